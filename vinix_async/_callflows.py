@@ -1,0 +1,124 @@
+"""The callflows of an account."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from ._convert import read_rows
+from ._exceptions import NotFoundError
+from ._models import Callflow
+from ._pager import Checkpoint, Page, Pager
+from ._reply import decode_envelope
+from ._resource import Resource
+from ._wire import Envelope, check_id, get
+
+
+class Callflows(Resource):
+    """``client.callflows``."""
+
+    def list(
+        self,
+        account_id: str,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        start_key: str | None = None,
+        filters: Mapping[str, str] | None = None,
+        details: bool = False,
+        prefetch: int = 1,
+        resume: Checkpoint | None = None,
+    ) -> Pager[Callflow]:
+        """The callflows of one account: ``GET /accounts/{account_id}/callflows``, page after page.
+
+        Nothing is sent before the pager is iterated or awaited. The server sends summaries, without
+        ``flow``, ``metaflow``, ``ringback`` and ``metadata``; with ``details=True`` each one is read whole,
+        by one more request, and one that is deleted meanwhile is left out. The order is the server's: it
+        differs between its versions, so sort if you need one.
+
+        Args:
+            account_id: sent unchanged, as one segment of the path.
+            page_size: rows for each request; the server's default is 50.
+            max_items: how many callflows at most, over all pages.
+            start_key: a cursor to begin at, such as an error's ``start_key``, or a callflow's id.
+            filters: the server's own parameters, as ``{"filter_type": "mainUserCallflow"}``,
+                ``{"has_key": "featurecode.name"}``; they hold for every page.
+            details: read each callflow whole.
+            prefetch: 1 to ask for the next page while this one is read, 0 not to.
+            resume: a ``Checkpoint`` of an earlier walk of the same account and filters.
+
+        Raises (the pager):
+            ConfigurationError: an argument is wrong; at once, before anything is sent.
+            APIStatusError: the server refused, and went on refusing where another attempt could help.
+            APIConnectionError, APITimeoutError: no usable reply, or none in time.
+            DecodeError: a reply has another shape than the API's; ``problems`` names each field.
+            PaginationLoopError: the server's cursors go round in a circle.
+            ClientClosedError: the client was closed.
+        """
+
+        async def complete(envelope: Envelope, ends_at: float) -> Envelope:
+            return await self._details(account_id, envelope, ends_at)
+
+        return self._listing(
+            Callflow,
+            account_id,
+            "callflows",
+            page_size=page_size,
+            max_items=max_items,
+            start_key=start_key,
+            filters=filters,
+            prefetch=prefetch,
+            resume=resume,
+            complete=complete if details else None,
+        )
+
+    async def get(self, account_id: str, callflow_id: str) -> Callflow:
+        """One whole callflow, with ``metadata``: names and numbers of what its nodes refer to, by id.
+
+        Raises ``NotFoundError`` if there is none, and what ``list`` raises.
+        """
+        return await self._one(Callflow, account_id, "callflows", check_id("callflow_id", callflow_id))
+
+    async def _details(self, account_id: str, envelope: Envelope, ends_at: float) -> Envelope:
+        """The envelope with each summary replaced by its whole document, in the same order."""
+        rows = envelope.data
+        if not isinstance(rows, list):
+            return envelope
+
+        async def whole(row: Any) -> Any:
+            callflow_id = row.get("id") if isinstance(row, dict) else None
+            if not isinstance(callflow_id, str) or not callflow_id:
+                return row
+            request = get("accounts", account_id, "callflows", callflow_id, account_id=account_id)
+            try:
+                return (await self._requester.send(request, self._options, ends_at)).data
+            except NotFoundError:
+                return None
+
+        tasks: list[asyncio.Task[Any]] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks.extend(group.create_task(whole(row)) for row in rows)
+        except BaseExceptionGroup as errors:
+            first = errors.exceptions[0]
+        else:
+            return attrs.evolve(
+                envelope, data=[data for task in tasks if (data := task.result()) is not None]
+            )
+        raise first
+
+
+def decode_page(body: bytes) -> Page[Callflow]:
+    """The page in ``body``, one listing's reply as the server sent it; ``start_key`` is not known here.
+
+    Raises ``DecodeError`` if it is no listing of callflows.
+    """
+    envelope = decode_envelope(body)
+    return Page(
+        items=read_rows(envelope.data, Callflow),
+        next_start_key=envelope.next_start_key,
+        start_key=None,
+        page_size=envelope.page_size,
+        request_id=envelope.request_id,
+    )

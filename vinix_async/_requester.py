@@ -1,0 +1,210 @@
+"""One operation: token, pace, send, read the envelope; again where that helps."""
+
+import asyncio
+import math
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from attrs import frozen
+
+from ._auth import Auth, Token, TokenAuth
+from ._clock import Clock
+from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, VinixError
+from ._logging import logger
+from ._pacing import Gate, Gates, Limits
+from ._reply import read_envelope
+from ._retry import RetryBudget, RetryEvent, RetryPolicy, retrying
+from ._tokens import TokenSource
+from ._transport import Timeout, Transport
+from ._wire import Envelope, Request, Secrets
+
+_CLIENT_RETRIES: Final = 100.0
+
+
+@frozen(kw_only=True)
+class Options:
+    """What ``with_options`` can change."""
+
+    timeout: Timeout
+    deadline: float | None
+    retry: RetryPolicy
+    on_retry: Callable[[RetryEvent], None] | None
+
+
+class _ExchangeError(Exception):
+    """Carries a failed exchange past the retry loop: the exchange has had its own."""
+
+    def __init__(self, error: VinixError) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Requester:
+    """What a client and its views share: connections, tokens, paces, budgets, background tasks."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        auth: Auth | Callable[[str], Auth | str],
+        limits: Limits,
+        clock: Clock,
+        options: Options,
+    ) -> None:
+        self.transport = transport
+        self.clock = clock
+        self.gates = Gates(limits, clock)
+        self.budget = RetryBudget(_CLIENT_RETRIES)
+        self.tasks: set[asyncio.Task[object]] = set()
+        self._auth = auth
+        self._options = options
+        self._sources: dict[Auth, TokenSource] = {}
+
+    async def send(self, request: Request, options: Options, ends_at: float = math.inf) -> Envelope:
+        """The envelope that answers ``request``; raises what ended the last attempt.
+
+        ``ends_at`` is on the monotonic clock, and bounds all of it.
+        """
+        operation = _Operation(self, request, options, ends_at)
+        source = self._source(request.account_id)
+        async with self.gates.use(request.account_id) as gate:
+            return await operation.run(gate, lambda: operation.attempt_with_token(gate, source))
+
+    async def _exchange(self, request: Request, auth: Auth) -> Envelope:
+        logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
+        operation = _Operation(self, request, self._options, math.inf)
+        async with self.gates.use(None) as gate:
+            return await operation.run(gate, lambda: operation.attempt_login(gate, auth))
+
+    def _source(self, account_id: str | None) -> TokenSource:
+        auth = self._auth if isinstance(self._auth, Auth) else as_auth(self._auth(account_id or ""))
+        source = self._sources.get(auth)
+        if source is None:
+            source = TokenSource(auth, lambda request: self._exchange(request, auth), self.clock)
+            self._sources[auth] = source
+        return source
+
+    async def close(self) -> None:
+        """End what runs in the background, then the connections."""
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.transport.close()
+
+
+class _Operation:
+    """One request on its way to an answer, with all its attempts."""
+
+    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float) -> None:
+        self._shared = shared
+        self._request = request
+        self._options = options
+        self._ends_at = ends_at
+        if options.retry.deadline is not None:
+            self._ends_at = min(ends_at, shared.clock.monotonic() + options.retry.deadline)
+        self._sent = 0
+        self._sent_at = 0.0
+        self._replayed = False
+
+    async def run(self, gate: Gate, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        try:
+            envelope = await retrying(
+                lambda: self._in_time(attempt),
+                policy=self._options.retry,
+                clock=self._shared.clock,
+                deadline=self._ends_at,
+                budgets=(gate.budget, self._shared.budget),
+                hold=lambda _: gate.refused(self._sent_at),
+                before_wait=self._before_wait,
+            )
+        except _ExchangeError as failure:
+            failed = failure.error
+        except VinixError as error:
+            error.account_id = self._request.account_id
+            error.attempts = self._sent
+            raise
+        else:
+            gate.succeeded()
+            self._shared.budget.refund()
+            return envelope
+        failed.account_id = self._request.account_id
+        raise failed
+
+    async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        if self._ends_at == math.inf:
+            return await attempt()
+        try:
+            async with asyncio.timeout(self._ends_at - self._shared.clock.monotonic()):
+                return await attempt()
+        except VinixError:
+            raise  # an APITimeoutError is a TimeoutError too, but not this one
+        except TimeoutError:
+            pass
+        raise APITimeoutError("the deadline passed", transient=False)
+
+    async def attempt_with_token(self, gate: Gate, source: TokenSource) -> Envelope:
+        """One attempt; a 401 is answered by one new token and one replay in all."""
+        while True:
+            try:
+                token = await source.token()
+            except VinixError as error:
+                raise _ExchangeError(error) from None
+            async with self._shared.gates.slot(gate, self._ends_at):
+                if not source.is_current(token):
+                    continue  # it was refused or renewed while this request stood in line
+                try:
+                    envelope = await self._send(token, source.auth)
+                except AuthenticationError as error:
+                    source.refused(token, error)
+                    if self._replayed or not source.renewable:
+                        raise
+                    self._replayed = True
+                    continue
+                source.proven()
+                return envelope
+
+    async def attempt_login(self, gate: Gate, auth: Auth) -> Envelope:
+        """One attempt of an exchange. It takes none of the places that calls wait in for its token."""
+        async with gate.slot(self._ends_at):
+            return await self._send(None, auth)
+
+    async def _send(self, token: Token | None, auth: Auth) -> Envelope:
+        request, clock, transport = self._request, self._shared.clock, self._shared.transport
+        request_id = uuid.uuid4().hex
+        self._sent += 1
+        self._sent_at = clock.monotonic()
+        try:
+            response = await transport.send(
+                request, request_id=request_id, token=token, timeout=self._options.timeout
+            )
+        except VinixError as error:
+            error.request_id = request_id
+            logger.debug("%s %s: %s (%s)", request.method, request.path, type(error).__name__, request_id)
+            raise
+        logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
+        secrets = Secrets(auth.secrets() + ((token.value,) if token else ()))
+        return read_envelope(
+            request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets
+        )
+
+    def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:
+        path = self._request.path
+        logger.info("attempt %d failed, next in %.2f s: %s: %s", attempt, wait, path, error)
+        if self._options.on_retry is not None:
+            event = RetryEvent(
+                attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id
+            )
+            self._options.on_retry(event)
+
+
+def as_auth(value: object) -> Auth:
+    """``value`` as credentials; a plain string is a token."""
+    if isinstance(value, str):
+        return TokenAuth(value)
+    if not isinstance(value, Auth):
+        raise ConfigurationError(
+            "auth must be a token, TokenAuth, UserAuth, ApiKeyAuth, or a function of the account id that "
+            f"returns one of them, not {type(value).__name__}"
+        )
+    return value
