@@ -1,7 +1,8 @@
 """The accounts below an account."""
 
+from ._checkpoint import Checkpoint
 from ._models import Account
-from ._pager import Checkpoint, Pager
+from ._pager import Pager
 from ._resource import Resource
 
 

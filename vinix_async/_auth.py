@@ -51,9 +51,7 @@ def _not_empty(value: object, name: str) -> None:
 
 def _check_token(value: object) -> None:
     if not isinstance(value, str) or not _HEADER_SAFE.fullmatch(value):
-        raise ConfigurationError(
-            "token must be 1 to 8192 visible ASCII characters, without spaces or line ends"
-        )
+        raise ConfigurationError("token must be 1 to 8192 visible ASCII characters, without spaces or line ends")
 
 
 @frozen
@@ -133,9 +131,7 @@ class UserAuth(Auth):
         return _HASHES[self.method](text.encode(), usedforsecurity=False).hexdigest()
 
     def exchange(self) -> Request:
-        return put(
-            "user_auth", data={"credentials": self._credentials(), "method": self.method, **self._account()}
-        )
+        return put("user_auth", data={"credentials": self._credentials(), "method": self.method, **self._account()})
 
     def secrets(self) -> tuple[str, ...]:
         return (self.password, self._credentials())

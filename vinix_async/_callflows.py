@@ -6,10 +6,11 @@ from typing import Any
 
 import attrs
 
+from ._checkpoint import Checkpoint
 from ._convert import read_rows
 from ._exceptions import NotFoundError
 from ._models import Callflow
-from ._pager import Checkpoint, Page, Pager
+from ._pager import Page, Pager
 from ._reply import decode_envelope
 from ._resource import Resource
 from ._wire import Envelope, check_id, get
@@ -103,9 +104,7 @@ class Callflows(Resource):
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
         else:
-            return attrs.evolve(
-                envelope, data=[data for task in tasks if (data := task.result()) is not None]
-            )
+            return attrs.evolve(envelope, data=[data for task in tasks if (data := task.result()) is not None])
         raise first
 
 

@@ -88,9 +88,7 @@ class VinixClient:
             allow_http=allow_http,
         )
         credentials = auth if callable(auth) else as_auth(auth)
-        self._wire(
-            Requester(transport, credentials, limits, clock or SystemClock(), options), options, owner=True
-        )
+        self._wire(Requester(transport, credentials, limits, clock or SystemClock(), options), options, owner=True)
 
     def _wire(self, requester: Requester, options: Options, *, owner: bool) -> None:
         self._requester = requester

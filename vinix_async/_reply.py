@@ -44,7 +44,7 @@ def read_envelope(
         error.account_id = request.account_id
         if error.request_id is None:
             error.request_id = response.sent_request_id
-        raise
+        raise error.with_traceback(None)  # the frames below hold the body, which holds the token
 
 
 def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
@@ -68,9 +68,7 @@ def decode_envelope(body: bytes) -> Envelope:
 def _parse_object(body: bytes) -> dict[str, Any]:
     value = parse_json(body)
     if not isinstance(value, dict):
-        raise DecodeError(
-            "the body is no envelope", problems=(f"$: expected object, got {json_type(value)}",)
-        )
+        raise DecodeError("the body is no envelope", problems=(f"$: expected object, got {json_type(value)}",))
     return value
 
 

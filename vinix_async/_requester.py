@@ -70,6 +70,10 @@ class Requester:
         async with self.gates.use(request.account_id) as gate:
             return await operation.run(gate, lambda: operation.attempt_with_token(gate, source))
 
+    def ends_at(self, options: Options) -> float:
+        """When a call that begins now must have ended, on the monotonic clock."""
+        return math.inf if options.deadline is None else self.clock.monotonic() + options.deadline
+
     async def _exchange(self, request: Request, auth: Auth) -> Envelope:
         logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
         operation = _Operation(self, request, self._options, math.inf)
@@ -175,26 +179,20 @@ class _Operation:
         self._sent += 1
         self._sent_at = clock.monotonic()
         try:
-            response = await transport.send(
-                request, request_id=request_id, token=token, timeout=self._options.timeout
-            )
+            response = await transport.send(request, request_id=request_id, token=token, timeout=self._options.timeout)
         except VinixError as error:
             error.request_id = request_id
             logger.debug("%s %s: %s (%s)", request.method, request.path, type(error).__name__, request_id)
             raise
         logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
         secrets = Secrets(auth.secrets() + ((token.value,) if token else ()))
-        return read_envelope(
-            request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets
-        )
+        return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
 
     def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:
         path = self._request.path
         logger.info("attempt %d failed, next in %.2f s: %s: %s", attempt, wait, path, error)
         if self._options.on_retry is not None:
-            event = RetryEvent(
-                attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id
-            )
+            event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
             self._options.on_retry(event)
 
 

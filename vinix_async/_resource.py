@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from operator import attrgetter
 from typing import TypeVar
 
+from ._checkpoint import Checkpoint
 from ._convert import read_one, read_rows
 from ._exceptions import DecodeError
 from ._models import Account, Callflow
-from ._pager import Checkpoint, Pager
+from ._pager import Pager
 from ._requester import Options, Requester
 from ._wire import Envelope, check_count, check_filters, check_id, get
 

@@ -56,9 +56,7 @@ class RetryPolicy:
     wait_initial: float = field(default=0.1, validator=_seconds)
     wait_max: float = field(default=20.0, validator=_seconds)
     retry_after_max: float = field(default=60.0, validator=_seconds)
-    statuses: frozenset[int] = field(
-        default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=frozenset
-    )
+    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=frozenset)
 
 
 @frozen(kw_only=True)

@@ -74,9 +74,7 @@ NO_SECRETS: Final = Secrets()
 # --- outbound ------------------------------------------------------------------------------------
 
 
-def get(
-    *segments: str, query: Mapping[str, str | int | None] | None = None, account_id: str | None = None
-) -> Request:
+def get(*segments: str, query: Mapping[str, str | int | None] | None = None, account_id: str | None = None) -> Request:
     """A GET of ``/segment/segment?query``; query entries that are None are left out."""
     kept = {name: value for name, value in (query or {}).items() if value is not None}
     target = _path(segments) + (f"?{urlencode(kept, quote_via=quote, safe='')}" if kept else "")
@@ -129,10 +127,8 @@ def check_filters(filters: Mapping[str, str] | None) -> dict[str, str]:
     if not isinstance(filters, Mapping):
         raise ConfigurationError(f"filters must be a mapping, not {type(filters).__name__}")
     for name, value in filters.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise ConfigurationError(
-                f"filters take strings (true is 'true'), not {name!r}: {type(value).__name__}"
-            )
+        if type(name) is not str or type(value) is not str:
+            raise ConfigurationError(f"filters take strings (true is 'true'), not {name!r}: {type(value).__name__}")
         if not _FILTERS.fullmatch(name):
             raise ConfigurationError(
                 f"{name!r} is no filter of the server, which would ignore it and send everything; "

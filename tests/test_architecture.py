@@ -1,0 +1,105 @@
+"""The one-way street: who may import whom, read from the source and held to a table."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vinix_async
+
+PACKAGE = Path(vinix_async.__file__).parent
+
+# Each module imports only from those above it.
+ORDER = [
+    "_exceptions",
+    "_models",
+    "_clock",
+    "_logging",
+    "_wire",
+    "_reply",
+    "_convert",
+    "_auth",
+    "_retry",
+    "_pacing",
+    "_transport",
+    "_tokens",
+    "_requester",
+    "_pager",
+    "_resource",
+    "_accounts",
+    "_callflows",
+    "_client",
+    "__init__",
+]
+
+# Around the library, not in the street: they use it, and it does not know them.
+AROUND = {"testing", "sandbox", "cli"}
+
+CORE = ["_exceptions", "_models", "_wire", "_reply", "_convert", "_auth"]
+IMPURE = {"asyncio", "aiohttp", "tenacity", "time", "random", "os"}
+ONLY_IMPORTER = {"aiohttp": "_transport", "tenacity": "_retry", "cattrs": "_convert"}
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Each imported module's first name, and whether it is one of ours; type-checking blocks left out."""
+    tree = ast.parse(path.read_text())
+    skipped = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.partition(".")[0], False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from ((name.partition(".")[0], True) for name in names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0], False
+
+
+def test_every_module_has_its_place() -> None:
+    found = {path.stem for path in PACKAGE.glob("*.py")} | {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    assert found - {"__pycache__"} == set(ORDER) | AROUND
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_point_down_only(module: str) -> None:
+    ours = {name for name, own in imports(PACKAGE / f"{module}.py") if own}
+    assert ours <= set(ORDER[: ORDER.index(module)])
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_does_no_io(module: str) -> None:
+    assert not IMPURE & {name for name, own in imports(PACKAGE / f"{module}.py") if not own}
+
+
+@pytest.mark.parametrize(("library", "owner"), ONLY_IMPORTER.items())
+def test_a_library_has_one_importer(library: str, owner: str) -> None:
+    users = {
+        module for module in ORDER if library in {name for name, own in imports(PACKAGE / f"{module}.py") if not own}
+    }
+    assert users == {owner}
+
+
+def test_the_sandbox_knows_the_library_only_by_its_client_and_its_clock() -> None:
+    for path in (PACKAGE / "sandbox").glob("*.py"):
+        siblings = {other.stem for other in path.parent.glob("*.py")} | {""}
+        ours = {name for name, own in imports(path) if own}
+        assert ours - siblings <= {"_client", "_clock", "_auth"}, path.name
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert vinix_async.__all__ == sorted(vinix_async.__all__)
+    public = {name for name in vars(vinix_async) if not name.startswith("_")}
+    modules = {"sandbox", "testing", "cli"}
+    assert public - modules == set(vinix_async.__all__)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
+def test_a_module_reads_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300

@@ -1,0 +1,624 @@
+"""The client from its constructor to the wire: tokens, retries, deadlines, views, lifetime."""
+
+import asyncio
+import logging
+import pickle
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from fake_clock import FakeClock
+from scripted import Scripted, failure, scripted_server, success
+
+from vinix_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ApiKeyAuth,
+    AuthenticationError,
+    ClientClosedError,
+    ConfigurationError,
+    DecodeError,
+    Limits,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RetryEvent,
+    RetryPolicy,
+    ServerError,
+    TokenAuth,
+    UserAuth,
+    VinixClient,
+)
+
+ACCOUNT = "a" * 32
+KEY = "k" * 64
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Scripted]:
+    async with scripted_server() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def client(server: Scripted, clock: FakeClock) -> AsyncIterator[VinixClient]:
+    async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, clock=clock) as made:
+        yield made
+
+
+def failing(status: int, **envelope: Any) -> Any:
+    return lambda request: failure(request, status, **envelope)
+
+
+async def test_lists_through_a_login(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, [{"id": "1", "name": "Main"}, {"id": "2"}])]
+    callflows = await client.callflows.list(ACCOUNT).to_list()
+    assert [(callflow.id, callflow.name) for callflow in callflows] == [("1", "Main"), ("2", None)]
+    login, listing = server.requests
+    assert (login.method, login.path) == ("PUT", "/v2/api_auth")
+    assert (await login.json()) == {"data": {"api_key": KEY}}
+    assert (listing.method, listing.path_qs) == ("GET", f"/v2/accounts/{ACCOUNT}/callflows")
+    assert listing.headers["X-Auth-Token"] == "token-number-1"
+    assert listing.headers["Accept"] == "application/json"
+    assert "If-None-Match" not in listing.headers
+
+
+async def test_nothing_is_sent_before_a_pager_is_used(server: Scripted, client: VinixClient) -> None:
+    client.callflows.list(ACCOUNT)
+    client.accounts.descendants(ACCOUNT)
+    await asyncio.sleep(0)
+    assert server.requests == []
+
+
+async def test_filters_and_page_size_hold_for_every_page(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, [{"id": "1"}], next_start_key="g20+/=&")]
+    pager = client.callflows.list(ACCOUNT, page_size=1, filters={"filter_type": "a b&c"})
+    assert [callflow.id async for callflow in pager] == ["1"]
+    assert [request.query for request in server.requests[1:]] == [
+        {"filter_type": "a b&c", "page_size": "1"},
+        {"filter_type": "a b&c", "page_size": "1", "start_key": "g20+/=&"},
+    ]
+
+
+async def test_forbidden_parameters_are_never_sent(server: Scripted, client: VinixClient) -> None:
+    await client.callflows.list(ACCOUNT, page_size=5).to_list()
+    assert not {"is_chunked", "paginate"} & server.requests[-1].query.keys()
+
+
+@pytest.mark.parametrize("account_id", ["", ".", "..", "a\n", "a\x00b", 7, None])
+async def test_a_bad_account_id_is_refused_before_anything_is_sent(
+    server: Scripted, client: VinixClient, account_id: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match="account_id"):
+        client.callflows.list(account_id)
+    with pytest.raises(ConfigurationError, match="account_id"):
+        await client.callflows.get(account_id, "x")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "50", 2.5])
+async def test_a_bad_page_size_is_refused_here(client: VinixClient, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="page_size"):
+        client.callflows.list(ACCOUNT, page_size=value)
+
+
+async def test_an_id_is_one_segment_of_the_path(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = lambda request: success(request, {"id": "x"})
+    await client.callflows.get("a/b +%", "../é")
+    assert server.requests[-1].rel_url.raw_path == "/v2/accounts/a%2Fb%20%2B%25/callflows/..%2F%C3%A9"
+
+
+async def test_get_reads_one_document(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, {"id": "c1", "flow": {"module": "menu", "data": {}}})]
+    callflow = await client.callflows.get(ACCOUNT, "c1")
+    assert callflow.flow is not None
+    assert callflow.flow.module == "menu"
+
+
+async def test_accounts_are_listed(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = lambda request: success(request, [{"id": "b", "name": "B", "descendants_count": 2}])
+    (child,) = await client.accounts.children(ACCOUNT).to_list()
+    (descendant,) = await client.accounts.descendants(ACCOUNT).to_list()
+    assert (child.id, child.descendants_count, descendant.name) == ("b", 2, "B")
+    assert server.asked == [f"/v2/accounts/{ACCOUNT}/{end}" for end in ("children", "descendants")]
+
+
+async def test_details_reads_each_row_whole_and_in_order(server: Scripted, client: VinixClient) -> None:
+    def answer(request: web.Request) -> web.Response:
+        name = request.path.rpartition("/")[2]
+        if name == "callflows":
+            return success(request, [{"id": "1"}, {"id": "gone"}, {"id": "3"}])
+        if name == "gone":
+            return failure(request, 404, "bad identifier")
+        return success(request, {"id": name, "flow": {"module": "user", "data": {}}})
+
+    server.otherwise = answer
+    callflows = await client.callflows.list(ACCOUNT, details=True).to_list()
+    assert [(callflow.id, callflow.flow is not None) for callflow in callflows] == [("1", True), ("3", True)]
+
+
+async def test_details_ends_with_the_first_error(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, [{"id": "1"}, {"id": "2"}])]
+    server.otherwise = failing(403)
+    with pytest.raises(PermissionDeniedError):
+        await client.callflows.list(ACCOUNT, details=True).to_list()
+
+
+# --- 401 -----------------------------------------------------------------------------------------
+
+
+async def test_a_401_is_answered_by_one_new_token_and_one_replay(server: Scripted, client: VinixClient) -> None:
+    server.script = [failing(401)]
+    assert await client.callflows.list(ACCOUNT).to_list() == []
+    assert [request.headers.get("X-Auth-Token") for request in server.requests] == [
+        None,
+        "token-number-1",
+        None,
+        "token-number-2",
+    ]
+
+
+async def test_a_second_401_is_final(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = failing(401)
+    with pytest.raises(AuthenticationError) as caught:
+        await client.callflows.list(ACCOUNT).to_list()
+    assert caught.value.attempts == 2 == len(server.asked)
+    assert server.logins == 2
+
+
+async def test_new_tokens_that_are_refused_time_and_again_are_not_asked_for(
+    server: Scripted, client: VinixClient
+) -> None:
+    server.otherwise = failing(401)
+    for _ in range(20):
+        with pytest.raises(AuthenticationError):
+            await client.callflows.list(ACCOUNT).to_list()
+    assert server.logins == 2
+
+
+async def test_a_thousand_calls_with_an_expired_token_make_one_exchange(server: Scripted, clock: FakeClock) -> None:
+    good = {"token-number-1"}
+
+    def answer(request: web.Request) -> web.Response:
+        known = request.headers["X-Auth-Token"] in good
+        return success(request) if known else failure(request, 401, "invalid credentials")
+
+    server.otherwise = answer
+    async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, clock=clock) as client:
+        await client.callflows.list(ACCOUNT).to_list()
+        good.clear()
+        good.add("token-number-2")
+        listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(1000))
+        assert await asyncio.gather(*listings) == [[]] * 1000
+    assert server.logins == 2
+    assert len(server.asked) <= 1 + 1000 + Limits().max_concurrency
+
+
+async def test_a_refused_exchange_is_not_repeated_by_those_who_wait(server: Scripted, client: VinixClient) -> None:
+    server.login = failing(401)
+    listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(1000))
+    errors = await asyncio.gather(*listings, return_exceptions=True)
+    assert {type(error) for error in errors} == {AuthenticationError}
+    assert len({id(error) for error in errors}) == 1000
+    assert {error.account_id for error in errors if isinstance(error, AuthenticationError)} == {
+        f"{number:032x}" for number in range(1000)
+    }
+    assert server.logins == 1
+    assert server.asked == []
+
+
+async def test_a_refused_exchange_is_tried_again_after_a_while(
+    server: Scripted, client: VinixClient, clock: FakeClock
+) -> None:
+    server.login = failing(401)
+    with pytest.raises(AuthenticationError):
+        await client.callflows.list(ACCOUNT)
+    server.login = server._token
+    with pytest.raises(AuthenticationError):
+        await client.callflows.list(ACCOUNT)
+    await clock.sleep(31)
+    await client.callflows.list(ACCOUNT)
+    assert server.logins == 2
+
+
+async def test_a_token_of_its_own_is_never_exchanged(server: Scripted, clock: FakeClock) -> None:
+    server.otherwise = failing(401)
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        with pytest.raises(AuthenticationError) as caught:
+            await client.callflows.list(ACCOUNT).to_list()
+    assert caught.value.attempts == 1 == len(server.requests)
+
+
+async def test_each_account_may_have_its_own_credentials(server: Scripted, clock: FakeClock) -> None:
+    def auth(account_id: str) -> TokenAuth | str:
+        return f"token-of-{account_id}" if account_id == "b" else TokenAuth(f"token-of-{account_id}")
+
+    async with VinixClient(auth=auth, base_url=server.url, clock=clock) as client:
+        await asyncio.gather(*(client.callflows.list(account).to_list() for account in "abab"))
+    sent = {(request.path, request.headers["X-Auth-Token"]) for request in server.requests}
+    assert sent == {(f"/v2/accounts/{name}/callflows", f"token-of-{name}") for name in "ab"}
+
+
+async def test_a_slow_login_does_not_take_the_places_of_others(server: Scripted, clock: FakeClock) -> None:
+    """Waiting for a token happens outside of max_concurrency, or the exchange could never run."""
+    limits = Limits(max_concurrency=1, per_account=1)
+    async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, clock=clock, limits=limits) as client:
+        await asyncio.gather(*(client.callflows.list(account).to_list() for account in "abcdef"))
+    assert server.logins == 1
+
+
+# --- retries -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_passing_errors_are_retried(server: Scripted, client: VinixClient, status: int) -> None:
+    server.script = [failing(status), failing(status)]
+    assert await client.callflows.list(ACCOUNT).to_list() == []
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 406, 409, 410, 416, 423, 501, 505])
+async def test_lasting_errors_are_not(server: Scripted, client: VinixClient, status: int) -> None:
+    server.otherwise = failing(status)
+    with pytest.raises(APIStatusError) as caught:
+        await client.callflows.list(ACCOUNT).to_list()
+    assert (caught.value.status, caught.value.attempts) == (status, 1)
+    assert len(server.asked) == 1
+
+
+async def test_the_error_counts_the_requests_that_the_server_saw(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = failing(503)
+    with pytest.raises(ServerError) as caught:
+        await client.callflows.list(ACCOUNT).to_list()
+    assert caught.value.attempts == 5 == len(server.asked)
+    ids = [request.headers["X-Request-ID"] for request in server.requests]
+    assert len(set(ids)) == len(ids)
+    assert caught.value.request_id == ids[-1]
+    assert caught.value.account_id == ACCOUNT
+    assert f"account_id={ACCOUNT}, request_id={ids[-1]}, attempts=5" in str(caught.value)
+
+
+async def test_a_success_that_is_no_json_is_retried_like_a_reset(server: Scripted, client: VinixClient) -> None:
+    server.script = [web.Response(text="<html>", content_type="text/html"), web.Response(body=b""), success]
+    assert await client.callflows.list(ACCOUNT).to_list() == []
+    assert len(server.asked) == 3
+
+
+async def test_a_reply_to_somebody_else_is_refused_and_asked_for_again(server: Scripted, client: VinixClient) -> None:
+    server.script = [
+        lambda request: success(request, [{"id": "of another account"}], request_id="0" * 32),
+        lambda request: success(request, [{"id": "right"}]),
+    ]
+    assert [callflow.id async for callflow in client.callflows.list(ACCOUNT)] == ["right"]
+
+
+async def test_a_document_of_the_wrong_shape_is_not_retried(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, [{"id": 7}])]
+    with pytest.raises(DecodeError, match=r"\$\.data\[0\]\.id") as caught:
+        await client.callflows.list(ACCOUNT).to_list()
+    assert len(server.asked) == 1
+    assert caught.value.account_id == ACCOUNT
+    assert caught.value.request_id == server.requests[-1].headers["X-Request-ID"]
+
+
+async def test_on_retry_is_told(server: Scripted, client: VinixClient) -> None:
+    events: list[RetryEvent] = []
+    server.script = [failing(503), failing(429)]
+    await client.with_options(on_retry=events.append).callflows.list(ACCOUNT).to_list()
+    assert [(event.attempt, type(event.error)) for event in events] == [(1, ServerError), (2, RateLimitError)]
+    assert {(event.account_id, event.path) for event in events} == {(ACCOUNT, f"/accounts/{ACCOUNT}/callflows")}
+
+
+async def test_a_retry_after_is_obeyed(server: Scripted, client: VinixClient, clock: FakeClock) -> None:
+    server.script = [web.Response(status=503, headers={"Retry-After": "7.5"})]
+    before = clock.monotonic()
+    await client.callflows.list(ACCOUNT).to_list()
+    assert clock.monotonic() - before >= 7.5
+
+
+async def test_a_retry_after_beyond_the_cap_fails_at_once(
+    server: Scripted, client: VinixClient, clock: FakeClock
+) -> None:
+    server.script = [web.Response(status=429, headers={"Retry-After": "3600"})]
+    with pytest.raises(RateLimitError) as caught:
+        await client.callflows.list(ACCOUNT).to_list()
+    assert caught.value.retry_after == 3600
+    assert "retry_after_max" in "".join(caught.value.__notes__)
+    assert clock.slept == 0
+
+
+async def test_a_storm_spends_the_retry_budget_and_no_more(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = failing(503)
+    for number in range(300):
+        with pytest.raises(ServerError):
+            await client.callflows.list(f"{number:032x}").to_list()
+    assert len(server.asked) == 300 + 100
+
+
+async def test_one_broken_account_leaves_the_budget_of_others(server: Scripted, client: VinixClient) -> None:
+    server.otherwise = failing(503)
+    for _ in range(50):
+        with pytest.raises(ServerError):
+            await client.callflows.list("broken").to_list()
+    assert len(server.asked) == 50 + 10
+    server.script = [failing(503), success]
+    assert await client.callflows.list(ACCOUNT).to_list() == []
+
+
+# --- deadlines and timeouts ----------------------------------------------------------------------
+
+
+async def test_no_wait_crosses_the_deadline(server: Scripted, client: VinixClient, clock: FakeClock) -> None:
+    server.otherwise = web.Response(status=503, headers={"Retry-After": "5"})
+    begun = clock.monotonic()
+    with pytest.raises(ServerError) as caught:
+        await client.with_options(deadline=12).callflows.list(ACCOUNT).to_list()
+    assert clock.monotonic() - begun <= 12
+    assert caught.value.attempts == 3
+    assert "deadline" in "".join(caught.value.__notes__)
+
+
+async def test_the_deadline_holds_for_all_pages_together(
+    server: Scripted, client: VinixClient, clock: FakeClock
+) -> None:
+    def page(request: web.Request) -> web.Response:
+        clock.now += 4
+        number = int(request.query.get("start_key", "0")) + 1
+        return success(request, [{"id": str(number)}], next_start_key=str(number))
+
+    server.otherwise = page
+    seen: list[str] = []
+    with pytest.raises(APITimeoutError, match="deadline"):
+        async for callflow in client.with_options(deadline=10).callflows.list(ACCOUNT, prefetch=0):
+            seen.append(callflow.id)
+    assert seen == ["1", "2", "3"]
+
+
+async def test_the_policy_s_deadline_holds_for_each_request(
+    server: Scripted, client: VinixClient, clock: FakeClock
+) -> None:
+    server.otherwise = web.Response(status=503, headers={"Retry-After": "5"})
+    view = client.with_options(retry=RetryPolicy(deadline=7))
+    with pytest.raises(ServerError) as caught:
+        await view.callflows.list(ACCOUNT).to_list()
+    assert caught.value.attempts == 2
+
+
+async def test_a_deadline_ends_an_attempt_that_hangs(server: Scripted) -> None:
+    never = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        await never.wait()
+        return success(request)
+
+    server.otherwise = hang
+    async with VinixClient(auth="a-token", base_url=server.url, deadline=0.05) as client:
+        with pytest.raises(APITimeoutError, match="deadline") as caught:
+            await client.callflows.list(ACCOUNT).to_list()
+        assert caught.value.attempts == 1
+        never.set()
+
+
+async def test_an_attempt_that_hangs_times_out_and_is_tried_again(server: Scripted, clock: FakeClock) -> None:
+    never = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        await never.wait()
+        return success(request)
+
+    server.script = [hang, success]
+    async with VinixClient(auth="a-token", base_url=server.url, timeout=0.05, clock=clock) as client:
+        assert await client.callflows.list(ACCOUNT).to_list() == []
+        assert len(server.asked) == 2
+        never.set()
+
+
+async def test_cancellation_is_neither_retried_nor_swallowed(server: Scripted, client: VinixClient) -> None:
+    arrived = asyncio.Event()
+    never = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        arrived.set()
+        await never.wait()
+        return success(request)
+
+    server.otherwise = hang
+    task = asyncio.create_task(client.callflows.list(ACCOUNT).to_list())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(server.asked) == 1
+    never.set()
+
+
+# --- arguments and lifetime ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"auth": 7}, "auth"),
+        ({"auth": ""}, "token"),
+        ({"auth": "two words"}, "token"),
+        ({"base_url": "api.example.com/v2"}, "base_url"),
+        ({"base_url": "http://api.example.com/v2"}, "allow_http"),
+        ({"retry": 3}, "retry"),
+        ({"limits": 3}, "limits"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "30"}, "timeout"),
+        ({"deadline": -1}, "deadline"),
+        ({"deadline": True}, "deadline"),
+        ({"on_retry": 3}, "on_retry"),
+        ({"session": 3}, "session"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word):
+        VinixClient(**{"auth": "a-token", **arguments})
+
+
+def test_a_function_s_bad_credentials_are_refused() -> None:
+    async def main() -> None:
+        async with VinixClient(auth=lambda _: 7, base_url="http://127.0.0.1:9/v2") as client:  # type: ignore[arg-type,return-value]
+            await client.callflows.list(ACCOUNT)
+
+    with pytest.raises(ConfigurationError, match="auth"):
+        asyncio.run(main())
+
+
+async def test_close_is_final_and_may_be_repeated(server: Scripted, client: VinixClient) -> None:
+    await client.callflows.list(ACCOUNT)
+    await client.close()
+    await client.close()
+    with pytest.raises(ClientClosedError):
+        await client.callflows.list(ACCOUNT)
+
+
+async def test_closing_a_view_closes_nothing(server: Scripted, client: VinixClient) -> None:
+    async with client.with_options(timeout=5) as view:
+        await view.callflows.list(ACCOUNT)
+    await client.callflows.list(ACCOUNT)
+    assert server.logins == 1
+
+
+async def test_closing_ends_what_is_prefetched(server: Scripted, client: VinixClient) -> None:
+    arrived = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        return success(request)
+
+    server.script = [lambda request: success(request, [{"id": "1"}, {"id": "2"}], next_start_key="k"), hang]
+    walk = client.callflows.list(ACCOUNT).__aiter__()
+    await walk.__anext__()
+    await arrived.wait()
+    await client.close()
+    assert client._requester.tasks == set()
+    await walk.aclose()  # type: ignore[attr-defined]
+
+
+def test_another_event_loop_is_refused_in_words(server: None = None) -> None:
+    client: VinixClient | None = None
+
+    async def first() -> None:
+        nonlocal client
+        async with scripted_server() as scripted:
+            client = VinixClient(auth="a-token", base_url=scripted.url)
+            await client.callflows.list(ACCOUNT)
+            await client._requester.transport.close()
+
+    async def second() -> None:
+        assert client is not None
+        with pytest.raises(ClientClosedError):
+            await client.callflows.list(ACCOUNT)
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+async def test_a_borrowed_session_stays_open(server: Scripted, clock: FakeClock) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with VinixClient(auth="a-token", base_url=server.url, session=session, clock=clock) as client:
+            await client.callflows.list(ACCOUNT)
+        assert not session.closed
+
+
+def test_the_environment_gives_address_and_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "VINIX_AUTH_TOKEN",
+        "VINIX_API_KEY",
+        "VINIX_USERNAME",
+        "VINIX_PASSWORD",
+        "VINIX_ACCOUNT_NAME",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="VINIX_AUTH_TOKEN"):
+        VinixClient.from_env()
+    monkeypatch.setenv("VINIX_BASE", "http://127.0.0.1:9/v2")
+    monkeypatch.setenv("VINIX_USERNAME", "ann")
+    monkeypatch.setenv("VINIX_PASSWORD", "secret-password")
+    monkeypatch.setenv("VINIX_ACCOUNT_NAME", "acme")
+    client = VinixClient.from_env()
+    assert client._requester._auth == UserAuth("ann", "secret-password", account_name="acme")
+    assert client._requester.transport.base_url == "http://127.0.0.1:9/v2"
+    monkeypatch.setenv("VINIX_API_KEY", KEY)
+    assert VinixClient.from_env()._requester._auth == ApiKeyAuth(KEY)
+    monkeypatch.setenv("VINIX_AUTH_TOKEN", "a-token")
+    assert VinixClient.from_env()._requester._auth == TokenAuth("a-token")
+    assert VinixClient.from_env(auth="other")._requester._auth == TokenAuth("other")
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+async def test_no_secret_is_in_any_log_error_or_repr(
+    server: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    auth = UserAuth("ann", "planted-password", account_name="acme")
+    secrets = [*auth.secrets(), "token-number-1", "token-number-2"]
+
+    def echoing(status: int) -> Any:
+        def answer(request: web.Request) -> web.Response:
+            echo = " ".join([*auth.secrets(), request.headers["X-Auth-Token"]])
+            tree = {"path": {"required": {"message": echo, "value": echo}}}
+            return failure(request, status, echo, data=tree)
+
+        return answer
+
+    server.script = [echoing(401), echoing(503), echoing(400)]
+    async with VinixClient(auth=auth, base_url=server.url, clock=clock) as client:
+        with pytest.raises(APIStatusError) as caught:
+            await client.callflows.list(ACCOUNT).to_list()
+        error = caught.value
+        walked: list[BaseException] = [error]
+        while (nested := walked[-1].__cause__ or walked[-1].__context__) is not None:
+            walked.append(nested)
+        shown = [
+            caplog.text,
+            repr(client),
+            repr(auth),
+            pickle.dumps(error).decode("latin-1"),
+            *(
+                "".join(frames.format())
+                for each in walked
+                if each.__traceback__ is not None  # the first frame is this test's own
+                for frames in [
+                    traceback.TracebackException(type(each), each, each.__traceback__.tb_next, capture_locals=True)
+                ]
+            ),
+            *(f"{each!s} {each!r} {vars(each)}" for each in walked),
+        ]
+    assert "exchanging credentials" in caplog.text
+    assert "attempt 1 failed" in caplog.text
+    for secret in secrets:
+        assert not [text for text in shown if secret in text], secret
+
+
+async def test_a_refused_api_key_is_not_repeated(server: Scripted, client: VinixClient) -> None:
+    server.login = lambda request: failure(request, 404, f"bad identifier {KEY}", data=[KEY])
+    with pytest.raises(NotFoundError) as caught:
+        await client.callflows.list(ACCOUNT)
+    assert KEY not in f"{caught.value!s}{caught.value!r}{vars(caught.value)}"
+
+
+async def test_connection_failures_are_ours_and_carry_no_other_error(clock: FakeClock) -> None:
+    async with VinixClient(auth="planted-token", base_url="http://127.0.0.1:9/v2", clock=clock) as client:
+        with pytest.raises(APIConnectionError) as caught:
+            await client.callflows.list(ACCOUNT)
+    assert caught.value.attempts == 5
+    walked: BaseException | None = caught.value
+    while walked is not None:
+        assert "aiohttp" not in type(walked).__module__
+        walked = walked.__cause__ or walked.__context__

@@ -1,0 +1,57 @@
+"""Where a walk stands, as a value that outlives the process."""
+
+import json
+from typing import Any, Final, Self
+
+from attrs import asdict, field, frozen
+
+from ._exceptions import ConfigurationError
+
+_VERSION: Final = 1
+
+
+@frozen(kw_only=True)
+class Checkpoint:
+    """A walk up to the last row that was handed out; ``list(..., resume=checkpoint)`` yields the rest.
+
+    ``scope``: the path and filters that were walked. ``start_key``: the cursor of the page in progress, None
+    for the first. ``done``: the ids of the rows of that page that were handed out, and those of the page before
+    it, which a server may send again. ``yielded``: how many rows in all. ``finished``: whether nothing is left.
+    """
+
+    scope: str
+    start_key: str | None = None
+    done: tuple[str, ...] = field(default=(), repr=lambda ids: f"<{len(ids)} ids>")
+    yielded: int = 0
+    finished: bool = False
+
+    def to_json(self) -> str:
+        """Text for ``from_json``, in this process or another."""
+        return json.dumps({"version": _VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The checkpoint that ``to_json`` wrote; raises ``ConfigurationError`` for anything else."""
+        try:
+            value = json.loads(text)
+        except (ValueError, TypeError):
+            value = None
+        if not isinstance(value, dict) or value.keys() != {"version", *_TYPES}:
+            raise ConfigurationError("this is no checkpoint: give the text that checkpoint.to_json() returned")
+        if value.pop("version") != _VERSION:
+            raise ConfigurationError("this checkpoint was written by another version of the library")
+        for name, kinds in _TYPES.items():
+            if type(value[name]) not in kinds:
+                raise ConfigurationError(f"this checkpoint is damaged: {name} is not what to_json() writes")
+        if not all(isinstance(each, str) for each in value["done"]) or value["yielded"] < 0:
+            raise ConfigurationError("this checkpoint is damaged")
+        return cls(**{**value, "done": tuple(value["done"])})
+
+
+_TYPES: Final[dict[str, tuple[Any, ...]]] = {
+    "scope": (str,),
+    "start_key": (str, type(None)),
+    "done": (list,),
+    "yielded": (int,),
+    "finished": (bool,),
+}

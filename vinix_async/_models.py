@@ -1,0 +1,146 @@
+"""The documents, with the API's own names. What the server sends beyond them is in ``extra``.
+
+Lists are tuples, and empty objects are empty mappings or None, whether the server sent ``[]``, ``{}``, ``null``
+or nothing; ``to_dict`` still tells these apart. Two documents are equal if ``to_dict`` gives the same for both.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from ._flat import Document
+
+Empty = tuple[tuple[str, Any], ...]
+"""The keys that came with a value that reads as empty, and which one it was; others were absent."""
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class FlowNode(Document):
+    """One module of a flow, and by key where a call goes from there.
+
+    ``module``: such as ``menu``, ``user``, ``voicemail``; None for an empty node, at which a call stops.
+    ``data``: the module's settings, ids of other documents among them. ``children``: the next node by what the
+    parent gives meaning to: a digit, a rule's id, ``timeout``, ``_`` for anything else.
+    """
+
+    module: str | None = None
+    data: Mapping[str, Any] = field(factory=dict)
+    children: "Mapping[str, FlowNode]" = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def walk(self) -> "Iterator[FlowNode]":
+        """This node and every node below it, parents first, siblings in the server's order."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(list(node.children.values())))
+
+    def __repr__(self) -> str:
+        return f"FlowNode(module={_cut(self.module)}, {sum(1 for _ in self.walk())} nodes)"
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class FeatureCode(Document):
+    """What a feature code does and the number that is dialled for it."""
+
+    name: str | None = None
+    number: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def __repr__(self) -> str:
+        return f"FeatureCode(name={_cut(self.name)}, number={_cut(self.number)})"
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Metaflow(Document):
+    """What callers can do during a call. ``digit_timeout`` is in milliseconds."""
+
+    binding_digit: str | None = None
+    digit_timeout: int | None = None
+    listen_on: str | None = None
+    numbers: Mapping[str, FlowNode] = field(factory=dict)
+    patterns: Mapping[str, FlowNode] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def __repr__(self) -> str:
+        return f"Metaflow({len(self.numbers)} numbers, {len(self.patterns)} patterns)"
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Ringback(Document):
+    """Media ids of what callers hear: ``early`` before and ``transfer`` during a transfer."""
+
+    early: str | None = None
+    transfer: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def __repr__(self) -> str:
+        return f"Ringback(early={_cut(self.early)}, transfer={_cut(self.transfer)})"
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Callflow(Document):
+    """A callflow: the numbers and patterns that reach it, and the flow that a call takes.
+
+    A listing's rows have no ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` names the modules
+    of the flow, each once, those without ``data`` or with ``skip_module`` left out. ``metadata`` has, by id, the
+    names and numbers of what the flow refers to. ``featurecode`` is None where the server sends ``false``.
+    """
+
+    id: str = ""
+    name: str | None = None
+    type: str | None = None
+    numbers: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    featurecode: FeatureCode | None = None
+    flags: tuple[str, ...] = ()
+    flow: FlowNode | None = None
+    metaflow: Metaflow | None = None
+    ringback: Ringback | None = None
+    owner_id: str | None = None
+    group_id: str | None = None
+    modules: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Callflow(id={_cut(self.id)}, name={_cut(self.name)}, numbers={_cut_all(self.numbers)}, "
+            f"patterns={_cut_all(self.patterns)}, flow={self.flow!r})"
+        )
+
+
+@frozen(kw_only=True, eq=False, repr=False)
+class Account(Document):
+    """An account. ``tree``: the ids of its ancestors, the topmost first, in ``descendants``;
+    ``descendants_count`` comes in ``children`` only.
+    """
+
+    id: str = ""
+    name: str | None = None
+    realm: str | None = None
+    tree: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    descendants_count: int | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+    _empty: Empty = ()
+
+    def __repr__(self) -> str:
+        return f"Account(id={_cut(self.id)}, name={_cut(self.name)}, realm={_cut(self.realm)})"
+
+
+def _cut(text: str | None, limit: int = 60) -> str:
+    return repr(text if text is None or len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _cut_all(texts: tuple[str, ...], limit: int = 3) -> str:
+    shown = [_cut(text, 30) for text in texts[:limit]]
+    more = len(texts) - len(shown)
+    return f"({', '.join(shown)}{f', and {more} more' if more else ''})"

@@ -1,0 +1,224 @@
+"""A listing as a walk over pages: by item, by page, from a checkpoint, the next page on its way.
+
+The server's cursors form a chain, so one page can be ahead and no more. A walk ends where a page has no
+``next_start_key``; the number of rows says nothing, and an empty page may have a cursor.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, Final, Generic, TypeVar
+
+from attrs import evolve, frozen
+
+from ._checkpoint import Checkpoint
+from ._exceptions import ConfigurationError, PaginationLoopError, VinixError
+from ._wire import Envelope, check_count
+
+T = TypeVar("T")
+
+_REMEMBERED: Final = 100_000
+"""Ids of rows that are kept to drop repeated ones. Servers repeat those of the page before, if any."""
+
+_EMPTY_PAGES: Final = 1_000
+
+
+@frozen
+class Page(Generic[T]):
+    """``start_key`` is the cursor that asked for the page, ``page_size`` its rows as the server counts them."""
+
+    items: tuple[T, ...]
+    next_start_key: str | None
+    start_key: str | None
+    page_size: int | None
+    request_id: str | None
+
+
+class Pager(Generic[T]):
+    """A listing that has not been asked for yet.
+
+    ``async for item in pager`` and ``async for page in pager.by_page()`` walk it, from the first page each
+    time; ``await pager`` is the first page. Every error of a page has the page's cursor as ``start_key``.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[str | None], Coroutine[Any, Any, Envelope]],
+        read: Callable[[Envelope], tuple[T, ...]],
+        *,
+        scope: str,
+        key: Callable[[T], str],
+        tasks: set[asyncio.Task[Any]],
+        start_key: str | None = None,
+        max_items: int | None = None,
+        prefetch: int = 1,
+        resume: Checkpoint | None = None,
+    ) -> None:
+        check_count("max_items", max_items)
+        if type(prefetch) is not int or prefetch not in {0, 1}:
+            raise ConfigurationError("prefetch must be 0 or 1: a page's cursor is known only from the page before")
+        if start_key is not None and (type(start_key) is not str or not start_key):
+            raise ConfigurationError("start_key must be a str that is not empty, or None")
+        if resume is not None and not isinstance(resume, Checkpoint):
+            raise ConfigurationError("resume must be a Checkpoint, as pager.checkpoint() gives it")
+        if resume is not None and start_key is not None:
+            raise ConfigurationError("give start_key or resume, not both: a checkpoint has its own cursor")
+        if resume is not None and resume.scope != scope:
+            raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {scope}")
+        self._fetch = fetch
+        self._read = read
+        self._key = key
+        self._tasks = tasks
+        self._max_items = max_items
+        self._prefetch = prefetch
+        self._origin = resume or Checkpoint(scope=scope, start_key=start_key)
+        self._position = self._origin  # of the page in hand: its cursor, and what came before it
+        self._page: tuple[T, ...] = ()
+        self._handed_out = 0
+
+    def __await__(self) -> Generator[Any, None, Page[T]]:
+        return self._first_page().__await__()
+
+    async def _first_page(self) -> Page[T]:
+        walk = self._walk(prefetch=0)
+        try:
+            async for page in walk:
+                self._handed_out = len(page.items)
+                return page
+        finally:
+            await walk.aclose()
+        return Page((), None, self._origin.start_key, None, None)  # nothing is left of a resumed walk
+
+    async def to_list(self) -> list[T]:
+        """Every item of every page."""
+        return [item async for item in self]
+
+    async def by_page(self) -> AsyncGenerator[Page[T], None]:
+        """The pages, without rows that have been seen already; an empty page is one too.
+
+        The page that ``max_items`` cuts short has no ``next_start_key``; ``checkpoint()`` knows where to go on.
+        """
+        walk = self._walk(self._prefetch)
+        try:
+            async for page in walk:
+                self._handed_out = len(page.items)
+                yield page
+        finally:
+            await walk.aclose()
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        walk = self._walk(self._prefetch)
+        try:
+            async for page in walk:
+                for number, item in enumerate(page.items, 1):
+                    self._handed_out = number
+                    yield item
+        finally:
+            await walk.aclose()
+
+    def checkpoint(self) -> Checkpoint:
+        """The walk up to the item (or page) whose loop body is running, that one included.
+
+        It belongs to the walk that was begun last. After an error it goes on with the page that failed.
+        """
+        handed_out = self._page[: self._handed_out]
+        return evolve(
+            self._position,
+            done=(*self._position.done, *filter(None, map(self._key, handed_out))),
+            yielded=self._position.yielded + len(handed_out),
+        )
+
+    def _stand_at(self, position: Checkpoint, page: tuple[T, ...] = ()) -> None:
+        self._position, self._page, self._handed_out = position, page, 0
+
+    async def _walk(self, prefetch: int) -> AsyncGenerator[Page[T], None]:
+        position = self._origin
+        self._stand_at(position)
+        seen = dict.fromkeys(position.done)
+        cursors = {position.start_key}
+        empty_pages = 0
+        ahead: asyncio.Task[Envelope] | None = None
+        try:
+            while not position.finished and (left := self._left(position)) > 0:
+                try:
+                    envelope = await (ahead or self._fetch(position.start_key))
+                    cursor, ahead = envelope.next_start_key, None
+                    if cursor and cursor not in cursors and prefetch and left > _count(envelope.data):
+                        ahead = self._start(cursor)
+                        await asyncio.sleep(0)  # its request goes out before this page takes the processor
+                    rows = self._read(envelope)
+                except VinixError as error:
+                    error.start_key = position.start_key
+                    raise
+                keys = [self._key(row) for row in rows]
+                items = _unseen(rows, keys, seen)
+                cut = len(items) > left
+                page = Page(
+                    items[: int(left)] if cut else items,
+                    None if cut else cursor,
+                    position.start_key,
+                    envelope.page_size,
+                    envelope.request_id,
+                )
+                self._stand_at(position, page.items)
+                yield page
+                if cut:
+                    return
+                empty_pages = 0 if rows else empty_pages + 1
+                if (cursor and cursor in cursors) or empty_pages == _EMPTY_PAGES:
+                    raise _loop(cursor, len(cursors))
+                cursors.add(cursor)
+                position = evolve(
+                    position,
+                    start_key=cursor,
+                    done=tuple(filter(None, keys)),
+                    yielded=position.yielded + len(items),
+                    finished=cursor is None,
+                )
+                self._stand_at(position)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.wait({ahead})
+
+    def _left(self, position: Checkpoint) -> float:
+        return math.inf if self._max_items is None else self._max_items - position.yielded
+
+    def _start(self, cursor: str) -> asyncio.Task[Envelope]:
+        task = asyncio.create_task(self._fetch(cursor))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_retrieve)
+        return task
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting the failure of a page that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _count(data: Any) -> int:
+    return len(data) if isinstance(data, list) else 1
+
+
+def _unseen(rows: tuple[T, ...], keys: list[str], seen: dict[str, None]) -> tuple[T, ...]:
+    """The rows that are new, each once; ``seen`` learns their keys and forgets the oldest."""
+    items = []
+    for row, key in zip(rows, keys, strict=True):
+        if key not in seen:
+            items.append(row)
+            if key:
+                seen[key] = None
+    while len(seen) > _REMEMBERED:
+        del seen[next(iter(seen))]
+    return tuple(items)
+
+
+def _loop(cursor: str | None, pages: int) -> PaginationLoopError:
+    return PaginationLoopError(
+        "the server goes in a circle: its next_start_key has been followed already. Where more accounts share "
+        "a name than a page holds, a larger page_size helps",
+        start_key=cursor,
+        pages=pages,
+    )
