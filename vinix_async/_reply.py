@@ -44,7 +44,8 @@ def read_envelope(
         error.account_id = request.account_id
         if error.request_id is None:
             error.request_id = response.sent_request_id
-        raise error.with_traceback(None)  # the frames below hold the body, which holds the token
+        # The frames below hold the body, which holds the token.
+        raise error.with_traceback(None) from None
 
 
 def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:

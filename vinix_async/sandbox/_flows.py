@@ -11,8 +11,24 @@ GREGORIAN = 62_167_219_200
 
 Json = dict[str, Any]
 
-_PEOPLE = ("Ann Ash", "Bo Bell", "Cy Cole", "Di Dorn", "Ed Eads", "Flo Ford", "Gus Gray", "Hal Holt", "Ida Ives",
-           "Jo Jett", "Kit Kerr", "Lou Lane", "Max Marsh", "Nell North", "Otto Oaks", "Pia Park")  # fmt: skip
+_PEOPLE = (
+    "Ann Ash",
+    "Bo Bell",
+    "Cy Cole",
+    "Di Dorn",
+    "Ed Eads",
+    "Flo Ford",
+    "Gus Gray",
+    "Hal Holt",
+    "Ida Ives",
+    "Jo Jett",
+    "Kit Kerr",
+    "Lou Lane",
+    "Max Marsh",
+    "Nell North",
+    "Otto Oaks",
+    "Pia Park",
+)
 _TEAMS = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Warehouse", "Night desk")
 
 
@@ -28,8 +44,18 @@ class Maker:
     def document(self, callflow_id: str) -> Json:
         """The stored document, private fields included."""
         kinds = (self._main_menu, self._after_hours, self._ring_group, self._voicemail_code)
-        others = (self._user, self._user, self._user, self._number_only, self._park_code, self._conference, self._fax,
-                  self._page_group, self._by_caller, self._queue_menu)  # fmt: skip
+        others = (
+            self._user,
+            self._user,
+            self._user,
+            self._number_only,
+            self._park_code,
+            self._conference,
+            self._fax,
+            self._page_group,
+            self._by_caller,
+            self._queue_menu,
+        )
         make = kinds[self._number] if self._number < len(kinds) else self._chance.choice(others)
         document: Json = {"id": callflow_id, "numbers": [], "patterns": [], "flags": [], **make()}
         if self._number >= len(kinds) and self._chance.random() < 1 / 6:
@@ -103,8 +129,13 @@ class Maker:
     def _ring_group(self) -> Json:
         team = self._chance.choice(_TEAMS)
         group = self._refer("group", team)
-        return {"name": f"{team} group", "type": "userGroup", "group_id": group, "numbers": [self._extension()],
-                "flow": self._ring_team(team)}  # fmt: skip
+        return {
+            "name": f"{team} group",
+            "type": "userGroup",
+            "group_id": group,
+            "numbers": [self._extension()],
+            "flow": self._ring_team(team),
+        }
 
     def _queue_menu(self) -> Json:
         team = self._chance.choice(_TEAMS)
@@ -114,45 +145,74 @@ class Maker:
         return {"name": f"{team} queue", "numbers": [self._extension()], "flow": waiting, "flags": ["queue"]}
 
     def _voicemail_code(self) -> Json:
-        return {"name": None, "numbers": [], "patterns": ["^\\*97$"], "featurecode": {"name": "voicemail[action=check]", "number": "97"},
-                "flow": self._node("voicemail", {"action": "check"})}  # fmt: skip
+        return {
+            "name": None,
+            "numbers": [],
+            "patterns": ["^\\*97$"],
+            "featurecode": {"name": "voicemail[action=check]", "number": "97"},
+            "flow": self._node("voicemail", {"action": "check"}),
+        }
 
     def _user(self) -> Json:
         user, name = self._person()
         flow = self._node("user", {"id": user, "timeout": 20}, {"_": self._voicemail(name)})
-        metaflow = {"binding_digit": "*", "digit_timeout": 800, "listen_on": "self",
-                    "numbers": {"2": {"module": "transfer", "data": {"takeback_dtmf": "*1"}}}}  # fmt: skip
-        return {"name": name, "type": "mainUserCallflow", "owner_id": user, "numbers": [self._extension()], "flow": flow,
-                **({"metaflow": metaflow} if self._chance.random() < 0.3 else {})}  # fmt: skip
+        metaflow = {
+            "binding_digit": "*",
+            "digit_timeout": 800,
+            "listen_on": "self",
+            "numbers": {"2": {"module": "transfer", "data": {"takeback_dtmf": "*1"}}},
+        }
+        return {
+            "name": name,
+            "type": "mainUserCallflow",
+            "owner_id": user,
+            "numbers": [self._extension()],
+            "flow": flow,
+            **({"metaflow": metaflow} if self._chance.random() < 0.3 else {}),
+        }
 
     def _number_only(self) -> Json:
         return {"numbers": [self._outside()], "flow": self._ring_user("20")}
 
     def _park_code(self) -> Json:
         code = f"*{300 + self._number}"
-        return {"patterns": [f"^\\{code}([0-9]*)$"], "featurecode": {"name": "park_and_retrieve", "number": code[1:]},
-                "flow": self._node("park", {"slot": "1"}, {"MAX_SLOT_EXCEEDED": self._ring_team("Reception")})}  # fmt: skip
+        return {
+            "patterns": [f"^\\{code}([0-9]*)$"],
+            "featurecode": {"name": "park_and_retrieve", "number": code[1:]},
+            "flow": self._node("park", {"slot": "1"}, {"MAX_SLOT_EXCEEDED": self._ring_team("Reception")}),
+        }
 
     def _conference(self) -> Json:
         room = self._refer("conference", f"Room {self._number}")
-        return {"name": f"Room {self._number}", "type": "conference", "numbers": [self._extension()],
-                "flow": self._node("conference", {"id": room, "welcome_prompt": {"play": True}})}  # fmt: skip
+        return {
+            "name": f"Room {self._number}",
+            "type": "conference",
+            "numbers": [self._extension()],
+            "flow": self._node("conference", {"id": room, "welcome_prompt": {"play": True}}),
+        }
 
     def _fax(self) -> Json:
         box = self._refer("faxbox", "Office fax")
-        detect = self._node("fax_detect", {"duration": 3}, {"ON_FAX": self._node("faxbox", {"id": box}),
-                                                            "ON_VOICE": self._ring_user()})  # fmt: skip
+        detect = self._node(
+            "fax_detect", {"duration": 3}, {"ON_FAX": self._node("faxbox", {"id": box}), "ON_VOICE": self._ring_user()}
+        )
         return {"name": "Fax", "type": "faxing", "numbers": [self._outside()], "flow": detect}
 
     def _page_group(self) -> Json:
         endpoints = [{"endpoint_type": "device", "id": self._refer("device", f"Phone {each}")} for each in range(3)]
-        return {"name": "Paging", "numbers": [self._extension()],
-                "flow": self._node("page_group", {"name": "Paging", "endpoints": endpoints, "audio": "one-way"})}  # fmt: skip
+        return {
+            "name": "Paging",
+            "numbers": [self._extension()],
+            "flow": self._node("page_group", {"name": "Paging", "endpoints": endpoints, "audio": "one-way"}),
+        }
 
     def _by_caller(self) -> Json:
         routes = {"+14155550100": self._ring_user(), "nomatch": self._ring_team("Sales")}
-        return {"name": "By caller", "numbers": [self._extension()],
-                "flow": self._node("check_cid", {"use_absolute_mode": True}, routes)}  # fmt: skip
+        return {
+            "name": "By caller",
+            "numbers": [self._extension()],
+            "flow": self._node("check_cid", {"use_absolute_mode": True}, routes),
+        }
 
 
 # --- what the parser of a client has to live with ---------------------------------------------------

@@ -1,0 +1,5 @@
+"""``python -m vinix_async.cli``."""
+
+from . import main
+
+main()
