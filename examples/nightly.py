@@ -7,6 +7,7 @@ from vinix_async.sandbox import Sandbox
 
 
 async def main() -> None:
+    """Print each callflow as a line of JSON, and each account that failed with its error."""
     async with Sandbox(accounts=5) as sandbox, sandbox.client(deadline=60.0) as client:
         async for account in client.accounts.descendants(sandbox.root_id):
             try:

@@ -15,9 +15,9 @@ from scripted import Scripted, failure, scripted_server, success
 
 from vinix_async import (
     APIConnectionError,
+    ApiKeyAuth,
     APIStatusError,
     APITimeoutError,
-    ApiKeyAuth,
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
@@ -383,9 +383,7 @@ async def test_the_deadline_holds_for_all_pages_together(
     assert seen == ["1", "2", "3"]
 
 
-async def test_the_policy_s_deadline_holds_for_each_request(
-    server: Scripted, client: VinixClient, clock: FakeClock
-) -> None:
+async def test_the_policy_s_deadline_holds_for_each_request(server: Scripted, client: VinixClient) -> None:
     server.otherwise = web.Response(status=503, headers={"Retry-After": "5"})
     view = client.with_options(retry=RetryPolicy(deadline=7))
     with pytest.raises(ServerError) as caught:
@@ -505,10 +503,10 @@ async def test_closing_ends_what_is_prefetched(server: Scripted, client: VinixCl
     await arrived.wait()
     await client.close()
     assert client._requester.tasks == set()
-    await walk.aclose()  # type: ignore[attr-defined]
+    await walk.aclose()
 
 
-def test_another_event_loop_is_refused_in_words(server: None = None) -> None:
+def test_another_event_loop_is_refused_in_words() -> None:
     client: VinixClient | None = None
 
     async def first() -> None:

@@ -18,7 +18,7 @@ import pytest
 try:
     from pytest_asyncio import fixture
 except ImportError:  # pragma: no cover  # the fixtures are there, and pytest says what they need
-    fixture = pytest.fixture
+    fixture = pytest.fixture  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

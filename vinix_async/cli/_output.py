@@ -59,11 +59,9 @@ def add_callflow(table: Table, callflow: "Callflow") -> None:
     """One row."""
     code = callflow.featurecode
     name = callflow.name or (f"*{code.number} {code.name}" if code else "") or f"({callflow.id[:8]}…)"
-    modules = (
-        callflow.modules or tuple(dict.fromkeys(node.module or "" for node in callflow.flow.walk()))
-        if (callflow.flow or callflow.modules)
-        else ()
-    )
+    modules = callflow.modules
+    if callflow.flow and not modules:  # a whole document names them in its nodes only
+        modules = tuple(dict.fromkeys(node.module or "" for node in callflow.flow.walk()))
     cells = (name, ", ".join(callflow.numbers + callflow.patterns), callflow.type or "", " → ".join(modules))
     table.add_row(*(Text(printable(cell)) for cell in cells))
 
