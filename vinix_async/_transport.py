@@ -230,7 +230,7 @@ def translate(error: Exception, where: str) -> VinixError:  # noqa: C901, PLR091
         case aiohttp.ClientSSLError() | ssl_module.SSLError():
             return APIConnectionError(f"no TLS with {where}: it may not speak TLS at this port", transient=False)
         case aiohttp.ClientConnectorDNSError():
-            again = getattr(error.os_error, "errno", None) == socket.EAI_AGAIN
+            again = getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_AGAIN
             return APIConnectionError(f"the name of {where} cannot be looked up", transient=again)
         case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
             return APIConnectionError("the proxy cannot be reached, or refuses")

@@ -1,0 +1,543 @@
+"""The transport against raw sockets: what arrives is whole, or it is one of our errors, and one request each."""
+
+import asyncio
+import contextlib
+import gzip
+import inspect
+import ssl
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiohttp.http_exceptions
+import pytest
+import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from fault_server import Connection, Script, fault_server
+
+from vinix_async import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError, VinixError
+from vinix_async import _transport as transport_module
+from vinix_async._auth import Token
+from vinix_async._transport import Transport, check_timeout, translate
+from vinix_async._wire import Request, get, put
+
+TOKEN = Token("planted-token")
+REQUEST = get("accounts", "a", "callflows", account_id="a")
+
+
+def transport(url: str, **options: Any) -> Transport:
+    defaults: dict[str, Any] = {
+        "base_url": url,
+        "session": None,
+        "max_connections": 10,
+        "keepalive": 4.0,
+        "max_body": 1_000_000,
+        "ssl": None,
+        "proxy": None,
+        "trust_env": False,
+        "allow_http": False,
+    }
+    return Transport(**{**defaults, **options})
+
+
+async def send(to: Transport, request: Request = REQUEST, timeout: Any = 5.0) -> Any:
+    return await to.send(request, request_id="r1", token=TOKEN, timeout=timeout)
+
+
+def reply(body: bytes = b"{}", *lines: bytes, status: bytes = b"200 OK", length: int | None = None) -> bytes:
+    size = str(len(body) if length is None else length).encode()
+    return b"\r\n".join((b"HTTP/1.1 " + status, b"Content-Length: " + size, *lines, b"", body))
+
+
+def answering(data: bytes, *, then_wait: bool = False) -> Script:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(data)
+        if then_wait:
+            await connection.peer_closes()
+
+    return script
+
+
+async def test_a_reply_and_what_was_sent() -> None:
+    async with fault_server(answering(reply(b'{"a":1}', b"X-Thing: one", b"X-Thing: two"))) as server:
+        to = transport(server.url + "/")
+        response = await send(to, put("user_auth", data={"a": "b"}))
+        await to.close()
+    assert (response.status, response.body, response.sent_request_id) == (200, b'{"a":1}', "r1")
+    assert response.headers["x-thing"] == "one"
+    head = server.heads[0].decode()
+    assert head.startswith("PUT /v2/user_auth HTTP/1.1\r\n")
+    for line in (
+        "Accept: application/json",
+        "Accept-Encoding: gzip",
+        "X-Request-ID: r1",
+        "X-Auth-Token: planted-token",
+        "Content-Type: application/json",
+        "User-Agent: vinix-async/",
+    ):
+        assert f"\r\n{line}" in head
+    assert "Cookie" not in head
+    assert "Authorization" not in head
+
+
+async def test_the_path_goes_out_as_it_was_encoded() -> None:
+    async with fault_server(answering(reply())) as server:
+        to = transport(server.url)
+        await send(to, get("a/b", "..", "%2F", "é", query={"start_key": "g20 +/&="}))
+        await to.close()
+    assert b"GET /v2/a%2Fb/../%252F/%C3%A9?start_key=g20%20%2B%2F%26%3D HTTP/1.1" in server.heads[0]
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ZIPPED = gzip.compress(b'{"data": [' + b"1," * 2000 + b"1]}")
+GZIP = b"Content-Encoding: gzip"
+FAULTS = {
+    "closed before the head": b"",
+    "closed within the status line": b"HTTP/1.1 2",
+    "closed within the head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "closed behind the head": reply(b"", length=10),
+    "half a body": reply(b'{"data"', length=100),
+    "chunks without the last one": CHUNKED + b"5\r\n{}   \r\n",
+    "half a chunk": CHUNKED + b"50\r\n{}",
+    "a chunk's size is no number": CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n",
+    "a bad chunk behind a good one": CHUNKED + b"2\r\n{}\r\nzz\r\n",
+    "a chunk longer than it says": CHUNKED + b"2\r\n{}{}{}\r\n0\r\n\r\n",
+    "gzip without its end": reply(ZIPPED[:-10], GZIP),
+    "gzip with a wrong checksum": reply(ZIPPED[:-8] + b"\0" * 8, GZIP),
+    "gzip that is none": reply(b'{"data": []}', GZIP),
+    "gzip with something behind": reply(ZIPPED + b"more", GZIP),
+    "no HTTP at all": b"220 mail.example.com ESMTP\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a header without end": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
+}
+
+
+@pytest.mark.parametrize("data", FAULTS.values(), ids=FAULTS.keys())
+async def test_what_is_not_whole_is_a_passing_failure(data: bytes) -> None:
+    async with fault_server(answering(data)) as server:
+        to = transport(server.url)
+        with pytest.raises(APIConnectionError) as caught:
+            await send(to)
+        await to.close()
+    assert caught.value.transient
+    assert not isinstance(caught.value, APITimeoutError)
+    assert len(server.heads) == 1
+
+
+async def test_a_reset_in_every_place() -> None:
+    for data in (None, b"", b"HTTP/1.1 200 OK\r\n", reply(b"{", length=100)):
+
+        async def script(connection: Connection, data: bytes | None = data) -> None:
+            if data is not None:
+                await connection.request()
+                await connection.send(data)
+                await asyncio.sleep(0.01)
+            connection.reset()
+
+        async with fault_server(script) as server:
+            to = transport(server.url)
+            with pytest.raises(APIConnectionError) as caught:
+                await send(to)
+            await to.close()
+        assert caught.value.transient
+
+
+async def test_a_bad_chunk_on_a_connection_that_stays_open_is_found_by_the_timeout() -> None:
+    async with fault_server(answering(CHUNKED + b"2\r\n{}\r\n", then_wait=True)) as server:
+        to = transport(server.url)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=0.05)
+        await to.close()
+
+
+async def test_a_slow_drip_ends_with_the_timeout() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            await connection.send(b" ")
+            await asyncio.sleep(0.01)
+
+    async with fault_server(script) as server:
+        to = transport(server.url)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=0.1)
+        await to.close()
+
+
+async def test_a_quiet_connection_that_lives_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "_QUIET", 0.01)
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        await asyncio.sleep(0.05)
+        await connection.send(b"}")
+
+    async with fault_server(script) as server:
+        to = transport(server.url)
+        assert (await send(to)).body == b"{}"
+        await to.close()
+
+
+async def test_refused_connections_are_passing_failures() -> None:
+    to = transport("http://127.0.0.1:9/v2")
+    with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1:9 cannot be reached") as caught:
+        await send(to)
+    assert caught.value.transient
+    await to.close()
+
+
+@pytest.mark.parametrize("request_", [get("x"), put("x", data={})], ids=["GET", "PUT"])
+async def test_a_request_is_sent_once_whatever_becomes_of_its_connection(request_: Request) -> None:
+    """aiohttp would send a GET or PUT again on a connection that drops, fresh or kept alive."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(reply())
+        await connection.request()  # and no answer to the second one
+
+    async with fault_server(script) as server:
+        to = transport(server.url)
+        await send(to, request_)
+        with pytest.raises(APIConnectionError):
+            await send(to, request_)
+        assert len(server.heads) == 2
+        assert server.connections == 1
+        await to.close()
+
+
+async def test_connections_are_kept_and_one_that_was_closed_idle_is_noticed() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(reply())
+
+    async with fault_server(script) as server:
+        to = transport(server.url)
+        for _ in range(5):
+            with contextlib.suppress(APIConnectionError):
+                await send(to)
+        assert len(server.heads) <= 5
+        await to.close()
+
+
+async def test_redirects_are_returned_not_followed() -> None:
+    data = reply(b"", b"Location: https://elsewhere.example.com/", status=b"302 Found")
+    async with fault_server(answering(data)) as server:
+        to = transport(server.url)
+        response = await send(to)
+        await to.close()
+    assert (response.status, response.headers["location"]) == (302, "https://elsewhere.example.com/")
+    assert len(server.heads) == 1
+
+
+# --- bodies --------------------------------------------------------------------------------------
+
+
+async def body_of(data: bytes, **options: Any) -> bytes:
+    async with fault_server(answering(data)) as server:
+        to = transport(server.url, **options)
+        try:
+            body = (await send(to)).body
+        finally:
+            await to.close()
+    assert isinstance(body, bytes)
+    return body
+
+
+async def test_gzip_is_undone() -> None:
+    plain = b'{"data": "' + b"x" * 600_000 + b'"}'
+    assert await body_of(reply(gzip.compress(plain), GZIP)) == plain
+    assert await body_of(reply(gzip.compress(b"{}"), b"Content-Encoding: x-gzip")) == b"{}"
+    assert await body_of(reply(b"", GZIP)) == b""
+
+
+async def test_other_encodings_are_refused() -> None:
+    with pytest.raises(APIConnectionError, match="not asked for") as caught:
+        await body_of(reply(zlib.compress(b"{}"), b"Content-Encoding: deflate"))
+    assert not caught.value.transient
+
+
+async def test_bodies_are_bounded_before_and_after_decompression() -> None:
+    assert len(await body_of(reply(b" " * 1000), max_body=1000)) == 1000
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    for data in (reply(b" " * 1001), CHUNKED + b"3e9\r\n" + b" " * 1001 + b"\r\n0\r\n\r\n", reply(bomb, GZIP)):
+        with pytest.raises(APIConnectionError, match="max_body=1000") as caught:
+            await body_of(data, max_body=1000)
+        assert not caught.value.transient
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@contextlib.asynccontextmanager
+async def tls_server(certificate: trustme.LeafCert) -> Any:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    app = web.Application()
+    app.router.add_get("/{path:.*}", _json)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.port}/v2"
+    finally:
+        await server.close()
+
+
+async def _json(_: web.Request) -> web.Response:
+    return web.json_response({})
+
+
+async def test_tls_with_an_authority_of_one_s_own(authority: trustme.CA) -> None:
+    async with tls_server(authority.issue_cert("127.0.0.1")) as url:
+        to = transport(url, ssl=trusting(authority))
+        assert (await send(to)).status == 200
+        await to.close()
+
+
+@pytest.mark.parametrize("case", ["unknown authority", "wrong name", "expired"])
+async def test_certificates_are_verified(authority: trustme.CA, case: str) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    certificate = {
+        "unknown authority": lambda: trustme.CA().issue_cert("127.0.0.1"),
+        "wrong name": lambda: authority.issue_cert("api.example.com"),
+        "expired": lambda: authority.issue_cert("127.0.0.1", not_before=past, not_after=past.replace(month=2)),
+    }[case]()
+    async with tls_server(certificate) as url:
+        to = transport(url, ssl=trusting(authority))
+        with pytest.raises(APIConnectionError, match="certificate") as caught:
+            await send(to)
+        await to.close()
+    assert not caught.value.transient
+
+
+async def test_https_to_a_plain_port_says_so() -> None:
+    async def script(connection: Connection) -> None:
+        await connection.send(reply())
+
+    async with fault_server(script) as server:
+        to = transport(server.url.replace("http:", "https:"))
+        with pytest.raises(APIConnectionError, match="TLS") as caught:
+            await send(to)
+        await to.close()
+    assert not caught.value.transient
+
+
+# --- lifetime ------------------------------------------------------------------------------------
+
+
+async def test_after_close_nothing_is_sent() -> None:
+    to = transport("http://127.0.0.1:9/v2")
+    await to.close()
+    await to.close()
+    with pytest.raises(ClientClosedError):
+        await send(to)
+
+
+async def test_another_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with fault_server(answering(reply())) as server:
+        to = transport(server.url)
+        await send(to)
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        with pytest.raises(ClientClosedError, match="process"):
+            await send(to)
+        monkeypatch.undo()
+        await to.close()
+
+
+async def test_a_borrowed_session_is_used_and_left_alone() -> None:
+    """Its own settings for decompression, redirects and errors do not count."""
+    data = reply(ZIPPED[:-10], GZIP)
+    async with fault_server(answering(data)) as server, aiohttp.ClientSession(raise_for_status=False) as session:
+        to = transport(server.url, session=session)
+        with pytest.raises(APIConnectionError, match="cut short"):
+            await send(to)
+        await to.close()
+        assert not session.closed
+
+
+async def test_a_borrowed_session_that_was_closed_says_so() -> None:
+    session = aiohttp.ClientSession()
+    await session.close()
+    to = transport("http://127.0.0.1:9/v2", session=session)
+    with pytest.raises(ClientClosedError):
+        await send(to)
+
+
+async def test_cancelled_at_every_step_nothing_is_left() -> None:
+    """Cancel a request after 1, 2, 3, ... turns of the loop, until it is done."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{")
+            await asyncio.sleep(0)
+            await connection.send(b"   ")
+            await connection.send(b"}"[:0])
+
+    async with fault_server(script) as server:
+        for steps in range(200):
+            to = transport(server.url)
+            task = asyncio.create_task(send(to))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            finished = task.done()
+            task.cancel()
+            if finished:
+                assert (await task).body == b"{   "
+            else:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            session = to._session
+            if session is not None:
+                assert isinstance(session.connector, aiohttp.TCPConnector)
+                assert not session.connector._acquired
+            await to.close()
+            if finished:
+                break
+        assert finished
+        assert steps > 3
+
+
+async def test_a_frame_s_variables_do_not_show_the_token() -> None:
+    to = transport("http://127.0.0.1:9/v2")
+    with pytest.raises(APIConnectionError) as caught:
+        await send(to)
+    trace = caught.value.__traceback__
+    while trace is not None:
+        if "vinix_async" in trace.tb_frame.f_code.co_filename:
+            assert "planted-token" not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    await to.close()
+
+
+# --- the table of errors ---------------------------------------------------------------------------
+
+
+def every_exception() -> Iterator[Exception]:
+    """One of each exception class that aiohttp has, made without its constructor, and of the system's."""
+    for module in (aiohttp, aiohttp.client_exceptions, aiohttp.http_exceptions):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            web_socket = kind.__name__ in {"WSMessageTypeError", "WebSocketError", "EofStream"}
+            if issubclass(kind, Exception) and not issubclass(kind, Warning) and not web_socket:
+                yield kind.__new__(kind)
+    yield from (OSError(), ssl.SSLError(), ssl.SSLCertVerificationError(), ValueError(), TimeoutError())
+    yield from (RuntimeError("Session is closed"), zlib.error(), LookupError(), ConnectionResetError())
+
+
+@pytest.mark.parametrize("error", list(every_exception()), ids=lambda error: type(error).__name__)
+def test_every_error_of_aiohttp_becomes_one_of_ours(error: Exception) -> None:
+    ours = translate(error, "host:1")
+    assert isinstance(ours, VinixError)
+    assert "failed with" not in str(ours) or isinstance(error, LookupError)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "30", None, float("inf"), float("nan")])
+def test_bad_timeouts_are_refused(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeout"):
+        check_timeout(timeout)
+
+
+async def test_a_client_timeout_of_aiohttp_is_taken() -> None:
+    timeout = aiohttp.ClientTimeout(sock_read=0.05)
+    check_timeout(timeout)
+    async with fault_server(answering(b"", then_wait=True)) as server:
+        to = transport(server.url)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=timeout)
+        await to.close()
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("", "https://"),
+        ("api.example.com/v2", "https://"),
+        ("ftp://api.example.com/v2", "https://"),
+        ("https://", "https://"),
+        ("https://api.example.com:99999/v2", "https://"),
+        ("https://[::1/v2", "https://"),
+        ("https://ann:planted@api.example.com/v2", "auth="),
+        ("https://api.example.com/v2?x=1", "path"),
+        ("https://api.example.com/v2#x", "path"),
+        ("https://api.example.com/v2 x", "spaces"),
+        ("http://api.example.com/v2", "allow_http"),
+        ("http://192.168.0.1/v2", "allow_http"),
+        (7, "str"),
+    ],
+)
+def test_bad_addresses_are_refused(url: Any, word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word) as caught:
+        transport(url)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1/v2", "http://127.8.8.8/v2", "http://[::1]:1/v2", "https://a.b/"])
+def test_good_addresses_are_taken(url: str) -> None:
+    assert transport(url).base_url == url.rstrip("/")
+    assert transport("http://api.example.com/v2", allow_http=True).base_url == "http://api.example.com/v2"
+
+
+def test_tls_cannot_be_turned_off() -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    with pytest.raises(ConfigurationError, match="verified always"):
+        transport("https://a.b/v2", ssl=context)
+    with pytest.raises(ConfigurationError, match="SSLContext"):
+        transport("https://a.b/v2", ssl=False)
+
+
+def test_proxies_are_checked_and_never_shown() -> None:
+    for proxy in ("proxy:80", "socks5://planted@proxy:80", 7):
+        with pytest.raises(ConfigurationError, match="proxy") as caught:
+            transport("https://a.b/v2", proxy=proxy)
+        assert "planted" not in str(caught.value)
+
+
+async def test_requests_go_through_the_proxy() -> None:
+    async with fault_server(answering(reply())) as server:
+        to = transport("http://api.example.com/v2", allow_http=True, proxy=server.url)
+        assert (await send(to)).status == 200
+        await to.close()
+    assert server.heads[0].startswith(b"GET http://api.example.com/v2/accounts/a/callflows HTTP/1.1")
+
+
+async def test_the_environment_s_proxy_is_taken_only_when_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine api.example.com login ann password planted-password\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with fault_server(answering(reply())) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "internal.example.com")
+        to = transport("http://api.example.com/v2", allow_http=True, trust_env=True)
+        assert (await send(to)).status == 200
+        await to.close()
+        assert transport("http://api.example.com/v2", allow_http=True)._proxy is None
+        assert transport("http://internal.example.com/v2", allow_http=True, trust_env=True)._proxy is None
+    assert b"uthorization" not in server.heads[0]
