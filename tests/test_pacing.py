@@ -1,0 +1,215 @@
+"""Concurrency, and an account's pace that is learned."""
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+
+from vinix_async import APITimeoutError, ConfigurationError, Limits
+from vinix_async._pacing import Gate, Gates
+from vinix_async.sandbox._bucket import Buckets
+from vinix_async.testing import VirtualClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def gate(clock: Any, **limits: Any) -> Gate:
+    return Gate(Limits(**limits), clock, 0.1)
+
+
+async def enter(one: Gate, ends_at: float = math.inf) -> None:
+    async with one.slot(ends_at):
+        pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_connections": 0},
+        {"max_concurrency": 0},
+        {"per_account": "8"},
+        {"burst": True},
+        {"rate": 0},
+        {"rate": math.inf},
+        {"max_body": 0},
+        {"keepalive": -1},
+    ],
+    ids=str,
+)
+def test_bad_limits_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Limits(**options)
+
+
+async def test_an_account_runs_freely_until_it_is_refused(clock: FakeClock) -> None:
+    one = gate(clock)
+    for _ in range(1000):
+        await enter(one)
+    assert clock.slept == 0
+    assert one.pristine
+
+
+async def test_and_from_then_on_at_its_rate(clock: FakeClock) -> None:
+    one = gate(clock)
+    assert one.refused(clock.now) == pytest.approx(0.1)
+    begun = clock.now
+    for _ in range(11):
+        await enter(one)
+    assert clock.now - begun == pytest.approx(0.1 + 10 * 0.1)
+    assert not one.pristine
+
+
+async def test_refusals_in_a_row_double_the_hold(clock: FakeClock) -> None:
+    one = gate(clock)
+    holds = []
+    for _ in range(12):
+        holds.append(one.refused(clock.now))
+        clock.now += holds[-1]
+    assert holds == [pytest.approx(min(0.1 * 2**n, 20.0)) for n in range(12)]
+    one.succeeded()
+    assert one.refused(clock.now) == pytest.approx(0.1)
+
+
+async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> None:
+    one = gate(clock)
+    sent_at = clock.now
+    clock.now += 0.05
+    assert [one.refused(sent_at) for _ in range(8)] == [pytest.approx(0.1)] * 8
+
+
+async def test_idle_time_is_saved_up_to_the_burst(clock: FakeClock) -> None:
+    one = gate(clock, burst=5)
+    one.refused(clock.now)
+    clock.now += 50
+    begun = clock.now
+    for _ in range(5):
+        await enter(one)
+    assert clock.now == begun
+    await enter(one)
+    assert clock.now > begun
+
+
+async def test_a_quiet_minute_is_forgotten(clock: FakeClock) -> None:
+    one = gate(clock, burst=1)
+    one.refused(clock.now)
+    clock.now += 61
+    begun = clock.now
+    for _ in range(100):
+        await enter(one)
+    assert clock.now == begun
+    assert one.pristine
+
+
+async def test_no_sleep_crosses_the_deadline(clock: FakeClock) -> None:
+    one = gate(clock)
+    one.refused(clock.now)
+    with pytest.raises(APITimeoutError, match="rate limit") as caught:
+        await enter(one, ends_at=clock.now + 0.05)
+    assert not caught.value.transient
+    assert clock.slept == 0
+
+
+async def test_so_many_at_once_and_first_come_first_served(clock: FakeClock) -> None:
+    one = gate(clock, per_account=2)
+    release = asyncio.Event()
+    inside: list[int] = []
+
+    async def work(number: int) -> None:
+        async with one.slot(math.inf):
+            inside.append(number)
+            await release.wait()
+
+    tasks = [asyncio.create_task(work(number)) for number in range(5)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert inside == [0, 1]
+    tasks[2].cancel()
+    release.set()
+    await asyncio.wait(tasks)
+    assert inside == [0, 1, 3, 4]
+
+
+async def test_waiting_for_an_account_takes_no_place_of_others(clock: FakeClock) -> None:
+    gates = Gates(Limits(max_concurrency=1, per_account=1), clock)
+    async with gates.use("slow") as slow, gates.use("quick") as quick:
+        entered = asyncio.Event()
+        leave = asyncio.Event()
+
+        async def hold() -> None:
+            async with slow.slot(math.inf):
+                entered.set()
+                await leave.wait()
+
+        holder = asyncio.create_task(hold())
+        await entered.wait()
+        waiter = asyncio.create_task(_enter(gates, slow))
+        await asyncio.sleep(0)
+        await _enter(gates, quick)
+        assert not waiter.done()
+        leave.set()
+        await holder
+        await waiter
+
+
+async def _enter(gates: Gates, one: Gate) -> None:
+    async with gates.slot(one, math.inf):
+        pass
+
+
+async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> None:
+    gates = Gates(Limits(max_concurrency=3), clock)
+    running = most = 0
+
+    async def work(account: str) -> None:
+        nonlocal running, most
+        async with gates.use(account) as one, gates.slot(one, math.inf):
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+
+    await asyncio.gather(*(work(str(number % 7)) for number in range(50)))
+    assert most == 3
+
+
+async def test_gates_are_kept_only_while_they_know_something(clock: FakeClock) -> None:
+    gates = Gates(Limits(), clock)
+    for number in range(5000):
+        async with gates.use(str(number)) as one:
+            one.succeeded()
+    assert gates._gates == {}
+    for number in range(5000):
+        async with gates.use(str(number)) as one:
+            one.refused(clock.now)
+    assert len(gates._gates) <= 1000
+
+
+async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
+    """Eight workers against Kazoo's bucket: 100 tokens, 10 more in one block each second."""
+    clock = VirtualClock()
+    buckets = Buckets(100, 10)
+    one = Gate(Limits(), clock, 0.1)
+    served: list[float] = []
+    refused: list[float] = []
+
+    async def work() -> None:
+        while clock.now < 150:
+            async with one.slot(math.inf):
+                sent_at = clock.now
+                await clock.sleep(0.02)
+                if buckets.take("a", clock.now):
+                    served.append(clock.now)
+                    one.succeeded()
+                    continue
+                refused.append(clock.now)
+                one.refused(sent_at)
+
+    await asyncio.gather(*(work() for _ in range(8)))
+    learned = refused[0] + 10
+    assert sum(1 for at in served if learned <= at < learned + 100) >= 0.9 * 10 * 100
+    assert sum(1 for at in refused if at >= learned) < 0.05 * sum(1 for at in served if at >= learned)

@@ -1,0 +1,340 @@
+"""What a reply says: envelope or error, and nothing of it that was not named and checked."""
+
+import json
+import pickle
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vinix_async import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    VinixError,
+)
+from vinix_async._reply import decode_envelope, read_envelope, read_retry_after
+from vinix_async._wire import (
+    MISSING,
+    Request,
+    Response,
+    Secrets,
+    check_count,
+    check_filters,
+    check_id,
+    clean,
+    get,
+    parse_json,
+    put,
+)
+
+NOW = 1_750_000_000.0
+REQUEST = Request("GET", "/accounts/a-b/callflows", "a-b")
+SUCCESS: dict[str, Any] = {"data": [], "status": "success", "request_id": "r1", "auth_token": "planted-token"}
+
+
+def read(body: Any, status: int = 200, *, base_url: str = "https://h/v2", secrets: Any = (), **headers: str) -> Any:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    shown = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = Response(status, shown, raw, "r1")
+    return read_envelope(REQUEST, response, base_url=base_url, now=NOW, secrets=Secrets(tuple(secrets)))
+
+
+def test_an_envelope() -> None:
+    envelope = read({**SUCCESS, "next_start_key": "g20", "page_size": 7, "odd": 1, "tokens": {"remaining": 3}})
+    assert (envelope.data, envelope.next_start_key, envelope.page_size) == ([], "g20", 7)
+    assert (envelope.request_id, envelope.auth_token) == ("r1", "planted-token")
+    assert "planted" not in repr(envelope)
+
+
+def test_what_may_be_missing() -> None:
+    assert read({"status": "success"}).data is MISSING
+    assert read({"data": None}).data is None
+    assert read({"data": {"id": "x"}}).data == {"id": "x"}
+    assert read({**SUCCESS, "next_start_key": ""}).next_start_key is None
+    assert read({**SUCCESS, "next_start_key": None}).next_start_key is None
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert read(b"\xef\xbb\xbf" + json.dumps(SUCCESS).encode()).data == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>busy</html>", b"{", b'{"data": NaN}', b'{"data": "\xff"}', b"encoding response failed: bad term"],
+)
+def test_a_success_that_is_no_json_is_passing(body: bytes) -> None:
+    with pytest.raises(DecodeError, match="no JSON") as caught:
+        read(body)
+    assert caught.value.transient
+    assert (caught.value.request_id, caught.value.account_id) == ("r1", "a-b")
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null", b"{}", b'{"odd": 1}'])
+def test_json_that_is_no_envelope_is_final(body: bytes) -> None:
+    with pytest.raises(DecodeError, match="no envelope") as caught:
+        read(body)
+    assert not caught.value.transient
+
+
+def test_json_that_is_too_deep_is_final() -> None:
+    with pytest.raises(DecodeError, match="too deep") as caught:
+        parse_json(b"[" * 100_000)
+    assert not caught.value.transient
+
+
+def test_the_banner_says_what_was_forgotten() -> None:
+    with pytest.raises(DecodeError, match="/v2 is missing at the end of base_url") as caught:
+        read(b"  __  banner", base_url="https://h", content_type="text/plain; charset=UTF-8")
+    assert not caught.value.transient
+    with pytest.raises(DecodeError, match="no JSON"):
+        read(b"  __  banner", base_url="https://h/v2", content_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("page_size", "25"), ("page_size", True), ("next_start_key", 5), ("next_start_key", ["a"]), ("auth_token", 5)],
+)
+def test_envelope_fields_of_another_type_are_refused(key: str, value: Any) -> None:
+    with pytest.raises(DecodeError, match=rf"\$\.{key}: expected"):
+        read({**SUCCESS, key: value})
+
+
+def test_an_answer_to_another_request_is_refused() -> None:
+    with pytest.raises(APIConnectionError, match="another request") as caught:
+        read({**SUCCESS, "request_id": "r2"})
+    assert caught.value.transient
+    with pytest.raises(APIConnectionError, match="another request"):
+        read(SUCCESS, x_request_id="r2")
+    assert read(SUCCESS, x_request_id="r1").data == []
+    with pytest.raises(ServerError):  # an error may have been answered by a gateway
+        read({"request_id": "r2"}, 503, x_request_id="r2")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (402, PaymentRequiredError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, ConflictError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+        (405, APIStatusError),
+        (418, APIStatusError),
+        (499, APIStatusError),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"a":', json.dumps({"message": "words"}).encode()])
+def test_a_class_for_each_status_whatever_the_body(status: int, kind: type[APIStatusError], body: bytes) -> None:
+    with pytest.raises(APIStatusError) as caught:
+        read(body, status)
+    assert type(caught.value) is kind
+    assert caught.value.status == status
+    assert str(caught.value).startswith(str(status))
+    assert (caught.value.request_id, caught.value.account_id) == ("r1", "a-b")
+
+
+def test_kazoo_s_error() -> None:
+    body = {
+        "status": "error",
+        "error": "403",
+        "message": "forbidden",
+        "data": {"message": "not yours"},
+        "request_id": "r9",
+    }
+    with pytest.raises(PermissionDeniedError) as caught:
+        read(body, 403)
+    error = caught.value
+    assert (error.code, error.message, error.detail, error.request_id) == ("403", "forbidden", "not yours", "r9")
+    assert str(error) == "403 forbidden - not yours (account_id=a-b, request_id=r9)"
+
+
+def test_the_vendor_s_error() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        read({"code": "not_found", "message": "no such account", "request_id": "r9"}, 404)
+    error = caught.value
+    assert (error.code, error.message, error.detail, error.request_id) == ("not_found", "no such account", None, "r9")
+
+
+def test_a_validation_tree_names_fields_and_no_values() -> None:
+    data = {"data.api_key": {"minLength": {"message": "too short", "value": "planted"}}, "x": 1, "y": {"z": 1}}
+    with pytest.raises(BadRequestError) as caught:
+        read({"message": "validation error", "data": data}, 400)
+    assert caught.value.problems == ("data.api_key: minLength: too short",)
+    assert "planted" not in str(caught.value)
+    assert "too short" in str(caught.value)
+
+
+def test_a_success_that_is_an_error() -> None:
+    with pytest.raises(ServerError) as caught:
+        read({"status": "error", "error": "503", "message": "datastore_fault", "data": {}})
+    assert (caught.value.status, caught.value.message) == (503, "datastore_fault")
+    with pytest.raises(APIStatusError) as odd:
+        read({"status": "fatal", "data": []})
+    assert odd.value.status == 200
+    with pytest.raises(APIStatusError, match="maintenance"):
+        read({"code": "busy", "message": "maintenance"})
+    with pytest.raises(APIStatusError):
+        decode_envelope(b'{"status": "error", "data": []}')
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://other.example.com/login?auth_token=planted", "https://other.example.com"),
+        ("/login?planted", None),
+        ("http://[::1", None),
+        (None, None),
+    ],
+)
+def test_a_redirect_shows_where_to_and_no_more(location: str | None, shown: str | None) -> None:
+    with pytest.raises(APIStatusError, match="not followed") as caught:
+        read(b"", 302, **({"location": location} if location else {}))
+    assert "planted" not in str(caught.value)
+    assert shown is None or shown in str(caught.value)
+
+
+def test_a_dashed_account_id_gets_a_hint() -> None:
+    with pytest.raises(NotFoundError, match="without its dashes"):
+        read({"message": "bad identifier", "data": {"message": "invalid account_id 'a-b'"}}, 404)
+
+
+def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
+    body = {"error": "planted-key", "message": "\x1b[31m" + "m" * 5000, "data": {"message": "it was planted-key"}}
+    with pytest.raises(NotFoundError) as caught:
+        read(body, 404, secrets=["planted-key", "abc"])
+    text = f"{caught.value}{caught.value!r}{pickle.dumps(caught.value)!r}"
+    assert "planted" not in text
+    assert "\x1b" not in text
+    assert len(str(caught.value)) < 500
+    assert clean("abc", Secrets(("abc",))) == "abc"  # too short to be told from words
+    assert [clean(value) for value in (None, True, [], {}, 1.5, "")] == [None] * 6
+    assert clean(404) == "404"
+    assert "planted" not in repr(Secrets(("planted",)))
+
+
+# --- Retry-After ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "0.25"}, 0.25),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after-ms": "x", "retry-after": "9"}, 9.0),
+        ({"retry-after": format_datetime(datetime.fromtimestamp(NOW + 30, UTC), usegmt=True)}, 30.0),
+        ({"retry-after": format_datetime(datetime.fromtimestamp(NOW - 30, UTC), usegmt=True)}, 0.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e3"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "Mon, 99 Foo 2026 99:99:99 GMT"}, None),
+        ({"retry-after": "9" * 40}, 1e40),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert read_retry_after(headers, NOW) == (seconds if seconds is None else pytest.approx(seconds))
+
+
+@given(st.text() | st.from_regex(r"[-+]?[0-9]{1,400}(\.[0-9]*)?([eE][0-9]+)?") | st.datetimes().map(format_datetime))
+def test_no_retry_after_is_ever_an_error(value: str) -> None:
+    seconds = read_retry_after({"retry-after": value, "retry-after-ms": value}, NOW)
+    assert seconds is None or seconds >= 0
+
+
+# --- outbound ------------------------------------------------------------------------------------
+
+
+def test_paths_and_queries_are_encoded_whole() -> None:
+    assert get("accounts", "a/b", "c d+%é").target == "/accounts/a%2Fb/c%20d%2B%25%C3%A9"
+    assert get("x", query={"start_key": "g2/+=& é", "page_size": 5, "none": None}).target == (
+        "/x?start_key=g2%2F%2B%3D%26%20%C3%A9&page_size=5"
+    )
+    assert get("x", query={"a": "b"}).path == "/x"
+    request = put("api_auth", data={"api_key": "planted"})
+    assert request.body == b'{"data":{"api_key":"planted"}}'
+    assert "planted" not in repr(request)
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a\n", "\x7f", "a\u2028", "\ud800", None, 7, b"a"])
+def test_ids_that_cannot_be_a_segment_are_refused(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="account_id"):
+        check_id("account_id", value)
+
+
+@pytest.mark.parametrize("value", ["a" * 32, "1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f23", "a/b", "...", "é", " "])
+def test_other_ids_are_left_as_they_are(value: str) -> None:
+    assert check_id("account_id", value) == value
+
+
+@pytest.mark.parametrize("value", [0, -1, True, "5", 2.0])
+def test_counts(value: Any) -> None:
+    assert check_count("page_size", None) is None
+    assert check_count("page_size", 1) == 1
+    with pytest.raises(ConfigurationError, match="page_size"):
+        check_count("page_size", value)
+
+
+def test_filters_that_the_server_knows() -> None:
+    known = {"filter_type": "main", "filter_not_numbers": "no_match", "has_key": "a.b", "created_from": "63"}
+    assert check_filters(known) == known
+    assert check_filters(known) is not known
+    assert check_filters(None) == {}
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"missing_value": "x"},
+        {"verb": "DELETE"},
+        {"accept": "csv"},
+        {"jsonp": "f"},
+        {"auth_token": "x"},
+        {"action": "x"},
+        {"data": "x"},
+        {"is_chunked": "true"},
+        {"page_size": "5"},
+        {"start_key": "x"},
+        {"filter_": "x"},
+        {"has_key": 5},
+        {"has_key": None},
+        {5: "x"},
+        ["has_key"],
+        "has_key",
+    ],
+    ids=str,
+)
+def test_other_filters_are_refused(filters: Any) -> None:
+    with pytest.raises(ConfigurationError, match="filter"):
+        check_filters(filters)
+
+
+def test_an_error_is_a_vinix_error_with_context() -> None:
+    with pytest.raises(VinixError) as caught:
+        read({"data": 1, "page_size": "x"})
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None

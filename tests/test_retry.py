@@ -1,0 +1,205 @@
+"""When to try again, after how long, and when to stop."""
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vinix_async import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    DecodeError,
+    NotFoundError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+    VinixError,
+)
+from vinix_async import _retry as retry_module
+from vinix_async._retry import RetryBudget, is_retryable, retrying
+
+
+class Call:
+    """Fails with each of ``errors`` in turn, then succeeds."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.made = 0
+
+    async def __call__(self) -> str:
+        self.made += 1
+        await asyncio.sleep(0)
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+async def run(call: Call, clock: FakeClock | None = None, policy: RetryPolicy | None = None, **options: Any) -> str:
+    waits: list[float] = options.pop("waits", [])
+    defaults: dict[str, Any] = {
+        "policy": policy or RetryPolicy(),
+        "clock": clock or FakeClock(),
+        "deadline": math.inf,
+        "budgets": (),
+        "hold": lambda _: 0.0,
+        "before_wait": lambda _, wait, __: waits.append(wait),
+    }
+    return await retrying(call, **{**defaults, **options})
+
+
+def fault() -> ServerError:
+    return ServerError("down", status=503)
+
+
+def refused(**fields: Any) -> RateLimitError:
+    return RateLimitError("slow", status=429, **fields)
+
+
+async def test_a_success_never_meets_tenacity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry_module, "AsyncRetrying", None)
+    assert await run(Call()) == "done"
+
+
+async def test_attempts_count_the_first_one() -> None:
+    call = Call(*(fault() for _ in range(9)))
+    with pytest.raises(ServerError) as caught:
+        await run(call, policy=RetryPolicy(attempts=3))
+    assert call.made == 3
+    assert "attempt 3 was the last" in caught.value.__notes__[0]
+    once = Call(fault())
+    with pytest.raises(ServerError):
+        await run(once, policy=RetryPolicy(attempts=1))
+    assert once.made == 1
+
+
+@pytest.mark.parametrize(("make", "scale"), [(fault, 0.25), (refused, 0.1)], ids=["fault", "refusal"])
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+async def test_full_jitter_on_two_scales(make: Callable[[], VinixError], scale: float, chance: float) -> None:
+    waits: list[float] = []
+    await run(Call(*(make() for _ in range(11))), FakeClock(chance=chance), RetryPolicy(attempts=12), waits=waits)
+    assert waits == [pytest.approx(chance * min(20.0, scale * 2**n)) for n in range(11)]
+
+
+async def test_waits_are_slept_on_the_clock_that_is_given() -> None:
+    clock = FakeClock()
+    waits: list[float] = []
+    await run(Call(fault(), fault()), clock, waits=waits)
+    assert clock.slept == sum(waits) > 0
+
+
+async def test_a_refusal_waits_for_its_account_too() -> None:
+    waits: list[float] = []
+    await run(Call(refused()), FakeClock(chance=0.0), hold=lambda _: 7.0, waits=waits)
+    assert waits == [7.0]
+
+
+async def test_retry_after_is_a_least_wait() -> None:
+    waits: list[float] = []
+    call = Call(ServerError("x", status=503, retry_after=5.0), refused(retry_after=60.0))
+    await run(call, FakeClock(chance=0.0), waits=waits)
+    assert waits == [5.0, 60.0]
+
+
+@pytest.mark.parametrize("asked", [60.1, math.inf])
+async def test_a_longer_retry_after_ends_the_call(asked: float) -> None:
+    call = Call(refused(retry_after=asked))
+    with pytest.raises(RateLimitError) as caught:
+        await run(call)
+    assert call.made == 1
+    assert "retry_after_max=60" in caught.value.__notes__[0]
+
+
+async def test_no_wait_crosses_the_deadline() -> None:
+    clock = FakeClock()
+    call = Call(*(ServerError("x", status=503, retry_after=4.0) for _ in range(4)))
+    with pytest.raises(ServerError) as caught:
+        await run(call, clock, deadline=clock.now + 10)
+    assert call.made == 3
+    assert "deadline" in caught.value.__notes__[0]
+
+
+async def test_budgets_end_a_storm_and_refusals_are_free() -> None:
+    budget, other = RetryBudget(3), RetryBudget(100)
+    for _ in range(5):
+        with pytest.raises(ServerError):
+            await run(Call(*(fault() for _ in range(9))), budgets=(budget, other), policy=RetryPolicy(attempts=2))
+    assert budget.empty
+    assert not other.empty
+    await run(Call(*(refused() for _ in range(4))), budgets=(budget,))
+    call = Call(fault())
+    with pytest.raises(ServerError) as caught:
+        await run(call, budgets=(other, budget))
+    assert "budget" in caught.value.__notes__[0]
+    for _ in range(5):
+        budget.refund()
+    assert await run(Call(fault()), budgets=(budget,)) == "done"
+    for _ in range(50):
+        budget.refund()
+    assert budget.full
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), ValueError(), TimeoutError()])
+async def test_what_is_not_ours_is_never_retried(error: BaseException) -> None:
+    for errors in ([error], [fault(), error]):
+        call = Call(*errors)
+        with pytest.raises(type(error)):
+            await run(call)
+        assert call.made == len(errors)
+
+
+def test_what_may_pass() -> None:
+    policy = RetryPolicy()
+    assert is_retryable(APIConnectionError("x"), policy)
+    assert is_retryable(APITimeoutError("x"), policy)
+    assert is_retryable(DecodeError("x", transient=True), policy)
+    assert is_retryable(ServerError("x", status=500), policy)
+    assert not is_retryable(APIConnectionError("x", transient=False), policy)
+    assert not is_retryable(DecodeError("x"), policy)
+    assert not is_retryable(ServerError("x", status=501), policy)
+    assert not is_retryable(NotFoundError("x", status=404), policy)
+    assert not is_retryable(VinixError("x"), policy)
+    assert is_retryable(NotFoundError("x", status=404), RetryPolicy(statuses=frozenset({404})))
+
+
+async def test_many_calls_at_once_do_not_mix() -> None:
+    calls = [Call(*(fault() for _ in range(number % 5))) for number in range(200)]
+    clock = FakeClock()
+    assert await asyncio.gather(*(run(call, clock) for call in calls)) == ["done"] * 200
+    assert [call.made for call in calls] == [number % 5 + 1 for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attempts": 0},
+        {"attempts": 2.0},
+        {"attempts": True},
+        {"deadline": -1},
+        {"wait_initial": "1"},
+        {"wait_initial": None},
+        {"wait_max": math.inf},
+        {"wait_max": math.nan},
+        {"retry_after_max": True},
+    ],
+    ids=str,
+)
+def test_bad_policies_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        RetryPolicy(**options)
+
+
+@given(st.integers(1, 40), st.floats(0, 0.999), st.floats(0, 100), st.none() | st.floats(0, 60))
+async def test_a_wait_is_always_a_bounded_number(
+    attempts: int, chance: float, wait_max: float, retry_after: float | None
+) -> None:
+    waits: list[float] = []
+    policy = RetryPolicy(attempts=attempts + 1, wait_max=wait_max)
+    errors = (ServerError("x", status=503, retry_after=retry_after) for _ in range(attempts))
+    assert await run(Call(*errors), FakeClock(chance=chance), policy, waits=waits) == "done"
+    assert all(0 <= wait <= max(wait_max, retry_after or 0) for wait in waits)

@@ -1,0 +1,180 @@
+"""One exchange for all who wait."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+from test_auth import jwt
+
+from vinix_async import ApiKeyAuth, AuthenticationError, RateLimitError, ServerError, TokenAuth, VinixError
+from vinix_async._tokens import TokenSource
+from vinix_async._wire import Envelope, Request
+
+
+class Exchange:
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.calls = 0
+        self.gate: asyncio.Event | None = None
+        self.error: VinixError | None = None
+        self.life: float | None = None
+
+    async def __call__(self, request: Request) -> Envelope:
+        assert request.target == "/api_auth"
+        self.calls += 1
+        number = self.calls
+        if self.gate:
+            await self.gate.wait()
+        if self.error:
+            raise self.error
+        life = self.life
+        token = f"token-{number}" if life is None else jwt({"exp": self.clock.time() + life, "n": number})
+        return Envelope(data={}, auth_token=token)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def exchange(clock: FakeClock) -> Exchange:
+    return Exchange(clock)
+
+
+@pytest.fixture
+def source(clock: FakeClock, exchange: Exchange) -> TokenSource:
+    return TokenSource(ApiKeyAuth("k" * 64), exchange, clock)
+
+
+def refusal() -> AuthenticationError:
+    return AuthenticationError("no", status=401)
+
+
+async def test_a_thousand_who_wait_share_one_exchange(source: TokenSource, exchange: Exchange) -> None:
+    tokens = await asyncio.gather(*(source.token() for _ in range(1000)))
+    assert {token.value for token in tokens} == {"token-1"}
+    assert (await source.token()).value == "token-1"
+    assert exchange.calls == 1
+
+
+async def test_they_share_its_error_each_with_a_copy(source: TokenSource, exchange: Exchange) -> None:
+    exchange.error = refusal()
+    errors = await asyncio.gather(*(source.token() for _ in range(100)), return_exceptions=True)
+    assert {type(error) for error in errors} == {AuthenticationError}
+    assert len({id(error) for error in errors}) == 100
+    assert exchange.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(refusal(), 30.0), (RateLimitError("slow", status=429), 4.2), (ServerError("down", status=503), 0)],
+)
+async def test_a_refusal_is_believed_for_a_while(
+    source: TokenSource, exchange: Exchange, clock: FakeClock, error: VinixError, seconds: float
+) -> None:
+    exchange.error = error
+    with pytest.raises(type(error)):
+        await source.token()
+    exchange.error = None
+    if seconds:
+        clock.now += seconds - 0.1
+        with pytest.raises(type(error)):
+            await source.token()
+        assert exchange.calls == 1
+        clock.now += 0.2
+    assert (await source.token()).value == "token-2"
+
+
+async def test_a_late_refusal_of_an_old_token_keeps_the_new_one(source: TokenSource, exchange: Exchange) -> None:
+    old = await source.token()
+    source.refused(old, refusal())
+    new = await source.token()
+    source.refused(old, refusal())
+    assert source.is_current(new)
+    assert await source.token() is new
+    assert exchange.calls == 2
+
+
+async def test_the_old_token_serves_while_the_new_one_is_fetched(
+    source: TokenSource, exchange: Exchange, clock: FakeClock
+) -> None:
+    exchange.life = 3600
+    old = await source.token()
+    clock.now += 3545
+    exchange.gate = asyncio.Event()
+    renewing = asyncio.create_task(source.token())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await source.token() is old
+    exchange.gate.set()
+    new = await renewing
+    assert new is not old
+    assert await source.token() is new
+    assert exchange.calls == 2
+
+
+async def test_a_renewal_that_fails_leaves_the_old_token(
+    source: TokenSource, exchange: Exchange, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange.life = 3600
+    old = await source.token()
+    clock.now += 3545
+    exchange.error = ServerError("down", status=503)
+    assert (await source.token()).value == old.value
+    assert (await source.token()).value == old.value
+    assert exchange.calls == 2
+    assert "could not be renewed" in caplog.text
+    clock.now += 100
+    with pytest.raises(ServerError):
+        await source.token()
+
+
+async def test_the_last_one_who_waits_takes_the_exchange_along(source: TokenSource, exchange: Exchange) -> None:
+    exchange.gate = asyncio.Event()
+    waiters = [asyncio.create_task(source.token()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiters[0].cancel()
+    await asyncio.wait(waiters[:1])
+    assert exchange.calls == 1
+    assert not waiters[1].done()
+    for waiter in waiters:
+        waiter.cancel()
+    fresh = asyncio.create_task(source.token())
+    await asyncio.wait(waiters)
+    exchange.gate.set()
+    assert (await fresh).value.startswith("token-")
+    assert {waiter.cancelled() for waiter in waiters} == {True}
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_new_tokens_that_are_never_accepted_are_not_asked_for_again(
+    source: TokenSource, exchange: Exchange
+) -> None:
+    for _ in range(2):
+        source.refused(await source.token(), refusal())
+    with pytest.raises(AuthenticationError):
+        await source.token()
+    assert exchange.calls == 2
+
+
+async def test_an_accepted_token_may_be_refused_later(source: TokenSource, exchange: Exchange) -> None:
+    for _ in range(5):
+        token = await source.token()
+        source.proven()
+        source.refused(token, refusal())
+    assert exchange.calls == 5
+
+
+async def test_a_token_that_is_given_is_all_there_is(clock: FakeClock, exchange: Exchange) -> None:
+    source = TokenSource(TokenAuth("given"), exchange, clock)
+    assert not source.renewable
+    assert (await source.token()).value == "given"
+    assert exchange.calls == 0
+
+
+def test_types_are_told(source: TokenSource) -> None:
+    value: Any = source.renewable
+    assert value is True
