@@ -1,0 +1,580 @@
+"""The sandbox: what the facts about the server say, seen from outside, and the client's walk against its truth."""
+
+import base64
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from fake_clock import FakeClock
+
+from vinix_async import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    DecodeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RetryPolicy,
+    VinixClient,
+    to_dict,
+)
+from vinix_async.sandbox import Sandbox
+from vinix_async.sandbox._documents import summary
+from vinix_async.sandbox._filters import matches
+from vinix_async.sandbox._flows import QUIRKS
+from vinix_async.sandbox._views import decode, encode, view_5, view_43
+
+DIALECTS = ["kazoo5", "kazoo43", "documented"]
+FILTERS: list[dict[str, str] | None] = [
+    None,
+    {"filter_type": "mainUserCallflow"},
+    {"has_key": "featurecode.name"},
+    {"filter_flow.module": "user", "filter_not_name": "Ann Ash"},
+    {"filter_name": "nobody"},
+]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+class Raw:
+    """The server without the client: one request, its status, headers and body."""
+
+    def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+        self._sandbox = sandbox
+        self._session = session
+        self.token = ""
+
+    async def __call__(self, method: str, path: str, data: Any = None, **headers: str) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token:
+            sent.setdefault("X-Auth-Token", self.token)
+        body = None if data is None else json.dumps({"data": data}).encode()
+        base = self._sandbox.url.removesuffix("/v2")
+        async with self._session.request(method, base + path, data=body, headers=sent, allow_redirects=False) as reply:
+            raw = await reply.read()
+            self.headers = reply.headers
+            self.raw = raw
+            return reply.status, json.loads(raw) if raw[:1] == b"{" else raw
+
+    async def login(self) -> Any:
+        request = self._sandbox.user_auth().exchange()
+        assert request.body is not None
+        status, body = await self("PUT", "/v2/user_auth", json.loads(request.body)["data"])
+        self.token = body["auth_token"]
+        return status, body
+
+    def listing(self, account_id: str | None = None) -> str:
+        return f"/v2/accounts/{account_id or self._sandbox.root_id}/callflows"
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as made:
+        yield made
+
+
+@pytest.fixture(params=DIALECTS)
+async def sandbox(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[Sandbox]:
+    async with Sandbox(dialect=request.param, accounts=12, callflows=(60, 130), clock=clock) as running:
+        yield running
+
+
+# --- the client against the truth ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("page_size", [1, 7, 50, 1000])
+async def test_every_callflow_once(dialect: str, page_size: int) -> None:
+    async with (
+        Sandbox(dialect=dialect, accounts=3, callflows=(60, 130), rate_limit=False) as sandbox,
+        sandbox.client() as client,
+    ):
+        for account_id in sandbox.account_ids:
+            for filters in FILTERS:
+                pager = client.callflows.list(account_id, page_size=page_size, filters=filters)
+                found = [callflow.id async for callflow in pager]
+                assert sorted(found) == sandbox.callflow_ids(account_id, filters)
+        assert len(sandbox.callflow_ids(sandbox.root_id, FILTERS[1])) > 1
+        assert sandbox.callflow_ids(sandbox.root_id, FILTERS[4]) == []
+
+
+async def test_rows_and_documents_survive_whole(sandbox: Sandbox) -> None:
+    async with sandbox.client(limits=_fast()) as client:
+        rows = await client.callflows.list(sandbox.root_id, page_size=1000).to_list()
+        assert {row.id: to_dict(row) for row in rows} == {row.id: sandbox.row(sandbox.root_id, row.id) for row in rows}
+        for row in rows[:40]:
+            whole = await client.callflows.get(sandbox.root_id, row.id)
+            assert to_dict(whole) == sandbox.document(sandbox.root_id, row.id)
+
+
+def _fast() -> Any:
+    from vinix_async import Limits  # noqa: PLC0415  # a test's own limits
+
+    return Limits(rate=1000.0)
+
+
+async def test_the_tree_of_accounts(sandbox: Sandbox) -> None:
+    async with sandbox.client() as client:
+        below = await client.accounts.descendants(sandbox.root_id, page_size=5).to_list()
+        children = await client.accounts.children(sandbox.root_id, page_size=2).to_list()
+    assert {account.id for account in below} == set(sandbox.account_ids[1:])
+    direct = {account.id for account in below if account.tree == (sandbox.root_id,)}
+    assert {account.id for account in children} == direct
+    assert len(direct) + sum(account.descendants_count or 0 for account in children) == len(below)
+
+
+async def test_each_account_has_its_key_and_sees_what_is_below(sandbox: Sandbox) -> None:
+    reseller, other = sandbox.account_ids[1], sandbox.account_ids[2]
+    async with sandbox.client(auth=sandbox.api_key_auth(reseller)) as client:
+        await client.callflows.list(reseller)
+        await client.callflows.list(sandbox.account_ids[4])
+        for forbidden in (other, sandbox.root_id):
+            with pytest.raises(PermissionDeniedError):
+                await client.callflows.list(forbidden)
+
+
+async def test_expired_tokens_are_renewed(sandbox: Sandbox, clock: FakeClock) -> None:
+    async with sandbox.client() as client:
+        await client.callflows.list(sandbox.root_id)
+        sandbox.expire_tokens()
+        await client.callflows.list(sandbox.root_id)
+        assert sandbox.count(method="PUT") == 2
+        assert sandbox.count(status=401) == 1
+        clock.now += 3600
+        await client.callflows.list(sandbox.root_id)
+    assert sandbox.count(method="PUT") == 3
+    jwt = sandbox._state.dialect.opaque_tokens is False
+    assert sandbox.count(status=401) == (1 if jwt else 2)  # the end of an opaque token is learned from its 401
+
+
+async def test_what_a_test_may_change(sandbox: Sandbox) -> None:
+    async with sandbox.client() as client:
+        added = sandbox.put(sandbox.root_id, {"name": "New", "flow": {"module": "hangup", "data": {}}})
+        gone = sandbox.callflow_ids(sandbox.root_id)[3]
+        sandbox.remove(sandbox.root_id, gone)
+        found = {callflow.id: callflow async for callflow in client.callflows.list(sandbox.root_id)}
+        assert found[added].name == "New"
+        assert gone not in found
+        with pytest.raises(NotFoundError):
+            await client.callflows.get(sandbox.root_id, gone)
+        sandbox.put(sandbox.root_id, {"id": gone, "name": "Back"})
+        assert (await client.callflows.get(sandbox.root_id, gone)).name == "Back"
+        sandbox.deny(sandbox.root_id, 403)
+        with pytest.raises(PermissionDeniedError):
+            await client.callflows.list(sandbox.root_id)
+        sandbox.allow(sandbox.root_id)
+        await client.callflows.list(sandbox.root_id)
+    with pytest.raises(KeyError):
+        sandbox.remove(sandbox.root_id, "f" * 32)
+    with pytest.raises(KeyError):
+        sandbox.callflow_ids("nobody")
+
+
+async def test_refused_logins(sandbox: Sandbox, clock: FakeClock) -> None:
+    sandbox.refuse_logins()
+    async with sandbox.client() as client:
+        for _ in range(3):
+            with pytest.raises(AuthenticationError):
+                await client.callflows.list(sandbox.root_id)
+        assert sandbox.count(method="PUT") == 1
+        sandbox.refuse_logins(False)
+        clock.now += 31
+        await client.callflows.list(sandbox.root_id)
+
+
+async def test_the_bucket_refuses_and_the_client_gets_through(clock: FakeClock) -> None:
+    async with Sandbox(dialect="kazoo43", callflows=150, clock=clock) as sandbox, sandbox.client() as client:
+        found = await client.callflows.list(sandbox.root_id, page_size=1).to_list()
+        assert len(found) == 150
+    assert 0 < sandbox.count(status=429) < 15
+    assert clock.slept < 10
+
+
+async def test_a_policy_without_patience_sees_the_refusal(clock: FakeClock) -> None:
+    sandbox = Sandbox(rate_limit=(3, 1), dialect="kazoo43", clock=clock)
+    async with sandbox, sandbox.client(retry=RetryPolicy(attempts=1)) as client:
+        with pytest.raises(RateLimitError, match="429 too_many_requests"):
+            await client.callflows.list(sandbox.root_id, page_size=1).to_list()
+
+
+async def test_valid_tokens_are_free_on_kazoo_5(clock: FakeClock) -> None:
+    async with Sandbox(callflows=150, clock=clock) as sandbox, sandbox.client() as client:
+        await client.callflows.list(sandbox.root_id, page_size=1).to_list()
+    assert sandbox.count(status=429) == 0
+
+
+async def test_the_forgotten_v2_is_explained(sandbox: Sandbox) -> None:
+    async with sandbox.client(auth="a-token", base_url=sandbox.url.removesuffix("/v2")) as client:
+        with pytest.raises(DecodeError, match="/v2 is missing"):
+            await client.callflows.list(sandbox.root_id)
+
+
+async def test_a_wrong_key_is_not_repeated(sandbox: Sandbox) -> None:
+    async with VinixClient(auth=sandbox.api_key_auth(), base_url=sandbox.url) as client:
+        await client.callflows.list(sandbox.root_id)
+    wrong = "f" * 64
+    from vinix_async import ApiKeyAuth  # noqa: PLC0415  # this test's own
+
+    async with VinixClient(auth=ApiKeyAuth(wrong), base_url=sandbox.url) as client:
+        with pytest.raises(NotFoundError) as caught:
+            await client.callflows.list(sandbox.root_id)
+    assert wrong not in str(caught.value)
+    async with VinixClient(auth=ApiKeyAuth("short"), base_url=sandbox.url) as client:
+        with pytest.raises(BadRequestError) as bad:
+            await client.callflows.list(sandbox.root_id)
+    if sandbox._state.dialect.account_style == "hex":
+        assert bad.value.problems == ("api_key: minLength: String must have exactly 64 characters",)
+
+
+async def test_the_record_keeps_no_secret(sandbox: Sandbox) -> None:
+    async with sandbox.client() as client:
+        await client.callflows.list(sandbox.root_id, page_size=3)
+    login, listing = sandbox.requests
+    assert (login.method, login.path, login.status, login.account_id) == ("PUT", "/v2/user_auth", 201, None)
+    assert (listing.method, listing.status, listing.account_id) == ("GET", 200, sandbox.root_id)
+    assert listing.query == {"page_size": "3"}
+    assert sandbox.served == 2
+    assert sandbox._state.tokens.password not in repr(sandbox.requests)
+
+
+# --- the server alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["kazoo5", "kazoo43"])
+async def test_kazoo_s_envelope(dialect: str, session: aiohttp.ClientSession, clock: FakeClock) -> None:
+    async with Sandbox(dialect=dialect, clock=clock) as sandbox:
+        ask = Raw(sandbox, session)
+        status, login = await ask.login()
+        assert status == 201
+        assert login["data"]["account_id"] == sandbox.root_id
+        claims = json.loads(base64.urlsafe_b64decode(login["auth_token"].split(".")[1] + "=="))
+        assert claims["exp"] == int(clock.time() + 3600)
+        status, body = await ask("GET", ask.listing(), X_Request_ID="mine")
+        assert (status, body["status"], body["request_id"]) == (200, "success", "mine")
+        assert ask.headers["X-Request-ID"] == "mine"
+        assert ask.headers["ETag"] == f'"{body["revision"]}"'
+        assert body["auth_token"] == ask.token
+        assert body["page_size"] == len(body["data"])
+        assert ("tokens" in body) == (dialect == "kazoo5")
+        assert {"node", "timestamp", "version"} <= body.keys()
+        row = body["data"][0]
+        assert {"id", "featurecode", "modules", "flags"} <= row.keys()
+        assert "flow" not in row
+        assert not [key for key in row if key.startswith("pvt_")]
+        ask.token = ""
+        status, body = await ask("GET", ask.listing())
+        assert (status, body["error"], body["message"]) == (401, "401", "invalid_credentials")
+        assert body.get("auth_token") == ("undefined" if dialect == "kazoo43" else None)
+        assert "Content-Type" not in ask.headers or "json" not in ask.headers["Content-Type"]
+
+
+async def test_the_vendor_s_pages(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(dialect="documented", callflows=3) as sandbox:
+        assert len(sandbox.root_id) == 36
+        ask = Raw(sandbox, session)
+        await ask.login()
+        assert "." not in ask.token
+        status, body = await ask("GET", ask.listing())
+        assert (status, body.keys()) == (200, {"data"})
+        assert "flow" in body["data"][0]
+        status, body = await ask("GET", ask.listing() + "?page_size=1")
+        assert isinstance(body["data"], dict)
+        assert body["next_start_key"]
+        status, body = await ask("GET", "/v2/accounts/nobody/callflows")
+        assert (status, body.keys()) == (404, {"code", "message", "request_id"})
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message"), [("kazoo5", "invalid credentials"), ("kazoo43", "invalid_credentials")]
+)
+async def test_an_expired_token(dialect: str, message: str, session: aiohttp.ClientSession, clock: FakeClock) -> None:
+    async with Sandbox(dialect=dialect, clock=clock) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        clock.now += 3601
+        assert (await ask("GET", ask.listing()))[1]["message"] == message
+        ask.token = ask.token[:-2] + "xx"
+        assert (await ask("GET", ask.listing()))[1]["message"] == "invalid_credentials"
+
+
+async def test_paths_methods_and_ids(session: aiohttp.ClientSession) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        status, banner = await ask("GET", ask.listing().removeprefix("/v2"))
+        assert (status, ask.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+        assert banner[:1] != b"{"
+        for method, path, wanted, message in (
+            ("GET", "/v1/accounts/x/callflows", 410, "gone"),
+            ("GET", "/v2/nothing", 404, "not_found"),
+            ("GET", f"/v2/accounts/{sandbox.root_id}/users", 404, "not_found"),
+            ("GET", "/v2/accounts//callflows", 404, "bad identifier"),
+            ("GET", "/v2/accounts/short/callflows", 404, "bad identifier"),
+            ("GET", f"/v2/accounts/{'0' * 32}/callflows", 404, "bad_identifier"),
+            ("GET", f"{ask.listing()}/nothing", 404, "bad_identifier"),
+            ("POST", ask.listing(), 405, "invalid_method"),
+            ("GET", "/v2/user_auth", 405, "invalid_method"),
+        ):
+            status, body = await ask(method, path)
+            assert (status, body["message"]) == (wanted, message), path
+        assert (await ask("GET", ask.listing(), Accept="image/png"))[0] == 406
+
+
+async def test_page_sizes_order_and_paginate(session: aiohttp.ClientSession) -> None:
+    for dialect in ("kazoo5", "kazoo43"):
+        async with Sandbox(dialect=dialect, callflows=60) as sandbox:
+            ask = Raw(sandbox, session)
+            await ask.login()
+            ids = sandbox.callflow_ids(sandbox.root_id)
+            for bad in ("0", "-1", "x", "", "0.4"):
+                status, body = await ask("GET", f"{ask.listing()}?page_size={bad}")
+                wanted = (404, "faulty_request") if dialect == "kazoo5" else (200, None)
+                assert (status, body.get("message")) == wanted
+                assert dialect == "kazoo5" or len(body["data"]) == 50
+            assert len((await ask("GET", ask.listing() + "?page_size=2.6"))[1]["data"]) == 3
+            _, body = await ask("GET", ask.listing() + "?page_size=3")
+            expected = ids[::-1][:3] if dialect == "kazoo5" else ids[:3][::-1]
+            assert [row["id"] for row in body["data"]] == expected
+            _, body = await ask("GET", ask.listing() + "?page_size=3&ascending=true")
+            assert [row["id"] for row in body["data"]] == (ids[:3] if dialect == "kazoo5" else expected)
+            for off in ("false", "True", "1"):
+                _, body = await ask("GET", f"{ask.listing()}?paginate={off}&page_size=3")
+                assert len(body["data"]) == 60
+                assert not {"page_size", "next_start_key", "start_key"} & body.keys()
+            _, body = await ask("GET", f"{ask.listing()}?start_key={ids[30]}&page_size=1")
+            assert body["data"][0]["id"] == ids[30]
+            assert body["start_key"].startswith("g20AAAAg")
+
+
+async def test_conditions_and_compression(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(callflows=5) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        one = f"{ask.listing()}/{sandbox.callflow_ids(sandbox.root_id)[0]}"
+        _, body = await ask("GET", one)
+        etag = ask.headers["ETag"]
+        assert etag == f'"{body["revision"]}"'
+        assert (await ask("GET", one, If_None_Match=etag))[0] == 304
+        assert (await ask("GET", ask.listing(), If_None_Match=etag))[0] == 200
+        assert (await ask("GET", ask.listing() + "?filter_name=nobody", If_None_Match=etag))[0] == 412
+        await ask("GET", ask.listing(), Accept_Encoding="gzip")
+        assert ask.headers["Content-Encoding"] == "gzip"
+        await ask("GET", ask.listing(), Accept_Encoding="identity")
+        assert "Content-Encoding" not in ask.headers
+
+
+async def test_a_streamed_reply_is_as_deceiving_as_the_server_s(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(callflows=5) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        _, body = await ask("GET", ask.listing() + "?is_chunked=true")
+        assert body["page_size"] == "5"
+        assert ask.raw.startswith(b'{"data":')
+
+
+async def test_logins(session: aiohttp.ClientSession) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        password = sandbox._state.tokens.password
+        sha = hashlib.sha1(f"admin:{password}".encode()).hexdigest()  # noqa: S324  # what the server wants
+        realm, phone = sandbox._state.accounts.realm(0), "+15550000000"
+        for data in (
+            {"credentials": sha, "method": "sha", "account_name": "Sandbox Telecom"},
+            {"credentials": sha, "method": "sha", "account_realm": realm.upper()},
+            {"credentials": sha, "method": "sha", "phone_number": phone},
+            {"credentials": sha, "method": "sha", "phone_number": "+1999", "account_name": "sandboxtelecom"},
+        ):
+            assert (await ask("PUT", "/v2/user_auth", data))[0] == 201
+        for data in (
+            {"credentials": sha, "method": "sha"},
+            {"credentials": sha, "account_name": "sandboxtelecom"},
+            {"credentials": sha, "method": "sha", "account_name": "nobody"},
+        ):
+            assert (await ask("PUT", "/v2/user_auth", data))[0] == 401
+        for data in ({}, {"credentials": "c" * 65}, {"credentials": 7}, {"credentials": sha, "method": "sha1"}):
+            status, body = await ask("PUT", "/v2/user_auth", data)
+            assert (status, body["message"]) == (400, "validation error")
+        for data in ({}, {"api_key": "x" * 65}, {"api_key": "x" * 64, "odd": 1}):
+            assert (await ask("PUT", "/v2/api_auth", data))[0] == 400
+        status, body = await ask("PUT", "/v2/api_auth", {"api_key": "x" * 64})
+        assert (status, body["data"]) == (404, ["x" * 64])
+        assert (await ask("PUT", "/v2/api_auth"))[0] == 400
+        base = sandbox.url + "/api_auth"
+        async with session.put(base, data=b"{") as reply:
+            assert reply.status == 400
+
+
+async def test_refused_logins_keep_the_bucket_empty(session: aiohttp.ClientSession, clock: FakeClock) -> None:
+    async with Sandbox(login_cost=35, clock=clock) as sandbox:
+        ask = Raw(sandbox, session)
+        assert [(await ask.login())[0] for _ in range(2)] == [201, 201]
+        data = {"api_key": "x" * 64}
+        for _ in range(5):
+            assert (await ask("PUT", "/v2/api_auth", data))[0] == 429
+            clock.now += 3
+        clock.now += 1
+        assert (await ask("PUT", "/v2/api_auth", data))[0] == 404
+
+
+# --- pure ------------------------------------------------------------------------------------------
+
+KEYS = [f"{number:02}" for number in range(10)]
+
+
+def test_kazoo_5_fills_its_pages() -> None:
+    page = view_5(KEYS, None, 3, lambda _: True, ascending=False)
+    assert (page.keys, page.next_key) == (("09", "08", "07"), "06")
+    assert view_5(KEYS, "06", 3, lambda _: True, ascending=False).keys == ("06", "05", "04")
+    assert view_5(KEYS, "065", 1, lambda _: True, ascending=False).keys == ("06",)
+    assert view_5(KEYS, "06", 3, lambda _: True, ascending=True).keys == ("06", "07", "08")
+    last = view_5(KEYS, "01", 2, lambda _: True, ascending=False)
+    assert (last.keys, last.next_key) == (("01", "00"), None)
+    assert view_5(KEYS, None, 2, lambda key: key in {"08", "03"}, ascending=False).next_key is None
+
+
+def test_kazoo_43_leaves_stale_cursors() -> None:
+    page = view_43(KEYS, None, 3, lambda _: True)
+    assert (page.keys, page.next_key) == (("02", "01", "00"), "03")
+    nothing = view_43(KEYS, None, 3, lambda _: False)
+    assert nothing.keys == ()
+    assert nothing.next_key is not None
+    stale = view_43(KEYS, None, 3, lambda key: key in {"01", "09"})
+    assert set(stale.keys) == {"01", "09"}
+    assert stale.next_key is not None
+    assert stale.next_key <= "09"
+
+
+@pytest.mark.parametrize("key", ["0" * 32, "é", "", "x" * 300])
+def test_cursors(key: str) -> None:
+    assert decode(encode(key)) == key
+    assert decode(encode(key, "above")) == key
+    assert decode("not a cursor") == "not a cursor"
+    assert "=" not in encode(key)
+
+
+DOCUMENT = {
+    "id": "x",
+    "type": "main",
+    "numbers": ["10", "00"],
+    "flag": True,
+    "none": None,
+    "empty": [],
+    "count": 7,
+    "flow": {"module": "menu", "data": {"a": 1}},
+    "pvt_created": 100,
+    "pvt_modified": 200,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "passes"),
+    [
+        ("filter_type", "main", True),
+        ("filter_type", "other", False),
+        ("filter_numbers", "1000", True),
+        ("filter_flag", "true", True),
+        ("filter_count", "7", True),
+        ("filter_flow.module", "menu", True),
+        ("filter_flow.data", '{"a": 1}', True),
+        ("filter_missing", "", True),
+        ("filter_type", '["other","main"]', True),
+        ("filter_type", '["other"]', False),
+        ("filter_type", "[", False),
+        ("filter_not_type", "main", False),
+        ("filter_not_type", "other", True),
+        ("has_key", "flow.data.a", True),
+        ("has_key", "none", False),
+        ("has_key", "type.x", False),
+        ("key_missing", "none", True),
+        ("has_value", "empty", False),
+        ("has_value", "type", True),
+        ("value_missing", "empty", True),
+        ("created_from", "100", True),
+        ("created_from", "101", False),
+        ("created_to", "100", True),
+        ("modified_from", "201", False),
+        ("modified_to", "x", False),
+    ],
+)
+def test_filters(name: str, value: str, passes: bool) -> None:  # noqa: FBT001  # a row of a table
+    assert matches(DOCUMENT, {name: value}) is passes
+
+
+def test_summaries() -> None:
+    flow = {
+        "module": "menu",
+        "data": {"id": "m"},
+        "children": {
+            "1": {"module": "user", "data": {"skip_module": True}, "children": {"_": {"module": "menu", "data": {}}}},
+            "2": {"module": "hangup"},
+            "3": {"module": "play", "data": {}},
+        },
+    }
+    row = summary({"id": "x", "flow": flow, "name": None, "numbers": [], "pvt_type": "callflow", "metaflow": {}})
+    assert row == {
+        "id": "x",
+        "name": None,
+        "numbers": [],
+        "featurecode": False,
+        "modules": ["menu", "play"],
+        "flags": [],
+    }
+
+
+def test_documents_depend_on_the_seed_alone() -> None:
+    one, same, other = (Sandbox(seed=seed, callflows=200) for seed in (1, 1, 2))
+    ids = one.callflow_ids(one.root_id)
+    assert ids == same.callflow_ids(same.root_id)
+    assert [one.document(one.root_id, each) for each in ids] == [same.document(same.root_id, each) for each in ids]
+    assert one.root_id != other.root_id
+    assert len(ids) == 200
+
+
+def test_every_quirk_comes_up_and_metadata_resolves() -> None:
+    sandbox = Sandbox(callflows=600)
+    whole = [sandbox.document(sandbox.root_id, each) for each in sandbox.callflow_ids(sandbox.root_id)]
+    text = json.dumps(whole)
+    assert len(QUIRKS) == 12
+    for mark in (
+        '"children": []',
+        '"skip_module": true',
+        '"qubicle"',
+        "undefinedMainNumber",
+        '"id": ""',
+        '"ui_metadata"',
+        '"module": "callflow"',
+        '"metaflow": null',
+        '{"module": "noop"}',
+        '"timeout": "20"',
+        '"sip:486"',
+        '"ON_FAX"',
+        '"+14155550100"',
+    ):
+        assert mark in text, mark
+    assert [each for each in whole if "flow" not in each]
+    assert [each for each in whole if any(entry["name"] == "Office hours" for entry in each["metadata"].values())]
+
+
+def test_a_hundred_thousand_accounts_cost_nothing() -> None:
+    sandbox = Sandbox(accounts=100_000)
+    assert len(sandbox.account_ids) == 100_000
+    assert sandbox.callflow_ids(sandbox.account_ids[99_999])
+    assert sandbox.account_ids[-1] == sandbox.account_ids[99_999]
+    assert len(sandbox.account_ids[5:8]) == 3
+    with pytest.raises(IndexError):
+        sandbox.account_ids[100_000]
+
+
+@pytest.mark.parametrize(
+    "options", [{"dialect": "kazoo3"}, {"accounts": 0}, {"callflows": (5, 2)}, {"callflows": -1}], ids=str
+)
+def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Sandbox(**options)
