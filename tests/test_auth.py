@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vinix_async import ApiKeyAuth, ConfigurationError, DecodeError, TokenAuth, UserAuth
+from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, TokenAuth, UserAuth
 from vinix_async._auth import read_token
 from vinix_async._wire import Envelope
 
@@ -40,7 +40,8 @@ def test_sha_is_the_other_method() -> None:
 
 def test_an_api_key_is_sent_as_it_is() -> None:
     assert sent(ApiKeyAuth("k" * 64)) == ("PUT", "/api_auth", {"api_key": "k" * 64})
-    assert TokenAuth("t").exchange() is None
+    given: Auth = TokenAuth("t")
+    assert given.exchange() is None
 
 
 @pytest.mark.parametrize(

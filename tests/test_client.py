@@ -18,6 +18,7 @@ from vinix_async import (
     ApiKeyAuth,
     APIStatusError,
     APITimeoutError,
+    Auth,
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
@@ -146,6 +147,49 @@ async def test_details_reads_each_row_whole_and_in_order(server: Scripted, clien
     assert [(callflow.id, callflow.flow is not None) for callflow in callflows] == [("1", True), ("3", True)]
 
 
+async def test_details_leaves_what_has_no_id_or_is_no_list(server: Scripted, client: VinixClient) -> None:
+    server.script = [
+        lambda request: success(request, [{"name": "no id"}]),
+        lambda request: success(request, {"id": "alone", "flow": {"module": "hangup"}}),
+    ]
+    assert [callflow.name async for callflow in client.callflows.list(ACCOUNT, details=True)] == ["no id"]
+    assert [callflow.id async for callflow in client.callflows.list(ACCOUNT, details=True)] == ["alone"]
+    assert len(server.asked) == 2
+
+
+async def test_get_of_a_wrong_shape(server: Scripted, client: VinixClient) -> None:
+    server.script = [lambda request: success(request, {"id": 7}), lambda request: success(request, [])]
+    for problem in ("expected str, got int", "expected 1, got 0"):
+        with pytest.raises(DecodeError, match=problem) as caught:
+            await client.callflows.get(ACCOUNT, "x")
+        assert caught.value.account_id == ACCOUNT
+        assert caught.value.request_id == server.requests[-1].headers["X-Request-ID"]
+
+
+async def test_credentials_of_another_kind_must_have_an_exchange(server: Scripted) -> None:
+    class Odd(Auth):
+        def exchange(self) -> None:
+            return None
+
+        def secrets(self) -> tuple[str, ...]:
+            return ()
+
+    async with VinixClient(auth=Odd(), base_url=server.url) as client:
+        with pytest.raises(ConfigurationError, match="Odd"):
+            await client.callflows.list(ACCOUNT)
+    with pytest.raises(NotImplementedError):
+        Auth().exchange()
+    with pytest.raises(NotImplementedError):
+        Auth().secrets()
+
+
+async def test_time_is_the_system_s_unless_told(server: Scripted) -> None:
+    server.script = [failing(503)]
+    policy = RetryPolicy(wait_initial=0.001)
+    async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, retry=policy) as client:
+        assert await client.callflows.list(ACCOUNT).to_list() == []
+
+
 async def test_details_ends_with_the_first_error(server: Scripted, client: VinixClient) -> None:
     server.script = [lambda request: success(request, [{"id": "1"}, {"id": "2"}])]
     server.otherwise = failing(403)
@@ -235,7 +279,9 @@ async def test_a_token_of_its_own_is_never_exchanged(server: Scripted, clock: Fa
     async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
         with pytest.raises(AuthenticationError) as caught:
             await client.callflows.list(ACCOUNT).to_list()
-    assert caught.value.attempts == 1 == len(server.requests)
+        assert caught.value.attempts == 1 == len(server.requests)
+        server.otherwise = success
+        assert await client.callflows.list(ACCOUNT).to_list() == []  # the token may have been good all the time
 
 
 async def test_each_account_may_have_its_own_credentials(server: Scripted, clock: FakeClock) -> None:

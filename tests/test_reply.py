@@ -225,7 +225,8 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     assert "\x1b" not in text
     assert len(str(caught.value)) < 500
     assert clean("abc", Secrets(("abc",))) == "abc"  # too short to be told from words
-    assert [clean(value) for value in (None, True, [], {}, 1.5, "")] == [None] * 6
+    nothing: list[Any] = [None, True, [], {}, 1.5, ""]
+    assert [clean(value) for value in nothing] == [None] * 6
     assert clean(404) == "404"
     assert "planted" not in repr(Secrets(("planted",)))
 

@@ -186,6 +186,7 @@ async def test_many_calls_at_once_do_not_mix() -> None:
         {"wait_max": math.inf},
         {"wait_max": math.nan},
         {"retry_after_max": True},
+        {"statuses": ["429"]},
     ],
     ids=str,
 )

@@ -398,10 +398,17 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
             {"credentials": sha, "method": "sha", "account_name": "nobody"},
         ):
             assert (await ask("PUT", "/v2/user_auth", data))[0] == 401
-        for data in ({}, {"credentials": "c" * 65}, {"credentials": 7}, {"credentials": sha, "method": "sha1"}):
+        bad_logins: list[dict[str, Any]] = [
+            {},
+            {"credentials": "c" * 65},
+            {"credentials": 7},
+            {"credentials": sha, "method": "sha1"},
+        ]
+        for data in bad_logins:
             status, body = await ask("PUT", "/v2/user_auth", data)
             assert (status, body["message"]) == (400, "validation error")
-        for data in ({}, {"api_key": "x" * 65}, {"api_key": "x" * 64, "odd": 1}):
+        bad_keys: list[dict[str, Any]] = [{}, {"api_key": "x" * 65}, {"api_key": "x" * 64, "odd": 1}]
+        for data in bad_keys:
             assert (await ask("PUT", "/v2/api_auth", data))[0] == 400
         status, body = await ask("PUT", "/v2/api_auth", {"api_key": "x" * 64})
         assert (status, body["data"]) == (404, ["x" * 64])

@@ -468,6 +468,15 @@ async def test_a_client_timeout_of_aiohttp_is_taken() -> None:
         await to.close()
 
 
+async def test_a_timeout_between_two_reads_of_a_body_is_one_too() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"
+    async with fault_server(answering(head, then_wait=True)) as server:
+        to = transport(server.url)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=aiohttp.ClientTimeout(sock_read=0.05))
+        await to.close()
+
+
 # --- targets -------------------------------------------------------------------------------------
 
 

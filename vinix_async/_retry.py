@@ -5,11 +5,11 @@ enters the retry loop, as the outcome of attempt 1.
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar, cast
 
 from attrs import Attribute, field, frozen
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import AsyncRetrying, Future, RetryCallState, retry_if_exception
 
 from ._clock import Clock
 from ._exceptions import (
@@ -40,6 +40,13 @@ def _attempts(_: object, __: object, value: object) -> None:
         raise ConfigurationError("attempts must be an int, at least 1; it counts the first one")
 
 
+def _statuses(value: Iterable[int]) -> frozenset[int]:
+    statuses = frozenset(value)
+    if wrong := [each for each in statuses if type(each) is not int]:
+        raise ConfigurationError(f"statuses must be HTTP statuses, not {wrong[0]!r}")
+    return statuses
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often, how long and for which statuses a request is repeated. Seconds everywhere.
@@ -56,7 +63,7 @@ class RetryPolicy:
     wait_initial: float = field(default=0.1, validator=_seconds)
     wait_max: float = field(default=20.0, validator=_seconds)
     retry_after_max: float = field(default=60.0, validator=_seconds)
-    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=frozenset)
+    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=_statuses)
 
 
 @frozen(kw_only=True)
@@ -201,7 +208,5 @@ class _Loop:
 
 
 def _error(state: RetryCallState) -> VinixError:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, VinixError):  # tenacity asks only after an error that is_retryable
-        raise TypeError("a retry loop has no error to decide about")
-    return error
+    # tenacity asks only after an error, and only one that is_retryable.
+    return cast("VinixError", cast("Future", state.outcome).exception())

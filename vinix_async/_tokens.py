@@ -7,7 +7,7 @@ from typing import Final
 
 from ._auth import Auth, Token, TokenAuth, read_token
 from ._clock import Clock
-from ._exceptions import APIStatusError, RateLimitError, VinixError
+from ._exceptions import APIStatusError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
 from ._wire import Envelope, Request
 
@@ -68,7 +68,7 @@ class TokenSource:
 
     def refused(self, token: Token, error: APIStatusError) -> None:
         """The server has refused ``token``. A refusal of an older one than today's changes nothing."""
-        if self._token is not token:
+        if self._token is not token or not self.renewable:
             return
         self._token = None
         if self._unproven > 1:  # a second new token was refused as well: more of them will not help
@@ -97,7 +97,7 @@ class TokenSource:
     async def _exchange(self) -> Token:
         request = self.auth.exchange()
         if request is None:
-            raise TypeError(f"{type(self.auth).__name__} has no exchange")
+            raise ConfigurationError(f"{type(self.auth).__name__}.exchange() must return a request")
         try:
             envelope = await self._send(request)
             token = read_token(envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
