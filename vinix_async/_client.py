@@ -75,7 +75,7 @@ class VinixClient:
         configure_logging()
         if not isinstance(limits, Limits):
             raise ConfigurationError(f"limits must be a Limits, not {type(limits).__name__}")
-        options = _options(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry)
+        options = _checked(Options(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry))
         transport = Transport(
             base_url=base_url,
             session=session,
@@ -121,9 +121,9 @@ class VinixClient:
         on_retry: Callable[[RetryEvent], None] | None = _UNSET,
     ) -> Self:
         """A view with other options: same pool, paces and tokens; closing it closes nothing."""
-        given = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
+        given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
-        options = _options(**(attrs.asdict(self._options, recurse=False) | changed))
+        options = _checked(attrs.evolve(self._options, **changed))
         view = object.__new__(type(self))
         view._wire(self._requester, options, owner=False)
         return view
@@ -145,7 +145,9 @@ class VinixClient:
         return f"<{type(self).__name__} {self._requester.transport.base_url}>"
 
 
-def _options(*, timeout: Any, deadline: Any, retry: Any, on_retry: Any) -> Options:
+def _checked(options: Options) -> Options:
+    """``options`` as they are; they come from callers that may not check types."""
+    retry, on_retry, deadline = options.retry, options.on_retry, options.deadline
     if not isinstance(retry, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
     if on_retry is not None and not callable(on_retry):
@@ -153,8 +155,8 @@ def _options(*, timeout: Any, deadline: Any, retry: Any, on_retry: Any) -> Optio
     number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
     if deadline is not None and not (number and 0 < deadline < float("inf")):
         raise ConfigurationError("deadline must be a number of seconds above 0, or None")
-    check_timeout(timeout)
-    return Options(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry)
+    check_timeout(options.timeout)
+    return options
 
 
 def _auth_from(environ: Mapping[str, str]) -> Auth:

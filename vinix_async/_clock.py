@@ -11,15 +11,19 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back, from any origin."""
+        ...
 
     def time(self) -> float:
         """Seconds since 1970, as the ``exp`` of a token counts them."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds of this clock."""
+        ...
 
     def random(self) -> float:
         """A number in [0, 1), for jitter."""
+        ...
 
 
 class SystemClock:

@@ -28,11 +28,11 @@ class FlowNode(Document):
     data: Mapping[str, Any] = field(factory=dict)
     children: "Mapping[str, FlowNode]" = field(factory=dict)
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def walk(self) -> "Iterator[FlowNode]":
         """This node and every node below it, parents first, siblings in the server's order."""
-        waiting = [self]
+        waiting: list[FlowNode] = [self]
         while waiting:
             node = waiting.pop()
             yield node
@@ -49,7 +49,7 @@ class FeatureCode(Document):
     name: str | None = None
     number: str | None = None
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"FeatureCode(name={_cut(self.name)}, number={_cut(self.number)})"
@@ -65,7 +65,7 @@ class Metaflow(Document):
     numbers: Mapping[str, FlowNode] = field(factory=dict)
     patterns: Mapping[str, FlowNode] = field(factory=dict)
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Metaflow({len(self.numbers)} numbers, {len(self.patterns)} patterns)"
@@ -78,7 +78,7 @@ class Ringback(Document):
     early: str | None = None
     transfer: str | None = None
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Ringback(early={_cut(self.early)}, transfer={_cut(self.transfer)})"
@@ -108,7 +108,7 @@ class Callflow(Document):
     modules: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(factory=dict)
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return (
@@ -130,7 +130,7 @@ class Account(Document):
     flags: tuple[str, ...] = ()
     descendants_count: int | None = None
     extra: Mapping[str, Any] = field(factory=dict)
-    _empty: Empty = ()
+    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Account(id={_cut(self.id)}, name={_cut(self.name)}, realm={_cut(self.realm)})"

@@ -195,7 +195,7 @@ def _origin(location: str | None) -> str:
         parts = urlsplit(location or "")
         host = clean(parts.hostname or "")
     except ValueError:
-        host = None
+        return "the server redirects"
     return f"the server redirects to {parts.scheme}://{host}" if host else "the server redirects"
 
 

@@ -53,8 +53,8 @@ class Requester:
     ) -> None:
         self.transport = transport
         self.clock = clock
-        self.gates = Gates(limits, clock)
-        self.budget = RetryBudget(_CLIENT_RETRIES)
+        self.gates: Gates = Gates(limits, clock)
+        self.budget: RetryBudget = RetryBudget(_CLIENT_RETRIES)
         self.tasks: set[asyncio.Task[object]] = set()
         self._auth = auth
         self._options = options

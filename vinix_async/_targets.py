@@ -64,12 +64,11 @@ def proxy_of_environment(base_url: str) -> str | None:
 def _split(name: str, value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
-        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0:
+            return parts
     except ValueError:
-        known = False
-    if not known:
-        raise ConfigurationError(f"{name} must be a whole address that begins with https://")
-    return parts
+        pass
+    raise ConfigurationError(f"{name} must be a whole address that begins with https://")
 
 
 def _is_loopback(host: str) -> bool:

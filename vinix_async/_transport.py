@@ -66,7 +66,7 @@ class Transport:
     ) -> None:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-        self.base_url = check_base_url(base_url, allow_http=allow_http)
+        self.base_url: str = check_base_url(base_url, allow_http=allow_http)
         check_ssl(ssl)
         self._borrowed = session
         self._session = session
@@ -204,8 +204,9 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
     content = response.content
     chunk = content.read_nowait(-1)
     while not chunk and not content.at_eof():
+        quiet = asyncio.timeout(_QUIET)
         try:
-            async with asyncio.timeout(_QUIET) as quiet:
+            async with quiet:
                 chunk = await content.readany()
         except TimeoutError:
             if not quiet.expired():

@@ -38,7 +38,7 @@ class VirtualClock:
     """
 
     def __init__(self, *, epoch: float = 1_767_225_600.0) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
         self._epoch = epoch
         self._numbers = count()
         self._sleepers: list[tuple[float, int]] = []

@@ -86,7 +86,7 @@ class Sandbox:
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
-        self.url = ""
+        self.url: str = ""
 
     # --- running ---
 
