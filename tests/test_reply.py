@@ -53,8 +53,8 @@ def read(body: Any, status: int = 200, *, base_url: str = "https://h/v2", secret
 
 
 def test_an_envelope() -> None:
-    envelope = read({**SUCCESS, "next_start_key": "g20", "page_size": 7, "odd": 1, "tokens": {"remaining": 3}})
-    assert (envelope.data, envelope.next_start_key, envelope.page_size) == ([], "g20", 7)
+    envelope = read({**SUCCESS, "data": ["planted-password"], "next_start_key": "g20", "page_size": 7, "odd": 1})
+    assert (envelope.data, envelope.next_start_key, envelope.page_size) == (["planted-password"], "g20", 7)
     assert (envelope.request_id, envelope.auth_token) == ("r1", "planted-token")
     assert "planted" not in repr(envelope)
 
@@ -334,8 +334,13 @@ def test_other_filters_are_refused(filters: Any) -> None:
         check_filters(filters)
 
 
-def test_an_error_is_a_vinix_error_with_context() -> None:
+@pytest.mark.parametrize(("change", "status"), [({"page_size": "x"}, 200), ({"status": "error"}, 200), ({}, 403)])
+def test_no_frame_of_an_error_holds_the_body(change: Any, status: int) -> None:
     with pytest.raises(VinixError) as caught:
-        read({"data": 1, "page_size": "x"})
+        read({**SUCCESS, **change}, status)
     assert caught.value.__context__ is None
-    assert caught.value.__cause__ is None
+    frame = caught.tb
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename.endswith("vinix_async/_reply.py"):
+            assert "planted" not in repr(frame.tb_frame.f_locals)
+        frame = frame.tb_next  # type: ignore[assignment]  # None at the end

@@ -149,6 +149,43 @@ async def test_a_reset_in_every_place() -> None:
         assert caught.value.transient
 
 
+@pytest.mark.parametrize("bad", [b"zz\r\n", b"2\r\n{}{}\r\n", b"0\r\nno trailer\r\n\r\n"])
+async def test_a_bad_chunk_that_comes_behind_the_head_is_found_when_the_connection_goes(bad: bytes) -> None:
+    """aiohttp's parser then leaves its reader asleep until the timeout, whatever the connection does."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED)
+        await asyncio.sleep(0.02)
+        await connection.send(b"2\r\n{}\r\n")
+        await asyncio.sleep(0.02)
+        await connection.send(bad)
+
+    async with fault_server(script) as server:
+        to = transport(server.url)
+        with pytest.raises(APIConnectionError) as caught:
+            await send(to)
+        await to.close()
+    assert caught.value.transient
+    assert not isinstance(caught.value, APITimeoutError)
+
+
+async def test_idle_connections_are_not_kept_longer_than_told() -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(reply())
+
+    async with fault_server(script) as server:
+        for keepalive, connections in ((4.0, 1), (0.01, 3)):
+            to = transport(server.url, keepalive=keepalive)
+            await send(to)
+            await asyncio.sleep(0.03)
+            await send(to)
+            await to.close()
+            assert server.connections == connections
+
+
 async def test_a_bad_chunk_on_a_connection_that_stays_open_is_found_by_the_timeout() -> None:
     async with fault_server(answering(CHUNKED + b"2\r\n{}\r\n", then_wait=True)) as server:
         to = transport(server.url)
