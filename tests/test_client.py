@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from fake_clock import FakeClock
+from fault_server import Connection, fault_server
 from scripted import Scripted, failure, scripted_server, success
 
 from vinix_async import (
@@ -88,6 +89,10 @@ async def test_filters_and_page_size_hold_for_every_page(server: Scripted, clien
         {"filter_type": "a b&c", "page_size": "1"},
         {"filter_type": "a b&c", "page_size": "1", "start_key": "g20+/=&"},
     ]
+
+
+def test_idle_connections_are_dropped_before_the_server_does() -> None:
+    assert Limits().keepalive < 5
 
 
 async def test_forbidden_parameters_are_never_sent(server: Scripted, client: VinixClient) -> None:
@@ -331,6 +336,33 @@ async def test_the_error_counts_the_requests_that_the_server_saw(server: Scripte
     assert caught.value.request_id == ids[-1]
     assert caught.value.account_id == ACCOUNT
     assert f"account_id={ACCOUNT}, request_id={ids[-1]}, attempts=5" in str(caught.value)
+
+
+@pytest.mark.parametrize("served_before_the_drop", [0, 1, 2])
+async def test_attempts_are_requests_also_on_kept_connections_that_drop(
+    clock: FakeClock, served_before_the_drop: int
+) -> None:
+    """aiohttp would send a GET again by itself, unseen and uncounted."""
+
+    async def script(connection: Connection) -> None:
+        for _ in range(served_before_the_drop):
+            head = await connection.request()
+            (request_id,) = (line[14:] for line in head.split(b"\r\n") if line.startswith(b"X-Request-ID: "))
+            body = b'{"data": [], "request_id": "' + request_id + b'"}'
+            await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await connection.request()  # and then it drops
+
+    async with fault_server(script) as server, VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        for _ in range(8):
+            before = len(server.heads)
+            events: list[RetryEvent] = []
+            try:
+                await client.with_options(on_retry=events.append).callflows.list(ACCOUNT)
+            except APIConnectionError as error:
+                assert error.attempts == len(server.heads) - before
+            else:
+                assert len(events) + 1 == len(server.heads) - before
+        assert len(set(server.heads)) == len(server.heads)
 
 
 async def test_a_success_that_is_no_json_is_retried_like_a_reset(server: Scripted, client: VinixClient) -> None:

@@ -328,7 +328,7 @@ def _text(sent: dict[str, Any]) -> bytes:
     return json.dumps(sent, separators=(",", ":")).encode()
 
 
-@pytest.mark.parametrize("depth", [5_000, 50_000])
+@pytest.mark.parametrize("depth", [5_000, 100_000])
 def test_deeper_than_any_parser_takes(depth: int) -> None:
     limit = sys.getrecursionlimit()
     sent = chain(depth)

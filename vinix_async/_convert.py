@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, get_args, get_origin
 
-import attrs
 import orjson
 from cattrs import Converter
 
 from ._exceptions import ConfigurationError, DecodeError
-from ._flat import Document, copy_json, json_pieces
+from ._flat import Document, copy_json, field_names, json_pieces
 from ._readers import READERS, Path, Problems, read_object
 from ._wire import MISSING
 
@@ -127,9 +126,7 @@ def to_dict(document: Document) -> dict[str, Any]:
 
 
 _NODES: Final = {"children", "numbers", "patterns"}
-_NAMES: Final = {
-    kind: [name for field in attrs.fields(kind) if (name := field.name) not in {"extra", "_empty"}] for kind in READERS
-}
+_NAMES: Final = {kind: [name for name in field_names(kind) if name not in {"extra", "_empty"}] for kind in READERS}
 
 
 def to_json(document: Document) -> bytes:

@@ -48,9 +48,9 @@ def flatten(value: Any, *, ordered: bool = True) -> list[Any]:
             flat.append((type(item), len(item)))
             waiting.extend(reversed(item))
         elif isinstance(item, Document):
-            fields = [getattr(item, field.name) for field in attrs.fields(type(item))]  # type: ignore[arg-type]  # every subclass is an attrs class
-            flat.append((type(item), len(fields)))
-            waiting.extend(reversed(fields))
+            names = field_names(type(item))
+            flat.append((type(item), len(names)))
+            waiting.extend([getattr(item, name) for name in reversed(names)])
         else:
             flat.append(item)
     return flat
@@ -73,9 +73,19 @@ def unflatten(flat: Sequence[Any]) -> Any:
         elif kind is tuple:
             built.append(tuple(values))
         else:
-            names = (field.alias for field in attrs.fields(kind))
+            names = (name.lstrip("_") for name in field_names(kind))
             built.append(kind(**dict(zip(names, values, strict=True))))
     return built.pop()
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}
+
+
+def field_names(kind: type) -> tuple[str, ...]:
+    """The names of a document's fields, in their order."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
+    return _NAMES[kind]
 
 
 def copy_json(value: Any) -> Any:
