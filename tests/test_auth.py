@@ -50,6 +50,7 @@ def test_an_api_key_is_sent_as_it_is() -> None:
         (lambda: UserAuth("", "p", account_name="a"), "username"),
         (lambda: UserAuth("u", "", account_name="a"), "password"),
         (lambda: UserAuth("u", 7, account_name="a"), "password"),  # type: ignore[arg-type]
+        (lambda: UserAuth("u", "planted\ud800", account_name="a"), "password"),
         (lambda: UserAuth("u", "p"), "exactly one"),
         (lambda: UserAuth("u", "p", account_name="a", phone_number="1"), "exactly one"),
         (lambda: UserAuth("u", "p", account_name=""), "account_name"),

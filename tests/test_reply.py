@@ -287,6 +287,11 @@ def test_ids_that_cannot_be_a_segment_are_refused(value: Any) -> None:
         check_id("account_id", value)
 
 
+def test_text_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        get("x", query={"start_key": "\ud800"})
+
+
 @pytest.mark.parametrize("value", ["a" * 32, "1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f23", "a/b", "...", "é", " "])
 def test_other_ids_are_left_as_they_are(value: str) -> None:
     assert check_id("account_id", value) == value

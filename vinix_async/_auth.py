@@ -47,6 +47,8 @@ class Auth:
 def _not_empty(value: object, name: str) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"{name} must be a str that is not empty")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ConfigurationError(f"{name} must be text that can be written as UTF-8")
 
 
 def _check_token(value: object) -> None:

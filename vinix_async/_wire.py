@@ -77,7 +77,12 @@ NO_SECRETS: Final = Secrets()
 def get(*segments: str, query: Mapping[str, str | int | None] | None = None, account_id: str | None = None) -> Request:
     """A GET of ``/segment/segment?query``; query entries that are None are left out."""
     kept = {name: value for name, value in (query or {}).items() if value is not None}
-    target = _path(segments) + (f"?{urlencode(kept, quote_via=quote, safe='')}" if kept else "")
+    try:
+        target = _path(segments) + (f"?{urlencode(kept, quote_via=quote, safe='')}" if kept else "")
+    except UnicodeEncodeError:
+        target = ""
+    if not target:
+        raise ConfigurationError("ids, cursors and filters must be text that can be written as UTF-8")
     return Request("GET", target, account_id)
 
 
