@@ -31,6 +31,7 @@ ORDER = [
     "_requester",
     "_checkpoint",
     "_pager",
+    "_sweep",
     "_resource",
     "_accounts",
     "_callflows",

@@ -170,20 +170,25 @@ def test_help_and_version() -> None:
 
 
 def test_the_sandbox_runs_until_it_is_interrupted() -> None:
-    process = subprocess.Popen(  # noqa: S603  # the command under test
+    with subprocess.Popen(  # noqa: S603  # the command under test
         [*VINIX, "sandbox", "--port", "0", "--callflows", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=PLAIN,
-    )
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(5)]
-    known = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
-    listed = vinix("callflows", "list", **known)
-    assert len(listed.stdout.splitlines()) == 2
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+        # A shell's background jobs ignore Ctrl-C, and so would theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads run here
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(5)]
+            known = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
+            listed = vinix("callflows", "list", **known)
+            assert len(listed.stdout.splitlines()) == 2
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
 

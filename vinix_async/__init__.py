@@ -32,6 +32,7 @@ from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringbac
 from ._pacing import Limits
 from ._pager import Page, Pager
 from ._retry import RetryEvent, RetryPolicy
+from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
 from ._version import __version__
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "Account",
+    "AccountResult",
+    "AccountSweep",
     "Accounts",
     "ApiKeyAuth",
     "Auth",
@@ -67,6 +70,8 @@ __all__ = [
     "RetryPolicy",
     "Ringback",
     "ServerError",
+    "SweepCheckpoint",
+    "SweepStats",
     "TokenAuth",
     "UserAuth",
     "VinixClient",

@@ -8,12 +8,13 @@ import attrs
 
 from ._checkpoint import Checkpoint
 from ._convert import read_rows
-from ._exceptions import NotFoundError
+from ._exceptions import ConfigurationError, NotFoundError
 from ._models import Callflow
 from ._pager import Page, Pager
 from ._reply import decode_envelope
 from ._resource import Resource
-from ._wire import Envelope, check_id, get
+from ._sweep import AccountIds, AccountSweep, SweepCheckpoint, SweepStats
+from ._wire import Envelope, check_count, check_id, get
 
 
 class Callflows(Resource):
@@ -74,6 +75,60 @@ class Callflows(Resource):
             complete=complete if details else None,
         )
 
+    def list_many(
+        self,
+        account_ids: AccountIds,
+        *,
+        max_concurrency: int = 32,
+        ordered: bool = False,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        details: bool = False,
+        prefetch: int = 1,
+        resume: SweepCheckpoint | None = None,
+    ) -> AccountSweep:
+        """The callflows of many accounts, several at a time: one ``AccountResult`` for each account.
+
+        Args:
+            account_ids: a list, any iterable or an async one, of ids or of accounts:
+                ``client.accounts.descendants(...)`` can be given as it is, and is read no faster than needed. An id
+                that comes twice is read once.
+            max_concurrency: accounts at once. Results that have not been taken yet count too, so the memory
+                that a sweep needs does not grow with the number of accounts.
+            ordered: yield results in the order of the ids; otherwise as they complete.
+            page_size: as in ``list``.
+            max_items: as in ``list``, for each account.
+            filters: as in ``list``.
+            details: as in ``list``.
+            prefetch: as in ``list``.
+            resume: a ``SweepCheckpoint`` of an earlier sweep; only what it lacks is read.
+
+        Raises ``ConfigurationError`` at once for a bad argument. An account's own error is in its result.
+        """
+        options: dict[str, Any] = {
+            "page_size": page_size,
+            "max_items": max_items,
+            "filters": filters,
+            "details": details,
+            "prefetch": prefetch,
+        }
+        if check_count("max_concurrency", max_concurrency) is None:
+            raise ConfigurationError("max_concurrency must be an int")
+        self.list("checks the options", **options)
+        stats = SweepStats()
+        metered = Callflows(self._requester, attrs.evolve(self._options, meter=stats))
+        return AccountSweep(
+            account_ids,
+            lambda account_id, checkpoint: metered.list(account_id, resume=checkpoint, **options),
+            clock=self._requester.clock,
+            stats=stats,
+            max_concurrency=max_concurrency,
+            ordered=ordered,
+            resume=resume,
+            tasks=self._requester.tasks,
+        )
+
     async def get(self, account_id: str, callflow_id: str) -> Callflow:
         """One whole callflow, with ``metadata``: names and numbers of what its nodes refer to, by id.
 
@@ -95,6 +150,7 @@ class Callflows(Resource):
             try:
                 return (await self._requester.send(request, self._options, ends_at)).data
             except NotFoundError:
+                self._options.meter.deleted += 1
                 return None
 
         tasks: list[asyncio.Task[Any]] = []

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from ._auth import Auth, Token, TokenAuth
 from ._clock import Clock
-from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, VinixError
+from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
 from ._pacing import Gate, Gates, Limits
 from ._reply import read_envelope
@@ -22,14 +22,31 @@ from ._wire import Envelope, Request, Secrets
 _CLIENT_RETRIES: Final = 100.0
 
 
+@define(kw_only=True)
+class Meter:
+    """Counts what is sent. Logins are not in it.
+
+    ``requests``: attempts. ``retries``: those after the first of a request. ``refusals``: answers that were 429.
+    ``waiting``: seconds between attempts and for an account's turn, summed over all requests. ``deleted``: rows that
+    were gone when ``details=True`` came to read them.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    refusals: int = 0
+    waiting: float = 0.0
+    deleted: int = 0
+
+
 @frozen(kw_only=True)
 class Options:
-    """What ``with_options`` can change."""
+    """What ``with_options`` can change, and the meter of a sweep."""
 
     timeout: Timeout
     deadline: float | None
     retry: RetryPolicy
     on_retry: Callable[[RetryEvent], None] | None
+    meter: Meter = field(factory=Meter, repr=False)
 
 
 class _ExchangeError(Exception):
@@ -154,7 +171,9 @@ class _Operation:
                 token = await source.token()
             except VinixError as error:
                 raise _ExchangeError(error) from None
+            asked_at = self._shared.clock.monotonic()
             async with self._shared.gates.slot(gate, self._ends_at):
+                self._options.meter.waiting += self._shared.clock.monotonic() - asked_at
                 if not source.is_current(token):
                     continue  # it was refused or renewed while this request stood in line
                 try:
@@ -177,6 +196,7 @@ class _Operation:
         request, clock, transport = self._request, self._shared.clock, self._shared.transport
         request_id = uuid.uuid4().hex
         self._sent += 1
+        self._options.meter.requests += 1
         self._sent_at = clock.monotonic()
         try:
             response = await transport.send(request, request_id=request_id, token=token, timeout=self._options.timeout)
@@ -186,10 +206,16 @@ class _Operation:
             raise
         logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
         secrets = Secrets(auth.secrets() + ((token.value,) if token else ()))
-        return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
+        try:
+            return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
+        except RateLimitError:
+            self._options.meter.refusals += 1
+            raise
 
     def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:
         path = self._request.path
+        self._options.meter.retries += 1
+        self._options.meter.waiting += wait
         logger.info("attempt %d failed, next in %.2f s: %s: %s", attempt, wait, path, error)
         if self._options.on_retry is not None:
             event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
