@@ -48,7 +48,7 @@ def test_the_whole_programs_run(capsys: pytest.CaptureFixture[str], monkeypatch:
     asyncio.run(main())
 
 
-async def test_the_parts_run(vinix_sandbox: Sandbox) -> None:
+async def test_the_parts_run(vinix_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     (walk,) = (block for block in BLOCKS if block.startswith("def modules"))
     names: dict[str, Any] = {}
     exec(compile(walk, "README.md", "exec"), names)  # noqa: S102  # as above
@@ -64,6 +64,13 @@ async def test_the_parts_run(vinix_sandbox: Sandbox) -> None:
         exec(compile(f"async def main():\n{source}", "README.md", "exec"), names)  # noqa: S102  # as above
         await names["main"]()
 
+        (sweep,) = (block for block in BLOCKS if block.startswith("sweep ="))
+        source = "".join(f"    {line}\n" for line in sweep.splitlines())
+        names = {"client": client, "reseller_id": vinix_sandbox.root_id}
+        exec(compile(f"async def main():\n{source}", "README.md", "exec"), names)  # noqa: S102  # as above
+        await names["main"]()
+        assert "accounts_done=2" in capsys.readouterr().out
+
     (options,) = (block for block in BLOCKS if block.startswith("client = VinixClient"))
     names = {**vars(vinix_async), "auth": "a-token", "RetryPolicy": RetryPolicy, "Limits": Limits}
     exec(compile(options, "README.md", "exec"), names)  # noqa: S102  # as above
@@ -71,7 +78,7 @@ async def test_the_parts_run(vinix_sandbox: Sandbox) -> None:
 
 
 def test_every_block_is_run() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     assert "async def test_nightly(vinix_sandbox, vinix_client)" in BLOCKS[-1]  # as in test_testing.py
 
 

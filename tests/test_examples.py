@@ -1,0 +1,54 @@
+"""The examples run as they stand."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vinix_async.sandbox import Sandbox
+
+NIGHTLY = Path(__file__).parent.parent / "examples" / "nightly.py"
+
+
+def truth(accounts: int) -> list[str]:
+    sandbox = Sandbox(accounts=accounts)
+    return sorted(each for account_id in sandbox.account_ids[1:] for each in sandbox.callflow_ids(account_id))
+
+
+def written(data: Path) -> list[str]:
+    return sorted(json.loads(line)["id"] for line in data.read_text().splitlines())
+
+
+def test_nightly_writes_every_callflow_once_and_a_second_run_nothing(tmp_path: Path) -> None:
+    data, saved = tmp_path / "callflows.ndjson", tmp_path / "checkpoint.json"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, NIGHTLY, data, saved], check=True, capture_output=True, timeout=30)  # noqa: S603  # ours
+        assert done.stderr == b""
+        assert written(data) == truth(20)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nightly_killed_at_any_moment_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
+    data, saved = tmp_path / "callflows.ndjson", tmp_path / "checkpoint.json"
+    environment = {**os.environ, "ACCOUNTS": "80"}
+    chance = random.Random(seed)
+    killed = 0
+    for _ in range(50):
+        with subprocess.Popen([sys.executable, NIGHTLY, data, saved], env=environment) as process:  # noqa: S603  # ours
+            before = saved.read_text() if saved.exists() else ""
+            while process.poll() is None and (not saved.exists() or saved.read_text() == before):
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, 0.15))
+            process.send_signal(signal.SIGKILL)
+        if process.returncode == 0:
+            break
+        killed += 1
+    assert killed
+    assert process.returncode == 0
+    assert written(data) == truth(80)
