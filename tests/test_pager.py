@@ -351,6 +351,16 @@ async def test_rows_of_the_page_before_are_dropped_after_a_resume() -> None:
     assert await pager.to_list() == ["c"]
 
 
+async def test_and_after_an_error_between_the_two() -> None:
+    server = Server({None: (["a", "b"], "b"), "b": (["a", "b", "c"], None)})
+    server.failing["b"] = ServerError("down", status=503)
+    pager = server.pager()
+    with pytest.raises(ServerError):
+        await pager.to_list()
+    del server.failing["b"]
+    assert await server.pager(resume=pager.checkpoint()).to_list() == ["c"]
+
+
 async def test_max_items_counts_over_the_whole_walk() -> None:
     server = three()
     pager = server.pager(max_items=2)
