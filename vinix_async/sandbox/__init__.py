@@ -4,6 +4,7 @@
 ...     callflows = await client.callflows.list(sandbox.root_id).to_list()
 """
 
+from ._faults import Faults
 from ._server import Sandbox
 
-__all__ = ["Sandbox"]
+__all__ = ["Faults", "Sandbox"]

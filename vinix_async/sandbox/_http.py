@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import frozen
 
 from ._dialects import BANNER, Asked, Reply, invalid
+from ._faults import KINDS, Faults
 from ._ids import digest
 from ._routes import answer
 from ._state import State
@@ -20,7 +21,10 @@ from ._state import State
 
 @frozen
 class Served:
-    """One request as it was answered. No header or body is kept, and so no secret."""
+    """One request and the answer that it had, or would have had but for ``fault``.
+
+    No header or body is kept, and so no secret.
+    """
 
     method: str
     path: str
@@ -28,13 +32,15 @@ class Served:
     status: int
     account_id: str | None
     request_id: str
+    fault: str | None = None
 
 
 class Handler:
     """Answers every request, whatever its path."""
 
-    def __init__(self, state: State, requests: MutableSequence[Served]) -> None:
+    def __init__(self, state: State, requests: MutableSequence[Served], faults: Faults | None) -> None:
         self._state = state
+        self._faults = faults
         self._requests = requests
         self._per_connection: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.served = 0
@@ -48,12 +54,17 @@ class Handler:
         response.headers["X-Request-ID"] = request_id
         account_id = path[2] if len(path) > 2 and path[1] == "accounts" else None
         query = {name: value for name, value in request.query.items() if name != "auth_token"}
-        self._requests.append(Served(request.method, request.path, query, response.status, account_id, request_id))
+        fault = self._faults.draw(request.path) if self._faults and response.status < 300 else None
+        if account_id in self._state.silent:
+            fault = "hang"
+        self._requests.append(
+            Served(request.method, request.path, query, response.status, account_id, request_id, fault)
+        )
         count = self._per_connection.get(request.transport, 0) + 1
         self._per_connection[request.transport] = count
         if count >= self._state.dialect.requests_per_connection:
             response.force_close()
-        return response
+        return response if fault is None else await KINDS[fault](request, response)
 
     def _answer(self, request: web.Request, body: bytes, request_id: str) -> tuple[web.Response, list[str]]:
         path = [unquote(segment) for segment in request.rel_url.raw_path.split("/")[1:]]

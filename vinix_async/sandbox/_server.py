@@ -14,6 +14,7 @@ from ._accounts import Accounts
 from ._bucket import Buckets
 from ._dialects import DIALECTS, Reply
 from ._documents import Documents, summary
+from ._faults import Faults
 from ._filters import filters_in, matches
 from ._http import Handler, Served
 from ._state import State
@@ -39,6 +40,7 @@ class Sandbox:
             or (capacity, tokens a second).
         login_cost: tokens for a login; 35 where the operator has configured costs.
         token_ttl: seconds that a token is good for.
+        faults: a ``Faults``: what share of the answers goes wrong, and how.
         clock: time, shared with ``client()``.
         record: how many of the last requests ``requests`` keeps.
     """
@@ -57,6 +59,7 @@ class Sandbox:
         rate_limit: bool | tuple[int, int] = True,
         login_cost: int = 1,
         token_ttl: float = 3600.0,
+        faults: Faults | None = None,
         clock: Clock | None = None,
         record: int = 10_000,
     ) -> None:
@@ -82,7 +85,7 @@ class Sandbox:
             clock=self._clock,
             login_cost=login_cost,
         )
-        self._handler = Handler(self._state, self.requests)
+        self._handler = Handler(self._state, self.requests, faults)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -197,9 +200,15 @@ class Sandbox:
         word = _WORDS.get(status, "failed")
         self._state.denied[account_id] = Reply(status, {"message": word.replace("_", " ")}, word)
 
+    def hang(self, account_id: str) -> None:
+        """Answer nothing about an account any more: its requests wait until their clients give up."""
+        self._index(account_id)
+        self._state.silent.add(account_id)
+
     def allow(self, account_id: str) -> None:
-        """Take ``deny`` back."""
+        """Take ``deny`` and ``hang`` back."""
         self._state.denied.pop(account_id, None)
+        self._state.silent.discard(account_id)
 
     def _index(self, account_id: str) -> int:
         index = self._state.accounts.find(account_id)

@@ -23,4 +23,5 @@ class State:
     login_cost: int
     logins_refused: bool = False
     denied: dict[str, Reply] = field(factory=dict)
+    silent: set[str] = field(factory=set)
     listings: int = 0

@@ -1,0 +1,93 @@
+"""The sandbox's faults: each is what it says, and the client gets over every one that passes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from fake_clock import FakeClock
+
+from vinix_async import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    DecodeError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+    VinixError,
+)
+from vinix_async.sandbox import Faults, Sandbox
+from vinix_async.sandbox._faults import KINDS, PASSING
+
+OUTCOMES: dict[str, type[VinixError]] = {
+    "reset": APIConnectionError,
+    "half_a_body": APIConnectionError,
+    "no_last_chunk": APIConnectionError,
+    "cut_gzip": APIConnectionError,
+    "html": DecodeError,
+    "nothing": DecodeError,
+    "mixed_up": APIConnectionError,
+    "hang": APITimeoutError,
+    "429": RateLimitError,
+    "500": ServerError,
+    "502": ServerError,
+    "503": ServerError,
+    "504": ServerError,
+    "retry_after": ServerError,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_kind_is_what_it_says(kind: str) -> None:
+    clock = FakeClock()
+    async with Sandbox(faults=Faults(share=1, kinds=(kind,)), clock=clock, callflows=20) as sandbox:
+        retry = RetryPolicy(attempts=2)
+        async with sandbox.client(timeout=0.1 if kind == "hang" else 5, retry=retry) as client:
+            with pytest.raises(OUTCOMES[kind]) as caught:
+                await client.callflows.list(sandbox.root_id)
+        assert type(caught.value) is OUTCOMES[kind]
+        assert caught.value.attempts == 2
+        assert [each.fault for each in sandbox.requests] == [None, kind, kind]
+        assert clock.slept >= (0.2 if kind == "retry_after" else 0.05)
+
+
+@pytest.mark.parametrize("dialect", ["kazoo5", "kazoo43", "documented"])
+async def test_the_client_gets_over_all_that_passes(dialect: str) -> None:
+    sandbox = Sandbox(dialect=dialect, faults=Faults(share=0.1), callflows=300, rate_limit=False, clock=FakeClock())
+    async with sandbox, sandbox.client(retry=RetryPolicy(attempts=12)) as client:
+        found = [callflow.id async for callflow in client.callflows.list(sandbox.root_id, page_size=1)]
+    assert sorted(found) == sandbox.callflow_ids(sandbox.root_id)
+    assert len({each.fault for each in sandbox.requests}) > 8
+
+
+async def test_logins_fail_too_if_asked() -> None:
+    sandbox = Sandbox(faults=Faults(share=1, kinds=("503",), logins=True), clock=FakeClock())
+    async with sandbox, sandbox.client() as client:
+        with pytest.raises(ServerError):
+            await client.callflows.list(sandbox.root_id)
+    assert {each.path for each in sandbox.requests} == {"/v2/user_auth"}
+
+
+async def test_an_account_that_never_answers_can_be_let_go() -> None:
+    async with Sandbox() as sandbox, sandbox.client(deadline=0.1) as client:
+        await client.accounts.descendants(sandbox.root_id)
+        sandbox.hang(sandbox.root_id)
+        with pytest.raises(APITimeoutError, match="deadline"):
+            await client.callflows.list(sandbox.root_id)
+        await client.callflows.list(sandbox.account_ids[1])
+        sandbox.allow(sandbox.root_id)
+        await client.callflows.list(sandbox.root_id)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("options", [{"share": 2}, {"share": -0.1}, {"kinds": ("flood",)}], ids=str)
+def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        Faults(**options)
+
+
+def test_the_same_seed_draws_the_same_faults() -> None:
+    one, same = Faults(share=0.5, seed=3), Faults(share=0.5, seed=3)
+    drawn = [one.draw("/x") for _ in range(200)]
+    assert drawn == [same.draw("/x") for _ in range(200)]
+    assert set(drawn) == {None, *PASSING}
