@@ -114,9 +114,19 @@ def test_listing_a_real_server_by_the_environment() -> None:
         assert {document["id"] for document in documents} == ids
         assert [document for document in documents if "flow" in document]
         few = vinix(
-            "callflows", "list", sandbox.root_id, "--max-items", "2", "--filter", "filter_type=mainUserCallflow",
-            "--filter", "has_key=owner_id", "--output", "table", **known,
-        )  # fmt: skip
+            "callflows",
+            "list",
+            sandbox.root_id,
+            "--max-items",
+            "2",
+            "--filter",
+            "filter_type=mainUserCallflow",
+            "--filter",
+            "has_key=owner_id",
+            "--output",
+            "table",
+            **known,
+        )
         assert few.stdout.count("mainUserCallflow") == 2
         none = vinix(
             "callflows", "list", sandbox.root_id, "--filter", "filter_name=nobody", "--output", "json", **known
