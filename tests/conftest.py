@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,20 @@ from aioresponses import core as mocks
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No test may leave a planted secret in what it logged, printed or failed with.
+
+    The secrets that tests plant have "planted" in them, or are the long keys below.
+    """
+    report = yield
+    shown = "\n".join([text for _, text in report.sections] + [report.longreprtext])
+    if report.outcome == "passed" and any(secret in shown for secret in ("planted-", "k" * 64, "correct horse")):
+        report.outcome = "failed"
+        report.longrepr = "a planted secret is in the output of this test"
+    return report
 
 
 class _MockedResponse(ClientResponse):

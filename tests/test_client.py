@@ -517,6 +517,46 @@ async def test_cancellation_is_neither_retried_nor_swallowed(server: Scripted, c
     never.set()
 
 
+async def test_cancelled_at_every_step_of_a_whole_call_nothing_is_left(server: Scripted) -> None:
+    """Login, a page, a refusal, a new login, a 503, a wait, a page: cancelled after 1, 2, 3, ... turns, until done."""
+
+    def script() -> list[Any]:
+        page = lambda request: success(request, [{"id": "1"}], next_start_key="k")  # noqa: E731  # one of a list
+        return [page, failing(401), failing(503), success]
+
+    turns = 0
+    finished = False
+    while not finished:
+        clock = FakeClock()
+        server.script = script()
+        async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, clock=clock) as client:
+            task = asyncio.create_task(client.callflows.list(ACCOUNT).to_list())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            finished = task.done()
+            task.cancel()
+            if finished:
+                assert len(await task) == 1
+            else:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            requester = client._requester
+            for _ in range(3):
+                await asyncio.sleep(0)
+            session = requester.transport._session
+            if session is not None:
+                assert session.connector is not None
+                assert not session.connector._acquired
+            assert not requester.tasks
+            assert not [gate for gate in requester.gates._gates.values() if gate.users]
+            assert requester.gates._all._value == Limits().max_concurrency
+            ours = [each for each in asyncio.all_tasks() if "vinix_async" in repr(each) and not each.done()]
+            assert ours == []
+        turns += 1 if turns < 60 else 5
+        assert turns < 3000
+    assert turns > 30
+
+
 # --- arguments and lifetime ----------------------------------------------------------------------
 
 
