@@ -63,8 +63,8 @@ async def fault_server(script: Script) -> AsyncIterator[FaultServer]:
         state.connections += 1
         try:
             await script(Connection(reader, writer, state))
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the test is over
         finally:
             running.discard(task)
             writer.close()

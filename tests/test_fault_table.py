@@ -384,6 +384,8 @@ async def test_every_row(row: Row) -> None:
             if not isinstance(error, PaginationLoopError):
                 assert error.account_id == ACCOUNT
                 assert error.request_id is not None
+            if error.attempts is not None and error.start_key is None:
+                assert error.attempts == row.expected_requests
         assert len(server.heads) == row.expected_requests
         assert row.seconds[0] - 0.01 <= clock.now - begun <= row.seconds[1] + 0.01
         assert client._requester.tasks == set()

@@ -84,8 +84,8 @@ class RetryEvent:
 class RetryBudget:
     """How many retries may still be made: each costs 1, each success gives back a fifth.
 
-    However long an outage lasts, retries then add at most a fifth to the requests, beyond the first
-    ``capacity``.
+    However long an outage lasts, it costs no more than ``capacity`` requests beyond those that it has to fail;
+    and where some succeed, retries add at most a fifth to them.
     """
 
     def __init__(self, capacity: float) -> None:
