@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vinix_async import Checkpoint, Pager, ServerError
@@ -80,7 +80,14 @@ async def test_what_is_there_all_the_time_comes_exactly_once(server: Server, pre
     assert server.promised() <= set(found)
 
 
+def pushed() -> Server:
+    """Rows put in before the one that was handed out push it to a later page than the checkpoint's."""
+    present = {"02", "03", "04", "05", "06"}
+    return Server(engine="ascending", present=present, size=1, wanted=None, changes=[({"00", "01"}, set())])
+
+
 @given(servers, st.sampled_from([0, 1]), st.sets(st.integers(1, 30)), st.lists(st.integers(0, 10), max_size=20))
+@example(pushed(), 0, set(), [0, 0, 0])
 async def test_also_over_failures_and_interruptions(
     server: Server, prefetch: int, failing: set[int], stops: list[int]
 ) -> None:

@@ -14,14 +14,16 @@ _VERSION: Final = 1
 class Checkpoint:
     """A walk up to the last row that was handed out; ``list(..., resume=checkpoint)`` yields the rest.
 
-    ``scope``: the path and filters that were walked. ``start_key``: the cursor of the page in progress, None
-    for the first. ``done``: the ids of the rows of that page that were handed out, and those of the page before
-    it, which a server may send again. ``yielded``: how many rows in all. ``finished``: whether nothing is left.
+    ``scope``: the path and filters that were walked. ``start_key``: the cursor of the page in progress, None for the
+    first. ``done``: the ids of the rows that were handed out and that this page, or one behind it, may have.
+    ``before``: the ids of the page before, which a server may send again. ``yielded``: how many rows in all.
+    ``finished``: whether nothing is left.
     """
 
     scope: str
     start_key: str | None = None
     done: tuple[str, ...] = field(default=(), repr=lambda ids: f"<{len(ids)} ids>")
+    before: tuple[str, ...] = field(default=(), repr=lambda ids: f"<{len(ids)} ids>")
     yielded: int = 0
     finished: bool = False
 
@@ -43,15 +45,17 @@ class Checkpoint:
         for name, kinds in _TYPES.items():
             if type(value[name]) not in kinds:
                 raise ConfigurationError(f"this checkpoint is damaged: {name} is not what to_json() writes")
-        if not all(isinstance(each, str) for each in value["done"]) or value["yielded"] < 0:
+        ids = [*value["done"], *value["before"]]
+        if not all(isinstance(each, str) for each in ids) or value["yielded"] < 0:
             raise ConfigurationError("this checkpoint is damaged")
-        return cls(**{**value, "done": tuple(value["done"])})
+        return cls(**{**value, "done": tuple(value["done"]), "before": tuple(value["before"])})
 
 
 _TYPES: Final[dict[str, tuple[Any, ...]]] = {
     "scope": (str,),
     "start_key": (str, type(None)),
     "done": (list,),
+    "before": (list,),
     "yielded": (int,),
     "finished": (bool,),
 }

@@ -134,7 +134,7 @@ class Pager(Generic[T]):
     async def _walk(self, prefetch: int) -> AsyncGenerator[Page[T], None]:
         position = self._origin
         self._stand_at(position)
-        seen = dict.fromkeys(position.done)
+        seen = dict.fromkeys((*position.before, *position.done))
         cursors = {position.start_key}
         empty_pages = 0
         ahead: asyncio.Task[Envelope] | None = None
@@ -171,7 +171,9 @@ class Pager(Generic[T]):
                 position = evolve(
                     position,
                     start_key=cursor,
-                    done=tuple(filter(None, keys)),
+                    # What a resumed walk had handed out of this page and that is not on it now may be on the next.
+                    done=tuple(key for key in position.done if key not in keys),
+                    before=tuple(filter(None, keys)),
                     yielded=position.yielded + len(items),
                     finished=cursor is None,
                 )
