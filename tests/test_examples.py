@@ -44,7 +44,7 @@ def test_nightly_killed_at_any_moment_goes_on_where_it_was(tmp_path: Path, seed:
             before = saved.read_text() if saved.exists() else ""
             while process.poll() is None and (not saved.exists() or saved.read_text() == before):
                 time.sleep(0.001)
-            time.sleep(chance.uniform(0, 0.15))
+            time.sleep(chance.uniform(0, 0.4))
             process.send_signal(signal.SIGKILL)
         if process.returncode == 0:
             break
