@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import pickle
+import traceback
 from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,22 +13,51 @@ from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from aioresponses import core as mocks
 
+from vinix_async import VinixError
+
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """No test may leave a planted secret in what it logged, printed or failed with.
+_errors: list[VinixError] = []
+_init = VinixError.__init__
 
-    The secrets that tests plant have "planted" in them, or are the long keys below.
+
+def _remember(self: VinixError, *arguments: Any, **fields: Any) -> None:
+    _init(self, *arguments, **fields)
+    _errors.append(self)
+
+
+VinixError.__init__ = _remember  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """No test may leave a planted secret in what it logged (at DEBUG), printed or failed with, nor in any error made.
+
+    The secrets that tests plant begin with "planted-", or are the long keys below.
     """
     report = yield
-    shown = "\n".join([text for _, text in report.sections] + [report.longreprtext])
-    if report.outcome == "passed" and any(secret in shown for secret in ("planted-", "k" * 64, "correct horse")):
+    shown = [text for _, text in report.sections] + [report.longreprtext]
+    if call.when == "call":
+        shown += [text for error in _errors for text in _texts_of(error)]
+        _errors.clear()
+    if report.outcome == "passed" and any(
+        secret in "\n".join(shown) for secret in ("planted-", "k" * 64, "correct horse")
+    ):
         report.outcome = "failed"
-        report.longrepr = "a planted secret is in the output of this test"
+        report.longrepr = "a planted secret is in the output of this test, or in an error of it"
     return report
+
+
+def _texts_of(error: VinixError) -> list[str]:
+    return [
+        str(error),
+        repr(error),
+        repr(vars(error)),
+        "".join(traceback.format_exception(error)),
+        pickle.dumps(error).decode("latin-1"),
+    ]
 
 
 class _MockedResponse(ClientResponse):

@@ -217,9 +217,10 @@ def test_a_dashed_account_id_gets_a_hint() -> None:
 
 
 def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
+    secrets = ["planted-key", "abc"]
     body = {"error": "planted-key", "message": "\x1b[31m" + "m" * 5000, "data": {"message": "it was planted-key"}}
     with pytest.raises(NotFoundError) as caught:
-        read(body, 404, secrets=["planted-key", "abc"])
+        read(body, 404, secrets=secrets)
     text = f"{caught.value}{caught.value!r}{pickle.dumps(caught.value)!r}"
     assert "planted" not in text
     assert "\x1b" not in text
