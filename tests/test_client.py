@@ -232,6 +232,7 @@ async def test_new_tokens_that_are_refused_time_and_again_are_not_asked_for(
         with pytest.raises(AuthenticationError):
             await client.callflows.list(ACCOUNT).to_list()
     assert server.logins == 2
+    assert len(server.asked) == 2 + 19
 
 
 async def test_a_thousand_calls_with_an_expired_token_make_one_exchange(server: Scripted, clock: FakeClock) -> None:

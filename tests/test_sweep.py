@@ -12,6 +12,8 @@ from scripted import Scripted, failure, scripted_server, success
 
 from vinix_async import (
     AccountResult,
+    ApiKeyAuth,
+    AuthenticationError,
     ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
@@ -322,3 +324,16 @@ async def test_a_bad_account_leaves_the_budget_of_the_others() -> None:
             sandbox.deny(account_id, 503)
         results = await client.callflows.list_many(sandbox.account_ids).collect()
     assert sum(result.ok for result in results.values()) == 20
+
+
+@pytest.mark.parametrize("bad", [1, 10])
+async def test_accounts_that_refuse_every_token_leave_the_token_of_the_others(
+    server: Scripted, clock: FakeClock, bad: int
+) -> None:
+    server.otherwise = lambda request: failure(request, 401) if "/bad" in request.path else success(request)
+    names = [name for number in range(bad) for name in (f"bad{number}", f"good{number}")]
+    async with VinixClient(auth=ApiKeyAuth("k" * 64), base_url=server.url, clock=clock) as client:
+        results = await client.callflows.list_many(names, max_concurrency=1).collect()
+    assert {name for name, result in results.items() if result.ok} == {name for name in names if "good" in name}
+    assert all(isinstance(result.error, AuthenticationError | None) for result in results.values())
+    assert server.logins == 1 + bad

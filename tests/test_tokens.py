@@ -89,9 +89,9 @@ async def test_a_refusal_is_believed_for_a_while(
 
 async def test_a_late_refusal_of_an_old_token_keeps_the_new_one(source: TokenSource, exchange: Exchange) -> None:
     old = await source.token()
-    source.refused(old, refusal())
+    source.refused(old)
     new = await source.token()
-    source.refused(old, refusal())
+    source.refused(old)
     assert source.is_current(new)
     assert await source.token() is new
     assert exchange.calls == 2
@@ -151,20 +151,24 @@ async def test_the_last_one_who_waits_takes_the_exchange_along(source: TokenSour
 
 
 async def test_new_tokens_that_are_never_accepted_are_not_asked_for_again(
-    source: TokenSource, exchange: Exchange
+    source: TokenSource, exchange: Exchange, clock: FakeClock
 ) -> None:
-    for _ in range(2):
-        source.refused(await source.token(), refusal())
-    with pytest.raises(AuthenticationError):
-        await source.token()
+    assert source.refused(await source.token())
+    last = await source.token()
+    assert not source.refused(last)
+    assert await source.token() is last  # it may be good for others
     assert exchange.calls == 2
+    clock.now += 31
+    assert source.refused(last)
+    await source.token()
+    assert exchange.calls == 3
 
 
 async def test_an_accepted_token_may_be_refused_later(source: TokenSource, exchange: Exchange) -> None:
     for _ in range(5):
         token = await source.token()
         source.proven()
-        source.refused(token, refusal())
+        source.refused(token)
     assert exchange.calls == 5
 
 

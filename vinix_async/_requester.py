@@ -178,9 +178,8 @@ class _Operation:
                     continue  # it was refused or renewed while this request stood in line
                 try:
                     envelope = await self._send(token, source.auth)
-                except AuthenticationError as error:
-                    source.refused(token, error)
-                    if self._replayed or not source.renewable:
+                except AuthenticationError:
+                    if self._replayed or not source.refused(token):
                         raise
                     self._replayed = True
                     continue

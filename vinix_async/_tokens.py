@@ -25,7 +25,8 @@ class TokenSource:
 
     However many calls need a new token, one exchange is made, and all of them get its token or its
     error. An exchange that was refused is not repeated for a while; callers get the same error at once.
-    While a token is renewed ahead of its end, the old one still serves.
+    While a token is renewed ahead of its end, the old one still serves. One that the server refuses is
+    renewed too, but not time and again: it may be a single account that refuses every token.
     """
 
     def __init__(self, auth: Auth, exchange: Callable[[Request], Awaitable[Envelope]], clock: Clock) -> None:
@@ -36,6 +37,7 @@ class TokenSource:
         self._task: asyncio.Task[Token] | None = None
         self._waiters = 0
         self._unproven = 0
+        self._exchanged_at = 0.0
         self._refusal: VinixError | None = None
         self._refused_until = 0.0
 
@@ -66,13 +68,15 @@ class TokenSource:
         """The server has accepted the token."""
         self._unproven = 0
 
-    def refused(self, token: Token, error: APIStatusError) -> None:
-        """The server has refused ``token``. A refusal of an older one than today's changes nothing."""
-        if self._token is not token or not self.renewable:
-            return
-        self._token = None
-        if self._unproven > 1:  # a second new token was refused as well: more of them will not help
-            self._remember(error, _REFUSED_FOR)
+    def refused(self, token: Token) -> bool:
+        """The server has refused ``token``: whether to try again with what ``token()`` gives now."""
+        if not self.renewable:
+            return False
+        if self._token is token:  # a refusal of an older one than today's changes nothing
+            if self._unproven > 1 and self._clock.monotonic() < self._exchanged_at + _REFUSED_FOR:
+                return False  # a second new token was refused as well: more of them will not help
+            self._token = None
+        return True
 
     async def _exchanged(self) -> Token:
         if self._refusal is not None:
@@ -111,6 +115,7 @@ class TokenSource:
         else:
             self._token = token
             self._unproven += 1
+            self._exchanged_at = self._clock.monotonic()
             return token
         finally:
             if self._task is asyncio.current_task():
