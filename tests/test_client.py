@@ -152,6 +152,20 @@ async def test_details_reads_each_row_whole_and_in_order(server: Scripted, clien
     assert [(callflow.id, callflow.flow is not None) for callflow in callflows] == [("1", True), ("3", True)]
 
 
+async def test_details_that_are_missing_are_an_error_and_no_shorter_list(server: Scripted, client: VinixClient) -> None:
+    def answer(request: web.Request) -> web.Response:
+        name = request.path.rpartition("/")[2]
+        rows = [{"id": "whole"}, {"id": "null"}, {"id": "none"}]
+        if name == "none":
+            return web.json_response({"status": "success"})
+        return success(request, {"callflows": rows, "whole": {"id": "whole"}, "null": None}[name])
+
+    server.otherwise = answer
+    with pytest.raises(DecodeError) as caught:
+        await client.callflows.list(ACCOUNT, details=True).to_list()
+    assert caught.value.problems == tuple(f"$.data[{row}]: expected object, got null" for row in (1, 2))
+
+
 async def test_details_leaves_what_has_no_id_or_is_no_list(server: Scripted, client: VinixClient) -> None:
     server.script = [
         lambda request: success(request, [{"name": "no id"}]),
@@ -298,6 +312,17 @@ async def test_each_account_may_have_its_own_credentials(server: Scripted, clock
         await asyncio.gather(*(client.callflows.list(account).to_list() for account in "abab"))
     sent = {(request.path, request.headers["X-Auth-Token"]) for request in server.requests}
     assert sent == {(f"/v2/accounts/{name}/callflows", f"token-of-{name}") for name in "ab"}
+
+
+async def test_tokens_that_a_function_gives_are_not_piled_up(server: Scripted) -> None:
+    def auth(account_id: str) -> str:
+        return f"token-{len(server.requests)}"
+
+    async with VinixClient(auth=auth, base_url=server.url) as client:
+        for _ in range(10):
+            await client.callflows.list(ACCOUNT)
+        assert len({request.headers["X-Auth-Token"] for request in server.requests}) == 10
+        assert client._requester._sources == {}
 
 
 async def test_a_slow_login_does_not_take_the_places_of_others(server: Scripted, clock: FakeClock) -> None:
@@ -460,6 +485,7 @@ async def test_the_deadline_holds_for_all_pages_together(
         async for callflow in client.with_options(deadline=10).callflows.list(ACCOUNT, prefetch=0):
             seen.append(callflow.id)
     assert seen == ["1", "2", "3"]
+    assert len(server.asked) == 3
 
 
 async def test_the_policy_s_deadline_holds_for_each_request(server: Scripted, client: VinixClient) -> None:

@@ -17,6 +17,7 @@ from vinix_async import (
     ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
+    RetryEvent,
     RetryPolicy,
     ServerError,
     SweepCheckpoint,
@@ -252,13 +253,29 @@ async def test_an_error_of_the_source_comes_behind_the_results(server: Scripted)
 
 
 async def test_an_error_that_is_not_ours_ends_the_sweep(server: Scripted) -> None:
-    def auth(account_id: str) -> str:
-        raise LookupError(account_id)
+    def on_retry(event: RetryEvent) -> None:
+        raise LookupError(event.account_id)
 
-    async with VinixClient(auth=auth, base_url=server.url) as client:
+    server.otherwise = lambda request: failure(request, 503)
+    async with VinixClient(auth="a-token", base_url=server.url, on_retry=on_retry) as client:
         with pytest.raises(LookupError):
             await client.callflows.list_many(["a", "b"]).collect()
         assert client._requester.tasks == set()
+
+
+async def test_an_account_without_credentials_fails_alone(server: Scripted) -> None:
+    class Odd(ApiKeyAuth):
+        __hash__ = None  # type: ignore[assignment]
+
+    known: dict[str, Any] = {"a": "token-a", "odd": Odd("k" * 64), "none": None, "c": "token-c"}
+    async with VinixClient(auth=lambda account_id: known[account_id], base_url=server.url) as client:
+        results = await client.callflows.list_many(["a", "unknown", "odd", "none", "c"]).collect()
+    assert [name for name, result in results.items() if result.ok] == ["a", "c"]
+    for name, cause in (("unknown", KeyError), ("odd", TypeError), ("none", type(None))):
+        error = results[name].error
+        assert isinstance(error, ConfigurationError)
+        assert isinstance(error.__cause__, cause)
+    assert "KeyError (account_id=unknown)" in str(results["unknown"].error)
 
 
 async def test_an_id_that_comes_twice_is_read_once(server: Scripted) -> None:

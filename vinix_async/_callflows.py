@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -14,7 +14,9 @@ from ._pager import Page, Pager
 from ._reply import decode_envelope
 from ._resource import Resource
 from ._sweep import AccountIds, AccountSweep, SweepCheckpoint, SweepStats
-from ._wire import Envelope, check_count, check_id, get
+from ._wire import MISSING, Envelope, check_count, check_id, get
+
+_GONE: Final = object()
 
 
 class Callflows(Resource):
@@ -148,10 +150,11 @@ class Callflows(Resource):
                 return row
             request = get("accounts", account_id, "callflows", callflow_id, account_id=account_id)
             try:
-                return (await self._requester.send(request, self._options, ends_at)).data
+                data = (await self._requester.send(request, self._options, ends_at)).data
             except NotFoundError:
                 self._options.meter.deleted += 1
-                return None
+                return _GONE
+            return None if data is MISSING else data
 
         tasks: list[asyncio.Task[Any]] = []
         try:
@@ -160,7 +163,7 @@ class Callflows(Resource):
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
         else:
-            return attrs.evolve(envelope, data=[data for task in tasks if (data := task.result()) is not None])
+            return attrs.evolve(envelope, data=[data for task in tasks if (data := task.result()) is not _GONE])
         raise first
 
 

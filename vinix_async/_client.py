@@ -33,7 +33,7 @@ class VinixClient:
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for
-            an account id.
+            an account id. What it raises is the cause of that account's ``ConfigurationError``.
         base_url: with the ``/v2``. Plain http is taken for this machine only, unless ``allow_http``.
         session: an aiohttp session to borrow. It is never closed here.
         retry: how often and for what a request is repeated.

@@ -98,11 +98,20 @@ class Requester:
             return await operation.run(gate, lambda: operation.attempt_login(gate, auth))
 
     def _source(self, account_id: str | None) -> TokenSource:
-        auth = self._auth if isinstance(self._auth, Auth) else as_auth(self._auth(account_id or ""))
-        source = self._sources.get(auth)
+        try:
+            auth = self._auth if isinstance(self._auth, Auth) else as_auth(self._auth(account_id or ""))
+            source = self._sources.get(auth)
+        except VinixError:
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise ConfigurationError(
+                f"the auth function gives no credentials for this account: {kind}", account_id=account_id
+            ) from error
         if source is None:
             source = TokenSource(auth, lambda request: self._exchange(request, auth), self.clock)
-            self._sources[auth] = source
+            if source.renewable or auth is self._auth:  # a function may give another token each time
+                self._sources[auth] = source
         return source
 
     async def close(self) -> None:
@@ -155,9 +164,11 @@ class _Operation:
     async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
         if self._ends_at == math.inf:
             return await attempt()
+        left = self._ends_at - self._shared.clock.monotonic()
         try:
-            async with asyncio.timeout(self._ends_at - self._shared.clock.monotonic()):
-                return await attempt()
+            if left > 0:  # else a request would go out on a kept connection all the same
+                async with asyncio.timeout(left):
+                    return await attempt()
         except VinixError:
             raise  # an APITimeoutError is a TimeoutError too, but not this one
         except TimeoutError:
