@@ -651,6 +651,25 @@ async def test_closing_ends_what_is_prefetched(server: Scripted, client: VinixCl
     await walk.aclose()
 
 
+async def test_a_walk_whose_client_is_closed_says_so_and_is_not_cancelled(
+    server: Scripted, client: VinixClient
+) -> None:
+    arrived = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        return success(request)
+
+    server.script = [lambda request: success(request, [{"id": "1"}], next_start_key="k"), hang]
+    task = asyncio.create_task(client.callflows.list(ACCOUNT).to_list())
+    await arrived.wait()
+    await client.close()
+    with pytest.raises(ClientClosedError) as caught:
+        await task
+    assert caught.value.start_key == "k"
+
+
 def test_another_event_loop_is_refused_in_words() -> None:
     client: VinixClient | None = None
 

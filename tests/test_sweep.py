@@ -14,6 +14,7 @@ from vinix_async import (
     AccountResult,
     ApiKeyAuth,
     AuthenticationError,
+    ClientClosedError,
     ConfigurationError,
     NotFoundError,
     PermissionDeniedError,
@@ -250,6 +251,28 @@ async def test_an_error_of_the_source_comes_behind_the_results(server: Scripted)
             async for result in client.callflows.list_many(source()):
                 found.append(result.account_id)
     assert sorted(found) == ["a", "b"]
+
+
+async def test_a_sweep_whose_client_is_closed_says_so_and_is_not_cancelled(server: Scripted) -> None:
+    slow = Slow()
+    names = [str(number) for number in range(100)]
+    slow.gates = {name: asyncio.Event() for name in names[5:]}
+    server.otherwise = slow
+    client = VinixClient(auth="a-token", base_url=server.url, clock=FakeClock())
+    results: list[AccountResult] = []
+
+    async def walk() -> None:
+        async for result in client.callflows.list_many(names, max_concurrency=3):
+            results.append(result)
+
+    task = asyncio.create_task(walk())
+    while len(results) < 5 or slow.running < 3:
+        await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(ClientClosedError):
+        await task
+    assert [result.ok for result in results] == [True] * 5 + [False] * 3
+    assert all(isinstance(result.error, ClientClosedError) for result in results[5:])
 
 
 async def test_an_error_that_is_not_ours_ends_the_sweep(server: Scripted) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import evolve, frozen
 
 from ._checkpoint import Checkpoint
-from ._exceptions import ConfigurationError, PaginationLoopError, VinixError
+from ._exceptions import ClientClosedError, ConfigurationError, PaginationLoopError, VinixError
 from ._wire import Envelope, check_count
 
 T = TypeVar("T")
@@ -141,7 +141,7 @@ class Pager(Generic[T]):
         try:
             while not position.finished and (left := self._left(position)) > 0:
                 try:
-                    envelope = await (ahead or self._fetch(position.start_key))
+                    envelope = await (_arrived(ahead) if ahead else self._fetch(position.start_key))
                     cursor, ahead = envelope.next_start_key, None
                     if cursor and cursor not in cursors and prefetch and left > _count(envelope.data):
                         ahead = self._start(cursor)
@@ -192,6 +192,17 @@ class Pager(Generic[T]):
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_retrieve)
         return task
+
+
+async def _arrived(ahead: asyncio.Task[Envelope]) -> Envelope:
+    try:
+        return await ahead
+    except asyncio.CancelledError:
+        walker = asyncio.current_task()
+        if walker is None or walker.cancelling():
+            raise
+    # The page was cancelled and not the walk, or the walk's task would seem to have been.
+    raise ClientClosedError("the client was closed while the next page was on its way")
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from ._checkpoint import Checkpoint
 from ._clock import Clock
-from ._exceptions import ConfigurationError, VinixError
+from ._exceptions import ClientClosedError, ConfigurationError, VinixError
 from ._models import Account, Callflow
 from ._pager import Pager
 from ._requester import Meter
@@ -85,7 +85,7 @@ class AccountSweep:
 
     An account that fails ends nothing but itself. Leaving the loop ends all that is under way; behind
     ``async with sweep:`` it has ended. An error of the iterable that names the accounts is raised when every
-    account named before it has been handed out.
+    account named before it has been handed out, and so is ``ClientClosedError`` when the client is closed.
     """
 
     def __init__(
@@ -159,6 +159,7 @@ class AccountSweep:
 
         feeder = asyncio.create_task(feed())
         feeder.add_done_callback(lambda _: finished.put_nowait(None))
+        feeder.add_done_callback(self._tasks.discard)
         self._tasks.add(feeder)
         try:
             while walks or not feeder.done():
@@ -168,12 +169,13 @@ class AccountSweep:
                     walks.discard(walk)
                     places.release()
                     yield self._hand_out(outcome)
+            if feeder.cancelled():
+                raise ClientClosedError("the client was closed before every account was read")
             await feeder
         finally:
             for task in (feeder, *walks):
                 task.cancel()
             await asyncio.gather(feeder, *walks, return_exceptions=True)
-            self._tasks.discard(feeder)
 
     async def _walk(self, account_id: str) -> "_Outcome":
         began = self._clock.monotonic()
