@@ -438,6 +438,8 @@ async def test_a_retry_after_beyond_the_cap_fails_at_once(
     assert caught.value.retry_after == 3600
     assert "retry_after_max" in "".join(caught.value.__notes__)
     assert clock.slept == 0
+    await client.callflows.list(ACCOUNT).to_list()  # and the account is not held for an hour
+    assert clock.slept < 1
 
 
 async def test_a_storm_spends_the_retry_budget_and_no_more(server: Scripted, client: VinixClient) -> None:

@@ -82,6 +82,18 @@ async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> No
     assert [one.refused(sent_at) for _ in range(8)] == [pytest.approx(0.1)] * 8
 
 
+async def test_what_the_server_asks_for_holds_the_whole_account(clock: FakeClock) -> None:
+    one = gate(clock)
+    begun = clock.now
+    assert one.refused(begun, 30.0) == pytest.approx(0.1)
+    await enter(one)
+    assert clock.now == pytest.approx(begun + 30)
+    clock.now += 0.05
+    one.refused(begun, 5.0)  # it was under way, and the server said so once more
+    await enter(one)
+    assert clock.now == pytest.approx(begun + 35.05)
+
+
 async def test_idle_time_is_saved_up_to_the_burst(clock: FakeClock) -> None:
     one = gate(clock, burst=5)
     one.refused(clock.now)

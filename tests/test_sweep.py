@@ -16,6 +16,7 @@ from vinix_async import (
     AuthenticationError,
     ClientClosedError,
     ConfigurationError,
+    Limits,
     NotFoundError,
     PermissionDeniedError,
     RetryEvent,
@@ -355,6 +356,26 @@ def test_no_checkpoint_of_a_sweep(text: Any) -> None:
     value = {"version": 1, "done": [], "failed": {"a": {"odd": 1}}}
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(json.dumps(value))
+
+
+async def test_a_retry_after_holds_the_whole_account(server: Scripted) -> None:
+    clock = VirtualClock()
+    sent: list[float] = []
+
+    def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("callflows"):
+            return success(request, [{"id": str(number)} for number in range(5)])
+        sent.append(clock.now)
+        if len(sent) == 1:
+            return web.Response(status=429, headers={"Retry-After": "30"})
+        return success(request, {"id": request.path.rpartition("/")[2]})
+
+    server.otherwise = answer
+    limits = Limits(per_account=1)
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock, limits=limits) as client:
+        results = await client.callflows.list_many(["a"], details=True).collect()
+    assert len(results["a"].callflows) == 5
+    assert all(30 <= at - sent[0] < 31 for at in sent[1:])
 
 
 async def test_a_bad_account_leaves_the_budget_of_the_others() -> None:

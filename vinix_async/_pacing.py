@@ -102,8 +102,11 @@ class Gate:
     def _forgets(self) -> bool:
         return self._clock.monotonic() - self._refused_at > _FORGET_AFTER
 
-    def refused(self, sent_at: float) -> float:
-        """What was sent at ``sent_at`` came back as 429: the seconds for which to hold all others."""
+    def refused(self, sent_at: float, asked: float = 0.0) -> float:
+        """What was sent at ``sent_at`` came back as 429: the least seconds before it may be sent again.
+
+        The others of the account are held as long, and for the seconds that the server ``asked`` for.
+        """
         now = self._clock.monotonic()
         if sent_at >= self._refused_at:  # else it was under way already when the pace was cut
             if self._rate is None:
@@ -113,7 +116,9 @@ class Gate:
             self._next_at = now + min(self._hold * 2.0 ** min(self._refusals, 10), 20.0)
             self._refusals += 1
             self._refused_at = now
-        return max(0.0, self._next_at - now)
+        hold = max(0.0, self._next_at - now)
+        self._next_at = max(self._next_at, now + asked)
+        return hold
 
     def succeeded(self) -> None:
         """A request was served."""

@@ -145,7 +145,7 @@ class _Operation:
                 clock=self._shared.clock,
                 deadline=self._ends_at,
                 budgets=(gate.budget, self._shared.budget),
-                hold=lambda _: gate.refused(self._sent_at),
+                hold=lambda error: gate.refused(self._sent_at, self._obeyed(error)),
                 before_wait=self._before_wait,
             )
         except _ExchangeError as failure:
@@ -160,6 +160,11 @@ class _Operation:
             return envelope
         failed.account_id = self._request.account_id
         raise failed
+
+    def _obeyed(self, error: RateLimitError) -> float:
+        """The seconds of a ``Retry-After`` that is not too long to be obeyed."""
+        asked = error.retry_after or 0.0
+        return asked if asked <= self._options.retry.retry_after_max else 0.0
 
     async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
         if self._ends_at == math.inf:
