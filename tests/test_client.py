@@ -460,6 +460,25 @@ async def test_one_broken_account_leaves_the_budget_of_others(server: Scripted, 
     assert await client.callflows.list(ACCOUNT).to_list() == []
 
 
+async def test_one_broken_login_leaves_the_budget_of_others(server: Scripted, clock: FakeClock) -> None:
+    tried: list[str] = []
+
+    async def login(request: web.Request) -> web.Response:
+        key = (await request.json())["data"]["api_key"]
+        tried.append(key)
+        if key != "good" or tried.count(key) == 1:
+            return failure(request, 503)
+        return success(request, {}, status=201, auth_token="a-token")
+
+    server.login = login
+    async with VinixClient(auth=ApiKeyAuth, base_url=server.url, clock=clock) as client:
+        for _ in range(20):
+            with pytest.raises(ServerError):
+                await client.callflows.list("broken")
+        await client.callflows.list("good")
+    assert tried == ["broken"] * (20 + 10) + ["good"] * 2
+
+
 # --- deadlines and timeouts ----------------------------------------------------------------------
 
 

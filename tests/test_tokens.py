@@ -150,6 +150,27 @@ async def test_the_last_one_who_waits_takes_the_exchange_along(source: TokenSour
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_those_who_waited_for_another_exchange_do_not_hold_this_one(
+    source: TokenSource, exchange: Exchange
+) -> None:
+    exchange.gate = asyncio.Event()
+    exchange.error = ServerError("down", status=503)
+    waiters = [asyncio.create_task(source.token()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    exchange.gate.set()
+    exchange.gate = asyncio.Event()
+    late = asyncio.create_task(source.token())  # begins when the exchange has failed and the waiters do not know it
+    await asyncio.sleep(0)
+    late.cancel()
+    await asyncio.wait([*waiters, late])
+    assert late.cancelled()
+    assert {type(waiter.exception()) for waiter in waiters} == {ServerError}
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == 1
+    assert source._task is None
+
+
 async def test_new_tokens_that_are_never_accepted_are_not_asked_for_again(
     source: TokenSource, exchange: Exchange, clock: FakeClock
 ) -> None:

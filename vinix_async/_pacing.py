@@ -20,7 +20,7 @@ from ._retry import RetryBudget
 
 _FORGET_AFTER: Final = 60.0
 _KEEP_IDLE: Final = 1000
-_ACCOUNT_RETRIES: Final = 10.0
+ACCOUNT_RETRIES: Final = 10.0
 _LOGIN_HOLD: Final = 4.2
 """A login may cost 35 tokens, 10 come each second, and one that is refused empties the bucket."""
 
@@ -58,7 +58,7 @@ class Gate:
     """What one account may do now: its slots, its pace, and its share of retries."""
 
     def __init__(self, limits: Limits, clock: Clock, hold: float) -> None:
-        self.budget = RetryBudget(_ACCOUNT_RETRIES)
+        self.budget = RetryBudget(ACCOUNT_RETRIES)
         self.users = 0
         self._limits = limits
         self._clock = clock
@@ -122,7 +122,6 @@ class Gate:
 
     def succeeded(self) -> None:
         """A request was served."""
-        self.budget.refund()
         self._refusals = 0
         if self._rate is not None:
             self._rate += 0.002 * self._limits.rate

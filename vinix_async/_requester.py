@@ -12,7 +12,7 @@ from ._auth import Auth, Token, TokenAuth
 from ._clock import Clock
 from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
-from ._pacing import Gate, Gates, Limits
+from ._pacing import ACCOUNT_RETRIES, Gate, Gates, Limits
 from ._reply import read_envelope
 from ._retry import RetryBudget, RetryEvent, RetryPolicy, retrying
 from ._tokens import TokenSource
@@ -85,17 +85,17 @@ class Requester:
         operation = _Operation(self, request, options, ends_at)
         source = self._source(request.account_id)
         async with self.gates.use(request.account_id) as gate:
-            return await operation.run(gate, lambda: operation.attempt_with_token(gate, source))
+            return await operation.run(gate, gate.budget, lambda: operation.attempt_with_token(gate, source))
 
     def ends_at(self, options: Options) -> float:
         """When a call that begins now must have ended, on the monotonic clock."""
         return math.inf if options.deadline is None else self.clock.monotonic() + options.deadline
 
-    async def _exchange(self, request: Request, auth: Auth) -> Envelope:
+    async def _exchange(self, request: Request, auth: Auth, budget: RetryBudget) -> Envelope:
         logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
         operation = _Operation(self, request, self._options, math.inf)
         async with self.gates.use(None) as gate:
-            return await operation.run(gate, lambda: operation.attempt_login(gate, auth))
+            return await operation.run(gate, budget, lambda: operation.attempt_login(gate, auth))
 
     def _source(self, account_id: str | None) -> TokenSource:
         try:
@@ -109,7 +109,8 @@ class Requester:
                 f"the auth function gives no credentials for this account: {kind}", account_id=account_id
             ) from error
         if source is None:
-            source = TokenSource(auth, lambda request: self._exchange(request, auth), self.clock)
+            budget = RetryBudget(ACCOUNT_RETRIES)  # logins share a pace, and no more than that
+            source = TokenSource(auth, lambda request: self._exchange(request, auth, budget), self.clock)
             if source.renewable or auth is self._auth:  # a function may give another token each time
                 self._sources[auth] = source
         return source
@@ -137,14 +138,15 @@ class _Operation:
         self._sent_at = 0.0
         self._replayed = False
 
-    async def run(self, gate: Gate, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+    async def run(self, gate: Gate, budget: RetryBudget, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+        budgets = (budget, self._shared.budget)
         try:
             envelope = await retrying(
                 lambda: self._in_time(attempt),
                 policy=self._options.retry,
                 clock=self._shared.clock,
                 deadline=self._ends_at,
-                budgets=(gate.budget, self._shared.budget),
+                budgets=budgets,
                 hold=lambda error: gate.refused(self._sent_at, self._obeyed(error)),
                 before_wait=self._before_wait,
             )
@@ -156,7 +158,8 @@ class _Operation:
             raise
         else:
             gate.succeeded()
-            self._shared.budget.refund()
+            for each in budgets:
+                each.refund()
             return envelope
         failed.account_id = self._request.account_id
         raise failed

@@ -85,6 +85,7 @@ class TokenSource:
             self._refusal = None
         if self._task is None:
             self._task = asyncio.create_task(self._exchange(), name="vinix_async token exchange")
+            self._waiters = 0
         task = self._task
         self._waiters += 1
         try:
@@ -92,10 +93,11 @@ class TokenSource:
         except VinixError as error:
             shared = error
         finally:
-            self._waiters -= 1
-            if not self._waiters and self._task is task:  # the last one who waited has left
-                self._task = None
-                task.cancel()
+            if self._task is task:  # it is under way, and this one has left
+                self._waiters -= 1
+                if not self._waiters:
+                    self._task = None
+                    task.cancel()
         raise copy.copy(shared)  # each waiter's own: its account and its traceback go on it
 
     async def _exchange(self) -> Token:
