@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final, Self
 
-from attrs import asdict, field, frozen
+from attrs import field, frozen
 
 from ._exceptions import ConfigurationError
 
@@ -29,7 +29,7 @@ class Checkpoint:
 
     def to_json(self) -> str:
         """Text for ``from_json``, in this process or another."""
-        return json.dumps({"version": _VERSION, **asdict(self)})
+        return json.dumps(self.to_value())
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -38,6 +38,15 @@ class Checkpoint:
             value = json.loads(text)
         except (ValueError, TypeError):
             value = None
+        return cls.from_value(value)
+
+    def to_value(self) -> dict[str, Any]:
+        """What ``to_json`` writes, as a part of a larger JSON value."""
+        return {"version": _VERSION, **{name: getattr(self, name) for name in _TYPES}}
+
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """The checkpoint that was ``to_value()`` before it was JSON; ``value`` is used up."""
         if not isinstance(value, dict) or value.keys() != {"version", *_TYPES}:
             raise ConfigurationError("this is no checkpoint: give the text that checkpoint.to_json() returned")
         if value.pop("version") != _VERSION:

@@ -62,7 +62,7 @@ class SweepCheckpoint:
 
     def to_json(self) -> str:
         """Text for ``from_json``, in this process or another."""
-        failed = {account_id: json.loads(point.to_json()) for account_id, point in self.failed.items()}
+        failed = {account_id: point.to_value() for account_id, point in self.failed.items()}
         return json.dumps({"version": _VERSION, "done": sorted(self.done), "failed": failed})
 
     @classmethod
@@ -76,7 +76,7 @@ class SweepCheckpoint:
             known, done, failed = False, [], []
         if not known:
             raise ConfigurationError("this is no checkpoint of a sweep, or one of another version")
-        points = {account_id: Checkpoint.from_json(json.dumps(point)) for account_id, point in failed}
+        points = {account_id: Checkpoint.from_value(point) for account_id, point in failed}
         return cls(done=frozenset(done), failed=points)
 
 
