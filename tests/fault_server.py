@@ -48,11 +48,12 @@ class FaultServer:
         self.heads: list[bytes] = []
         self.connections = 0
         self.url = ""
+        self.errors: list[Exception] = []
 
 
 @asynccontextmanager
 async def fault_server(script: Script) -> AsyncIterator[FaultServer]:
-    """Every connection plays ``script`` and is closed behind it."""
+    """Every connection plays ``script`` and is closed behind it; a script that is wrong fails the test."""
     state = FaultServer()
     running: set[asyncio.Task[None]] = set()
 
@@ -65,6 +66,8 @@ async def fault_server(script: Script) -> AsyncIterator[FaultServer]:
             await script(Connection(reader, writer, state))
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client has gone, or the test is over
+        except Exception as error:  # noqa: BLE001  # the client sees a connection that closes, the test all of them
+            state.errors.append(error)
         finally:
             running.discard(task)
             writer.close()
@@ -78,3 +81,5 @@ async def fault_server(script: Script) -> AsyncIterator[FaultServer]:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+    if state.errors:
+        raise ExceptionGroup("a script failed", state.errors)

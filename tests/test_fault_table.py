@@ -60,7 +60,7 @@ class Row:
         return len(self.plays) if self.requests is None else self.requests
 
 
-def body(request_id: bytes, **envelope: Any) -> bytes:
+def body(request_id: bytes, /, **envelope: Any) -> bytes:
     return json.dumps({"data": ROWS, "status": "success", "request_id": request_id.decode(), **envelope}).encode()
 
 
