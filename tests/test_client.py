@@ -699,11 +699,13 @@ def test_another_event_loop_is_refused_in_words() -> None:
         async with scripted_server() as scripted:
             client = VinixClient(auth="a-token", base_url=scripted.url)
             await client.callflows.list(ACCOUNT)
-            await client._requester.transport.close()
+            session = client._requester.transport._session
+            assert session is not None
+            await session.close()
 
     async def second() -> None:
         assert client is not None
-        with pytest.raises(ClientClosedError):
+        with pytest.raises(ClientClosedError, match="another event loop"):
             await client.callflows.list(ACCOUNT)
 
     asyncio.run(first())

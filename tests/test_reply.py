@@ -101,6 +101,8 @@ def test_the_banner_says_what_was_forgotten() -> None:
     assert not caught.value.transient
     with pytest.raises(DecodeError, match="no JSON"):
         read(b"  __  banner", base_url="https://h/v2", content_type="text/plain")
+    # JSON is JSON, whatever it is called, below whatever path
+    assert read(SUCCESS, base_url="https://h", content_type="text/plain").data == []
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,19 @@ def test_a_validation_tree_names_fields_and_no_values() -> None:
     assert caught.value.problems == ("data.api_key: minLength: too short",)
     assert "planted" not in str(caught.value)
     assert "too short" in str(caught.value)
+    with pytest.raises(APIStatusError) as other:
+        read({"message": "gone", "data": {"deleted": {"by": {"message": "ann"}}}}, 410)
+    assert other.value.problems == ()
+
+
+def test_a_validation_tree_is_cut_and_blotted() -> None:
+    rules = {f"rule {number}": {"message": "m"} for number in range(20)}
+    with pytest.raises(BadRequestError) as caught:
+        read({"data": {f"path {number}": rules for number in range(200)}}, 400)
+    assert len(caught.value.problems) == 50 * 10
+    with pytest.raises(BadRequestError) as caught:
+        read({"data": {"planted-key": {"planted-key": {"message": "x"}}}}, 400, secrets=["planted-key"])
+    assert caught.value.problems == ("[redacted]: [redacted]: x",)
 
 
 def test_a_success_that_is_an_error() -> None:
@@ -193,6 +208,13 @@ def test_a_success_that_is_an_error() -> None:
         read({"code": "busy", "message": "maintenance"})
     with pytest.raises(APIStatusError):
         decode_envelope(b'{"status": "error", "data": []}')
+    with pytest.raises(APIStatusError, match="not now"):
+        read({"error": "busy", "message": "not now"})
+    with pytest.raises(DecodeError, match=r"\$\.request_id: expected str, got int"):
+        decode_envelope(b'{"data": [], "request_id": 7}')
+    with pytest.raises(NotFoundError) as other:  # the status that came counts, if it is one of an error
+        read({"error": "503", "message": "x"}, 404)
+    assert other.value.status == 404
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import gzip
 import inspect
+import socket
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -19,7 +22,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fault_server import Connection, Script, fault_server
 
-from vinix_async import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError, VinixError
+from vinix_async import (
+    APIConnectionError,
+    APITimeoutError,
+    ClientClosedError,
+    ConfigurationError,
+    VinixError,
+    __version__,
+)
 from vinix_async import _transport as transport_module
 from vinix_async._auth import Token
 from vinix_async._transport import Transport, check_timeout, translate
@@ -42,6 +52,9 @@ def transport(url: str, **options: Any) -> Transport:
         "allow_http": False,
     }
     return Transport(**{**defaults, **options})
+
+
+CLOSING = SimpleNamespace(is_closing=lambda: True)
 
 
 async def send(to: Transport, request: Request = REQUEST, timeout: Any = 5.0) -> Any:
@@ -78,9 +91,9 @@ async def test_a_reply_and_what_was_sent() -> None:
         "X-Request-ID: r1",
         "X-Auth-Token: planted-token",
         "Content-Type: application/json",
-        "User-Agent: vinix-async/",
+        f"User-Agent: vinix-async/{__version__}",
     ):
-        assert f"\r\n{line}" in head
+        assert f"\r\n{line}\r\n" in head
     assert "Cookie" not in head
     assert "Authorization" not in head
 
@@ -224,6 +237,63 @@ async def test_a_quiet_connection_that_lives_is_waited_for(monkeypatch: pytest.M
         await to.close()
 
 
+@pytest.mark.parametrize("state", [None, SimpleNamespace(transport=None), SimpleNamespace(transport=CLOSING)])
+async def test_a_quiet_connection_that_is_gone_is_given_up(monkeypatch: pytest.MonkeyPatch, state: Any) -> None:
+    monkeypatch.setattr(transport_module, "_QUIET", 0.01)
+    asleep = SimpleNamespace(read_nowait=lambda _: b"", at_eof=lambda: False, readany=asyncio.Event().wait)
+    response: Any = SimpleNamespace(content=asleep, connection=state)
+    with pytest.raises(transport_module._DroppedError):
+        await asyncio.wait_for(transport_module._next_chunk(response), 5)
+
+
+async def test_cookies_are_not_kept() -> None:
+    """An address would keep them from being kept anyway; a name does not."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(reply(b"{}", b"Set-Cookie: a=b; Path=/"))
+
+    async with fault_server(script) as server:
+        to = transport(server.url.replace("127.0.0.1", "localhost"))
+        await send(to)
+        await send(to)
+        await to.close()
+    assert len(server.heads) == 2
+    assert b"ookie" not in server.heads[1]
+
+
+async def test_so_many_connections_and_no_more() -> None:
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(reply())
+
+    for most in (1, 3):
+        async with fault_server(script) as server:
+            to = transport(server.url, max_connections=most)
+            await asyncio.gather(*(send(to) for _ in range(12)))
+            await to.close()
+        assert server.connections == most
+
+
+async def test_a_proxy_that_refuses_is_called_one() -> None:
+    to = transport("https://api.example.com/v2", proxy="http://127.0.0.1:9")
+    with pytest.raises(APIConnectionError, match="proxy cannot be reached") as caught:
+        await send(to)
+    assert caught.value.transient
+    await to.close()
+
+
+@pytest.mark.parametrize(("errno", "transient"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)])
+def test_a_name_that_is_unknown_for_now_may_pass(errno: int, transient: bool) -> None:  # noqa: FBT001  # as the field is
+    key: Any = SimpleNamespace(host="api.example.com", port=443, is_ssl=True)
+    ours = translate(aiohttp.ClientConnectorDNSError(key, OSError(errno, "planted")), "api.example.com:443")
+    assert isinstance(ours, APIConnectionError)
+    assert ours.transient is transient
+    assert str(ours) == "the name of api.example.com:443 cannot be looked up"
+
+
 async def test_refused_connections_are_passing_failures() -> None:
     to = transport("http://127.0.0.1:9/v2")
     with pytest.raises(APIConnectionError, match=r"127\.0\.0\.1:9 cannot be reached") as caught:
@@ -309,6 +379,21 @@ async def test_bodies_are_bounded_before_and_after_decompression() -> None:
         with pytest.raises(APIConnectionError, match="max_body=1000") as caught:
             await body_of(data, max_body=1000)
         assert not caught.value.transient
+
+
+async def test_a_bomb_is_not_unpacked_to_be_measured() -> None:
+    bomb = reply(gzip.compress(b"\0" * 50_000_000), GZIP)
+    tracemalloc.start()
+    try:
+        with pytest.raises(APIConnectionError, match="max_body"):
+            await body_of(bomb, max_body=1000)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_headers_of_some_length_are_taken() -> None:
+    assert await body_of(reply(b"{}", b"X: " + b"y" * 16_000)) == b"{}"
 
 
 # --- TLS -----------------------------------------------------------------------------------------

@@ -211,8 +211,8 @@ async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
         except TimeoutError:
             if not quiet.expired():
                 raise
-            connection = response.connection
-            if connection is None or connection.transport is None or connection.transport.is_closing():
+            transport = response.connection and response.connection.transport
+            if transport is None or transport.is_closing():
                 raise _DroppedError from None
     return chunk
 
