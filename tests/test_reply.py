@@ -278,6 +278,8 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
         ({"retry-after": ""}, None),
         ({"retry-after": "Mon, 99 Foo 2026 99:99:99 GMT"}, None),
         ({"retry-after": "9" * 40}, 1e40),
+        ({"retry-after": "Mon, 01 Jan 2026 00:00:00 +99999999999"}, None),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:

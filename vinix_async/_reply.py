@@ -210,7 +210,7 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return seconds
     try:
         moment = parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError, IndexError):
+    except (ValueError, OverflowError):
         return None
     return max(0.0, moment - now)
 
