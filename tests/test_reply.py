@@ -143,7 +143,7 @@ def test_an_answer_to_another_request_is_refused() -> None:
         (499, APIStatusError),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"a":', json.dumps({"message": "words"}).encode()])
+@pytest.mark.parametrize("body", [b"", b"<html>", b'["x"]', b'{"a":', json.dumps({"message": "words"}).encode()])
 def test_a_class_for_each_status_whatever_the_body(status: int, kind: type[APIStatusError], body: bytes) -> None:
     with pytest.raises(APIStatusError) as caught:
         read(body, status)
@@ -247,6 +247,7 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     assert "planted" not in text
     assert "\x1b" not in text
     assert len(str(caught.value)) < 500
+    assert clean("m" * 195 + "planted-key", Secrets(("planted-key",))) == "m" * 195 + "[reda"
     assert clean("abc", Secrets(("abc",))) == "abc"  # too short to be told from words
     nothing: list[Any] = [None, True, [], {}, 1.5, ""]
     assert [clean(value) for value in nothing] == [None] * 6
