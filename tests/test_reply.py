@@ -253,6 +253,7 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     assert [clean(value) for value in nothing] == [None] * 6
     assert clean(404) == "404"
     assert "planted" not in repr(Secrets(("planted",)))
+    assert "planted" not in repr(Response(200, {"location": "planted"}, b"planted", "r1"))
 
 
 # --- Retry-After ---------------------------------------------------------------------------------
@@ -342,6 +343,8 @@ def test_filters_that_the_server_knows() -> None:
     "filters",
     [
         {"missing_value": "x"},
+        {"has_keys": "x"},
+        {"paginate\n": "x"},
         {"verb": "DELETE"},
         {"accept": "csv"},
         {"jsonp": "f"},

@@ -61,9 +61,11 @@ def refused(**fields: Any) -> RateLimitError:
     return RateLimitError("slow", status=429, **fields)
 
 
-async def test_a_success_never_meets_tenacity(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_successes_and_lasting_errors_never_meet_tenacity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry_module, "AsyncRetrying", None)
     assert await run(Call()) == "done"
+    with pytest.raises(NotFoundError):
+        await run(Call(NotFoundError("x", status=404)))
 
 
 async def test_attempts_count_the_first_one() -> None:
@@ -165,6 +167,7 @@ def test_what_may_pass() -> None:
     assert not is_retryable(NotFoundError("x", status=404), policy)
     assert not is_retryable(VinixError("x"), policy)
     assert is_retryable(NotFoundError("x", status=404), RetryPolicy(statuses=frozenset({404})))
+    assert not is_retryable(RateLimitError("x", status=429), RetryPolicy(statuses=frozenset({404})))
 
 
 async def test_many_calls_at_once_do_not_mix() -> None:

@@ -374,7 +374,7 @@ async def test_other_encodings_are_refused() -> None:
 
 async def test_bodies_are_bounded_before_and_after_decompression() -> None:
     assert len(await body_of(reply(b" " * 1000), max_body=1000)) == 1000
-    bomb = gzip.compress(b"\0" * 50_000_000)
+    bomb = gzip.compress(b"\0" * 1001)
     for data in (reply(b" " * 1001), CHUNKED + b"3e9\r\n" + b" " * 1001 + b"\r\n0\r\n\r\n", reply(bomb, GZIP)):
         with pytest.raises(APIConnectionError, match="max_body=1000") as caught:
             await body_of(data, max_body=1000)
@@ -386,7 +386,7 @@ async def test_a_bomb_is_not_unpacked_to_be_measured() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(APIConnectionError, match="max_body"):
-            await body_of(bomb, max_body=1000)
+            await body_of(bomb)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
