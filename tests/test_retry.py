@@ -88,6 +88,11 @@ async def test_full_jitter_on_two_scales(make: Callable[[], VinixError], scale: 
     assert waits == [pytest.approx(chance * min(20.0, scale * 2**n)) for n in range(11)]
 
 
+async def test_attempts_may_be_many() -> None:
+    call = Call(*(fault() for _ in range(1100)))
+    assert await run(call, FakeClock(chance=0.0), RetryPolicy(attempts=1200)) == "done"
+
+
 async def test_waits_are_slept_on_the_clock_that_is_given() -> None:
     clock = FakeClock()
     waits: list[float] = []
@@ -139,11 +144,15 @@ async def test_budgets_end_a_storm_and_refusals_are_free() -> None:
         await run(call, budgets=(other, budget))
     assert "budget" in caught.value.__notes__[0]
     for _ in range(5):
+        assert budget.empty
         budget.refund()
     assert await run(Call(fault()), budgets=(budget,)) == "done"
     for _ in range(50):
         budget.refund()
     assert budget.full
+    for _ in range(3):
+        budget.spend()
+    assert budget.empty
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), ValueError(), TimeoutError()])
