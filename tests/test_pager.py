@@ -108,6 +108,10 @@ async def test_endless_empty_pages_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PaginationLoopError):
         await server.pager(prefetch=0).to_list()
     assert len(server.asked) == 5
+    for number in range(3, 50, 4):  # and those with a row between them do not
+        server.pages[str(number)] = ([str(number)], str(number + 1))
+    server.pages["49"] = ([], None)
+    assert len(await server.pager().to_list()) == 12
 
 
 async def test_rows_seen_already_are_dropped() -> None:
