@@ -102,9 +102,13 @@ async def test_what_was_read_before_the_error_is_not_lost(clock: FakeClock) -> N
             assert [callflow.id for callflow in result.callflows] == ["1", "2"]
             assert result.next_start_key == "k"
             assert not result.ok
+            assert (sweep.stats.accounts_failed, sweep.stats.accounts_done) == (1, 0)
             server.otherwise = lambda request: success(request, [{"id": "3"}])
-            resumed = client.callflows.list_many(["a", "b"], resume=sweep.checkpoint())
+            checkpoint = sweep.checkpoint()
+            resumed = client.callflows.list_many(["a", "b"], resume=checkpoint)
             again = await resumed.collect()
+            assert checkpoint.failed.keys() == {"a"}
+            assert resumed.checkpoint() == SweepCheckpoint(done=frozenset({"a", "b"}))
     assert [callflow.id for callflow in again["a"].callflows] == ["3"]
     assert server.asked[-2].endswith("start_key=k") or server.asked[-1].endswith("start_key=k")
 
@@ -196,6 +200,37 @@ async def test_the_source_is_read_no_faster_than_results_are_taken(server: Scrip
                 assert len(named) <= taken + 6
                 if taken == 20:
                     break
+
+
+async def test_leaving_closes_the_source(server: Scripted) -> None:
+    closed: list[bool] = []
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            for number in range(1000):
+                yield str(number)
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(source(), max_concurrency=2)
+        async with sweep:
+            async for _ in sweep:
+                assert len(client._requester.tasks) > 0
+                break
+        assert closed == [True]
+
+
+async def test_an_account_s_time_is_told(server: Scripted, clock: FakeClock) -> None:
+    def answer(request: web.Request) -> web.Response:
+        clock.now += 2.5
+        return success(request)
+
+    server.otherwise = answer
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        results = await client.callflows.list_many(["a", "b"], max_concurrency=1).collect()
+    assert [result.elapsed for result in results.values()] == [2.5, 2.5]
 
 
 @pytest.mark.parametrize("how", ["break", "error", "cancel", "aclose"])
