@@ -123,13 +123,15 @@ async def test_a_resumed_sweep_does_only_what_is_missing(sandbox: Sandbox, clien
     sandbox.deny(sandbox.account_ids[2], 404)
     done: dict[str, AccountResult] = {}
     sweep = client.callflows.list_many(sandbox.account_ids, max_concurrency=4)
+    begun = sweep.checkpoint()
     async with sweep:
         async for result in sweep:
             if len(done) == stop:
                 break
             done[result.account_id] = result
             text = sweep.checkpoint().to_json()
-    text = text if stop else SweepCheckpoint().to_json()
+    text = text if stop else begun.to_json()
+    assert begun == SweepCheckpoint()  # a checkpoint is a value
     sandbox.allow(sandbox.account_ids[2])
     sandbox.requests.clear()
     resumed = client.callflows.list_many(sandbox.account_ids, resume=SweepCheckpoint.from_json(text))
@@ -378,6 +380,19 @@ async def test_bad_arguments_are_refused_at_once(account_ids: Any, options: dict
         client.callflows.list_many(account_ids, **options)
 
 
+async def test_no_accounts_are_no_results(server: Scripted) -> None:
+    async def source() -> AsyncIterator[str]:
+        yield "a"
+        while not server.asked:
+            await asyncio.sleep(0)
+        for _ in range(100):  # the one account is long done when the source ends
+            await asyncio.sleep(0)
+
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        assert await client.callflows.list_many([]).collect() == {}
+        assert (await client.callflows.list_many(source()).collect()).keys() == {"a"}
+
+
 async def test_ids_of_another_type_are_refused(server: Scripted) -> None:
     async with VinixClient(auth="a-token", base_url=server.url) as client:
         with pytest.raises(ConfigurationError, match="int"):
@@ -388,6 +403,9 @@ async def test_ids_of_another_type_are_refused(server: Scripted) -> None:
 def test_no_checkpoint_of_a_sweep(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(text)
+    for done in ([7], "ab"):
+        with pytest.raises(ConfigurationError, match="checkpoint"):
+            SweepCheckpoint.from_json(json.dumps({"version": 1, "done": done, "failed": {}}))
     value = {"version": 1, "done": [], "failed": {"a": {"odd": 1}}}
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(json.dumps(value))

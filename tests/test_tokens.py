@@ -91,7 +91,8 @@ async def test_a_late_refusal_of_an_old_token_keeps_the_new_one(source: TokenSou
     old = await source.token()
     source.refused(old)
     new = await source.token()
-    source.refused(old)
+    source.proven()
+    assert source.refused(old)  # to be tried again with the new one
     assert source.is_current(new)
     assert await source.token() is new
     assert exchange.calls == 2
@@ -131,12 +132,32 @@ async def test_a_renewal_that_fails_leaves_the_old_token(
         await source.token()
 
 
+async def test_a_renewal_that_fails_does_not_bring_a_refused_token_back(
+    source: TokenSource, exchange: Exchange, clock: FakeClock
+) -> None:
+    exchange.life = 3600
+    old = await source.token()
+    clock.now += 3545
+    exchange.gate = asyncio.Event()
+    renewing = asyncio.create_task(source.token())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert source.refused(old)
+    exchange.error = ServerError("down", status=503)
+    exchange.gate.set()
+    await renewing
+    exchange.error = None
+    assert (await source.token()).value != old.value
+
+
 async def test_the_last_one_who_waits_takes_the_exchange_along(source: TokenSource, exchange: Exchange) -> None:
     exchange.gate = asyncio.Event()
     waiters = [asyncio.create_task(source.token()) for _ in range(3)]
     await asyncio.sleep(0)
     waiters[0].cancel()
     await asyncio.wait(waiters[:1])
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert exchange.calls == 1
     assert not waiters[1].done()
     for waiter in waiters:
