@@ -108,6 +108,8 @@ async def test_a_bad_account_id_is_refused_before_anything_is_sent(
         client.callflows.list(account_id)
     with pytest.raises(ConfigurationError, match="account_id"):
         await client.callflows.get(account_id, "x")
+    with pytest.raises(ConfigurationError, match="callflow_id"):
+        await client.callflows.get(ACCOUNT, account_id)
     assert server.requests == []
 
 

@@ -75,6 +75,21 @@ async def test_refusals_in_a_row_double_the_hold(clock: FakeClock) -> None:
     assert one.refused(clock.now) == pytest.approx(0.1)
 
 
+async def test_a_series_of_refusals_cuts_the_rate_once(clock: FakeClock) -> None:
+    one = gate(clock)
+    one.refused(clock.now)
+    assert one._rate == 10.0
+    for _ in range(3):
+        one.succeeded()
+    for _ in range(5):
+        one.refused(clock.now)
+        assert one._rate == pytest.approx(0.9 * (10.0 + 3 * 0.02))
+    for _ in range(100):
+        one.succeeded()
+        one.refused(clock.now)
+    assert one._rate == pytest.approx(1.0)
+
+
 async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> None:
     one = gate(clock)
     sent_at = clock.now

@@ -201,8 +201,8 @@ async def test_never_more_than_one_page_ahead() -> None:
 
 
 async def settle() -> None:
-    gc.collect()
     for _ in range(5):
+        gc.collect()
         await asyncio.sleep(0)
 
 
@@ -373,6 +373,13 @@ async def test_max_items_counts_over_the_whole_walk() -> None:
     assert await server.pager(max_items=2, resume=pager.checkpoint()).to_list() == []
     assert server.asked == []
     assert await server.pager(max_items=4, resume=pager.checkpoint()).to_list() == ["c", "d"]
+    pager = server.pager(max_items=3)  # ends within a page
+    assert await pager.to_list() == ["a", "b", "c"]
+    assert await server.pager(max_items=5, resume=pager.checkpoint()).to_list() == ["d", "e"]
+    pager = server.pager(max_items=4)
+    async for _ in pager:
+        break
+    assert await server.pager(max_items=4, resume=pager.checkpoint()).to_list() == ["b", "c", "d"]
 
 
 def test_a_checkpoint_is_a_value() -> None:

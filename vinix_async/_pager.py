@@ -180,7 +180,7 @@ class Pager(Generic[T]):
                 self._stand_at(position)
         finally:
             if ahead is not None:
-                ahead.cancel()
+                ahead.cancel()  # if it has failed, this also tells asyncio not to report it
                 await asyncio.wait({ahead})
 
     def _left(self, position: Checkpoint) -> float:
@@ -190,7 +190,6 @@ class Pager(Generic[T]):
         task = asyncio.create_task(self._fetch(cursor))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_retrieve)
         return task
 
 
@@ -203,12 +202,6 @@ async def _arrived(ahead: asyncio.Task[Envelope]) -> Envelope:
             raise
     # The page was cancelled and not the walk, or the walk's task would seem to have been.
     raise ClientClosedError("the client was closed while the next page was on its way")
-
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from reporting the failure of a page that nobody waits for any more."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _count(data: Any) -> int:
