@@ -29,7 +29,7 @@ def test_a_user_s_password_never_leaves() -> None:
         "/user_auth",
         {"credentials": credentials, "method": "md5", "account_realm": "acme.example.com"},
     )
-    assert credentials in auth.secrets()
+    assert auth.secrets() == ("Secret Wörd", credentials)
 
 
 def test_sha_is_the_other_method() -> None:

@@ -91,6 +91,13 @@ async def test_filters_and_page_size_hold_for_every_page(server: Scripted, clien
     ]
 
 
+async def test_a_checkpoint_belongs_to_its_filters(server: Scripted, client: VinixClient) -> None:
+    pager = client.callflows.list(ACCOUNT, filters={"filter_type": "main"})
+    await pager
+    with pytest.raises(ConfigurationError, match="filter_type"):
+        client.callflows.list(ACCOUNT, resume=pager.checkpoint())
+
+
 def test_idle_connections_are_dropped_before_the_server_does() -> None:
     assert Limits().keepalive < 5
 

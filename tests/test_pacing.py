@@ -95,6 +95,8 @@ async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> No
     sent_at = clock.now
     clock.now += 0.05
     assert [one.refused(sent_at) for _ in range(8)] == [pytest.approx(0.1)] * 8
+    clock.now += 5
+    assert one.refused(sent_at) == 0.0
 
 
 async def test_what_the_server_asks_for_holds_the_whole_account(clock: FakeClock) -> None:
