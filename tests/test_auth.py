@@ -42,6 +42,7 @@ def test_an_api_key_is_sent_as_it_is() -> None:
     assert sent(ApiKeyAuth("k" * 64)) == ("PUT", "/api_auth", {"api_key": "k" * 64})
     given: Auth = TokenAuth("t")
     assert given.exchange() is None
+    assert given.secrets() == ("t",)
 
 
 @pytest.mark.parametrize(
