@@ -192,8 +192,9 @@ def test_a_validation_tree_is_cut_and_blotted() -> None:
     with pytest.raises(BadRequestError) as caught:
         read({"data": {f"path {number}": rules for number in range(200)}}, 400)
     assert len(caught.value.problems) == 50 * 10
+    secret = "planted-key"
     with pytest.raises(BadRequestError) as caught:
-        read({"data": {"planted-key": {"planted-key": {"message": "x"}}}}, 400, secrets=["planted-key"])
+        read({"data": {secret: {secret: {"message": "x"}}}}, 400, secrets=[secret])
     assert caught.value.problems == ("[redacted]: [redacted]: x",)
 
 
