@@ -1,6 +1,6 @@
 """Ten minutes of a service's life, in one: sweeps, walks and logins against a server that misbehaves.
 
-    python benchmarks/soak.py [SECONDS]
+    python benchmarks/soak.py [--save] [SECONDS]
 
 Every result is held against the server's truth. Calls are cancelled at random moments, tokens end, accounts come and
 go. It stops by itself, and fails if a callflow was lost or doubled, or a task, a connection or memory was left over.
@@ -9,16 +9,15 @@ go. It stops by itself, and fails if a callflow was lost or doubled, or a task, 
 import asyncio
 import gc
 import random
-import resource
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
+from harness import Options, Report, main, resident
 from vinix_async import Limits, RetryPolicy, VinixClient, VinixError
 from vinix_async.sandbox import Faults, Sandbox
 
 CHANCE = random.Random(0)
+MOST_GROWTH = 20.0  # MB
 
 
 async def one_sweep(client: VinixClient, sandbox: Sandbox, count: Counter[str]) -> None:
@@ -52,10 +51,10 @@ async def one_cancelled(client: VinixClient, sandbox: Sandbox, count: Counter[st
         count["cancelled"] += 1
 
 
-async def soak(seconds: float) -> bool:
-    """Run for so long; whether all was well."""
+async def soak(seconds: float) -> Report:
+    """Run for so long."""
     count: Counter[str] = Counter()
-    memory: list[int] = []
+    memory: list[float] = []
     sandbox = Sandbox(
         dialect="kazoo43", accounts=200, callflows=(0, 120), faults=Faults(share=0.05, logins=True), record=1
     )
@@ -76,15 +75,24 @@ async def soak(seconds: float) -> bool:
         count["tasks left in the client"] = len(client._requester.tasks)  # noqa: SLF001  # as above
     settled = memory[len(memory) // 4 :] or [resident()]
     growth = settled[-1] - settled[0]
-    print(f"{seconds:.0f} s: " + ", ".join(f"{value:,} {name}" for name, value in sorted(count.items())))
-    print(f"tasks of the server and its connections: {left}; memory from the first quarter to the end: {growth:+d} MB")
-    return not count["wrong"] and not count["tasks left in the client"] and growth < 20
+    wrong = bool(count["wrong"] or count["tasks left in the client"] or growth >= MOST_GROWTH)
+    report = Report(failed=wrong)
+    report.table(
+        [f"in {seconds:.0f} s", "number"],
+        [
+            *([name, f"{value:,}"] for name, value in sorted(count.items())),
+            ["tasks of the server and its connections at the end", str(left)],
+            ["memory from the first quarter to the end", f"{growth:+.0f} MB"],
+            ["lost, doubled or left over", "**yes**" if wrong else "nothing"],
+        ],
+    )
+    return report
 
 
-def resident() -> int:
-    """Memory in use, in MB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 2**20
+def measure(options: Options) -> Report:
+    """As many seconds as are asked for, or ten minutes."""
+    return asyncio.run(soak(options.numbers[0] if options.numbers else 2 if options.quick else 600))
 
 
 if __name__ == "__main__":
-    sys.exit(0 if asyncio.run(soak(float(sys.argv[1]) if len(sys.argv) > 1 else 600)) else 1)
+    main("soak", measure, heap=False)

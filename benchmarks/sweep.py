@@ -1,30 +1,34 @@
 """Sweeps over 200, 2,000 and 20,000 accounts on a server that misbehaves: what they cost and what they need.
 
-    python benchmarks/sweep.py [ACCOUNTS ...]
+    python benchmarks/sweep.py [--quick] [ACCOUNTS ...]
 
 The sandbox runs in a process of its own: ``kazoo43`` with its rate limit, 5 % of the answers wrong in every way that
 it knows, 20 accounts refused for good, 2 that never answer. Printed for each size: the requests sent against the
-least possible, the accounts that failed, and by how much the process has grown.
+least possible, the accounts that failed, and by how much the process has grown. Accounts have 1 to 500 callflows; from
+20,000 accounts on 1 to 40, a page each, so that the sweep ends in time.
 """
 
 import asyncio
 import multiprocessing
-import resource
-import sys
 import time
 from collections import Counter
 from multiprocessing.connection import Connection
 
+from harness import Options, Report, peak
+from harness import main as run
 from vinix_async import ApiKeyAuth, VinixClient
 from vinix_async.sandbox import Faults, Sandbox
 
 PAGE = 50
+MANY = 20_000
+HEAD = ["accounts", "callflows", "wrong", "failed", "requests", "/ least", "retries", "refusals", "memory", "time"]
 
 
 def sandbox_of(accounts: int) -> Sandbox:
     """The server; the same arguments give the same accounts in every process."""
     faults = Faults(share=0.05)
-    return Sandbox(dialect="kazoo43", accounts=accounts, callflows=(1, 500), faults=faults, record=1)
+    callflows = (1, 40) if accounts >= MANY else (1, 500)
+    return Sandbox(dialect="kazoo43", accounts=accounts, callflows=callflows, faults=faults, record=1)
 
 
 async def serve(pipe: Connection, accounts: int) -> None:
@@ -46,13 +50,8 @@ def run_server(pipe: Connection, accounts: int) -> None:
     asyncio.run(serve(pipe, accounts))
 
 
-def peak() -> float:
-    """The most memory that this process has used, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-async def sweep(url: str, key: str, accounts: int) -> str:
-    """One sweep, as a line of the table."""
+async def sweep(url: str, key: str, accounts: int) -> list[str]:
+    """One sweep, as a row of the table."""
     truth = sandbox_of(accounts)
     least = 0
     kinds: Counter[str] = Counter()
@@ -72,13 +71,21 @@ async def sweep(url: str, key: str, accounts: int) -> str:
             wrong += sorted(callflow.id for callflow in result.callflows) != ids
     stats = many.stats
     failed = ", ".join(f"{count} {name}" for name, count in sorted(kinds.items()))
-    return (
-        f"| {accounts:,} | {callflows:,} | {wrong} | {failed} | {stats.requests:,} | {stats.requests / least:.3f} | "
-        f"{stats.retries:,} | {stats.refusals:,} | +{peak() - before:.0f} MB | {time.monotonic() - begun:.0f} s |"
-    )
+    return [
+        f"{accounts:,}",
+        f"{callflows:,}",
+        str(wrong),
+        failed,
+        f"{stats.requests:,}",
+        f"{stats.requests / least:.3f}",
+        f"{stats.retries:,}",
+        f"{stats.refusals:,}",
+        f"+{peak() - before:.0f} MB",
+        f"{time.monotonic() - begun:.0f} s",
+    ]
 
 
-def measure(accounts: int, out: Connection) -> None:
+def one(accounts: int, out: Connection) -> None:
     """One size, in a process of its own, so that its peak is its own."""
     here, there = multiprocessing.Pipe()
     server = multiprocessing.Process(target=run_server, args=(there, accounts), daemon=True)
@@ -89,18 +96,20 @@ def measure(accounts: int, out: Connection) -> None:
     server.join(10)
 
 
-def main() -> None:
-    """Print the table."""
+def measure(options: Options) -> Report:
+    """The table."""
     multiprocessing.set_start_method("spawn")
-    print("| accounts | callflows | wrong | failed | requests | / least | retries | refusals | memory | time |")
-    print("| --: | --: | --: | --- | --: | --: | --: | --: | --: | --: |")
-    for accounts in [int(each) for each in sys.argv[1:]] or [200, 2_000, 20_000]:
+    rows: list[list[str]] = []
+    for accounts in options.numbers or ([50] if options.quick else [200, 2_000, MANY]):
         here, there = multiprocessing.Pipe()
-        process = multiprocessing.Process(target=measure, args=(accounts, there))
+        process = multiprocessing.Process(target=one, args=(accounts, there))
         process.start()
-        print(here.recv(), flush=True)
+        rows.append(here.recv())
         process.join()
+    report = Report(failed=any(row[2] != "0" for row in rows))
+    report.table(HEAD, rows, words=(3,))
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    run("sweep", measure, heap=False)
