@@ -12,7 +12,7 @@ PANELS = [
     ("Walk at 20 ms latency, × fetching alone", "walk 20 ", ".2f"),
 ]
 WIDTH, HALF, ROW, BAR = 1000, 500, 24, 16
-LABEL, LONGEST = 180, 225
+LABEL, LONGEST = 188, 220
 STYLE = """\
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 }

@@ -135,7 +135,7 @@ def save(name: str, report: Report) -> None:
     """Keep a benchmark's result, and write README.md and its plot anew."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[name] = {"text": report.text, "figures": report.figures, "where": _where()}
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     figures = {name: value for result in results.values() for name, value in result["figures"].items()}
     (HERE / "plot.svg").write_text(draw(figures))
     (HERE / "README.md").write_text("\n\n".join(_parts(results, figures)) + "\n")
