@@ -18,9 +18,12 @@ ORDER = [
     "_models",
     "_clock",
     "_logging",
+    "_json",
     "_wire",
-    "_reply",
     "_readers",
+    "_shells",
+    "_families",
+    "_reply",
     "_convert",
     "_auth",
     "_targets",
@@ -42,7 +45,19 @@ ORDER = [
 # Around the library, not in the street: they use it, and it does not know them.
 AROUND = {"testing", "sandbox", "cli"}
 
-CORE = ["_exceptions", "_flat", "_models", "_wire", "_reply", "_readers", "_convert", "_auth"]
+CORE = [
+    "_exceptions",
+    "_flat",
+    "_models",
+    "_json",
+    "_wire",
+    "_readers",
+    "_shells",
+    "_families",
+    "_reply",
+    "_convert",
+    "_auth",
+]
 IMPURE = {"asyncio", "aiohttp", "tenacity", "time", "random", "os"}
 ONLY_IMPORTER = {"aiohttp": "_transport", "tenacity": "_retry", "cattrs": "_convert"}
 

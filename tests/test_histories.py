@@ -54,7 +54,7 @@ class Server:
 
     def pager(self, **options: Any) -> Pager[str]:
         return Pager(
-            self.fetch, lambda envelope: tuple(envelope.data), scope="/x", key=lambda row: row, tasks=set(), **options
+            self.fetch, lambda envelope: [envelope.data], scope="/x", key=lambda row: row, tasks=set(), **options
         )
 
     def promised(self) -> set[str]:

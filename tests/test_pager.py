@@ -5,7 +5,7 @@ import contextlib
 import gc
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ class Server:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.failing: dict[str | None, Exception] = {}
         self.gates: dict[str | None, asyncio.Event] = {}
-        self.read: Callable[[Envelope], tuple[str, ...]] = lambda envelope: tuple(envelope.data)
+        self.read: Callable[[Envelope], Iterable[Sequence[str]]] = lambda envelope: [envelope.data]
 
     async def fetch(self, cursor: str | None) -> Envelope:
         self.asked.append(cursor)
@@ -178,9 +178,9 @@ async def test_the_next_page_is_asked_for_before_this_one_is_converted() -> None
     server = three()
     asked_when_reading: list[int] = []
 
-    def read(envelope: Envelope) -> tuple[str, ...]:
+    def read(envelope: Envelope) -> list[list[str]]:
         asked_when_reading.append(len(server.asked))
-        return tuple(envelope.data)
+        return [envelope.data]
 
     server.read = read
     await server.pager().to_list()
@@ -275,7 +275,7 @@ async def test_a_page_that_cannot_be_read_ends_what_is_ahead() -> None:
     server = three()
     server.gates["c"] = asyncio.Event()
 
-    def read(envelope: Envelope) -> tuple[str, ...]:
+    def read(envelope: Envelope) -> list[list[str]]:
         raise DecodeError("no listing")
 
     server.read = read

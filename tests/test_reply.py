@@ -25,6 +25,7 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
+from vinix_async._json import parse_json
 from vinix_async._reply import decode_envelope, read_envelope, read_retry_after
 from vinix_async._wire import (
     MISSING,
@@ -36,7 +37,6 @@ from vinix_async._wire import (
     check_id,
     clean,
     get,
-    parse_json,
     put,
 )
 
@@ -54,7 +54,8 @@ def read(body: Any, status: int = 200, *, base_url: str = "https://h/v2", secret
 
 def test_an_envelope() -> None:
     envelope = read({**SUCCESS, "data": ["planted-password"], "next_start_key": "g20", "page_size": 7, "odd": 1})
-    assert (envelope.data, envelope.next_start_key, envelope.page_size) == (["planted-password"], "g20", 7)
+    rows = [parse_json(row) for row in envelope.data]
+    assert (rows, envelope.next_start_key, envelope.page_size) == (["planted-password"], "g20", 7)
     assert (envelope.request_id, envelope.auth_token) == ("r1", "planted-token")
     assert "planted" not in repr(envelope)
 

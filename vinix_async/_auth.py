@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import orjson
 from attrs import field, frozen
 
 from ._exceptions import ConfigurationError, DecodeError
+from ._json import parse_json
 from ._wire import Envelope, Request, put
 
 _REFRESH_AHEAD: Final = 60.0
@@ -161,8 +161,8 @@ def _jwt_expiry(token: str) -> float | None:
     if len(parts) != 3:
         return None
     try:
-        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError):
+        claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        expiry = claims.get("exp") if isinstance(claims, dict) else None
+        return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None
+    except (binascii.Error, ValueError, OverflowError, DecodeError):
         return None
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+from msgspec import Raw
 
 from ._checkpoint import Checkpoint
-from ._convert import read_rows
+from ._convert import collector_paused, read_rows
 from ._exceptions import ConfigurationError, NotFoundError
+from ._json import parse_json
 from ._models import Callflow
 from ._pager import Page, Pager
 from ._reply import decode_envelope
@@ -145,6 +147,7 @@ class Callflows(Resource):
             return envelope
 
         async def whole(row: Any) -> Any:
+            row = parse_json(row) if type(row) is Raw else row
             callflow_id = row.get("id") if isinstance(row, dict) else None
             if not isinstance(callflow_id, str) or not callflow_id:
                 return row
@@ -172,9 +175,11 @@ def decode_page(body: bytes) -> Page[Callflow]:
 
     Raises ``DecodeError`` if it is no listing of callflows.
     """
-    envelope = decode_envelope(body)
+    with collector_paused():
+        envelope = decode_envelope(body, Callflow)
+        items = read_rows(envelope.data, Callflow)
     return Page(
-        items=read_rows(envelope.data, Callflow),
+        items=items,
         next_start_key=envelope.next_start_key,
         start_key=None,
         page_size=envelope.page_size,

@@ -1,13 +1,18 @@
 """JSON value ⇄ document. The only module that knows cattrs."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, TypeVar, get_args, get_origin
 
-import orjson
+from attrs import frozen
 from cattrs import Converter
+from msgspec import Raw
 
 from ._exceptions import ConfigurationError, DecodeError
-from ._flat import Document, copy_json, field_names, json_pieces
+from ._families import FAMILIES
+from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document, copy_json, field_names
+from ._json import write_json
 from ._readers import READERS, Path, Problems, read_object
 from ._wire import MISSING
 
@@ -21,17 +26,25 @@ def _read_document(raw: Any, kind: type) -> Any:
     return document
 
 
-def _read_rows(data: Any, kind: Any) -> tuple[Any, ...]:
+@frozen
+class _Piece:
+    """Some rows of a listing, the first of which is ``data[first]``; as values, as JSON, or in shells."""
+
+    rows: list[Any]
+    first: int
+    problems: Problems
+
+
+def _read_piece(piece: _Piece, kind: Any) -> list[Any]:
+    """The documents in ``piece``, and what is wrong with them in its ``problems``."""
     (kind, *_) = get_args(kind)
-    problems = Problems()
-    if data is MISSING or data is None or data == {}:
-        return ()
-    if type(data) is list:
-        rows = tuple([read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(data)])
-    else:  # the vendor documents one object in place of the array
-        rows = (read_object(data, kind, "$.data", problems),)
-    _refuse(problems, f"listing of {kind.__name__}s")
-    return rows
+    rows, first, problems = piece.rows, piece.first, piece.problems
+    family = FAMILIES.get(kind)
+    if family is not None and type(rows[0]) is Raw:
+        return family.read(rows, first, problems)
+    if family is not None and type(rows[0]) is family.first.kind:
+        return family.first.build(rows, first, problems)
+    return [read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(rows, first)]
 
 
 def _refuse(problems: Problems, what: str) -> None:
@@ -46,13 +59,60 @@ def _is_rows(kind: Any) -> bool:
 _converter: Final = Converter()
 for _kind in READERS:
     _converter.register_structure_hook(_kind, _read_document)
-_converter.register_structure_hook_func(_is_rows, _read_rows)
+_converter.register_structure_hook_func(_is_rows, _read_piece)
+_ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in READERS}  # type: ignore[valid-type]
+
+
+def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
+    """The documents in a listing's ``data``: an array, one object, or nothing. ``data`` is used up.
+
+    They come in pieces of some kilobytes, each decoded when it is asked for. Behind the last one ``DecodeError`` is
+    raised if anything in ``data`` was wrong.
+    """
+    problems = Problems()
+    if data is MISSING or data is None or data == {}:
+        return
+    if type(data) is list:
+        for piece in _pieces(data, problems):
+            with collector_paused():
+                documents = _converter.structure(piece, _ROWS[kind])
+            yield documents
+    else:  # the vendor documents one object in place of the array
+        yield [read_object(data, kind, "$.data", problems)]
+    _refuse(problems, f"listing of {kind.__name__}s")
+
+
+def _pieces(rows: list[Any], problems: Problems) -> Iterator[_Piece]:
+    """``rows`` in pieces of some kilobytes of JSON; rows that are parsed already are one piece."""
+    first = size = 0
+    if rows and type(rows[0]) is Raw:
+        for index, row in enumerate(rows):
+            size += len(row)
+            if size >= _PIECE:
+                yield _Piece(rows[first : index + 1], first, problems)
+                first, size = index + 1, 0
+    if first < len(rows):
+        yield _Piece(rows[first:], first, problems)
+
+
+class collector_paused:  # noqa: N801  # used as a function is
+    """Keeps Python's collector from running between two lines: what is decoded there is all kept, and no garbage."""
+
+    def __enter__(self) -> None:
+        self._ran = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._ran:
+            gc.enable()
+
+
+_PIECE: Final = 32 * 1024
 
 
 def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
-    """The documents in a listing's ``data``: an array, one object, or nothing. ``data`` is used up."""
-    rows: tuple[D, ...] = _converter.structure(data, tuple[kind, ...])  # type: ignore[valid-type]
-    return rows
+    """The documents of ``iter_rows``, all at once."""
+    return tuple(chain.from_iterable(iter_rows(data, kind)))
 
 
 def read_one(data: Any, kind: type[D]) -> D:
@@ -107,7 +167,7 @@ def to_dict(document: Document) -> dict[str, Any]:
         source, sent = waiting.pop()
         for name in _NAMES[type(source)]:
             value = getattr(source, name)
-            if value is None or value == () or (value == "" and name == "id"):
+            if value is None or value is ABSENT_OBJECT or value is ABSENT_ARRAY or (value == "" and name == "id"):
                 continue
             if isinstance(value, Document):
                 sent[name] = {}
@@ -117,7 +177,7 @@ def to_dict(document: Document) -> dict[str, Any]:
             elif name in _NODES and value:
                 sent[name] = {key: {} for key in value}
                 waiting.extend((node, sent[name][key]) for key, node in value.items())
-            elif value != {}:
+            else:
                 sent[name] = copy_json(value)
         sent.update(copy_json(source.extra))  # type: ignore[attr-defined]
         for key, empty in source._empty:  # type: ignore[attr-defined]  # noqa: SLF001
@@ -131,8 +191,4 @@ _NAMES: Final = {kind: [name for name in field_names(kind) if name not in {"extr
 
 def to_json(document: Document) -> bytes:
     """``to_dict(document)`` as compact JSON, however deep it is."""
-    value = to_dict(document)
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # deeper than 254 levels, or a number of more than 64 bits
-        return "".join(json_pieces(value)).encode()
+    return write_json(to_dict(document))

@@ -1,7 +1,8 @@
 """The documents, with the API's own names. What the server sends beyond them is in ``extra``.
 
 Lists are tuples, and empty objects are empty mappings or None, whether the server sent ``[]``, ``{}``, ``null``
-or nothing; ``to_dict`` still tells these apart. Two documents are equal if ``to_dict`` gives the same for both.
+or nothing; ``to_dict`` still tells these apart: a field that was not given is not in it. Two documents are equal if
+``to_dict`` gives the same for both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,17 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ._flat import Document
+from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document
 
 Empty = tuple[tuple[str, Any], ...]
-"""The keys that came with a value that reads as empty, and which one it was; others were absent."""
+"""The keys that came with another value than what they read as (null, false), and which one it was."""
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+def _unless_empty(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    return extra or ABSENT_OBJECT
+
+
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class FlowNode(Document):
     """One module of a flow, and by key where a call goes from there.
 
@@ -25,9 +30,9 @@ class FlowNode(Document):
     """
 
     module: str | None = None
-    data: Mapping[str, Any] = field(factory=dict)
-    children: "Mapping[str, FlowNode]" = field(factory=dict)
-    extra: Mapping[str, Any] = field(factory=dict)
+    data: Mapping[str, Any] = ABSENT_OBJECT
+    children: "Mapping[str, FlowNode]" = ABSENT_OBJECT
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def walk(self) -> "Iterator[FlowNode]":
@@ -42,49 +47,49 @@ class FlowNode(Document):
         return f"FlowNode(module={_cut(self.module)}, {sum(1 for _ in self.walk())} nodes)"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class FeatureCode(Document):
     """What a feature code does and the number that is dialled for it."""
 
     name: str | None = None
     number: str | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"FeatureCode(name={_cut(self.name)}, number={_cut(self.number)})"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class Metaflow(Document):
     """What callers can do during a call. ``digit_timeout`` is in milliseconds."""
 
     binding_digit: str | None = None
     digit_timeout: int | None = None
     listen_on: str | None = None
-    numbers: Mapping[str, FlowNode] = field(factory=dict)
-    patterns: Mapping[str, FlowNode] = field(factory=dict)
-    extra: Mapping[str, Any] = field(factory=dict)
+    numbers: Mapping[str, FlowNode] = ABSENT_OBJECT
+    patterns: Mapping[str, FlowNode] = ABSENT_OBJECT
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Metaflow({len(self.numbers)} numbers, {len(self.patterns)} patterns)"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class Ringback(Document):
     """Media ids of what callers hear: ``early`` before and ``transfer`` during a transfer."""
 
     early: str | None = None
     transfer: str | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Ringback(early={_cut(self.early)}, transfer={_cut(self.transfer)})"
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class Callflow(Document):
     """A callflow: the numbers and patterns that reach it, and the flow that a call takes.
 
@@ -96,18 +101,18 @@ class Callflow(Document):
     id: str = ""
     name: str | None = None
     type: str | None = None
-    numbers: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ABSENT_ARRAY
+    patterns: tuple[str, ...] = ABSENT_ARRAY
     featurecode: FeatureCode | None = None
-    flags: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ABSENT_ARRAY
     flow: FlowNode | None = None
     metaflow: Metaflow | None = None
     ringback: Ringback | None = None
     owner_id: str | None = None
     group_id: str | None = None
-    modules: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(factory=dict)
-    extra: Mapping[str, Any] = field(factory=dict)
+    modules: tuple[str, ...] = ABSENT_ARRAY
+    metadata: Mapping[str, Any] = ABSENT_OBJECT
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
@@ -117,7 +122,41 @@ class Callflow(Document):
         )
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+class Seed:
+    """What ``flow`` and ``metaflow`` are until they are looked at: parsed and checked.
+
+    Most readers of a listing look at few of its flows, and a node costs as much to make as to parse.
+    """
+
+    __slots__ = ()
+
+    def grow(self) -> Document:
+        """The document, for which the seed is used up."""
+        raise NotImplementedError
+
+
+class _Grown:
+    """A slot that grows the seed that it finds."""
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, document: Any, kind: type) -> Any:
+        value = self._slot.__get__(document, kind)
+        if isinstance(value, Seed):
+            value = value.grow()
+            self._slot.__set__(document, value)
+        return value
+
+    def __set__(self, document: Any, value: Any) -> None:
+        self._slot.__set__(document, value)
+
+
+Callflow.flow = _Grown(Callflow.flow)  # type: ignore[assignment]  # to the caller it is the field
+Callflow.metaflow = _Grown(Callflow.metaflow)  # type: ignore[assignment]  # as flow
+
+
+@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
 class Account(Document):
     """An account. ``tree``: the ids of its ancestors, the topmost first, in ``descendants``;
     ``descendants_count`` comes in ``children`` only.
@@ -126,10 +165,10 @@ class Account(Document):
     id: str = ""
     name: str | None = None
     realm: str | None = None
-    tree: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
+    tree: tuple[str, ...] = ABSENT_ARRAY
+    flags: tuple[str, ...] = ABSENT_ARRAY
     descendants_count: int | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
     _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:

@@ -42,7 +42,8 @@ class Limits:
     accounts, and ``per_account`` for each of them. ``burst`` and ``rate``: the bucket that the server is
     thought to keep for an account that it has refused once, in requests and requests a second. ``max_body``:
     bytes of one reply, before and after decompression. ``keepalive``: seconds that an idle connection is
-    kept; the server closes it after 5.
+    kept; the server closes it after 5. ``decode_turn``: seconds of reading a page after which the event loop's
+    other tasks get their turn.
     """
 
     max_connections: int = field(default=100, validator=_at_least(1))
@@ -52,6 +53,7 @@ class Limits:
     rate: float = field(default=10.0, validator=_at_least(0.01))
     max_body: int = field(default=64 * 2**20, validator=_at_least(1))
     keepalive: float = field(default=4.0, validator=_at_least(0))
+    decode_turn: float = field(default=0.001, validator=_at_least(0))
 
 
 class Gate:

@@ -6,7 +6,7 @@ The server's cursors form a chain, so one page can be ahead and no more. A walk 
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import evolve, frozen
@@ -44,7 +44,7 @@ class Pager(Generic[T]):
     def __init__(
         self,
         fetch: Callable[[str | None], Coroutine[Any, Any, Envelope]],
-        read: Callable[[Envelope], tuple[T, ...]],
+        read: Callable[[Envelope], Iterable[Sequence[T]]],
         *,
         scope: str,
         key: Callable[[T], str],
@@ -53,6 +53,7 @@ class Pager(Generic[T]):
         max_items: int | None = None,
         prefetch: int = 1,
         resume: Checkpoint | None = None,
+        turn: float = 0.001,
     ) -> None:
         check_count("max_items", max_items)
         if type(prefetch) is not int or prefetch not in {0, 1}:
@@ -71,6 +72,7 @@ class Pager(Generic[T]):
         self._tasks = tasks
         self._max_items = max_items
         self._prefetch = prefetch
+        self._turn = turn
         self._origin = resume or Checkpoint(scope=scope, start_key=start_key)
         self._position = self._origin  # of the page in hand: its cursor, and what came before it
         self._page: tuple[T, ...] = ()
@@ -146,7 +148,7 @@ class Pager(Generic[T]):
                     if cursor and cursor not in cursors and prefetch and left > _count(envelope.data):
                         ahead = self._start(cursor)
                         await asyncio.sleep(0)  # its request goes out before this page takes the processor
-                    rows = self._read(envelope)
+                    rows = await self._rows(envelope)
                 except VinixError as error:
                     error.start_key = position.start_key
                     raise
@@ -183,6 +185,18 @@ class Pager(Generic[T]):
                 ahead.cancel()  # if it has failed, this also tells asyncio not to report it
                 await asyncio.wait({ahead})
 
+    async def _rows(self, envelope: Envelope) -> list[T]:
+        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time."""
+        rows: list[T] = []
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._turn
+        for piece in self._read(envelope):
+            rows += piece
+            if loop.time() >= ends_at:
+                await asyncio.sleep(0)
+                ends_at = loop.time() + self._turn
+        return rows
+
     def _left(self, position: Checkpoint) -> float:
         return math.inf if self._max_items is None else self._max_items - position.yielded
 
@@ -208,7 +222,7 @@ def _count(data: Any) -> int:
     return len(data) if isinstance(data, list) else 1
 
 
-def _unseen(rows: tuple[T, ...], keys: list[str], seen: dict[str, None]) -> tuple[T, ...]:
+def _unseen(rows: list[T], keys: list[str], seen: dict[str, None]) -> tuple[T, ...]:
     """The rows that are new, each once; ``seen`` learns their keys and forgets the oldest."""
     items = []
     for row, key in zip(rows, keys, strict=True):

@@ -5,11 +5,15 @@ request_id}``, and a proxy in front may send HTML or nothing at all.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
 
 from ._exceptions import (
     APIConnectionError,
@@ -25,7 +29,11 @@ from ._exceptions import (
     ServerError,
     VinixError,
 )
-from ._wire import MISSING, NO_SECRETS, Envelope, Request, Response, Secrets, clean, json_type, parse_json
+from ._families import FAMILIES
+from ._json import check_text, parse_json
+from ._wire import MISSING, NO_SECRETS, Envelope, Request, Response, Secrets, clean, json_type
+
+T = TypeVar("T")
 
 
 def read_envelope(
@@ -56,14 +64,59 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
             raise DecodeError(
                 "the server sent its text banner in place of JSON: the /v2 is missing at the end of base_url"
             )
+    envelope = _scan(response.body, request.kind)
+    if envelope is not None:
+        _check_request_id(response, envelope.request_id)
+        return envelope
     body = _parse_object(response.body)
-    _check_request_id(response, body)
+    _check_request_id(response, body.get("request_id"))
     return _envelope(body, response.status, request.account_id, secrets)
 
 
-def decode_envelope(body: bytes) -> Envelope:
+def decode_envelope(body: bytes, kind: type | None = None) -> Envelope:
     """The envelope in ``body`` by itself, with no reply around it."""
-    return _envelope(_parse_object(body), 200, None, NO_SECRETS)
+    return _scan(body, kind) or _envelope(_parse_object(body), 200, None, NO_SECRETS)
+
+
+class _Sent(Struct, Generic[T]):
+    """A success, as the server sends it. What does not fit is read as a value, which tells what is wrong with it."""
+
+    data: T
+    status: Literal["success"]
+    request_id: str | None = None
+    next_start_key: str | None = None
+    page_size: int | None = None
+    auth_token: str | None = None
+
+
+_Rows = list[Raw] | dict[str, Any] | str | int | float | bool | None
+_SMALL: Final = 32 * 1024
+_split: Final = Decoder(_Sent[_Rows]).decode
+_whole: Final = {
+    kind: Decoder(_Sent[list[family.first.kind]]).decode  # type: ignore[name-defined]
+    for kind, family in FAMILIES.items()
+}
+
+
+def _scan(body: bytes, kind: type | None) -> Envelope | None:
+    """The envelope in ``body``, its rows apart, if it is a plain success."""
+    body = check_text(body)
+    decoders: list[Callable[[bytes], _Sent[Any]]] = [_split]
+    if kind is not None and len(body) <= _SMALL:
+        decoders.insert(0, _whole[kind])
+    for decode in decoders:
+        try:
+            sent = decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        return Envelope(
+            data=sent.data,
+            request_id=sent.request_id,
+            next_start_key=sent.next_start_key or None,
+            page_size=sent.page_size,
+            auth_token=sent.auth_token,
+        )
+    return None
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:
@@ -106,8 +159,8 @@ _ENVELOPE_TYPES: Final[Mapping[str, type]] = {
 }
 
 
-def _check_request_id(response: Response, body: Mapping[str, Any]) -> None:
-    for echoed in (response.headers.get("x-request-id"), body.get("request_id")):
+def _check_request_id(response: Response, request_id: object) -> None:
+    for echoed in (response.headers.get("x-request-id"), request_id):
         if echoed is not None and echoed != response.sent_request_id:
             raise APIConnectionError(
                 "the reply belongs to another request: its request id is not the one that was sent. "

@@ -70,6 +70,7 @@ class Requester:
     ) -> None:
         self.transport = transport
         self.clock = clock
+        self.limits = limits
         self.gates: Gates = Gates(limits, clock)
         self.budget: RetryBudget = RetryBudget(_CLIENT_RETRIES)
         self.tasks: set[asyncio.Task[object]] = set()

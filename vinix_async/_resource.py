@@ -1,12 +1,12 @@
 """What every resource is made of: a listing of many documents, and a GET of one."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
 from ._checkpoint import Checkpoint
-from ._convert import read_one, read_rows
+from ._convert import iter_rows, read_one
 from ._exceptions import DecodeError
 from ._models import Account, Callflow
 from ._pager import Pager
@@ -51,13 +51,14 @@ class Resource:
                 *path,
                 query={**query, "page_size": page_size, "start_key": cursor},
                 account_id=account_id,
+                kind=kind if complete is None else None,
             )
             envelope = await self._requester.send(request, self._options, ends_at)
             return envelope if complete is None else await complete(envelope, ends_at)
 
-        def read(envelope: Envelope) -> tuple[Document, ...]:
+        def read(envelope: Envelope) -> Iterator[Sequence[Document]]:
             try:
-                return read_rows(envelope.data, kind)
+                yield from iter_rows(envelope.data, kind)
             except DecodeError as error:
                 error.account_id, error.request_id = account_id, envelope.request_id
                 raise
@@ -71,6 +72,7 @@ class Resource:
             max_items=max_items,
             prefetch=prefetch,
             resume=resume,
+            turn=self._requester.limits.decode_turn,
             tasks=self._requester.tasks,
         )
 

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import orjson
 from attrs import field, frozen
 
-from ._exceptions import (
-    ConfigurationError,
-    DecodeError,
-)
+from ._exceptions import ConfigurationError
+from ._json import write_json
 
 MISSING: Final = object()
 """The ``data`` of an envelope that has none."""
@@ -23,12 +20,16 @@ MISSING: Final = object()
 
 @frozen
 class Request:
-    """``target`` is the path below the base URL with its query, percent-encoded."""
+    """``target`` is the path below the base URL with its query, percent-encoded.
+
+    ``kind`` is what a listing's rows are; a reply that is small is then decoded in one go with its envelope.
+    """
 
     method: str
     target: str
     account_id: str | None = None
     body: bytes | None = field(default=None, repr=False)
+    kind: type | None = None
 
     @property
     def path(self) -> str:
@@ -47,7 +48,10 @@ class Response:
 
 @frozen
 class Envelope:
-    """What a success says around its data. ``auth_token`` is in every body, so it is in no repr."""
+    """What a success says around its data. ``auth_token`` is in every body, so it is in no repr.
+
+    ``data`` is a JSON value; the rows of an array may still be JSON (``msgspec.Raw``), or all be shells.
+    """
 
     data: Any = field(repr=False)
     request_id: str | None = None
@@ -74,7 +78,12 @@ NO_SECRETS: Final = Secrets()
 # --- outbound ------------------------------------------------------------------------------------
 
 
-def get(*segments: str, query: Mapping[str, str | int | None] | None = None, account_id: str | None = None) -> Request:
+def get(
+    *segments: str,
+    query: Mapping[str, str | int | None] | None = None,
+    account_id: str | None = None,
+    kind: type | None = None,
+) -> Request:
     """A GET of ``/segment/segment?query``; query entries that are None are left out."""
     kept = {name: value for name, value in (query or {}).items() if value is not None}
     try:
@@ -83,12 +92,12 @@ def get(*segments: str, query: Mapping[str, str | int | None] | None = None, acc
         target = ""
     if not target:
         raise ConfigurationError("ids, cursors and filters must be text that can be written as UTF-8")
-    return Request("GET", target, account_id)
+    return Request("GET", target, account_id, kind=kind)
 
 
 def put(*segments: str, data: Mapping[str, str]) -> Request:
     """A PUT of ``{"data": ...}``, the form that the server wants."""
-    return Request("PUT", _path(segments), body=orjson.dumps({"data": data}))
+    return Request("PUT", _path(segments), body=write_json({"data": data}))
 
 
 def _path(segments: tuple[str, ...]) -> str:
@@ -144,18 +153,6 @@ def check_filters(filters: Mapping[str, str] | None) -> dict[str, str]:
 
 
 # --- inbound ---------------------------------------------------------------------------------------
-
-
-def parse_json(body: bytes) -> Any:
-    """The value in ``body`` (UTF-8, with or without a byte order mark)."""
-    try:
-        return orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        reason, position = error.msg, error.pos
-    # Outside of the handler: the parser's error holds the whole body, and the body holds the token.
-    deep = re.search("depth|recursion", reason, re.IGNORECASE) is not None
-    text = "the JSON is nested too deeply to be read" if deep else f"the body is no JSON (at byte {position})"
-    raise DecodeError(text, transient=not deep)
 
 
 def json_type(value: object) -> str:

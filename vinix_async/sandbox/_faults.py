@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import orjson
+import msgspec
 from aiohttp import web
 from attrs import field, frozen
 
@@ -52,8 +52,8 @@ async def _nothing(_: web.Request, __: web.Response) -> web.StreamResponse:
 
 
 async def _mixed_up(_: web.Request, response: web.Response) -> web.StreamResponse:
-    value = orjson.loads(_plain(response))
-    return web.Response(body=orjson.dumps({**value, "request_id": "0" * 32}), content_type="application/json")
+    value = msgspec.json.decode(_plain(response))
+    return web.Response(body=msgspec.json.encode({**value, "request_id": "0" * 32}), content_type="application/json")
 
 
 async def _hang(_: web.Request, response: web.Response) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
+import msgspec
 from aiohttp import web
 from attrs import frozen
 
@@ -94,7 +94,9 @@ class Handler:
         )
         content = state.dialect.body(reply, asked)
         raw = (
-            _chunked(content) if state.dialect.engine_5 and query.get("is_chunked") == "true" else orjson.dumps(content)
+            _chunked(content)
+            if state.dialect.engine_5 and query.get("is_chunked") == "true"
+            else msgspec.json.encode(content)
         )
         headers = {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"}
         if reply.status < 300:
@@ -111,15 +113,15 @@ def _parse(body: bytes) -> tuple[Any, Reply | None]:
     if not body:
         return None, None
     try:
-        return orjson.loads(body), None
-    except ValueError:
+        return msgspec.json.decode(body), None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, invalid("json", "invalid", "failed to parse the body")
 
 
 def _chunked(content: Mapping[str, Any]) -> bytes:
     """A streamed reply: the data first, every other value a string, success whatever happened."""
     if not isinstance(content.get("data"), list) or not content["data"]:
-        return orjson.dumps(content)
+        return msgspec.json.encode(content)
     rest = {key: str(value) for key, value in content.items() if key != "data"}
     trailer = ",".join(f'{json.dumps(key)}:"{value}"' for key, value in rest.items())
-    return b'{"data":' + orjson.dumps(content["data"]) + b"," + trailer.encode() + b"}"
+    return b'{"data":' + msgspec.json.encode(content["data"]) + b"," + trailer.encode() + b"}"
