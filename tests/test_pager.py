@@ -191,6 +191,23 @@ async def test_the_next_page_is_asked_for_before_this_one_is_converted() -> None
     assert asked_when_reading == [1, 2, 3]
 
 
+@pytest.mark.parametrize(("turn", "turns"), [(0, 10), (1000, 0)])
+async def test_other_tasks_run_while_a_long_page_is_read(turn: float, turns: int) -> None:
+    server = Server({None: ([str(number) for number in range(10)], None)})
+    server.read = lambda envelope: ([row] for row in envelope.data)
+    ticks = []
+
+    async def other() -> None:
+        while True:
+            ticks.append(1)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert len(await server.pager(turn=turn).to_list()) == 10
+    task.cancel()
+    assert len(ticks) == turns
+
+
 async def test_never_more_than_one_page_ahead() -> None:
     server = three()
     async for _ in server.pager():

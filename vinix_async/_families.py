@@ -4,6 +4,7 @@ What no shell takes may be odd or wrong, and is read as a value by ``_readers``.
 that no shell knows and that are met again (editors of callflows keep notes of their own) are learned.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from ._shells import AccountRow, AnyAccount, AnyCallflow, Summary, Whole, accoun
 
 _MOST_LEARNED: Final = 16
 _MOST_COUNTED: Final = 1000
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # a shell cannot have fields of every name
 
 
 class _Shell:
@@ -103,7 +105,7 @@ class Family:
         """Learn the unknown keys that were met before."""
         if len(self._learned) == _MOST_LEARNED:
             return
-        met = [key for document in documents if document is not None for key in document.extra]
+        met = [key for each in documents if each is not None for key in each.extra if _NAME.fullmatch(key)]
         self._met.update(met)
         again = {key for key in met if self._met[key] > 1}.difference(self._learned)
         if again:
