@@ -74,9 +74,7 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
         return
     if type(data) is list:
         for piece in _pieces(data, problems):
-            with collector_paused():
-                documents = _converter.structure(piece, _ROWS[kind])
-            yield documents
+            yield _converter.structure(piece, _ROWS[kind])
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
     _refuse(problems, f"listing of {kind.__name__}s")
@@ -112,7 +110,8 @@ _PIECE: Final = 32 * 1024
 
 def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
     """The documents of ``iter_rows``, all at once."""
-    return tuple(chain.from_iterable(iter_rows(data, kind)))
+    with collector_paused():
+        return tuple(chain.from_iterable(iter_rows(data, kind)))
 
 
 def read_one(data: Any, kind: type[D]) -> D:

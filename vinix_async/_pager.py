@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import evolve, frozen
 
 from ._checkpoint import Checkpoint
+from ._convert import collector_paused
 from ._exceptions import ClientClosedError, ConfigurationError, PaginationLoopError, VinixError
 from ._wire import Envelope, check_count
 
@@ -21,6 +22,9 @@ _REMEMBERED: Final = 100_000
 """Ids of rows that are kept to drop repeated ones. Servers repeat those of the page before, if any."""
 
 _EMPTY_PAGES: Final = 1_000
+
+_MANY: Final = 100
+"""Rows of a page that has taken a while already, by being taken apart."""
 
 
 @frozen
@@ -75,8 +79,9 @@ class Pager(Generic[T]):
         self._turn = turn
         self._origin = resume or Checkpoint(scope=scope, start_key=start_key)
         self._position = self._origin  # of the page in hand: its cursor, and what came before it
-        self._page: tuple[T, ...] = ()
+        self._keys: tuple[str, ...] = ()  # of its rows
         self._handed_out = 0
+        self._spent: list[T] = []
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first_page().__await__()
@@ -101,20 +106,26 @@ class Pager(Generic[T]):
         The page that ``max_items`` cuts short has no ``next_start_key``; ``checkpoint()`` knows where to go on.
         """
         walk = self._walk(self._prefetch)
+        before: tuple[T, ...] = ()
         try:
             async for page in walk:
                 self._handed_out = len(page.items)
                 yield page
+                # The caller holds this page until the next one comes, and has let go of the one before.
+                self._spent, before = list(before), page.items
         finally:
+            self._spent = []
             await walk.aclose()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         walk = self._walk(self._prefetch)
         try:
             async for page in walk:
-                for number, item in enumerate(page.items, 1):
-                    self._handed_out = number
-                    yield item
+                count, waiting = len(page.items), list(reversed(page.items))
+                del page  # an item goes when the caller lets go of it
+                while waiting:
+                    self._handed_out = count - len(waiting) + 1
+                    yield waiting.pop()
         finally:
             await walk.aclose()
 
@@ -123,15 +134,15 @@ class Pager(Generic[T]):
 
         It belongs to the walk that was begun last. After an error it goes on with the page that failed.
         """
-        handed_out = self._page[: self._handed_out]
+        handed_out = self._keys[: self._handed_out]
         return evolve(
             self._position,
-            done=(*self._position.done, *filter(None, map(self._key, handed_out))),
+            done=(*self._position.done, *filter(None, handed_out)),
             yielded=self._position.yielded + len(handed_out),
         )
 
-    def _stand_at(self, position: Checkpoint, page: tuple[T, ...] = ()) -> None:
-        self._position, self._page, self._handed_out = position, page, 0
+    def _stand_at(self, position: Checkpoint, keys: tuple[str, ...] = ()) -> None:
+        self._position, self._keys, self._handed_out = position, keys, 0
 
     async def _walk(self, prefetch: int) -> AsyncGenerator[Page[T], None]:
         position = self._origin
@@ -147,26 +158,32 @@ class Pager(Generic[T]):
                     cursor, ahead = envelope.next_start_key, None
                     if cursor and cursor not in cursors and prefetch and left > _count(envelope.data):
                         ahead = self._start(cursor)
-                        await asyncio.sleep(0)  # its request goes out before this page takes the processor
+                    if ahead is not None or _count(envelope.data) > _MANY:
+                        # The next request goes out, and others run, before this page takes the processor again.
+                        await asyncio.sleep(0)
                     rows = await self._rows(envelope)
                 except VinixError as error:
                     error.start_key = position.start_key
                     raise
                 keys = [self._key(row) for row in rows]
-                items = _unseen(rows, keys, seen)
-                cut = len(items) > left
+                new = _unseen(keys, seen)
+                cut = len(new) > left
+                if cut:
+                    del new[int(left) :]
                 page = Page(
-                    items[: int(left)] if cut else items,
+                    tuple([rows[index] for index in new]),
                     None if cut else cursor,
                     position.start_key,
                     envelope.page_size,
                     envelope.request_id,
                 )
-                self._stand_at(position, page.items)
-                yield page
+                self._stand_at(position, tuple([keys[index] for index in new]))
+                waiting = [page]
+                del rows, envelope, page
+                yield waiting.pop()  # the caller's alone from now on
                 if cut:
                     return
-                empty_pages = 0 if rows else empty_pages + 1
+                empty_pages = 0 if keys else empty_pages + 1
                 if (cursor and cursor in cursors) or empty_pages == _EMPTY_PAGES:
                     raise _loop(cursor, len(cursors))
                 cursors.add(cursor)
@@ -176,7 +193,7 @@ class Pager(Generic[T]):
                     # What a resumed walk had handed out of this page and that is not on it now may be on the next.
                     done=tuple(key for key in position.done if key not in keys),
                     before=tuple(filter(None, keys)),
-                    yielded=position.yielded + len(items),
+                    yielded=position.yielded + len(new),
                     finished=cursor is None,
                 )
                 self._stand_at(position)
@@ -186,16 +203,24 @@ class Pager(Generic[T]):
                 await asyncio.wait({ahead})
 
     async def _rows(self, envelope: Envelope) -> list[T]:
-        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time."""
+        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time.
+
+        To free a page takes a third of that. So the one before the last is let go piece by piece, too.
+        """
         rows: list[T] = []
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._turn
-        for piece in self._read(envelope):
-            rows += piece
-            if loop.time() >= ends_at:
-                await asyncio.sleep(0)
-                ends_at = loop.time() + self._turn
-        return rows
+        pieces = iter(self._read(envelope))
+        now = asyncio.get_running_loop().time
+        while True:
+            ends_at = now() + self._turn
+            with collector_paused():
+                for piece in pieces:
+                    rows += piece
+                    del self._spent[-len(piece) :]
+                    if now() >= ends_at:
+                        break
+                else:
+                    return rows
+            await asyncio.sleep(0)
 
     def _left(self, position: Checkpoint) -> float:
         return math.inf if self._max_items is None else self._max_items - position.yielded
@@ -222,17 +247,17 @@ def _count(data: Any) -> int:
     return len(data) if isinstance(data, list) else 1
 
 
-def _unseen(rows: list[T], keys: list[str], seen: dict[str, None]) -> tuple[T, ...]:
-    """The rows that are new, each once; ``seen`` learns their keys and forgets the oldest."""
-    items = []
-    for row, key in zip(rows, keys, strict=True):
+def _unseen(keys: list[str], seen: dict[str, None]) -> list[int]:
+    """The places of rows that are new, each once; ``seen`` learns their keys and forgets the oldest."""
+    new = []
+    for index, key in enumerate(keys):
         if key not in seen:
-            items.append(row)
+            new.append(index)
             if key:
                 seen[key] = None
     while len(seen) > _REMEMBERED:
         del seen[next(iter(seen))]
-    return tuple(items)
+    return new
 
 
 def _loop(cursor: str | None, pages: int) -> PaginationLoopError:
