@@ -53,7 +53,7 @@ class Limits:
     rate: float = field(default=10.0, validator=_at_least(0.01))
     max_body: int = field(default=64 * 2**20, validator=_at_least(1))
     keepalive: float = field(default=4.0, validator=_at_least(0))
-    decode_turn: float = field(default=0.001, validator=_at_least(0))
+    decode_turn: float = field(default=0.0005, validator=_at_least(0))
 
 
 class Gate:

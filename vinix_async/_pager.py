@@ -57,7 +57,7 @@ class Pager(Generic[T]):
         max_items: int | None = None,
         prefetch: int = 1,
         resume: Checkpoint | None = None,
-        turn: float = 0.001,
+        turn: float = 0.0005,
     ) -> None:
         check_count("max_items", max_items)
         if type(prefetch) is not int or prefetch not in {0, 1}:
