@@ -366,8 +366,9 @@ def test_bytes_of_any_depth_decode_or_are_refused() -> None:
             assert "too deep" in str(error)
             assert not error.transient
         else:
-            assert depth <= 505
-            assert page.items[0].flow is not None
+            flow = page.items[0].flow
+            assert flow is not None
+            assert sum(1 for _ in flow.walk()) == depth + 1  # some Pythons let the parser go deeper
 
 
 def test_depth_in_data_metadata_and_extra() -> None:
