@@ -32,7 +32,9 @@ def test_the_whole_programs_run(capsys: pytest.CaptureFixture[str], monkeypatch:
     async def main() -> None:
         async with Sandbox() as sandbox:
             auth = sandbox.user_auth()
-            program = against_vinix.replace('"nightly", "correct horse", account_name="acme"', "*USER, account_name=NAME")
+            program = against_vinix.replace(
+                '"nightly", "correct horse", account_name="acme"', "*USER, account_name=NAME"
+            )
             program = program.replace("VinixClient(auth=auth)", "VinixClient(auth=auth, base_url=URL)")
             program = re.sub(r'"[0-9a-f]{32}"', "ACCOUNT", program).replace("asyncio.run(main())", "")
             names: dict[str, Any] = {
