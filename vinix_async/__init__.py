@@ -1,39 +1,45 @@
 """Async client for the callflows of the Vinix telephony API.
 
-Everything public is importable from here; the modules with a leading underscore are not.
+Everything public is importable from here; the modules with a leading underscore are not. What a name needs is
+imported when the name is first used, so that ``import vinix_async`` costs nothing: aiohttp alone takes 0.2 s.
 """
 
-from ._accounts import Accounts
-from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
-from ._callflows import Callflows, decode_page
-from ._checkpoint import Checkpoint
-from ._client import VinixClient
-from ._clock import Clock
-from ._convert import structure, to_dict, to_json
-from ._exceptions import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    DecodeError,
-    NotFoundError,
-    PaginationLoopError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    VinixError,
-)
-from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
-from ._pacing import Limits
-from ._pager import Page, Pager
-from ._retry import RetryEvent, RetryPolicy
-from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from ._accounts import Accounts
+    from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
+    from ._callflows import Callflows, decode_page
+    from ._checkpoint import Checkpoint
+    from ._client import VinixClient
+    from ._clock import Clock
+    from ._convert import structure, to_dict, to_json
+    from ._exceptions import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ClientClosedError,
+        ConfigurationError,
+        ConflictError,
+        DecodeError,
+        NotFoundError,
+        PaginationLoopError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServerError,
+        VinixError,
+    )
+    from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
+    from ._pacing import Limits
+    from ._pager import Page, Pager
+    from ._retry import RetryEvent, RetryPolicy
+    from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
 
 __all__ = [
     "APIConnectionError",
@@ -82,3 +88,48 @@ __all__ = [
     "to_dict",
     "to_json",
 ]
+
+_HOMES = {
+    "_accounts": ("Accounts",),
+    "_auth": ("ApiKeyAuth", "Auth", "TokenAuth", "UserAuth"),
+    "_callflows": ("Callflows", "decode_page"),
+    "_checkpoint": ("Checkpoint",),
+    "_client": ("VinixClient",),
+    "_clock": ("Clock",),
+    "_convert": ("structure", "to_dict", "to_json"),
+    "_exceptions": (
+        "APIConnectionError",
+        "APIStatusError",
+        "APITimeoutError",
+        "AuthenticationError",
+        "BadRequestError",
+        "ClientClosedError",
+        "ConfigurationError",
+        "ConflictError",
+        "DecodeError",
+        "NotFoundError",
+        "PaginationLoopError",
+        "PaymentRequiredError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "ServerError",
+        "VinixError",
+    ),
+    "_models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
+    "_pacing": ("Limits",),
+    "_pager": ("Page", "Pager"),
+    "_retry": ("RetryEvent", "RetryPolicy"),
+    "_sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,90 +1,77 @@
 """Data on stdout, everything else on stderr. What the server sent is never taken for markup or for control codes."""
 
-import json
+import os
 import sys
-from collections.abc import AsyncIterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from .. import Callflow
-
-_errors = Console(stderr=True)
+errors = Console(stderr=True)
+_hide_status: list[Callable[[], None]] = []
 
 
 def note(text: str) -> None:
     """One line for the person, not for the pipe."""
-    _errors.print(Text(text), soft_wrap=True)
+    hide_status()
+    errors.print(Text(text), soft_wrap=True)
 
 
 def printable(text: str, *, lines: bool = False) -> str:
     """``text`` with its control characters shown as escapes."""
+    if text.isprintable():
+        return text
     return "".join(
         letter if letter.isprintable() or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
         for letter in text
     )
 
 
-@contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Progress]:
-    """A bar on a terminal's stderr, and nothing anywhere else."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_errors, disable=not sys.stderr.isatty(), transient=True) as bar:
-        bar.add_task(what, total=total)
-        yield bar
+def printable_json(text: str) -> str:
+    """JSON with every character that a terminal could act on as JSON's own escape; it reads back the same."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in text)
 
 
-def callflow_table(title: str | None = None) -> Table:
-    """An empty table of callflows."""
-    table = Table(title=None if title is None else Text(printable(title)), title_justify="left", title_style="bold")
-    table.add_column("Callflow", style="cyan", overflow="fold", ratio=3)
-    table.add_column("Numbers", overflow="fold", ratio=4)
-    table.add_column("Type", style="dim", ratio=2)
-    table.add_column("Modules", style="green", overflow="fold", ratio=4)
-    return table
+def _escape(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def add_callflow(table: Table, callflow: "Callflow") -> None:
-    """One row."""
-    code = callflow.featurecode
-    name = callflow.name or (f"*{code.number} {code.name}" if code else "") or f"({callflow.id[:8]}…)"
-    modules = callflow.modules
-    if callflow.flow and not modules:  # a whole document names them in its nodes only
-        modules = tuple(dict.fromkeys(node.module or "" for node in callflow.flow.walk()))
-    cells = (name, ", ".join(callflow.numbers + callflow.patterns), callflow.type or "", " → ".join(modules))
-    table.add_row(*(Text(printable(cell)) for cell in cells))
+def to_terminal() -> bool:
+    """Whether a person reads stdout."""
+    return sys.stdout.isatty()
 
 
-async def write_callflows(found: "AsyncIterable[Callflow]", output: str) -> None:
-    """Print a listing; NDJSON and JSON as they come, a table when it is whole."""
-    from .. import to_json  # noqa: PLC0415  # --help does without
+def write_data(data: bytes, escape: Callable[[str], str] = printable_json) -> None:
+    """Write to stdout at once, whatever is on the other side; a terminal gets ``escape`` of it."""
+    if to_terminal():
+        hide_status()
+        data = escape(data.decode()).encode()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
-    table = callflow_table()
-    count = 0
-    with progress("callflows") as bar:
-        async for callflow in found:
-            bar.advance(bar.task_ids[0])
-            if output == "table":
-                add_callflow(table, callflow)
-            else:
-                text = to_json(callflow).decode()
-                before = "" if output == "ndjson" else "[\n" if count == 0 else ",\n"
-                sys.stdout.write(before + text + ("\n" if output == "ndjson" else ""))
-            count += 1
-    if output == "table":
-        Console().print(table)
-    elif output == "json":
-        sys.stdout.write("\n]\n" if count else json.dumps([]) + "\n")
+
+def print_data(*what: Any) -> None:
+    """Print tables and the like on stdout."""
+    hide_status()
+    console = Console()
+    for each in what:
+        console.print(each)
     sys.stdout.flush()
-    note(f"{count} callflows")
+
+
+def when_printing(hide: Callable[[], None]) -> None:
+    """Have ``hide`` called before anything is printed: the status line is in the way."""
+    _hide_status[:] = [hide]
+
+
+def hide_status() -> None:
+    """Take the status line away, if there is one."""
+    for hide in _hide_status:
+        hide()
+
+
+def discard_stdout() -> None:
+    """Whoever read the output has had enough; what is buffered must not fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
