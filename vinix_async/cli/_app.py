@@ -1,6 +1,5 @@
 """The commands by name, and how a command line ends. What a command needs is imported when it runs."""
 
-import asyncio
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
@@ -32,25 +31,23 @@ def run(arguments: Sequence[str]) -> int:
         code = app(list(arguments), exit_on_error=False, print_error=True)
     except CycloptsError:
         return ExitCode.USAGE
-    except UsageError as error:
-        note(f"vinix: {error}")
-        return ExitCode.USAGE
-    except CommandError as error:
-        note(f"vinix: {error}")
-        return ExitCode.ERROR
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         note("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         discard_stdout()
         return ExitCode.READER_GONE
-    except Exception as error:
-        from .. import VinixError  # noqa: PLC0415  # --help does without
-
-        if isinstance(error, VinixError):
-            return explain(error)
-        if not isinstance(error, OSError):
-            raise
-        note(f"vinix: {error}")
-        return ExitCode.ERROR
+    except Exception as error:  # noqa: BLE001  # what nobody expects is raised again
+        return _failed(error)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _failed(error: Exception) -> int:
+    from .. import VinixError  # noqa: PLC0415  # --help does without
+
+    if isinstance(error, VinixError):
+        return explain(error)
+    if not isinstance(error, UsageError | CommandError | OSError):
+        raise error
+    note(f"vinix: {error}")
+    return ExitCode.USAGE if isinstance(error, UsageError) else ExitCode.ERROR

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from ._errors import UsageError
 from ._options import HERE, NO_SELECTION, Connection, Flag, Selection, pairs
 
 callflows = App(name="callflows", help="List, show and export callflows.")
@@ -129,7 +128,7 @@ async def export(
         details=details,
         page_size=page_size,
         output=output or named or (None if resume else "ndjson"),
-        to=None if to is None else str(to.absolute()),
+        to=None if to is None else str(to),
         raw_cells=raw_cells,
     )
     return await run_job(job, connection, concurrency=concurrency, resume=resume, checkpoint=checkpoint, force=force)
@@ -191,7 +190,5 @@ async def report(
     from ._job import Job
     from ._page import write_report
 
-    if to.exists() and not force:
-        raise UsageError(f"{to} is there already; --force replaces it")
     job = Job(command="report", accounts=accounts, **vars(selection), filters=pairs(filters), details=True, to=str(to))
-    return await write_report(job, connection, title=title, concurrency=concurrency)
+    return await write_report(job, connection, title=title, concurrency=concurrency, force=force)

@@ -5,30 +5,32 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 
 def write_privately(path: Path, data: bytes) -> None:
     """Replace a file by one of mode 0600, in one step; when this returns it is on the disk."""
-    with replacing(path, mode=0o600) as file:
-        file.write(data)
+    with replacing(path, mode=0o600) as fresh:
+        fresh.write_bytes(data)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` when the block ends well, and is gone if it does not."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
+def replacing(path: Path, *, mode: int) -> Iterator[Path]:
+    """A new file that takes the place of ``path`` when the block ends well, and is gone if it does not.
+
+    Until then nobody else may read it.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    fresh = Path(name)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # it is a descriptor
-            yield file
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(name, path)  # noqa: PTH105  # it is a name
+        yield fresh
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+        fresh.replace(path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108  # as above
+        fresh.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
     sync_folder(path.parent)
 
 

@@ -9,12 +9,13 @@ from typing import Any, Final, Self
 
 from attrs import asdict, field, frozen
 
-from .. import Checkpoint, ConfigurationError, SweepCheckpoint
+from .. import Checkpoint, SweepCheckpoint
 from ._errors import UsageError
 from ._files import write_privately
 from ._options import Connection
 
 _VERSION: Final = 1
+_NO_CHECKPOINT: Final = "this is no checkpoint of vinix, or one of another version"
 
 
 @frozen(kw_only=True)
@@ -65,14 +66,15 @@ class Saved:
         """What ``to_json`` wrote. The profile and the credentials are those of ``connection``."""
         try:
             value = json.loads(text)
-            if value["version"] != _VERSION or type(value["size"]) is not int or value["size"] < 0:
-                raise ConfigurationError
+            size = int(value["size"]) if value["version"] == _VERSION else -1
             connection = Connection(**{**vars(connection), **value["sandbox"]})
             sweep = SweepCheckpoint.from_json(json.dumps(value["sweep"]))
             job = Job(**{**value["job"], "accounts": tuple(value["job"]["accounts"])})
-            return cls(job=job, connection=connection, size=value["size"], sweep=sweep)
-        except (ValueError, TypeError, KeyError, ConfigurationError):
-            raise UsageError("this is no checkpoint of vinix, or one of another version") from None
+        except (ValueError, TypeError, KeyError, AttributeError):  # a ConfigurationError is a ValueError
+            raise UsageError(_NO_CHECKPOINT) from None
+        if size < 0:
+            raise UsageError(_NO_CHECKPOINT)
+        return cls(job=job, connection=connection, size=size, sweep=sweep)
 
 
 class Progress:

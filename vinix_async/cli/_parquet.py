@@ -51,8 +51,8 @@ class Parquet:
             write_parquet(self._waiting, sys.stdout.buffer, details=self._details)
             sys.stdout.flush()
         else:
-            with replacing(self._to, mode=plain_mode()) as file:
-                write_parquet(self._waiting, file, details=self._details)
+            with replacing(self._to, mode=plain_mode()) as fresh:
+                write_parquet(self._waiting, str(fresh), details=self._details)
         if how is Ending.COMPLETE:
             self._waiting.unlink()
 

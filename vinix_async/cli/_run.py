@@ -15,7 +15,7 @@ from ._connect import Server, connect
 from ._errors import ExitCode, UsageError, explain, one_line
 from ._job import CheckpointFile, Job, Progress, Saved, checkpoint_path, read_saved
 from ._options import Connection
-from ._output import discard_stdout, note, printable, to_terminal
+from ._output import discard_stdout, errors, note, printable, to_terminal
 from ._parquet import Parquet
 from ._status import Tally, status_line
 from ._walk import Shard, Walk, named_accounts
@@ -38,26 +38,35 @@ async def run_job(
     async with connect(saved.connection if saved else connection) as server:
         if saved and saved.job.where != server.where:
             raise UsageError(f"the checkpoint is one of {saved.job.where}, not of {server.where}")
-        job = saved.job if saved else _complete(job, server)
+        job = saved.job if saved else complete(job, server)
         file = CheckpointFile(checkpoint or resume or checkpoint_path(job))
         if not saved and not force:
-            _refuse_to_overwrite(job, file.path)
+            refuse_to_overwrite(job, file.path)
         return await _Run(server, job, saved, saved.connection if saved else connection, file).run(concurrency)
 
 
-def _complete(job: Job, server: Server) -> Job:
+def complete(job: Job, server: Server) -> Job:
     """``job`` with every account by its id, and the server that it is of."""
     Shard(job.shard)
+    if job.output == "parquet" and job.to is None and to_terminal():
+        raise UsageError("Parquet is nothing for a terminal: send stdout to a file, or name one with --to")
     accounts = [server.account(word) for word in named_accounts(job.accounts)]
     below = server.account(job.descendants_of) if job.descendants_of else None
     if not job.accounts and below is None and not job.all:
         accounts = [server.account(None)]
-    output = job.output or ("table" if to_terminal() else "ndjson")
-    return attrs.evolve(job, accounts=tuple(accounts), descendants_of=below, output=output, where=server.where)
+    return attrs.evolve(
+        job,
+        accounts=tuple(accounts),
+        descendants_of=below,
+        output=job.output or ("table" if to_terminal() else "ndjson"),
+        to=str(Path(job.to).absolute()) if job.to else None,
+        where=server.where,
+    )
 
 
-def _refuse_to_overwrite(job: Job, checkpoint: Path) -> None:
-    if checkpoint.exists():
+def refuse_to_overwrite(job: Job, checkpoint: Path | None) -> None:
+    """Raise ``UsageError`` for a file that is there, or a job that is not finished."""
+    if checkpoint is not None and checkpoint.exists():
         again = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
         raise UsageError(f"an earlier run did not finish: `{again}` goes on with it, --force begins again")
     if job.to is not None and Path(job.to).exists():
@@ -84,7 +93,7 @@ class _Run:
         with _terminated() as terminated:
             try:
                 async with status_line(self._tally):
-                    await walk.run(self._page, self._end)
+                    await walk.run(self._page, self._end, look_ahead=2.0 if errors.is_terminal else 0.0)
             except asyncio.CancelledError:
                 self._stop("interrupted")
                 return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED

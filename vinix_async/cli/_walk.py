@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from .. import Account, AuthenticationError, Callflow, Callflows, Checkpoint, VinixClient, VinixError
+from .. import Account, AuthenticationError, Callflow, Checkpoint, VinixError
 from ._connect import Server
 from ._errors import UsageError
 from ._job import Job, Progress
@@ -49,13 +49,13 @@ async def selected(server: Server, job: Job) -> AsyncGenerator[Account, None]:
     """The accounts of a job, each once."""
     shard = Shard(job.shard)
     seen: set[str] = set()
-    async for account in _chosen(server.client, server, job):
+    async for account in _chosen(server, job):
         if account.id not in seen and shard.has(account.id):
             seen.add(account.id)
             yield account
 
 
-async def _chosen(client: VinixClient, server: Server, job: Job) -> AsyncGenerator[Account, None]:
+async def _chosen(server: Server, job: Job) -> AsyncGenerator[Account, None]:
     for account_id in job.accounts:
         yield Account(id=account_id)
     above = {job.descendants_of} if job.descendants_of else set[str]()
@@ -63,15 +63,22 @@ async def _chosen(client: VinixClient, server: Server, job: Job) -> AsyncGenerat
         yield Account(id=server.account(None))
         above.add(server.account(None))
     for account_id in above:
-        async for account in client.accounts.descendants(account_id):
+        async for account in server.client.accounts.descendants(account_id):
             yield account
+
+
+def metered(server: Server, tally: Tally) -> Server:
+    """The server with a client that counts what it sends in ``tally``."""
+    client = server.client.with_options()
+    client._wire(client._requester, attrs.evolve(client._options, meter=tally), owner=False)  # noqa: SLF001  # no option
+    return attrs.evolve(server, client=client)
 
 
 class Walk:
     """A job's walk over its accounts. ``on_page`` and ``on_end`` are called one at a time."""
 
     def __init__(self, server: Server, job: Job, progress: Progress, tally: Tally, concurrency: int) -> None:
-        self._server = server
+        self._server = metered(server, tally)
         self._job = job
         self._progress = progress
         self._tally = tally
@@ -82,50 +89,52 @@ class Walk:
             "filters": job.filters,
             "details": job.details,
         }
-        client = server.client
-        self._callflows = Callflows(client._requester, attrs.evolve(client._options, meter=tally))  # noqa: SLF001  # counts
-        self._callflows.list("checks the options", **self._options)
+        self._server.client.callflows.list("checks the options", **self._options)
+        self._waiting: asyncio.Queue[Account | None] = asyncio.Queue()
+        self._failure: VinixError | None = None
         self._refused_in_a_row = 0
 
-    async def run(self, on_page: OnPage, on_end: OnEnd) -> None:
-        """Walk. An error of the accounts' own listing, or of what is called, is raised; an account's is not."""
-        waiting: asyncio.Queue[Account | None] = asyncio.Queue()
-        failure: list[VinixError] = []
+    async def run(self, on_page: OnPage, on_end: OnEnd, *, look_ahead: float = 0.0) -> None:
+        """Walk. An error of the accounts' own listing, or of what is called, is raised; an account's is not.
 
-        async def find() -> None:
-            try:
-                async for account in selected(self._server, self._job):
-                    if not self._progress.is_done(account.id):
-                        self._tally.accounts_found += 1
-                        waiting.put_nowait(account)
-                self._tally.all_found = True
-            except VinixError as error:
-                failure.append(error)  # raised when the accounts that were found are done
-            for _ in range(self._concurrency):
-                waiting.put_nowait(None)
-
-        async def work() -> None:
-            while account := await waiting.get():
-                error = await self._one(account, on_page)
-                on_end(account, error)
-                self._check(error)
-
+        For ``look_ahead`` seconds accounts are only looked for, so that there is something to measure progress by.
+        """
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(find())
+                finder = group.create_task(self._find())
+                await asyncio.wait([finder], timeout=look_ahead)
                 for _ in range(self._concurrency):
-                    group.create_task(work())
+                    group.create_task(self._work(on_page, on_end))
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
         else:
-            if not failure:
+            if self._failure is None:
                 return
-            (first,) = failure
+            first = self._failure
         raise first
+
+    async def _find(self) -> None:
+        try:
+            async for account in selected(self._server, self._job):
+                if not self._progress.is_done(account.id):
+                    self._tally.accounts_found += 1
+                    self._waiting.put_nowait(account)
+            self._tally.all_found = True
+        except VinixError as error:
+            self._failure = error  # raised when the accounts that were found are done
+        for _ in range(self._concurrency):
+            self._waiting.put_nowait(None)
+
+    async def _work(self, on_page: OnPage, on_end: OnEnd) -> None:
+        while account := await self._waiting.get():
+            error = await self._one(account, on_page)
+            on_end(account, error)
+            self._check(error)
 
     async def _one(self, account: Account, on_page: OnPage) -> VinixError | None:
         try:
-            pager = self._callflows.list(account.id, resume=self._progress.point(account.id), **self._options)
+            point = self._progress.point(account.id)
+            pager = self._server.client.callflows.list(account.id, resume=point, **self._options)
             async for page in pager.by_page():
                 on_page(account, page.items, pager.checkpoint())
         except VinixError as error:
