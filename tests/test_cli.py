@@ -1,201 +1,264 @@
 """The command as a person or a script meets it: real processes, real sockets, a real terminal."""
 
-import asyncio
+import csv
+import io
 import json
-import os
-import pty
 import re
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 import pytest
+from cli_support import Command, Done, served, variables
 
-from vinix_async.cli._output import printable
+from vinix_async import Account, Callflow, FeatureCode, structure
+from vinix_async.cli._output import printable, printable_json
+from vinix_async.cli._rows import cells, csv_lines, row_json
+from vinix_async.cli._show import match
 from vinix_async.sandbox import Sandbox
 
-VINIX = [sys.executable, "-m", "vinix_async.cli"]
-PLAIN = {name: value for name, value in os.environ.items() if not name.startswith("VINIX_")} | {"COLUMNS": "200"}
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def vinix(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603  # the command under test
-        [*VINIX, *arguments], capture_output=True, text=True, timeout=30, check=False, env=PLAIN | environment
-    )
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with served(accounts=12, callflows=(4, 12)) as running:
+        yield running
 
 
-@contextmanager
-def served(**options: Any) -> Iterator[Sandbox]:
-    """A sandbox in a thread of its own, for commands in processes of their own."""
-    loop = asyncio.new_event_loop()
-    sandbox = Sandbox(**options)
-    loop.run_until_complete(sandbox.start())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield sandbox
-    finally:
-        asyncio.run_coroutine_threadsafe(sandbox.close(), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        loop.close()
+@pytest.fixture
+def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
+    return Command(tmp_path, **variables(sandbox))
 
 
-def variables(sandbox: Sandbox) -> dict[str, str]:
-    auth = sandbox.user_auth()
-    return {
-        "VINIX_BASE": sandbox.url,
-        "VINIX_USERNAME": auth.username,
-        "VINIX_PASSWORD": auth.password,
-        "VINIX_ACCOUNT_NAME": auth.account_name or "",
-    }
+@pytest.fixture
+def alone(tmp_path: Path) -> Command:
+    """Without a server to ask."""
+    return Command(tmp_path)
 
 
-def test_demo_shows_the_callflows_of_several_accounts() -> None:
-    done = vinix("demo")
+def names(sandbox: Sandbox, account_id: str) -> list[str]:
+    rows = [sandbox.row(account_id, each) for each in sandbox.callflow_ids(account_id)]
+    return [row["name"] for row in rows if row.get("name")]
+
+
+def ids(text: str) -> list[str]:
+    return sorted(json.loads(line)["id"] for line in text.splitlines())
+
+
+def several_of(vinix: Command, *commands: list[str]) -> list[Done]:
+    return [vinix(*arguments) for arguments in commands]
+
+
+def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
+    done = alone.process("demo")
     assert done.returncode == 0, done.stderr
     sandbox = Sandbox()
     for account_id in sandbox.account_ids:
         assert account_id in done.stdout
-        for callflow_id in sandbox.callflow_ids(account_id):
-            name = sandbox.row(account_id, callflow_id).get("name")
-            assert not name or name in done.stdout
-    assert re.search(r"^3 accounts, \d+ callflows, 5 requests, 0 retries, ", done.stderr)
+        for name in names(sandbox, account_id):
+            assert name in done.stdout
+    assert re.search(r"^3 accounts, \d+ callflows, 4 requests, 0 retries, ", done.stderr)
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def on_a_terminal(*arguments: str, **environment: str) -> str:
-    """What the command sends to a terminal."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603  # the command under test
-        [*VINIX, *arguments],
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        env=PLAIN | {"TERM": "xterm"} | environment,
-    )
-    os.close(follower)
-    seen = b""
-    while True:
-        try:
-            data = os.read(leader, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-    os.close(leader)
-    assert process.wait(30) == 0
-    return seen.decode()
-
-
-def test_demo_is_coloured_on_a_terminal_and_has_a_bar() -> None:
-    seen = on_a_terminal("demo")
+def test_a_terminal_has_colours_and_no_color_has_none(alone: Command) -> None:
+    seen = alone.on_a_terminal("demo")
     assert "\x1b[36m" in seen
     assert "Main menu" in seen
-    assert "accounts" in seen
-    assert "\x1b[36m" not in on_a_terminal("demo", NO_COLOR="1")
+    assert not COLOUR.search(
+        alone.on_a_terminal("demo", variables={"NO_COLOR": "1"})
+        .replace("\x1b[1m", "")
+        .replace("\x1b[0m", "")
+        .replace("\x1b[2m", "")
+    )
 
 
-def test_listing_a_real_server_by_the_environment() -> None:
-    with served(callflows=60) as sandbox:
-        known = variables(sandbox)
-        ids = set(sandbox.callflow_ids(sandbox.root_id))
-        lines = vinix("callflows", "list", sandbox.root_id, "--page-size", "7", **known)
-        assert lines.returncode == 0, lines.stderr
-        assert {json.loads(line)["id"] for line in lines.stdout.splitlines()} == ids
-        assert "60 callflows" in lines.stderr
-        whole = vinix("callflows", "list", "--output", "json", "--details", VINIX_ACCOUNT_ID=sandbox.root_id, **known)
-        documents = json.loads(whole.stdout)
-        assert {document["id"] for document in documents} == ids
-        assert [document for document in documents if "flow" in document]
-        few = vinix(
-            "callflows",
-            "list",
-            sandbox.root_id,
-            "--max-items",
-            "2",
-            "--filter",
-            "filter_type=mainUserCallflow",
-            "--filter",
-            "has_key=owner_id",
-            "--output",
-            "table",
-            **known,
-        )
-        assert few.stdout.count("mainUserCallflow") == 2
-        none = vinix(
-            "callflows", "list", sandbox.root_id, "--filter", "filter_name=nobody", "--output", "json", **known
-        )
-        assert json.loads(none.stdout) == []
+def test_listings_of_one_account(vinix: Command, sandbox: Sandbox) -> None:
+    known = sandbox.callflow_ids(sandbox.root_id)
+    lines, whole, few, none, table, cut = vinix.processes(
+        ["callflows", "list", sandbox.root_id, "--page-size", "3"],
+        ["callflows", "list", "--output", "json", "--details"],
+        ["callflows", "list", "ROOT", "--output", "csv", "--max-items", "2", "--filter", "has_key=owner_id"],
+        ["callflows", "list", "--filter", "filter_name=nobody", "--output", "json"],
+        ["callflows", "list", "--output", "table"],
+        ["callflows", "list", "--max-items", "3"],
+    )
+    assert lines.returncode == 0, lines.stderr
+    assert ids(lines.stdout) == known
+    assert {json.loads(line)["account_id"] for line in lines.stdout.splitlines()} == {sandbox.root_id}
+    assert f"1 account, {len(known)} callflows" in lines.stderr
+    documents = json.loads(whole.stdout)
+    assert sorted(document["id"] for document in documents) == known
+    for document in documents:
+        assert document == {"account_id": sandbox.root_id, **sandbox.document(sandbox.root_id, document["id"])}
+    rows = list(csv.DictReader(io.StringIO(few.stdout)))
+    assert {row["id"] for row in rows} <= set(sandbox.callflow_ids(sandbox.root_id, {"has_key": "owner_id"}))
+    assert json.loads(none.stdout) == []
+    assert all(name in table.stdout for name in names(sandbox, sandbox.root_id))
+    assert len(cut.stdout.splitlines()) == 3
 
 
-def test_how_it_ends() -> None:
-    with served() as sandbox:
-        known = variables(sandbox)
-        wrong = vinix("callflows", "list", sandbox.root_id, **{**known, "VINIX_PASSWORD": "planted"})
-        assert wrong.returncode == 4
-        assert "AuthenticationError: 401" in wrong.stderr
-        assert "request_id=" in wrong.stderr
-        assert "planted" not in wrong.stderr
-        missing = vinix("callflows", "list", "0" * 32, **known)
-        assert missing.returncode == 1
-        assert "NotFoundError: 404" in missing.stderr
-        for process in (wrong, missing):
-            assert "Traceback" not in process.stderr
-            assert process.stdout == ""
+def test_many_accounts_by_name_by_tree_by_stdin_and_by_shard(vinix: Command, sandbox: Sandbox) -> None:
+    every = sorted(each for account_id in sandbox.account_ids for each in sandbox.callflow_ids(account_id))
+    below, everything, table, *shards = several_of(
+        vinix,
+        ["callflows", "list", "--descendants-of", "ROOT"],
+        ["callflows", "list", "--all", "--concurrency", "3", sandbox.account_ids[3]],
+        ["callflows", "list", "--all", "--output", "table"],
+        *(["callflows", "list", "--all", "--shard", f"{number}/3"] for number in (1, 2, 3)),
+    )
+    assert ids(everything.stdout) == every
+    assert ids(below.stdout) == sorted(set(every) - set(sandbox.callflow_ids(sandbox.root_id)))
+    assert sorted(each for shard in shards for each in ids(shard.stdout)) == every
+    assert all(0 < len(shard.stdout) < len(everything.stdout) for shard in shards)
+    assert [table.stdout.count(account_id) for account_id in sandbox.account_ids] == [1] * 12
+    piped = vinix("callflows", "list", "-", stdin="".join(f"{each}\n" for each in sandbox.account_ids))
+    assert ids(piped.stdout) == every
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["callflows", "list"], "--sandbox"),
-        (["callflows", "list", "x"], "VINIX_AUTH_TOKEN"),
-        (["callflows", "list", "--sandbox", "--filter", "x"], "KEY=VALUE"),
-        (["callflows", "list", "--sandbox", "--filter", "missing_value=x"], "missing_value"),
-        (["callflows", "list", "--sandbox", "--page-size", "0"], "page_size"),
-        (["callflows", "list", "--sandbox", "--output", "xml"], "xml"),
-        (["frobnicate"], "frobnicate"),
-        (["demo", "--accounts", "0"], "accounts"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_a_wrong_command_line_is_explained(arguments: list[str], words: str) -> None:
-    done = vinix(*arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_accounts(vinix: Command, sandbox: Sandbox) -> None:
+    below, children, table, rows, array, none = several_of(
+        vinix,
+        ["accounts", "list"],
+        ["accounts", "list", "--of", sandbox.account_ids[1], "--children"],
+        ["accounts", "list", "--output", "table", "--max-items", "4", "--page-size", "2"],
+        ["accounts", "list", "--output", "csv"],
+        ["accounts", "list", "--output", "json", "--page-size", "5"],
+        ["accounts", "list", "--of", sandbox.account_ids[2], "--output", "json"],
+    )
+    assert ids(below.stdout) == sorted(sandbox.account_ids[1:])
+    assert "11 accounts" in below.stderr
+    assert all("descendants_count" in json.loads(line) for line in children.stdout.splitlines())
+    assert sum(each in table.stdout for each in sandbox.account_ids) == 4
+    assert table.stdout.count("Realm") == 1
+    assert sorted(row["id"] for row in csv.DictReader(io.StringIO(rows.stdout))) == sorted(sandbox.account_ids[1:])
+    assert sorted(each["id"] for each in json.loads(array.stdout)) == sorted(sandbox.account_ids[1:])
+    assert json.loads(none.stdout) == []
 
 
-def test_help_and_version() -> None:
-    assert vinix("--version").stdout.strip() == "0.1.0"
-    shown = vinix("--help").stdout
-    for word in ("demo", "callflows", "sandbox"):
-        assert word in shown
+def test_show_finds_by_id_by_number_and_by_name(vinix: Command, sandbox: Sandbox) -> None:
+    (menu,) = (
+        row
+        for each in sandbox.callflow_ids(sandbox.root_id)
+        if (row := sandbox.row(sandbox.root_id, each)).get("name") == "Main menu"
+    )
+    number = menu["numbers"][0]
+    spaced = f"{number[:2]} ({number[2:5]}) {number[5:8]}-{number[8:]}"
+    by_id, by_number, by_name, table, missing, several = several_of(
+        vinix,
+        ["callflows", "show", "ROOT", menu["id"]],
+        ["callflows", "show", "ROOT", spaced, "--output", "json"],
+        ["callflows", "show", sandbox.root_id, "main MENU"],
+        ["callflows", "show", "ROOT", "in men", "--output", "table"],
+        ["callflows", "show", "ROOT", "Mian menu"],
+        ["callflows", "show", "ROOT", "e"],
+    )
+    whole = sandbox.document(sandbox.root_id, menu["id"])
+    assert [json.loads(done.stdout) for done in (by_id, by_number, by_name)] == [whole] * 3
+    assert by_number.stdout.startswith('{\n  "id"')
+    assert "Main menu" in table.stdout
+    assert "temporal_route" in table.stdout or "menu" in table.stdout
+    assert missing.returncode == 1
+    assert "'Main menu'" in missing.stderr
+    assert several.returncode == 2
+    assert menu["id"] in several.stderr
+    assert vinix("callflows", "show", "ROOT", "0" * 32).returncode == 1
 
 
-def test_the_sandbox_runs_until_it_is_interrupted() -> None:
-    with subprocess.Popen(  # noqa: S603  # the command under test
-        [*VINIX, "sandbox", "--port", "0", "--callflows", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=PLAIN,
-        # A shell's background jobs ignore Ctrl-C, and so would theirs.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no threads run here
-    ) as process:
+def test_what_is_meant() -> None:
+    rows = [
+        Callflow(id="1", name="Sales", numbers=("+15550001111",)),
+        Callflow(id="2", name="Sales night", patterns=(r"^\*4$",)),
+        Callflow(id="sales", featurecode=FeatureCode(name="park", number="3")),
+    ]
+    found = {word: [row.id for row in match(rows, word)] for word in ("sales", "SALES", "ale", r"^\*4$", "*3", "", "x")}
+    assert found == {
+        "sales": ["sales"],
+        "SALES": ["1"],
+        "ale": ["1", "2"],
+        r"^\*4$": ["2"],
+        "*3": ["sales"],
+        "": [],
+        "x": [],
+    }
+    assert [row.id for row in match(rows, "+1 (555) 000-1111")] == ["1"]
+
+
+def test_how_it_ends(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    refused = Command(tmp_path, **{**vinix.variables, "VINIX_PASSWORD": "planted"})
+    many = refused("callflows", "list", *sandbox.account_ids)
+    for done in (refused("callflows", "list"), many, refused("accounts", "list"), refused("auth", "check")):
+        assert done.returncode == 4
+        assert "AuthenticationError: 401" in done.stderr
+        assert "request_id=" in done.stderr
+        assert "planted" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    missing, some = several_of(
+        vinix, ["callflows", "list", "0" * 32], ["callflows", "list", "0" * 32, "ROOT", "--output", "ndjson"]
+    )
+    assert missing.returncode == 1
+    assert "NotFoundError: 404" in missing.stderr
+    assert missing.stdout == ""
+    assert some.returncode == 3
+    assert re.search(f"failed: {'0' * 32}: NotFoundError: 404 .*request_id=", some.stderr)
+    assert ids(some.stdout) == sandbox.callflow_ids(sandbox.root_id)
+    again = re.search(r"vinix (callflows list --resume (\S+)) >> the same file", some.stderr)
+    assert again
+    assert Path(again[2]).stat().st_mode & 0o777 == 0o600
+    retried = vinix(*again[1].split())
+    assert (retried.returncode, retried.stdout) == (3, "")
+
+
+def test_a_wrong_command_line_is_explained(alone: Command) -> None:
+    wrong = {
+        ("callflows", "list"): "VINIX_AUTH_TOKEN",
+        ("callflows", "list", "x"): "vinix auth login",
+        ("callflows", "list", "--sandbox", "--filter", "x"): "KEY=VALUE",
+        ("callflows", "list", "--sandbox", "--filter", "missing_value=x"): "missing_value",
+        ("callflows", "list", "--sandbox", "--page-size", "0"): "page_size",
+        ("callflows", "list", "--sandbox", "--output", "xml"): "xml",
+        ("callflows", "list", "--sandbox", "--shard", "3/2"): "2/8",
+        ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency",
+        ("callflows", "list", "--sandbox", "--resume", "nothing"): "nothing",
+        ("frobnicate",): "frobnicate",
+        ("demo", "--accounts", "0"): "accounts",
+        ("callflows", "list", "--sandbox", "--sandbox-faults", "2"): "share",
+    }
+    for done, words in zip((alone(*arguments) for arguments in wrong), wrong.values(), strict=True):
+        assert done.returncode == 2, done.args
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_help_version_and_completion(alone: Command) -> None:
+    shown, version, listing, bash, zsh, fish = several_of(
+        alone,
+        ["--help"],
+        ["--version"],
+        ["callflows", "list", "--help"],
+        *(["completion", shell] for shell in ("bash", "zsh", "fish")),
+    )
+    assert version.stdout.strip() == "0.1.0"
+    for word in ("demo", "accounts", "callflows", "report", "auth", "sandbox", "completion"):
+        assert word in shown.stdout
+    for word in ("--descendants-of", "--shard", "--resume", "--sandbox-accounts"):
+        assert word in listing.stdout
+    assert all("callflows" in done.stdout for done in (bash, zsh, fish))
+    assert subprocess.run(["bash", "-n"], input=bash.stdout, text=True, check=True)  # noqa: S607  # the shell is meant
+
+
+def test_the_sandbox_runs_until_it_is_interrupted(alone: Command) -> None:
+    with alone.started("sandbox", "--port", "0", "--callflows", "2") as process:
         try:
             assert process.stdout is not None
             lines = [process.stdout.readline() for _ in range(5)]
             known = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
-            listed = vinix("callflows", "list", **known)
-            assert len(listed.stdout.splitlines()) == 2
-            process.send_signal(signal.SIGINT)
+            assert len(alone("callflows", "list", **known).stdout.splitlines()) == 2
+            process.send_signal(2)
             _, errors = process.communicate(timeout=10)
         finally:
             process.kill()
@@ -203,39 +266,91 @@ def test_the_sandbox_runs_until_it_is_interrupted() -> None:
     assert "Traceback" not in errors
 
 
-def test_a_reader_that_has_had_enough() -> None:
-    process = subprocess.Popen(  # noqa: S603  # the command under test
-        [*VINIX, "demo", "--accounts", "60"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=PLAIN
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    process.stderr.close()
-    process.wait(30)
-    assert "Traceback" not in errors
-    assert "BrokenPipe" not in errors
+def test_a_reader_that_has_had_enough(alone: Command) -> None:
+    with alone.started("callflows", "list", "--all", "--sandbox", "--sandbox-accounts", "300") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 141
+    assert errors == ""
+    assert not list(alone.home.rglob("*.json"))
 
 
-def test_names_are_neither_markup_nor_control_codes() -> None:
-    with served(callflows=0) as sandbox:
-        sandbox.put(sandbox.root_id, {"name": "[red]\x1b[31m\x07evil\r\n", "numbers": ["[/x]"]})
-        shown = vinix("callflows", "list", sandbox.root_id, "--output", "table", **variables(sandbox)).stdout
-    assert r"[red]\x1b[31m\x07evil\r\n" in shown
-    assert "[/x]" in shown
-    assert "\x1b" not in shown
+EVIL = "[red]\x1b[31m\x07evil\r\n\u202e\x9b"
+
+
+def test_names_are_neither_markup_nor_control_codes(tmp_path: Path) -> None:
+    with served(callflows=0, accounts=1) as sandbox:
+        sandbox.put(sandbox.root_id, {"id": "e" * 32, "name": EVIL, "numbers": ["[/x]"], "flow": {"module": EVIL}})
+        vinix = Command(tmp_path, **variables(sandbox))
+        table, shown = several_of(
+            vinix,
+            ["callflows", "list", "--output", "table"],
+            ["callflows", "show", "ROOT", "evil", "--output", "table"],
+        )
+        escaped = r"[red]\x1b[31m\x07evil\r\n\u202e\x9b"
+        assert escaped in table.stdout
+        assert "[/x]" in table.stdout
+        assert escaped in shown.stdout
+        assert "\x1b" not in table.stdout + shown.stdout
+        line = re.search(r"\{.*\}", vinix.on_a_terminal("callflows", "list", "--output", "ndjson"))
+        assert line
+        assert json.loads(line[0])["name"] == EVIL
+        rows = vinix.on_a_terminal("callflows", "list", "--output", "csv")
+        for seen in (rows, vinix.on_a_terminal("callflows", "show", "ROOT", "evil", "--output", "json")):
+            assert not {"\x07", "\u202e", "\x9b", "\x1b[31m"} & set(re.findall(r"\x1b\[31m|[\x07\u202e\x9b]", seen))
+        assert json.loads(vinix("callflows", "list").stdout)["name"] == EVIL
+
+
+def test_escapes_keep_their_meaning() -> None:
     assert printable("a\x00é\u202e") == r"a\x00é\u202e"
+    text = json.dumps({"a": "\x7f\u202e\U000e0001é"}, ensure_ascii=False)
+    assert printable_json(text).isprintable()
+    assert json.loads(printable_json(text)) == json.loads(text)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])  # noqa: RUF001  # the full-width one runs too
+def test_cells_that_a_spreadsheet_would_run(start: str) -> None:
+    rows = [[f"{start}1+cmd|' /C calc'!A0", None, ["+15550001111", "101"], ["-2"], "a=1"]]
+    read = list(csv.reader(io.StringIO(csv_lines(rows, raw=False).decode(), newline="")))
+    assert read == [["'" + f"{start}1+cmd|' /C calc'!A0", "", "+15550001111; 101", "-2", "a=1"]]
+    read = list(csv.reader(io.StringIO(csv_lines(rows, raw=True).decode(), newline="")))
+    assert read[0][0] == f"{start}1+cmd|' /C calc'!A0"
+
+
+def test_rows_have_their_account_once_and_lose_nothing() -> None:
+    value = {"id": "1", "name": "x", "account_id": "its own", "pvt": {"a": [1]}, "flow": {"module": "menu"}}
+    account = Account(id="A", name="Acme")
+    line = row_json(account, structure(value, Callflow))
+    assert line.count(b"account_id") == 1
+    assert json.loads(line) == {**value, "account_id": "A", "account_name": "Acme"}
+    assert json.loads(row_json(Account(id="A"), Callflow())) == {"account_id": "A"}
+    whole = cells(account, structure(value, Callflow), details=True)
+    assert whole[-5] == '{"module":"menu"}'
+    assert json.loads(str(whole[-1])) == {"account_id": "its own", "pvt": {"a": [1]}}
+    assert whole[10] == ["menu"]
 
 
 def test_importing_the_library_imports_nothing_of_the_command() -> None:
-    code = "import sys, vinix_async; print(sorted({'rich', 'cyclopts', 'pytest'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # as above
+    extras = {"rich", "cyclopts", "platformdirs", "keyring", "pyarrow", "pytest", "aiohttp"}
+    code = f"import sys, vinix_async; print(sorted({extras!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # ours
     assert done.stdout.strip() == "[]"
+
+
+def test_help_needs_neither_the_client_nor_asyncio() -> None:
+    code = (
+        "import sys; from vinix_async.cli._app import run; run(['--help']);"
+        "sys.exit(str(sorted({'aiohttp', 'asyncio', 'tenacity', 'cattrs', 'pyarrow', 'platformdirs'} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.stderr.strip() == "[]"
 
 
 def test_without_its_extra_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['cyclopts'] = None; from vinix_async.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  # as above
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.returncode == 1
     assert "pip install 'vinix-async[cli]'" in done.stderr

@@ -1,7 +1,5 @@
 """A callflow of an account as a line of NDJSON, as cells, and as cells that a spreadsheet may open."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -75,6 +73,7 @@ def _json(value: "FlowNode | Document | Mapping[str, Any] | None") -> str | None
 _RUNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, the full-width forms too."""
 
+_QUOTED: Final = re.compile(r'[,"\r\n]')
 _NUMBERS: Final = re.compile(r"[+-]?\d+(; [+-]?\d+)*")
 
 
@@ -83,15 +82,18 @@ def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:
 
     A cell that a spreadsheet would run gets an apostrophe in front, unless ``raw``; telephone numbers are none.
     """
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        [_cell("; ".join(cell) if isinstance(cell, list) else cell or "", raw=raw) for cell in row] for row in rows
+    lines = (
+        ",".join(_cell("; ".join(cell) if isinstance(cell, list) else cell or "", raw=raw) for cell in row)
+        for row in rows
     )
-    return text.getvalue().encode("utf-8", "replace")
+    return "".join(line + "\n" for line in lines).encode("utf-8", "replace")
 
 
 def _cell(text: str, *, raw: bool) -> str:
-    return "'" + text if not raw and text.startswith(_RUNS) and not _NUMBERS.fullmatch(text) else text
+    if not raw and text.startswith(_RUNS) and not _NUMBERS.fullmatch(text):
+        text = "'" + text
+    # The csv module leaves a lone carriage return unquoted, which readers take for the end of the row.
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
 # --- accounts ---

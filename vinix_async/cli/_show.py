@@ -52,7 +52,8 @@ async def find(
     names = {row.id: label(row) for row in rows}
     found = match(rows, wanted)
     if not found:
-        near = difflib.get_close_matches(wanted.lower(), {name.lower(): name for name in names.values()}, n=3)
+        known = {name.casefold(): name for name in names.values()}
+        near = [known[each] for each in difflib.get_close_matches(wanted.casefold(), known)]
         hint = f"; near to it: {', '.join(map(repr, near))}" if near else ""
         raise CommandError(printable(f"no callflow of {account_id} is {wanted!r}; it has {len(rows)}{hint}"))
     if len(found) > 1:

@@ -43,7 +43,7 @@ def account_table(accounts: Sequence[Account], *, header: bool = True) -> Table:
     """A table of accounts; those that are deeper in the tree are indented."""
     table = _table(None, header=header)
     table.add_column("Account", style="cyan", overflow="fold", ratio=4)
-    table.add_column("Id", overflow="fold", ratio=4, min_width=32)
+    table.add_column("Id", overflow="fold", width=36)
     table.add_column("Realm", style="dim", overflow="fold", ratio=4)
     for account in accounts:
         count = f" ({account.descendants_count:,} below)" if account.descendants_count else ""

@@ -1,0 +1,162 @@
+"""The command in processes of its own, and servers for it."""
+
+import asyncio
+import io
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from vinix_async.cli._app import run
+from vinix_async.sandbox import Sandbox
+
+VINIX = [sys.executable, "-m", "vinix_async.cli"]
+
+# With the terminal that stderr is as its own, and with Ctrl-C alive: a shell's background jobs ignore it.
+_FOREGROUND = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if os.isatty(2):
+    fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+sys.argv[0] = "vinix"
+from vinix_async.cli import main
+main()
+"""
+FOREGROUND = [sys.executable, "-c", _FOREGROUND]
+
+Done = subprocess.CompletedProcess[str]
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """This process's environment without its own settings; configuration and state are in ``home``."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("VINIX_", "XDG_"))}
+    plain |= {"PATH": f"{Path(sys.executable).parent}:{plain['PATH']}", "COLUMNS": "200", "NO_PROXY": "127.0.0.1"}
+    own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"), "HOME": str(home)}
+    # Its fallback would be a file of this person's; a test that wants a keyring brings its own.
+    return plain | own | {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"} | variables
+
+
+class Command:
+    """``vinix`` with a home of its own."""
+
+    def __init__(self, home: Path, **variables: str) -> None:
+        self.home = home
+        self.variables = variables
+
+    def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Done:
+        """Run it in this process, which is a tenth of the work; what it prints and its exit code are the same."""
+        out, err, before = _stream(), _stream(), Path.cwd()
+        known = environment(self.home, **self.variables | variables)
+        os.chdir(self.home)
+        try:
+            with (
+                mock.patch.dict(os.environ, known, clear=True),
+                mock.patch.multiple(sys, stdin=io.StringIO(stdin), stdout=out, stderr=err),
+            ):
+                code = run(arguments)
+        finally:
+            os.chdir(before)
+        return Done(arguments, int(code), *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+    def process(self, *arguments: str, stdin: str = "", **variables: str) -> Done:
+        """Run it as a shell does."""
+        return subprocess.run(  # noqa: S603  # the command under test
+            [*VINIX, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            cwd=self.home,
+            env=environment(self.home, **self.variables | variables),
+        )
+
+    def processes(self, *commands: Sequence[str]) -> list[Done]:
+        """Several at the same time."""
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda arguments: self.process(*arguments), commands))
+
+    def started(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        return subprocess.Popen(  # noqa: S603  # the command under test
+            [*FOREGROUND, *arguments],
+            text=True,
+            cwd=self.home,
+            env=environment(self.home, **self.variables),
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options},
+        )
+
+    def on_a_terminal(self, *arguments: str, keys: Callable[[str], str | None] = lambda _: None, **options: Any) -> str:
+        """What the command sends to a terminal; ``keys`` is told what came, and says what is typed then.
+
+        ``options`` of ``Popen`` may send stdout elsewhere; ``code`` says how it must end.
+        """
+        leader, follower = pty.openpty()
+        code = options.pop("code", 0)
+        variables = {"TERM": "xterm", **self.variables, **options.pop("variables", {})}
+        process = subprocess.Popen(  # noqa: S603  # the command under test
+            [*FOREGROUND, *arguments],
+            cwd=self.home,
+            env=environment(self.home, **variables),
+            start_new_session=True,
+            **{"stdin": follower, "stdout": follower, "stderr": follower, **options},
+        )
+        os.close(follower)
+        seen = b""
+        while data := _read(leader):
+            seen += data
+            if typed := keys(seen.decode(errors="replace")):
+                os.write(leader, typed.encode())
+        os.close(leader)
+        assert process.wait(30) == code, seen.decode()
+        return seen.decode()
+
+
+class _Bytes(io.TextIOWrapper):
+    buffer: io.BytesIO
+
+
+def _stream() -> _Bytes:
+    return _Bytes(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _read(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@contextmanager
+def served(**options: Any) -> Iterator[Sandbox]:
+    """A sandbox in a thread of its own, for commands in processes of their own."""
+    loop = asyncio.new_event_loop()
+    sandbox = Sandbox(**options)
+    loop.run_until_complete(sandbox.start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield sandbox
+    finally:
+        asyncio.run_coroutine_threadsafe(sandbox.close(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+def variables(sandbox: Sandbox) -> dict[str, str]:
+    """The environment that points to a sandbox."""
+    auth = sandbox.user_auth()
+    return {
+        "VINIX_BASE": sandbox.url,
+        "VINIX_USERNAME": auth.username,
+        "VINIX_PASSWORD": auth.password,
+        "VINIX_ACCOUNT_NAME": auth.account_name or "",
+        "VINIX_ACCOUNT_ID": sandbox.root_id,
+    }
