@@ -37,7 +37,7 @@ async def list_callflows(
     Parameters
     ----------
     accounts
-        Ids of accounts. ROOT is your own; - reads ids from stdin, one on each line.
+        Ids of accounts. ROOT is your own.
     details
         Read each callflow whole, with its flow.
     filters
@@ -95,7 +95,7 @@ async def export(
     Parameters
     ----------
     accounts
-        Ids of accounts. ROOT is your own; - reads ids from stdin, one on each line.
+        Ids of accounts. ROOT is your own.
     to
         The file; its suffix names the format. Without it, stdout.
     details
@@ -175,7 +175,7 @@ async def report(
     Parameters
     ----------
     accounts
-        Ids of accounts. ROOT is your own; - reads ids from stdin, one on each line.
+        Ids of accounts. ROOT is your own.
     to
         The file.
     title

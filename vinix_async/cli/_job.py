@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from attrs import asdict, field, frozen
 
@@ -27,6 +27,7 @@ class Job:
 
     command: str
     accounts: tuple[str, ...] = ()
+    accounts_from: str | None = None
     descendants_of: str | None = None
     all: bool = False
     shard: str | None = None
@@ -112,25 +113,17 @@ class Progress:
 
 
 class CheckpointFile:
-    """Saves a job about once a second, and never for more than a twentieth of the time."""
+    """Where a job is kept."""
 
-    def __init__(self, path: Path, clock: Any = time.monotonic) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._clock = clock
-        self._next_at = clock() + 1.0
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time to save."""
-        return bool(self._clock() >= self._next_at)
-
-    def save(self, saved: Saved) -> None:
-        """Write it; when this returns, it is on the disk."""
-        began = self._clock()
+    def save(self, saved: Saved) -> float:
+        """Write it; when this returns, it is on the disk. The seconds that it took."""
+        began = time.monotonic()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_privately(self.path, saved.to_json().encode())
-        now = self._clock()
-        self._next_at = now + max(1.0, 20 * (now - began))
+        return time.monotonic() - began
 
     def remove(self) -> None:
         """Nothing is left to go on with."""

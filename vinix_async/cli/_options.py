@@ -55,6 +55,10 @@ class Selection:
     descendants_of: Annotated[
         str | None, Parameter(help="All accounts below this one, itself not among them. ROOT is your own.")
     ] = None
+    accounts_from: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="A file with ids of accounts, one on each line; - is stdin."),
+    ] = None
     all: Annotated[bool, Parameter(negative=(), help="Your own account and all below it.")] = False
     shard: Annotated[
         str | None, Parameter(help="2/8: of the accounts, only the second eighth, by a hash of their ids.")

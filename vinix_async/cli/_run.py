@@ -4,8 +4,8 @@ import asyncio
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -50,13 +50,14 @@ def complete(job: Job, server: Server) -> Job:
     Shard(job.shard)
     if job.output == "parquet" and job.to is None and to_terminal():
         raise UsageError("Parquet is nothing for a terminal: send stdout to a file, or name one with --to")
-    accounts = [server.account(word) for word in named_accounts(job.accounts)]
+    accounts = [server.account(word) for word in named_accounts(job)]
     below = server.account(job.descendants_of) if job.descendants_of else None
-    if not job.accounts and below is None and not job.all:
+    if not (job.accounts or job.accounts_from or below or job.all):
         accounts = [server.account(None)]
     return attrs.evolve(
         job,
         accounts=tuple(accounts),
+        accounts_from=None,
         descendants_of=below,
         output=job.output or ("table" if to_terminal() else "ndjson"),
         to=str(Path(job.to).absolute()) if job.to else None,
@@ -86,13 +87,14 @@ class _Run:
         self._failures: list[VinixError] = []
         self._resumed = saved is not None
         self._size = saved.size if saved else 0
+        self._unsaved = False
 
     async def run(self, concurrency: int) -> int:
         walk = Walk(self._server, self._job, self._progress, self._tally, concurrency)
         self._writer: Writer = self._open()
         with _terminated() as terminated:
             try:
-                async with status_line(self._tally):
+                async with status_line(self._tally), self._saving():
                     await walk.run(self._page, self._end, look_ahead=2.0 if errors.is_terminal else 0.0)
             except asyncio.CancelledError:
                 self._stop("interrupted")
@@ -133,13 +135,13 @@ class _Run:
         self._writer.write(account, callflows)
         self._tally.callflows += len(callflows)
         self._progress.wrote(account.id, point)
-        if self._file.due:
-            self._save()
+        self._unsaved = True
 
     def _end(self, account: Account, error: VinixError | None) -> None:
         if error is None:
             self._tally.accounts_done += 1
             self._progress.finished(account.id)
+            self._unsaved = True
             return
         self._tally.accounts_failed += 1
         self._failures.append(error)
@@ -147,10 +149,30 @@ class _Run:
             name = f" ({printable(account.name)})" if account.name else ""
             note(f"failed: {printable(account.id)}{name}: {one_line(error)}")
 
-    def _save(self) -> None:
+    def _save(self) -> float:
         size = self._writer.save()
         saved = Saved(job=self._job, connection=self._connection, size=size, sweep=self._progress.sweep())
-        self._file.save(saved)
+        self._unsaved = False
+        return self._file.save(saved)
+
+    @asynccontextmanager
+    async def _saving(self) -> AsyncIterator[None]:
+        """Save about once a second while the block runs, and for no more than a twentieth of the time."""
+
+        async def keep_saving() -> None:
+            took = 0.0
+            while True:
+                await asyncio.sleep(max(1.0, 20 * took))
+                if self._unsaved:
+                    took = self._save()
+
+        task = asyncio.create_task(keep_saving())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     # --- when it ends ---
 

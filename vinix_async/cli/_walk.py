@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -36,13 +37,18 @@ class Shard:
         return int.from_bytes(hashed) % self._count == self._number
 
 
-def named_accounts(words: Sequence[str]) -> Iterator[str]:
-    """The accounts of a command line, where ``-`` stands for those on stdin, one on each line."""
-    for word in words:
-        if word == "-":
-            yield from filter(None, map(str.strip, sys.stdin))
-        else:
-            yield word
+def named_accounts(job: Job) -> Iterator[str]:
+    """The accounts of a command line, and those in the file that it names."""
+    yield from job.accounts
+    if job.accounts_from == "-":
+        yield from _lines(sys.stdin)
+    elif job.accounts_from is not None:
+        with Path(job.accounts_from).open() as file:
+            yield from _lines(file)
+
+
+def _lines(file: Iterable[str]) -> Iterator[str]:
+    return filter(None, map(str.strip, file))
 
 
 async def selected(server: Server, job: Job) -> AsyncGenerator[Account, None]:

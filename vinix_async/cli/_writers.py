@@ -71,10 +71,12 @@ class File:
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), mode)
         self._file = open(descriptor, "ab")  # noqa: PTH123, SIM115  # closed by close()
-        if os.fstat(descriptor).st_size < size:
+        there = os.fstat(descriptor).st_size
+        if there < size:
             self._file.close()
             raise UsageError(f"{path} is shorter than its checkpoint says: it is not the file that was written")
-        self._file.truncate(size)
+        if there > size:
+            self._file.truncate(size)
         self.size = size
         sync_folder(path.absolute().parent)
 

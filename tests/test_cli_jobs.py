@@ -1,0 +1,324 @@
+"""Jobs over many accounts: progress, interruption, going on, files, and who reads those."""
+
+import json
+import re
+import shlex
+import signal
+import stat
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import Command, served, variables
+
+from vinix_async import Account, Callflow, Checkpoint, SweepCheckpoint, structure
+from vinix_async.cli import _parquet
+from vinix_async.cli._errors import UsageError
+from vinix_async.cli._files import replacing, write_privately
+from vinix_async.cli._job import Job, Progress, Saved
+from vinix_async.cli._options import Connection
+from vinix_async.cli._parquet import Parquet
+from vinix_async.cli._rows import column_names
+from vinix_async.cli._walk import Shard
+from vinix_async.cli._writers import Ending, File, line_writer
+from vinix_async.sandbox import Sandbox
+
+duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing here can read the exports")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with served(accounts=40, callflows=(0, 9)) as running:
+        yield running
+
+
+@pytest.fixture
+def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
+    return Command(tmp_path, **variables(sandbox))
+
+
+def truth(sandbox: Sandbox, *without: str) -> list[str]:
+    return sorted(
+        each for account in sandbox.account_ids if account not in without for each in sandbox.callflow_ids(account)
+    )
+
+
+def ids(text: str) -> list[str]:
+    return sorted(json.loads(line)["id"] for line in text.splitlines())
+
+
+def again(text: str) -> list[str]:
+    """The arguments of the line that goes on."""
+    line = re.search(r"^  vinix (.*?)( >> the same file)?\r?$", text, re.MULTILINE)
+    assert line, text
+    return shlex.split(line[1])
+
+
+def wait_for(path: Path) -> None:
+    ends_at = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
+
+
+def test_a_bar_moves_on_the_terminal_data_alone_is_in_the_file_and_ctrl_c_goes_on(
+    vinix: Command, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    stuck, data = sandbox.account_ids[7], tmp_path / "data"
+    sandbox.hang(stuck)
+    typed: list[str] = []
+
+    def keys(seen: str) -> str | None:
+        if "39/40 accounts" in seen and not typed:
+            typed.append("\x03")
+            return "\x03"
+        return None
+
+    with data.open("wb") as file:
+        seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file, code=130)
+    assert len(set(re.findall(r"\d+/40 accounts", seen))) > 1
+    assert "━" in seen
+    assert "req/s" in seen
+    assert ids(data.read_text()) == truth(sandbox, stuck)
+    saved = Path(again(seen)[-1])
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert vinix.variables["VINIX_PASSWORD"] not in saved.read_text()
+    sandbox.allow(stuck)
+    sandbox.requests.clear()
+    done = vinix(*again(seen))
+    assert done.returncode == 0, done.stderr
+    assert ids(data.read_text() + done.stdout) == truth(sandbox)
+    assert {each.account_id for each in sandbox.requests} <= {stuck, sandbox.root_id, None}
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_going_on_in_the_middle_of_an_account(tmp_path: Path, details: bool) -> None:  # noqa: FBT001  # as the option
+    with served(accounts=1, callflows=60) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        options = ["--page-size", "7", "--concurrency", "1", *(["--details"] if details else [])]
+        with vinix.started("callflows", "list", *options) as process:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(7)]
+            sandbox.hang(sandbox.root_id)
+            process.send_signal(signal.SIGTERM)
+            rest, errors = process.communicate(timeout=20)
+        assert process.returncode == (143 if "interrupted" in errors else 0)
+        text = "".join(lines) + rest
+        sandbox.allow(sandbox.root_id)
+        if process.returncode:
+            assert "interrupted" in errors
+            text += vinix(*again(errors)).stdout
+        assert ids(text) == truth(sandbox)
+
+
+@pytest.mark.parametrize("suffix", ["ndjson", "csv", "parquet"])
+def test_an_export_that_was_killed_goes_on_exactly(
+    vinix: Command, sandbox: Sandbox, tmp_path: Path, suffix: str
+) -> None:
+    stuck, file = sandbox.account_ids[7], tmp_path / f"all.{suffix}"
+    saved = Path(f"{file}.checkpoint")
+    sandbox.hang(stuck)
+    with vinix.started("callflows", "export", "--all", "--to", file.name, "--details") as process:
+        wait_for(saved)
+        process.kill()
+    grown = Path(f"{file}.rows") if suffix == "parquet" else file
+    with grown.open("ab") as behind:
+        behind.write(b"half a row that came after the checkpoint")
+    sandbox.allow(stuck)
+    refused = vinix("callflows", "export", "--all", "--to", file.name)
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    done = vinix("callflows", "export", "--resume", str(saved))
+    assert done.returncode == 0, done.stderr
+    found = duckdb.sql(f"select account_id, id from '{file}'").fetchall()
+    assert sorted(row[1] for row in found) == truth(sandbox)
+    assert {row[0] for row in found} <= set(sandbox.account_ids)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [file.name]
+
+
+def test_what_failed_is_tried_again_into_the_same_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    bad = sandbox.account_ids[3:5]
+    for suffix in ("csv", "parquet"):
+        file = tmp_path / f"all.{suffix}"
+        for each in bad:
+            sandbox.deny(each, 403)
+        done = vinix("callflows", "export", "--all", "--to", str(file))
+        assert done.returncode == 3
+        assert all(f"failed: {each}" in done.stderr for each in bad)
+        assert "2 accounts have failed" in done.stderr
+        assert sorted(row[0] for row in duckdb.sql(f"select id from '{file}'").fetchall()) == truth(sandbox, *bad)
+        for each in bad:
+            sandbox.allow(each)
+        assert vinix(*again(done.stderr)).returncode == 0
+        assert sorted(row[0] for row in duckdb.sql(f"select id from '{file}'").fetchall()) == truth(sandbox)
+        assert not Path(f"{file}.checkpoint").exists()
+
+
+def test_duckdb_reads_every_format_alike(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    evil = {"name": '=1+1,"x"\r\n;', "numbers": ["+15550001111", "101"], "patterns": [r"^\*4$"], "flags": ["a"]}
+    sandbox.put(sandbox.root_id, {"id": "e" * 32, **evil, "flow": {"module": "menu", "data": {}}})
+    for suffix in ("ndjson", "csv", "parquet"):
+        done = vinix("callflows", "export", "--all", "--details", "--raw-cells", "--to", f"all.{suffix}")
+        assert done.returncode == 0, done.stderr
+        assert vinix("callflows", "export", "--to", f"all.{suffix}").returncode == 2
+    tables = {
+        "ndjson": "read_json('all.ndjson', sample_size=-1)",
+        "csv": "read_csv('all.csv', all_varchar=true, nullstr='', allow_quoted_nulls=false)",
+        "parquet": "'all.parquet'",
+    }
+    of = {kind: source.replace("all.", f"{tmp_path}/all.") for kind, source in tables.items()}
+    rows: dict[str, list[Any]] = {}
+    for kind, source in of.items():
+        numbers = "string_split(numbers, '; ')" if kind == "csv" else "numbers"
+        flow = "flow->>'module'" if kind == "ndjson" else "json_extract_string(flow, '$.module')"
+        query = f"select account_id, id, name, {numbers}, {flow} from {source} order by id"  # noqa: S608  # ours
+        rows[kind] = [tuple(cell or None for cell in row) for row in duckdb.sql(query).fetchall()]
+    assert rows["ndjson"] == rows["csv"] == rows["parquet"]
+    assert [row[1] for row in rows["parquet"]] == truth(sandbox)
+    (row,) = (row for row in rows["parquet"] if row[1] == "e" * 32)
+    assert row == (sandbox.root_id, "e" * 32, evil["name"], evil["numbers"], "menu")
+    described = duckdb.sql(f"describe select * from {of['parquet']}").fetchall()
+    assert [name for name, *_ in described] == list(column_names(details=True))
+    assert {kind for _, kind, *_ in described} == {"VARCHAR", "VARCHAR[]"}
+
+
+def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    rows, lines = vinix("callflows", "export", "--output", "csv"), vinix("callflows", "export", "--all")
+    assert rows.stdout.startswith("account_id,account_name,id,")
+    assert ids(lines.stdout) == truth(sandbox)
+    with (tmp_path / "out.parquet").open("wb") as out:
+        with vinix.started("callflows", "export", "--all", "--output", "parquet", stdout=out) as process:
+            process.communicate()
+    found = duckdb.sql(f"select id from '{tmp_path}/out.parquet'").fetchall()
+    assert sorted(row[0] for row in found) == truth(sandbox)
+    assert not list((tmp_path / "state").rglob("*.rows"))
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_parquet, "_BYTES", 200_000)
+    callflow = structure({"id": "x" * 32, "name": "n" * 2000, "flow": {"module": "menu"}}, Callflow)
+    account = Account(id="a" * 32)
+
+    def peak(pages: int) -> int:
+        writers = [
+            line_writer(kind, File(tmp_path / f"{kind}{pages}"), details=True, raw=False, header=True)
+            for kind in ("ndjson", "csv")
+        ]
+        writers.append(Parquet(tmp_path / f"{pages}.parquet", tmp_path / f"{pages}.rows", 0, details=True))  # type: ignore[arg-type]
+        tracemalloc.start()
+        for _ in range(pages):
+            for writer in writers:
+                writer.write(account, [callflow] * 50)
+        for writer in writers:
+            writer.end(Ending.COMPLETE)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # what is imported at the first time
+    few, many = peak(8), peak(64)  # 0.8 and 6.4 MB of lines
+    assert many < 1.5 * few
+    assert duckdb.sql(f"select count(*) from '{tmp_path}/64.parquet'").fetchall() == [(3200,)]
+    groups = duckdb.sql(f"select count(distinct row_group_id) from parquet_metadata('{tmp_path}/64.parquet')")
+    assert groups.fetchall()[0][0] > 20
+
+
+# --- the parts ---
+
+
+def test_shards_are_stable_and_together_everything() -> None:
+    accounts = [f"{number:032x}" for number in range(2000)]
+    shards = [[each for each in accounts if Shard(f"{number}/8").has(each)] for number in range(1, 9)]
+    assert sorted(each for shard in shards for each in shard) == accounts
+    assert all(180 < len(shard) < 320 for shard in shards)
+    shares = {"a": 3, "b": 3, "c": 3, "d": 2}  # must never change: machines of several versions share a job
+    assert all(Shard(f"{number}/8").has(each) for each, number in shares.items())
+    for wrong in ("0/8", "9/8", "8", "a/b", "1/0", "-1/2"):
+        with pytest.raises(UsageError, match="2/8"):
+            Shard(wrong)
+
+
+def test_a_saved_job_comes_back(tmp_path: Path) -> None:
+    point = Checkpoint(scope="/accounts/a/callflows", start_key="k", done=("1", "2"), yielded=9)
+    sweep = SweepCheckpoint(done=frozenset({"b"}), failed={"a": point})
+    job = Job(command="callflows export", accounts=("a", "b"), filters={"has_key": "x"}, to="/x", where="sandbox")
+    connection = Connection(sandbox=True, sandbox_accounts=9, profile="p")
+    saved = Saved(job=job, connection=connection, size=7, sweep=sweep)
+    assert Saved.from_json(saved.to_json(), Connection(profile="p")) == saved
+    progress = Progress(sweep)
+    assert progress.is_done("b")
+    assert progress.point("a") == point
+    progress.finished("a")
+    assert progress.sweep() == SweepCheckpoint(done=frozenset({"a", "b"}))
+    for text in (
+        "",
+        "[]",
+        "{}",
+        saved.to_json().replace('"version": 1', '"version": 9', 1),
+        '{"version": 1, "size": 1}',
+    ):
+        with pytest.raises(UsageError, match="no checkpoint of vinix"):
+            Saved.from_json(text, connection)
+
+
+def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.deny(sandbox.account_ids[1], 403)
+    failed = vinix("callflows", "export", "--all", "--to", "all.csv")
+    path = str(tmp_path / "all.csv.checkpoint")
+    for arguments, words in (
+        (("callflows", "list", "--resume", path), "vinix callflows export"),
+        (("callflows", "export", "--all", "--resume", path), "leave the other options out"),
+        (("callflows", "export", "--base", "http://127.0.0.1:1/v2", "--resume", path), "is one of http"),
+    ):
+        done = vinix(*arguments)
+        assert done.returncode == 2
+        assert words in done.stderr
+    (tmp_path / "all.csv").write_text("another file")
+    done = vinix(*again(failed.stderr))
+    assert done.returncode == 2
+    assert "shorter" in done.stderr
+    assert (tmp_path / "all.csv").read_text() == "another file"
+    assert vinix("callflows", "export", "--all", "--to", "all.csv", "--force").returncode == 3
+
+
+def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_privately(path, b"old")
+    with pytest.raises(KeyError), replacing(path, mode=0o600) as fresh:
+        fresh.write_bytes(b"half")
+        raise KeyError
+    assert path.read_bytes() == b"old"
+    write_privately(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_saved(vinix: Command) -> None:
+    done = vinix("callflows", "export", "--all", "--to", "/dev/full", "--force", "--checkpoint", "kept")
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_credentials_that_end_meanwhile_end_the_job(vinix: Command, sandbox: Sandbox) -> None:
+    token = Command(vinix.home, **{**vinix.variables, "VINIX_AUTH_TOKEN": "planted.planted.planted"})
+    done = token("callflows", "list", *sandbox.account_ids)
+    assert done.returncode == 4
+    assert done.stderr.count("failed: ") < 40
+    assert sandbox.count(status=401) < 80
+
+
+def test_the_descendants_that_cannot_be_listed_are_an_error(vinix: Command, sandbox: Sandbox) -> None:
+    sandbox.deny(sandbox.root_id, 403)
+    done = vinix("callflows", "list", "--descendants-of", "ROOT", sandbox.account_ids[1])
+    assert done.returncode == 1
+    assert "PermissionDeniedError" in done.stderr
+    assert ids(done.stdout) == sandbox.callflow_ids(sandbox.account_ids[1])
+    sandbox.allow(sandbox.root_id)
+    rest = vinix(*again(done.stderr))
+    assert ids(done.stdout + rest.stdout) == sorted(set(truth(sandbox)) - set(sandbox.callflow_ids(sandbox.root_id)))
