@@ -175,7 +175,7 @@ def test_duckdb_reads_every_format_alike(vinix: Command, sandbox: Sandbox, tmp_p
     for kind, source in of.items():
         numbers = "string_split(numbers, '; ')" if kind == "csv" else "numbers"
         flow = "flow->>'module'" if kind == "ndjson" else "json_extract_string(flow, '$.module')"
-        query = f"select account_id, id, name, {numbers}, {flow} from {source} order by id"  # noqa: S608  # ours
+        query = f"select account_id, id, name, {numbers}, {flow} from {source} order by id"
         rows[kind] = [tuple(cell or None for cell in row) for row in duckdb.sql(query).fetchall()]
     assert rows["ndjson"] == rows["csv"] == rows["parquet"]
     assert [row[1] for row in rows["parquet"]] == truth(sandbox)
@@ -190,9 +190,11 @@ def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> 
     rows, lines = vinix("callflows", "export", "--output", "csv"), vinix("callflows", "export", "--all")
     assert rows.stdout.startswith("account_id,account_name,id,")
     assert ids(lines.stdout) == truth(sandbox)
-    with (tmp_path / "out.parquet").open("wb") as out:
-        with vinix.started("callflows", "export", "--all", "--output", "parquet", stdout=out) as process:
-            process.communicate()
+    with (
+        (tmp_path / "out.parquet").open("wb") as out,
+        vinix.started("callflows", "export", "--all", "--output", "parquet", stdout=out) as process,
+    ):
+        process.communicate()
     found = duckdb.sql(f"select id from '{tmp_path}/out.parquet'").fetchall()
     assert sorted(row[0] for row in found) == truth(sandbox)
     assert not list((tmp_path / "state").rglob("*.rows"))

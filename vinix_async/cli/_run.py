@@ -108,6 +108,8 @@ class _Run:
                 self._file.remove()
                 return ExitCode.READER_GONE
             except OSError as error:  # such as a full disk: what was saved before still holds
+                with suppress(OSError):
+                    self._writer.end(Ending.STOPPED)
                 note(f"vinix: {error}")
                 if self._file.path.exists():
                     note(f"this goes on where it was saved last:\n  {self._again()}")

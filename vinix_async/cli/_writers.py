@@ -70,7 +70,7 @@ class File:
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), mode)
-        self._file = open(descriptor, "ab")  # noqa: PTH123, SIM115  # closed by close()
+        self._file = open(descriptor, "ab", buffering=0)  # noqa: PTH123, SIM115  # closed by close()
         there = os.fstat(descriptor).st_size
         if there < size:
             self._file.close()
@@ -81,18 +81,19 @@ class File:
         sync_folder(path.absolute().parent)
 
     def write(self, data: bytes) -> None:
-        """Write, sooner or later."""
-        self._file.write(data)
+        """Write all of it; no buffer is left to fail later."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
         self.size += len(data)
 
     def save(self) -> int:
         """Make all of it durable."""
-        self._file.flush()
         os.fsync(self._file.fileno())
         return self.size
 
     def close(self) -> None:
-        """Write what is buffered, and end."""
+        """End."""
         self._file.close()
 
 
