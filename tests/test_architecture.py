@@ -116,8 +116,21 @@ def test_the_sandbox_knows_the_library_only_by_its_client_and_its_clock() -> Non
 
 def test_all_is_sorted_and_complete() -> None:
     assert vinix_async.__all__ == sorted(vinix_async.__all__)
-    public = {name for name in vars(vinix_async) if name[0] not in "_@"}  # pytest adds names with an @
-    assert public - AROUND == set(vinix_async.__all__) - {"__version__"}
+    homes = {name: module for module, names in vinix_async._HOMES.items() for name in names}
+    assert homes.keys() | {"__version__"} == set(vinix_async.__all__)
+    for name in vinix_async.__all__:
+        assert getattr(vinix_async, name) is vars(vinix_async)[name]
+    assert set(vinix_async.__all__) <= set(dir(vinix_async))
+    with pytest.raises(AttributeError, match="no attribute 'odd'"):
+        _ = vinix_async.odd
+
+
+def test_type_checkers_and_the_interpreter_find_names_in_the_same_places() -> None:
+    (block,) = (node for node in ast.parse((PACKAGE / "__init__.py").read_text()).body if isinstance(node, ast.If))
+    seen = {
+        node.module: {alias.name for alias in node.names} for node in block.body if isinstance(node, ast.ImportFrom)
+    }
+    assert seen == {module: set(names) for module, names in vinix_async._HOMES.items()}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415  # --help needs neither aiohttp nor the client
 
+import os
 import sys
 from getpass import getpass
 from typing import Literal
@@ -69,10 +70,11 @@ async def login(
             known["account_name"] = _ask("Account name: ", "--account-name")
     user = {name: value for name, value in {"username": username, **known}.items() if value}
     secret = _secret(kind)
-    profile = connection.profile or "default"
+    profile = connection.profile or os.environ.get("VINIX_PROFILE") or "default"
     async with connect(connection, auth=make_auth(field, secret, user), own=account_id) as server:
         found = await try_credentials(server)
-    settings: dict[str, str] = {**({"base": connection.base} if connection.base else {}), **user}
+        base = connection.base or (server.settings and server.settings.get("base"))
+    settings: dict[str, str] = {**({"base": base} if base else {}), **user}
     if own := account_id or found.account_id:
         settings["account_id"] = own
     if keyring:

@@ -54,11 +54,14 @@ class Settings:
         return found
 
 
-def read_settings(profile: str | None) -> Settings:
-    """The settings, without a look into the keyring; raises ``UsageError`` for a file that must not be used."""
+def read_settings(profile: str | None, *, stored: bool = True) -> Settings:
+    """The settings, without a look into the keyring; raises ``UsageError`` for a file that must not be used.
+
+    Without ``stored``, those of the environment only.
+    """
     environment = {name: value for name, variable in _VARIABLES.items() if (value := os.environ.get(variable))}
     name = profile or os.environ.get("VINIX_PROFILE") or None
-    return Settings(name or "default", environment, read_profile(name))
+    return Settings(name or "default", environment, read_profile(name) if stored else {})
 
 
 def credentials(settings: Settings) -> tuple["Auth", str]:

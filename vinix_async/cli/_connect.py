@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .. import Auth, VinixClient
+from .. import Auth, ConfigurationError, VinixClient
 from ..sandbox import Faults, Sandbox
 from ._config import Settings, credentials, read_settings
 from ._errors import UsageError
@@ -41,7 +41,7 @@ class Server:
 async def connect(connection: Connection, *, auth: Auth | None = None, own: str | None = None) -> AsyncIterator[Server]:
     """The server that the options, the environment and the profile name; nothing is asked yet.
 
-    With ``auth``, as before a login, the profile need not be there.
+    With ``auth``, for a login, what the profile has does not count.
     """
     if connection.sandbox:
         callflows = connection.sandbox_callflows
@@ -55,11 +55,14 @@ async def connect(connection: Connection, *, auth: Auth | None = None, own: str 
         async with sandbox, sandbox.client() as client:
             yield Server(client, sandbox.root_id, "sandbox", "sandbox", sandbox.url)
         return
-    settings = read_settings(None if auth else connection.profile)
+    settings = read_settings(connection.profile, stored=auth is None)
     auth, source = (auth, "login") if auth else credentials(settings)
     base = connection.base or settings.get("base")
     options: dict[str, Any] = {"base_url": base} if base else {}
-    client = VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options)
+    try:
+        client = VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options)
+    except ConfigurationError as error:
+        raise UsageError(str(error).replace("allow_http=True", "--allow-http")) from None
     async with client:
         url = client._requester.transport.base_url  # noqa: SLF001  # with the default filled in
         yield Server(client, own or settings.get("account_id"), url, source, url, settings)

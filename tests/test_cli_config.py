@@ -1,0 +1,230 @@
+"""Where the address and the credentials come from, and that a secret stays where it belongs."""
+
+import json
+import stat
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_support import Command, served, variables
+
+from vinix_async.sandbox import Sandbox
+
+FILE_KEYRING = """
+import json, os, pathlib
+from keyring.backend import KeyringBackend
+
+class Keyring(KeyringBackend):
+    priority = 1
+    path = pathlib.Path(os.environ["HOME"]) / "ring.json"
+
+    def _all(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def get_password(self, service, username):
+        return self._all().get(f"{service}/{username}")
+
+    def set_password(self, service, username, password):
+        self.path.write_text(json.dumps({**self._all(), f"{service}/{username}": password}))
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with served(accounts=2, callflows=2) as running:
+        yield running
+
+
+@pytest.fixture
+def vinix(tmp_path: Path) -> Command:
+    """No variable is set."""
+    return Command(tmp_path)
+
+
+def write(vinix: Command, text: str, mode: int = 0o600) -> Path:
+    path = vinix.home / "config" / "vinix" / "config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def profile(name: str, **settings: str) -> str:
+    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+
+
+def stored(sandbox: Sandbox) -> dict[str, str]:
+    return {name.removeprefix("VINIX_").lower(): value for name, value in variables(sandbox).items()}
+
+
+def test_option_then_environment_then_profile(vinix: Command, sandbox: Sandbox) -> None:
+    known = stored(sandbox)
+    write(vinix, profile("default", **known) + profile("wrong", **{**known, "base": f"{sandbox.url}/wrong"}))
+    assert vinix("callflows", "list").returncode == 0
+    assert vinix("callflows", "list", "--profile", "wrong").returncode == 1
+    assert vinix("callflows", "list", VINIX_PROFILE="wrong").returncode == 1
+    assert vinix("callflows", "list", "--profile", "wrong", VINIX_BASE=sandbox.url).returncode == 0
+    refused = vinix("callflows", "list", "--base", f"{sandbox.url}/wrong", VINIX_BASE=sandbox.url)
+    assert "NotFoundError" in refused.stderr
+    assert refused.returncode == 1
+    assert vinix("callflows", "list", VINIX_PASSWORD="planted-1").returncode == 4
+    assert vinix("callflows", "list", VINIX_API_KEY=sandbox.api_key_auth().api_key).returncode == 0
+    # The account's name in the environment goes with it, not with the profile's.
+    realm = vinix("callflows", "list", VINIX_ACCOUNT_REALM="nobody.example.com")
+    assert realm.returncode == 4
+
+
+def test_a_file_elsewhere(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(profile("lab", **stored(sandbox)))
+    path.chmod(0o400)
+    assert vinix("callflows", "list", VINIX_CONFIG=str(path), VINIX_PROFILE="lab").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        ('[default]\npassword = "planted-2"\n', 0o644, "chmod 600"),
+        ('[default]\npassword = "planted-2"\n', 0o620, "chmod 600"),
+        ("[default\n", 0o600, "no TOML"),
+        ('password = "planted-2"\n', 0o600, "[default]"),
+        ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is no setting"),
+        ("[default]\nusername = 7\n", 0o600, "text in quotes"),
+        ('[default]\nkeyring = "all"\n', 0o600, "keyring names"),
+        ('[default]\npassword = "planted-2"\n', 0o600, "VINIX_USERNAME"),
+        ('[other]\nusername = "ann"\n', 0o600, "no credentials"),
+        ('[default]\nusername = "a"\nkeyring = "password"\n', 0o600, "NoKeyringError"),
+    ],
+)
+def test_a_profile_that_must_not_be_used(vinix: Command, text: str, mode: int, words: str) -> None:
+    write(vinix, text, mode)
+    done = vinix("callflows", "list", "x")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "planted" not in done.stderr
+
+
+def test_an_unknown_profile_names_those_that_there_are(vinix: Command) -> None:
+    write(vinix, profile("work", username="ann") + profile("lab", username="ann"))
+    done = vinix("callflows", "list", "--profile", "wrk")
+    assert done.returncode == 2
+    assert "lab, work" in done.stderr
+
+
+def test_check_says_whose_the_credentials_are(vinix: Command, sandbox: Sandbox) -> None:
+    known = variables(sandbox) | {"VINIX_ACCOUNT_ID": ""}
+    done = vinix("auth", "check", **known)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["account_id"] == sandbox.root_id
+    assert said["source"] == "environment"
+    assert said["credentials"] == "password"
+    assert 3000 < said["token_seconds"] <= 3600
+    table = vinix("auth", "check", "--output", "table", **known)
+    assert sandbox.root_id in table.stdout
+    assert known["VINIX_PASSWORD"] not in done.stdout + done.stderr + table.stdout
+    static = {"VINIX_BASE": sandbox.url, "VINIX_AUTH_TOKEN": "planted-3"}
+    assert "VINIX_ACCOUNT_ID" in vinix("auth", "check", **static).stderr
+    assert vinix("auth", "check", **static, VINIX_ACCOUNT_ID=sandbox.root_id).returncode == 4
+
+
+def login(vinix: Command, sandbox: Sandbox, *more: str, secret: str | None = None, **environment: str) -> int:
+    auth = sandbox.user_auth()
+    user = ["--username", auth.username, "--account-name", auth.account_name or ""]
+    done = vinix(
+        *("auth", "login", "--base", sandbox.url, *user, *more),
+        stdin=f"{auth.password if secret is None else secret}\n",
+        **environment,
+    )
+    assert auth.password not in done.stdout + done.stderr
+    return done.returncode
+
+
+def test_login_keeps_what_it_has_tried(vinix: Command, sandbox: Sandbox) -> None:
+    others = '# mine\n[lab]  # keep\nusername = "x" # as it is\n\n[default]\nusername = "old"\n\n[z]\nbase = "b"\n'
+    path = write(vinix, others)
+    assert login(vinix, sandbox, secret="planted-4") == 4  # wrong on purpose
+    assert path.read_text() == others
+    assert login(vinix, sandbox) == 0
+    text = path.read_text()
+    assert '# mine\n[lab]  # keep\nusername = "x" # as it is\n' in text
+    assert tomllib.loads(text)["z"] == {"base": "b"}
+    assert tomllib.loads(text)["default"] == stored(sandbox)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(vinix("callflows", "list").stdout.splitlines()) == 2
+    assert login(vinix, sandbox, "--profile", "new") == 0
+    assert tomllib.loads(path.read_text())["new"] == stored(sandbox)
+    assert login(vinix, sandbox, "--profile", "no good") == 2
+
+
+def test_login_makes_the_file_and_takes_keys_and_tokens(vinix: Command, sandbox: Sandbox) -> None:
+    key = sandbox.api_key_auth().api_key
+    done = vinix("auth", "login", "--kind", "api-key", "--base", sandbox.url, stdin=f"{key}\n")
+    assert done.returncode == 0, done.stderr
+    path = vinix.home / "config" / "vinix" / "config.toml"
+    assert tomllib.loads(path.read_text())["default"]["api_key"] == key
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert vinix("callflows", "list").returncode == 0
+    token = ("auth", "login", "--kind", "token", "--base", sandbox.url)
+    assert vinix(*token, stdin="planted-5\n").returncode == 2
+    assert vinix(*token, "--account-id", sandbox.root_id, stdin="planted-5\n").returncode == 4
+    assert vinix(*token, "--account-id", sandbox.root_id, stdin="\n").returncode == 2
+    assert vinix("auth", "login", stdin="x\n").returncode == 2
+
+
+def test_login_asks_on_a_terminal_and_shows_no_secret(vinix: Command, sandbox: Sandbox) -> None:
+    auth = sandbox.user_auth()
+    answers = {"User name:": auth.username, "Account name:": auth.account_name, "Password:": auth.password}
+
+    def keys(seen: str) -> str | None:
+        prompt = next((prompt for prompt in answers if prompt in seen), None)
+        return f"{answers.pop(prompt)}\n" if prompt else None
+
+    seen = vinix.on_a_terminal("auth", "login", "--base", sandbox.url, keys=keys)
+    assert "logged in" in seen
+    assert auth.password not in seen
+    assert not answers
+    assert len(vinix("callflows", "list").stdout.splitlines()) == 2
+
+    text = "".join(line for line in _config(vinix).splitlines(keepends=True) if "password" not in line)
+    write(vinix, text)
+    prompts = {"Password:": auth.password}
+    seen = vinix.on_a_terminal(
+        "callflows",
+        "list",
+        keys=lambda seen: f"{prompts.pop('Password:')}\n" if prompts and "Password:" in seen else None,
+    )
+    assert "2 callflows" in seen
+    assert auth.password not in seen
+
+
+def _config(vinix: Command) -> str:
+    return (vinix.home / "config" / "vinix" / "config.toml").read_text()
+
+
+def test_the_keyring(tmp_path: Path, sandbox: Sandbox) -> None:
+    (tmp_path / "file_keyring.py").write_text(FILE_KEYRING)
+    vinix = Command(tmp_path, PYTHON_KEYRING_BACKEND="file_keyring.Keyring", PYTHONPATH=str(tmp_path))
+    auth = sandbox.user_auth()
+    user = ("--username", auth.username, "--account-name", auth.account_name or "")
+    done = vinix.process("auth", "login", "--keyring", "--base", sandbox.url, *user, stdin=f"{auth.password}\n")
+    assert done.returncode == 0, done.stderr
+    assert auth.password not in _config(vinix)
+    assert len(vinix.process("callflows", "list").stdout.splitlines()) == 2
+    (tmp_path / "ring.json").write_text("{}")
+    emptied = vinix.process("callflows", "list")
+    assert emptied.returncode == 2
+    assert "vinix auth login --profile default" in emptied.stderr
+
+
+def test_without_a_keyring_login_says_what_else_there_is(vinix: Command, sandbox: Sandbox) -> None:
+    assert login(vinix, sandbox, "--keyring") == 2
+    assert not (vinix.home / "config").exists()
+
+
+def test_plain_http_only_if_told(vinix: Command) -> None:
+    done = vinix("callflows", "list", "x", VINIX_BASE="http://example.com/v2", VINIX_AUTH_TOKEN="planted-6")
+    assert done.returncode == 2
+    assert "--allow-http" in done.stderr

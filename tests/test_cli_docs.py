@@ -1,0 +1,95 @@
+"""Every command of the README and of docs/ runs as it stands there."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from cli_support import Command, environment
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+COMMANDS = list(
+    dict.fromkeys(line for page in PAGES for block in BLOCK.findall(page.read_text()) for line in block.splitlines())
+)
+# They fetch packages, and tests talk to this machine only; .ci/run does what they do.
+INSTALLS = [line for line in COMMANDS if "pip install" in line]
+RUN = [line for line in COMMANDS if line not in INSTALLS]
+
+
+def _can_run(line: str) -> bool:
+    """Whether what draws and reports is part of this checkout."""
+    draws = re.search(r"--output (tree|mermaid|svg|html)", line) is not None
+    return not (draws and find_spec("vinix_async.cli._pictures") is None) and not (
+        line.startswith("vinix report") and find_spec("vinix_async.cli._report") is None
+    )
+
+
+def in_a_shell(line: str, folder: Path) -> tuple[int, str, str]:
+    with subprocess.Popen(  # noqa: S602  # the lines are for a shell
+        line,
+        shell=True,
+        executable="/bin/bash",
+        cwd=folder,
+        env=environment(folder, COLUMNS="80"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        if line.startswith("vinix sandbox"):
+            assert process.stderr is not None
+            process.stderr.readline()
+            os.killpg(process.pid, signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    return process.returncode, out, errors
+
+
+def run(line: str, folder: Path) -> str:
+    """Run a line, in this process if it needs no shell; what is wrong with it."""
+    if re.search("[|&;<>$]", line) or line.startswith("vinix sandbox"):
+        code, out, errors = in_a_shell(line, folder)
+    else:
+        name, *arguments = shlex.split(line)
+        assert name == "vinix"
+        done = Command(folder)(*arguments)
+        code, out, errors = done.returncode, done.stdout, done.stderr
+    told = out or errors or any(folder.glob("*.*"))
+    good = (
+        code == (130 if line.startswith("vinix sandbox") else 0) and told and not re.search("Traceback|vinix: ", errors)
+    )
+    return "" if good else f"{line}: {code}\n{out}{errors}"
+
+
+@pytest.mark.parametrize("line", [line for line in RUN if _can_run(line)])
+def test_every_command_of_the_documents_runs(tmp_path: Path, line: str) -> None:
+    assert run(line, tmp_path) == ""
+
+
+@pytest.mark.parametrize("word", ["accounts list", "callflows list", "callflows show", "callflows export", "report"])
+def test_every_command_has_a_line(word: str) -> None:
+    assert any(line.startswith(f"vinix {word}") for line in RUN)
+
+
+def test_the_lines_that_are_not_run_install_something() -> None:
+    assert len(INSTALLS) == 3
+    assert all(re.search(r"pip install (-q )?(-U pip|-e '|'\.|'vinix)", line) for line in INSTALLS)
+
+
+def test_exit_codes_and_settings_are_those_of_the_code() -> None:
+    from vinix_async.cli._config import _VARIABLES  # noqa: PLC0415  # only here
+    from vinix_async.cli._errors import ExitCode  # noqa: PLC0415  # only here
+
+    text = (ROOT / "docs" / "cli.md").read_text()
+    section = text.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
+    for name, variable in _VARIABLES.items():
+        assert f"`{variable}`" in text
+        assert f"`{name}`" in text
