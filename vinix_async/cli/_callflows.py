@@ -11,7 +11,7 @@ from ._options import HERE, NO_SELECTION, Connection, Flag, Selection, pairs
 
 callflows = App(name="callflows", help="List, show and export callflows.")
 
-Filters = Annotated[tuple[str, ...], Parameter(name="--filter", negative=())]
+Filters = Annotated[tuple[str, ...], Parameter(name="--filter", negative=(), show_default=False)]
 Resume = Annotated[Path | None, Parameter(help="Go on with a job that was interrupted or had accounts that failed.")]
 
 

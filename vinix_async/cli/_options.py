@@ -9,7 +9,7 @@ from cyclopts import Group, Parameter
 from ._errors import UsageError
 
 Dialect: TypeAlias = Literal["kazoo5", "kazoo43", "documented"]
-Flag: TypeAlias = Annotated[bool, Parameter(negative=())]
+Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 _CONNECTION = Group("Connection", sort_key=8)
 _SANDBOX = Group("Sandbox", sort_key=9)
@@ -27,10 +27,19 @@ class Connection:
         str | None, Parameter(group=_CONNECTION, help="The API's address with its /v2; else VINIX_BASE.")
     ] = None
     allow_http: Annotated[
-        bool, Parameter(group=_CONNECTION, negative=(), help="Take plain http for another machine than this one.")
+        bool,
+        Parameter(
+            group=_CONNECTION,
+            negative=(),
+            show_default=False,
+            help="Take plain http for another machine than this one.",
+        ),
     ] = False
     sandbox: Annotated[
-        bool, Parameter(group=_SANDBOX, negative=(), help="Ask an embedded sandbox; ROOT is its reseller.")
+        bool,
+        Parameter(
+            group=_SANDBOX, negative=(), show_default=False, help="Ask an embedded sandbox; ROOT is its reseller."
+        ),
     ] = False
     sandbox_accounts: Annotated[
         int, Parameter(group=_SANDBOX, help="How many accounts it has, the reseller included.")
@@ -59,7 +68,7 @@ class Selection:
         str | None,
         Parameter(allow_leading_hyphen=True, help="A file with ids of accounts, one on each line; - is stdin."),
     ] = None
-    all: Annotated[bool, Parameter(negative=(), help="Your own account and all below it.")] = False
+    all: Annotated[bool, Parameter(negative=(), show_default=False, help="Your own account and all below it.")] = False
     shard: Annotated[
         str | None, Parameter(help="2/8: of the accounts, only the second eighth, by a hash of their ids.")
     ] = None

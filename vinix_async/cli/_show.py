@@ -30,7 +30,8 @@ async def show_callflow(client: VinixClient, account_id: str, wanted: str, outpu
     elif output == "json":
         write_data(_indented(callflow) + b"\n")
     elif output == "table":
-        print_data(*tables(callflow))
+        about, nodes = tables(callflow)
+        print_data(about, *(["", nodes] if callflow.flow else []))
     else:
         pictures: Any = import_module("._pictures", __package__)
         if output == "tree":

@@ -14,10 +14,10 @@ from ._rows import module_names
 def callflow_table(title: str | None = None, *, header: bool = True) -> Table:
     """An empty table of callflows."""
     table = _table(title, header=header)
-    table.add_column("Callflow", style="cyan", overflow="fold", ratio=4)
-    table.add_column("Numbers", overflow="fold", ratio=4)
+    table.add_column("Callflow", style="cyan", overflow="fold", ratio=3)
+    table.add_column("Numbers", overflow="fold", ratio=3)
     table.add_column("Type", style="dim", overflow="fold", width=16)
-    table.add_column("Modules", style="green", overflow="fold", ratio=4)
+    table.add_column("Modules", style="green", overflow="fold", ratio=5)
     return table
 
 
@@ -56,7 +56,7 @@ def _table(title: str | None, *, header: bool) -> Table:
         title=None if title is None else Text(printable(title)),
         title_justify="left",
         title_style="bold",
-        box=box.SIMPLE_HEAD if header else None,
+        box=box.SIMPLE_HEAD,
         show_header=header,
         show_edge=False,
         pad_edge=True,
