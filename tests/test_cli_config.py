@@ -6,28 +6,36 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
 from cli_support import Command, served, variables
+from keyring.backend import KeyringBackend
 
 from vinix_async.sandbox import Sandbox
 
-FILE_KEYRING = """
-import json, os, pathlib
-from keyring.backend import KeyringBackend
 
-class Keyring(KeyringBackend):
-    priority = 1
-    path = pathlib.Path(os.environ["HOME"]) / "ring.json"
+class Ring(KeyringBackend):
+    """A keyring in memory."""
 
-    def _all(self):
-        return json.loads(self.path.read_text()) if self.path.exists() else {}
+    priority = 1.0
 
-    def get_password(self, service, username):
-        return self._all().get(f"{service}/{username}")
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
 
-    def set_password(self, service, username, password):
-        self.path.write_text(json.dumps({**self._all(), f"{service}/{username}": password}))
-"""
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    before, ring = keyring.get_keyring(), Ring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(before)
 
 
 @pytest.fixture(scope="module")
@@ -204,22 +212,20 @@ def _config(vinix: Command) -> str:
     return (vinix.home / "config" / "vinix" / "config.toml").read_text()
 
 
-def test_the_keyring(tmp_path: Path, sandbox: Sandbox) -> None:
-    (tmp_path / "file_keyring.py").write_text(FILE_KEYRING)
-    vinix = Command(tmp_path, PYTHON_KEYRING_BACKEND="file_keyring.Keyring", PYTHONPATH=str(tmp_path))
-    auth = sandbox.user_auth()
-    user = ("--username", auth.username, "--account-name", auth.account_name or "")
-    done = vinix.process("auth", "login", "--keyring", "--base", sandbox.url, *user, stdin=f"{auth.password}\n")
-    assert done.returncode == 0, done.stderr
-    assert auth.password not in _config(vinix)
-    assert len(vinix.process("callflows", "list").stdout.splitlines()) == 2
-    (tmp_path / "ring.json").write_text("{}")
-    emptied = vinix.process("callflows", "list")
+def test_the_keyring_has_the_secret_and_the_profile_the_rest(vinix: Command, sandbox: Sandbox, ring: Ring) -> None:
+    password = sandbox.user_auth().password
+    assert login(vinix, sandbox, "--keyring") == 0
+    assert password not in _config(vinix)
+    assert ring.kept == {("vinix", "default"): password}
+    assert len(vinix("callflows", "list").stdout.splitlines()) == 2
+    ring.kept.clear()
+    emptied = vinix("callflows", "list")
     assert emptied.returncode == 2
     assert "vinix auth login --profile default" in emptied.stderr
 
 
 def test_without_a_keyring_login_says_what_else_there_is(vinix: Command, sandbox: Sandbox) -> None:
+    keyring.set_keyring(keyring.backends.fail.Keyring())  # as on a machine without a desktop
     assert login(vinix, sandbox, "--keyring") == 2
     assert not (vinix.home / "config").exists()
 

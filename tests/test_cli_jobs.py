@@ -102,10 +102,11 @@ def test_going_on_in_the_middle_of_an_account(tmp_path: Path, details: bool) -> 
         options = ["--page-size", "7", "--concurrency", "1", *(["--details"] if details else [])]
         with vinix.started("callflows", "list", *options) as process:
             assert process.stdout is not None
+            assert process.stderr is not None
             lines = [process.stdout.readline() for _ in range(7)]
             sandbox.hang(sandbox.root_id)
             process.send_signal(signal.SIGTERM)
-            rest, errors = process.communicate(timeout=20)
+            rest, errors = process.stdout.read(), process.stderr.read()
         assert process.returncode == (143 if "interrupted" in errors else 0)
         text = "".join(lines) + rest
         sandbox.allow(sandbox.root_id)
@@ -115,29 +116,34 @@ def test_going_on_in_the_middle_of_an_account(tmp_path: Path, details: bool) -> 
         assert ids(text) == truth(sandbox)
 
 
-@pytest.mark.parametrize("suffix", ["ndjson", "csv", "parquet"])
-def test_an_export_that_was_killed_goes_on_exactly(
-    vinix: Command, sandbox: Sandbox, tmp_path: Path, suffix: str
-) -> None:
-    stuck, file = sandbox.account_ids[7], tmp_path / f"all.{suffix}"
-    saved = Path(f"{file}.checkpoint")
+def test_exports_that_were_killed_go_on_exactly(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    stuck, suffixes = sandbox.account_ids[7], ("ndjson", "csv", "parquet")
     sandbox.hang(stuck)
-    with vinix.started("callflows", "export", "--all", "--to", file.name, "--details") as process:
-        wait_for(saved)
+    running = [
+        vinix.started("callflows", "export", "--all", "--to", f"all.{suffix}", "--details") for suffix in suffixes
+    ]
+    for suffix, process in zip(suffixes, running, strict=True):
+        wait_for(tmp_path / f"all.{suffix}.checkpoint")
         process.kill()
-    grown = Path(f"{file}.rows") if suffix == "parquet" else file
-    with grown.open("ab") as behind:
-        behind.write(b"half a row that came after the checkpoint")
+        process.communicate()
     sandbox.allow(stuck)
-    refused = vinix("callflows", "export", "--all", "--to", file.name)
-    assert refused.returncode == 2
-    assert "--resume" in refused.stderr
-    done = vinix("callflows", "export", "--resume", str(saved))
-    assert done.returncode == 0, done.stderr
-    found = duckdb.sql(f"select account_id, id from '{file}'").fetchall()
-    assert sorted(row[1] for row in found) == truth(sandbox)
-    assert {row[0] for row in found} <= set(sandbox.account_ids)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [file.name]
+    for suffix in suffixes:
+        file = tmp_path / f"all.{suffix}"
+        saved = Path(f"{file}.checkpoint")
+        grown = Path(f"{file}.rows") if suffix == "parquet" else file
+        with grown.open("ab") as behind:
+            behind.write(b"half a row that came after the checkpoint")
+        refused = vinix("callflows", "export", "--all", "--to", file.name)
+        assert refused.returncode == 2
+        assert "--resume" in refused.stderr
+        done = vinix("callflows", "export", "--resume", str(saved))
+        assert done.returncode == 0, done.stderr
+        found = duckdb.sql(f"select account_id, id from '{file}'").fetchall()
+        assert sorted(row[1] for row in found) == truth(sandbox)
+        assert {row[0] for row in found} <= set(sandbox.account_ids)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
+        f"all.{each}" for each in suffixes
+    )
 
 
 def test_what_failed_is_tried_again_into_the_same_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def refuse_to_overwrite(job: Job, checkpoint: Path | None) -> None:
     """Raise ``UsageError`` for a file that is there, or a job that is not finished."""
     if checkpoint is not None and checkpoint.exists():
         again = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
-        raise UsageError(f"an earlier run did not finish: `{again}` goes on with it, --force begins again")
+        raise UsageError(f"an earlier run did not finish: `{again}` goes on with it; to begin again remove that file")
     if job.to is not None and Path(job.to).exists():
         raise UsageError(f"{job.to} is there already; --force replaces it")
 
@@ -96,24 +96,9 @@ class _Run:
             try:
                 async with status_line(self._tally), self._saving():
                     await walk.run(self._page, self._end, look_ahead=2.0 if errors.is_terminal else 0.0)
-            except asyncio.CancelledError:
-                self._stop("interrupted")
-                return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
-            except VinixError as error:
-                code = explain(error)
-                self._stop("stopped")
-                return code
-            except BrokenPipeError:
-                discard_stdout()
-                self._file.remove()
-                return ExitCode.READER_GONE
-            except OSError as error:  # such as a full disk: what was saved before still holds
-                with suppress(OSError):
-                    self._writer.end(Ending.STOPPED)
-                note(f"vinix: {error}")
-                if self._file.path.exists():
-                    note(f"this goes on where it was saved last:\n  {self._again()}")
-                return ExitCode.ERROR
+            except (asyncio.CancelledError, VinixError, OSError) as error:
+                code = self._broken_off(error)
+                return ExitCode.TERMINATED if terminated else code
             return self._finish()
 
     def _open(self) -> Writer:
@@ -165,18 +150,40 @@ class _Run:
             took = 0.0
             while True:
                 await asyncio.sleep(max(1.0, 20 * took))
-                if self._unsaved:
-                    took = self._save()
+                try:
+                    took = self._save() if self._unsaved else took
+                except OSError as error:
+                    note(f"vinix: how far it is could not be saved: {error}")
 
         task = asyncio.create_task(keep_saving())
         try:
             yield
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
 
     # --- when it ends ---
+
+    def _broken_off(self, error: BaseException) -> int:
+        """It was interrupted, or an error that is not one account's came."""
+        if isinstance(error, asyncio.CancelledError):
+            self._stop("interrupted")
+            return ExitCode.INTERRUPTED
+        if isinstance(error, VinixError):  # before OSError: a timeout is both
+            code = explain(error)
+            self._stop("stopped")
+            return code
+        if isinstance(error, BrokenPipeError):
+            discard_stdout()
+            self._file.remove()
+        with suppress(OSError):
+            self._writer.end(Ending.STOPPED)
+        if isinstance(error, BrokenPipeError):
+            return ExitCode.READER_GONE
+        note(f"vinix: {error}")  # such as a full disk: what was saved before still holds
+        if self._file.path.exists():
+            note(f"this goes on where it was saved last:\n  {self._again()}")
+        return ExitCode.ERROR
 
     def _stop(self, how: str) -> None:
         """Save what there is, so that nothing of it is read or written twice."""
