@@ -10,6 +10,7 @@ import keyring
 import pytest
 from cli_support import Command, served, variables
 from keyring.backend import KeyringBackend
+from keyring.backends import fail
 
 from vinix_async.sandbox import Sandbox
 
@@ -20,7 +21,7 @@ class Ring(KeyringBackend):
     priority = 1.0
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # keyring's
         self.kept: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -30,12 +31,20 @@ class Ring(KeyringBackend):
         self.kept[service, username] = password
 
 
-@pytest.fixture
-def ring() -> Iterator[Ring]:
-    before, ring = keyring.get_keyring(), Ring()
-    keyring.set_keyring(ring)
-    yield ring
+@pytest.fixture(autouse=True)
+def no_keyring() -> Iterator[None]:
+    """As on a machine without a desktop."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # keyring's
+    yield
     keyring.set_keyring(before)
+
+
+@pytest.fixture
+def ring(no_keyring: None) -> Ring:
+    ring = Ring()
+    keyring.set_keyring(ring)
+    return ring
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +234,6 @@ def test_the_keyring_has_the_secret_and_the_profile_the_rest(vinix: Command, san
 
 
 def test_without_a_keyring_login_says_what_else_there_is(vinix: Command, sandbox: Sandbox) -> None:
-    keyring.set_keyring(keyring.backends.fail.Keyring())  # as on a machine without a desktop
     assert login(vinix, sandbox, "--keyring") == 2
     assert not (vinix.home / "config").exists()
 

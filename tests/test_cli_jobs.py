@@ -79,7 +79,7 @@ def test_a_bar_moves_on_the_terminal_data_alone_is_in_the_file_and_ctrl_c_goes_o
 
     with data.open("wb") as file:
         seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file, code=130)
-    assert len(set(re.findall(r"\d+/40 accounts", seen))) > 1
+    assert len(set(re.findall(r"\d+/\d+\+? accounts", seen))) > 1
     assert "━" in seen
     assert "req/s" in seen
     assert ids(data.read_text()) == truth(sandbox, stuck)

@@ -28,7 +28,7 @@ async def show_callflow(client: VinixClient, account_id: str, wanted: str, outpu
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":
-        write_data(_indented(callflow) + b"\n")
+        write_data(indented(callflow) + b"\n")
     elif output == "table":
         about, nodes = tables(callflow)
         print_data(about, *(["", nodes] if callflow.flow else []))
@@ -119,7 +119,8 @@ def _target(callflow: Callflow, target: str) -> str:
     return name if isinstance(name, str) else target
 
 
-def _indented(callflow: Callflow) -> bytes:
+def indented(callflow: Callflow) -> bytes:
+    """The document as JSON for people."""
     try:
         return orjson.dumps(to_dict(callflow), option=orjson.OPT_INDENT_2)
     except orjson.JSONEncodeError:  # deeper than 254 levels: nobody reads that anyway
