@@ -382,7 +382,7 @@ def test_depth_in_data_metadata_and_extra() -> None:
     assert len(repr(callflow)) < 500
 
 
-def test_json_beyond_orjson_is_still_json() -> None:
+def test_json_beyond_64_bits_is_still_json() -> None:
     sent = {"odd": {"huge": 2**80, "text": 'a"\\\n\u2028é', "deep": [[], {}, [1, {"x": None}], {"y": [True, 1.5]}]}}
     assert json.loads(to_json(structure(sent, Callflow))) == sent
 

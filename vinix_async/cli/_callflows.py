@@ -188,7 +188,7 @@ async def report(
         Replace the file.
     """
     from ._job import Job
-    from ._page import write_report
+    from ._reporting import write_report
 
     job = Job(command="report", accounts=accounts, **vars(selection), filters=pairs(filters), details=True, to=str(to))
     return await write_report(job, connection, title=title, concurrency=concurrency, force=force)

@@ -6,9 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from .. import Account
+from .._json import parse_json
 from ._errors import UsageError
 from ._files import plain_mode, replacing
 from ._rows import NEVER_NULL, TEXTS, column_names
@@ -76,7 +75,7 @@ def write_parquet(lines: Path, file: Any, *, details: bool) -> None:
     schema = pa.schema(fields)
     with lines.open("rb") as source, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(source):
-            columns = zip(*map(orjson.loads, group), strict=True)
+            columns = zip(*map(parse_json, group), strict=True)
             arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=_ROWS)
 

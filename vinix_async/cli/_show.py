@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
-import orjson
+import msgspec
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Callflow, FlowNode, NotFoundError, VinixClient, to_dict, to_json
+from .. import Callflow, FlowNode, NotFoundError, VinixClient, to_json
 from ._errors import CommandError, UsageError
 from ._output import print_data, printable, to_terminal, write_data
 from ._rows import module_names
@@ -122,6 +122,6 @@ def _target(callflow: Callflow, target: str) -> str:
 def indented(callflow: Callflow) -> bytes:
     """The document as JSON for people."""
     try:
-        return orjson.dumps(to_dict(callflow), option=orjson.OPT_INDENT_2)
-    except orjson.JSONEncodeError:  # deeper than 254 levels: nobody reads that anyway
+        return msgspec.json.format(to_json(callflow), indent=2)
+    except RecursionError:  # so deep that nobody reads it
         return to_json(callflow)

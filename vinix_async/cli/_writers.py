@@ -7,9 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import orjson
-
 from .. import Account, Callflow
+from .._json import write_json
 from ._errors import UsageError
 from ._files import sync_folder
 from ._output import print_data, printable, printable_json, write_data
@@ -183,9 +182,7 @@ def line_writer(output: str, sink: Sink, *, details: bool, raw: bool, header: bo
     if output == "cells":
         return Lines(
             sink,
-            lambda account, rows: b"".join(
-                orjson.dumps(cells(account, each, details=details)) + b"\n" for each in rows
-            ),
+            lambda account, rows: b"".join(write_json(cells(account, each, details=details)) + b"\n" for each in rows),
         )
     names: list[Any] = list(column_names(details=details))
     return Lines(
