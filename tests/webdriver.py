@@ -1,0 +1,111 @@
+"""A headless Chromium for tests and for the pictures of the docs, by W3C WebDriver over plain HTTP."""
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+CHROMIUM = shutil.which("chromium")
+CHROMEDRIVER = shutil.which("chromedriver")
+KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015"}
+KEYS |= {"Tab": "\ue004", "Home": "\ue011", "End": "\ue010", "Backspace": "\ue003"}
+
+_FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage --force-color-profile=srgb"
+).split()
+
+
+class Browser:
+    """One browser with one window and a profile of its own."""
+
+    def __enter__(self) -> Self:
+        assert CHROMIUM
+        assert CHROMEDRIVER
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._driver = subprocess.Popen(  # noqa: S603  # Debian's chromedriver
+            [CHROMEDRIVER, f"--port={self._port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._session = ""
+        options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={self._profile.name}"]}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        for _ in range(200):
+            try:
+                made = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            except ConnectionRefusedError:
+                time.sleep(0.025)  # chromedriver is not listening yet
+            else:
+                self._session = f"/session/{made['sessionId']}"
+                break
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._ask("DELETE", self._session)
+        self._driver.terminate()
+        self._driver.wait(10)
+        self._profile.cleanup()
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request(method, path, json.dumps(body) if method == "POST" else None)
+            answer = json.loads(connection.getresponse().read())["value"]
+        finally:
+            connection.close()
+        if isinstance(answer, dict) and "error" in answer:
+            raise AssertionError(f"{answer['error']}: {answer['message']}")
+        return answer
+
+    def open(self, path: Path, fragment: str = "") -> None:
+        """Load a file, from the beginning; its events are then counted from here."""
+        self._ask("POST", self._session + "/url", {"url": "about:blank"})
+        self.log("browser"), self.log("performance")
+        self._ask("POST", self._session + "/url", {"url": path.as_uri() + fragment})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """The value of a function's body, or of the promise that it returns."""
+        return self._ask("POST", self._session + "/execute/sync", {"script": script, "args": arguments})
+
+    def press(self, *keys: str) -> None:
+        """Keys by name, or text."""
+        strokes = [letter for key in keys for letter in (KEYS[key] if key in KEYS else key)]
+        actions = [{"type": kind, "value": letter} for letter in strokes for kind in ("keyDown", "keyUp")]
+        self._ask("POST", self._session + "/actions", {"actions": [{"type": "key", "id": "k", "actions": actions}]})
+
+    def log(self, kind: str) -> list[dict[str, Any]]:
+        """What was logged since it was asked for last."""
+        entries: list[dict[str, Any]] = self._ask("POST", self._session + "/se/log", {"type": kind})
+        return entries
+
+    def requests(self) -> list[str]:
+        """The URLs that were asked for since the page was opened."""
+        events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        return [
+            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
+        ]
+
+    def look(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
+        """The window's size and theme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+        self._devtools("Emulation.setDeviceMetricsOverride", size)
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._devtools("Emulation.setEmulatedMedia", {"features": [theme]})
+
+    def picture(self) -> bytes:
+        """A PNG of the window."""
+        return base64.b64decode(self._ask("GET", self._session + "/screenshot"))
+
+    def _devtools(self, command: str, parameters: dict[str, Any]) -> None:
+        self._ask("POST", self._session + "/goog/cdp/execute", {"cmd": command, "params": parameters})
