@@ -16,6 +16,7 @@ HEIGHT: Final = 56
 _HEAD_WIDTH: Final = 252
 _MORE_WIDTH: Final = 108
 _MORE_HEIGHT: Final = 32
+BREADTH: Final = 12  # children shown of one box
 _SIDE: Final = 20  # between siblings
 _DOWN: Final = 30  # below a box, and with labels on the edges twice that
 _MARGIN: Final = 24
@@ -79,7 +80,8 @@ def drop(found: Sequence[Box], kids: Sequence[int]) -> float:
 
 def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: int = 120, style: bool = True) -> str:
     """The picture, with at most ``limit`` boxes; without ``style`` it has the colours of the page around it."""
-    found = fold(boxes(callflow, names), limit=limit, breadth=12)
+    whole = boxes(callflow, names)
+    found = fold(whole, limit=limit, breadth=BREADTH)
     dialled = numbers(callflow)
     lines = dialled if len(dialled) <= _LINES else [*dialled[: _LINES - 1], f"+ {len(dialled) - _LINES + 1} more"]
     sizes = [_size(box, len(lines)) for box in found]
@@ -97,7 +99,7 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: in
             if box.label:
                 labels.append(_pill(box.label, x, y))
         drawn.append(_box(box, x - sizes[place][0] / 2, y, lines, callflow.id if not place else None))
-    about = f"{found[0].name}: {len(boxes(callflow)) - 1} modules"
+    about = f"{found[0].name}: {len(whole) - 1} modules"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="flow" width="{width:g}" height="{height:g}" '
         f'viewBox="{-_MARGIN} {-_MARGIN} {width:g} {height:g}" role="img" aria-label="{escape(about)}">',
@@ -137,7 +139,7 @@ def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
 
 def _pill(label: str, x: float, y: float) -> str:
     shown = cut(label, 26)
-    wide = 6.6 * cell_len(shown) + 16
+    wide = 6.8 * cell_len(shown) + 1.7 * sum(map(str.isupper, shown)) + 16
     return (
         f'<g class="label" transform="translate({x:g} {y - 20:g})"><title>{escape(label)}</title>'
         f'<rect x="{-wide / 2:g}" y="-10" width="{wide:g}" height="20" rx="10"/>'
@@ -155,7 +157,7 @@ def _box(box: Box, x: float, y: float, lines: Sequence[str], head_id: str | None
         )
         return (
             f'<g class="box head" id="callflow-{escape(head_id or "")}" {at}><title>{escape(box.name)}</title>'
-            f'<rect class="frame" width="{_HEAD_WIDTH}" height="{height:g}" rx="12"/>{_icon("head", 10, 9)}'
+            f'<rect class="frame" width="{_HEAD_WIDTH}" height="{height:g}" rx="12"/>{_icon("head", 15, 10)}'
             f'<text class="name" x="44" y="23">{escape(cut(box.name, 26))}</text>{rows}</g>'
         )
     if box.more:
