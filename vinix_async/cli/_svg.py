@@ -11,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from .. import Callflow
 from ._boxes import Box, boxes, children, fold, kind_of, numbers
 
-WIDTH: Final = 204
+WIDTH: Final = 188
 HEIGHT: Final = 56
 _HEAD_WIDTH: Final = 252
 _MORE_WIDTH: Final = 108
@@ -172,8 +172,8 @@ def _box(box: Box, x: float, y: float, lines: Sequence[str], head_id: str | None
         f"<title>{escape(' · '.join(filter(None, (module, says))))}</title>"
         f'<rect class="frame" width="{WIDTH}" height="{HEIGHT}" rx="10"/>'
         f'<rect class="tile" x="10" y="14" width="28" height="28" rx="7"/>{_icon(kind, 16, 20)}'
-        f'<g clip-path="url(#clip)"><text class="module" x="48" y="{25 if says else 33}">{escape(cut(module, 21))}</text>'
-        + (f'<text class="name" x="48" y="42">{escape(cut(says, 23))}</text>' if says else "")
+        f'<g clip-path="url(#clip)"><text class="module" x="48" y="{25 if says else 33}">{escape(cut(module, 18))}</text>'
+        + (f'<text class="name" x="48" y="42">{escape(cut(says, 20))}</text>' if says else "")
         + "</g></g>"
     )
     return f'<a href="#callflow-{escape(quote(box.target))}">{drawn}</a>' if box.target else drawn

@@ -3,7 +3,7 @@
 // A callflow's picture: the same tree as in the SVG, with boxes that open and close. A box is
 // [parent, module, label, name, disabled, target], the head [-1, "", "", title, 0, "", ...numbers].
 
-const WIDTH = 204, HEIGHT = 56, HEAD = 252, SIDE = 20, DOWN = 30, MARGIN = 24, BREADTH = 12, FIRST = 80;
+const WIDTH = 188, HEIGHT = 56, HEAD = 252, SIDE = 20, DOWN = 30, MARGIN = 24, BREADTH = 12, FIRST = 80;
 const looks = {kinds: {}, paths: {}};
 
 function make(tag, attributes, ...inner) {
@@ -193,8 +193,8 @@ class Picture {
       "aria-expanded": kids ? this.shown[each.place] > 0 : null,
     }, make("title", {}, title), make("rect", {class: "frame", width: each.w, height: each.h, rx: 10}),
       make("rect", {class: "tile", x: 10, y: 14, width: 28, height: 28, rx: 7}), icon(kind, 16, 20),
-      make("g", {"clip-path": "url(#clip)"}, make("text", {class: "module", x: 48, y: says ? 25 : 33}, cut(module || "end", 21)),
-        says ? make("text", {class: "name", x: 48, y: 42}, cut(says, 23)) : null));
+      make("g", {"clip-path": "url(#clip)"}, make("text", {class: "module", x: 48, y: says ? 25 : 33}, cut(module || "end", 18)),
+        says ? make("text", {class: "name", x: 48, y: 42}, cut(says, 20)) : null));
   }
 
   // A jump goes there, a chip shows what it stands for, a box opens or closes.

@@ -97,6 +97,12 @@ function whereFound(flow) {
   return box ? [box[1], box[3] || box[2]].filter(Boolean).join(" · ") : "";
 }
 
+// The second line of a row: what is dialled, unless that is its name already.
+function dialled(flow) {
+  const others = flow.numbers.filter((number) => number !== flow.title), first = flow.boxes?.[1];
+  return others.join("  ") || (flow.numbers.length && first ? [first[1], first[3]].filter(Boolean).join(" · ") : "no number");
+}
+
 function row(item, place) {
   const attributes = {id: "row" + place, role: "option", "aria-selected": item === chosen, "aria-setsize": found[tab].length, "aria-posinset": place + 1};
   const state = (item === chosen ? " chosen" : "") + (place === cursor ? " cursor" : "");
@@ -105,7 +111,7 @@ function row(item, place) {
     const inside = whereFound(item);
     element = make("div", {...attributes, class: "row" + state},
       make("div", {class: "first"}, make("span", {class: "title"}, ...highlight(item.title)), item.type ? make("span", {class: "type"}, item.type) : ""),
-      make("div", {class: "second"}, ...(inside ? ["in it: ", ...highlight(inside)] : highlight(item.numbers.join("  ") || "no number"))));
+      make("div", {class: "second"}, ...(inside ? ["in it: ", ...highlight(inside)] : highlight(dialled(item)))));
   } else {
     const sum = tab === "codes" ? count(item.codes.length, "feature code") : count(item.callflows.length, "callflow");
     element = make("div", {...attributes, class: "row account" + state},
@@ -155,7 +161,7 @@ function turnTo(name) {
 // --- what was chosen ---------------------------------------------------------------------------------
 
 const address = (item) => "#" + (item.account ? encodeURIComponent(item.account.id) + "/" + encodeURIComponent(item.id) : encodeURIComponent(item.id));
-const facts = (pairs) => make("dl", {}, ...pairs.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+const facts = (pairs) => make("dl", {}, ...pairs.filter(([, value]) => value).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 
 function choose(item) {
   if (location.hash === address(item)) open(); else location.hash = address(item);
@@ -165,7 +171,7 @@ function open() {
   const [accountId, flowId] = location.hash.slice(1).split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
   const account = byId.get(accountId);
   chosen = (flowId === undefined ? account : account?.byId.get(flowId)) || null;
-  if (head.single && !chosen && accounts.length) chosen = accounts[0].flows[0];
+  if (head.single) chosen = accounts[0].flows[0];
   picture = null;
   document.body.classList.toggle("open", Boolean(chosen));
   $("tools").hidden = true;
@@ -207,7 +213,7 @@ function aboutAccount(account) {
   for (const [title, flows] of [["Callflows", account.callflows], ["Feature codes", account.codes]]) {
     if (!flows.length) continue;
     said.push(make("h2", {}, title), make("ul", {class: "flows"}, ...flows.slice(0, 300).map((flow) =>
-      make("li", {}, make("a", {href: address(flow)}, flow.title), make("span", {}, flow.numbers.slice(0, 4).join("  "))))));
+      make("li", {}, make("a", {href: address(flow)}, flow.title), make("span", {}, dialled(flow))))));
     if (flows.length > 300) said.push(make("p", {class: "none"}, `and ${count(flows.length - 300, "other")}: search for them`));
   }
   return said;
