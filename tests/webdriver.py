@@ -92,9 +92,7 @@ class Browser:
     def requests(self) -> list[str]:
         """The URLs that were asked for since the page was opened."""
         events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
-        return [
-            event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"
-        ]
+        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 
     def look(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
         """The window's size and theme."""

@@ -24,20 +24,16 @@ class ReportWriter:
 
     def __init__(self, stream_or_path: TextIO | str | os.PathLike[str], *, title: str = "Callflows") -> None:
         before, self._after = page(title)
-        self._path: Path | None = None
+        self._part: Path | None = None
         self._stream: TextIO
         if isinstance(stream_or_path, str | os.PathLike):
             self._path = Path(stream_or_path)
+            self._part = self._path.with_name(f"{self._path.name}.part")
             self._stream = self._part.open("w", encoding="utf-8")
         else:
             self._stream = stream_or_path
         self._open = True
         self._stream.write(before)
-
-    @property
-    def _part(self) -> Path:
-        assert self._path is not None  # noqa: S101  # for the type checker
-        return self._path.with_name(f"{self._path.name}.part")
 
     def add(self, account: Account | None, result: AccountResult) -> None:
         """One account: its name where it is known, and what was read of it or why not."""
@@ -55,9 +51,9 @@ class ReportWriter:
             self._stream.write(data_block({"complete": complete}, "id=end") + self._after)
             self._stream.flush()
         finally:
-            if self._path is not None:
+            if self._part is not None:
                 self._stream.close()
-        if self._path is not None:
+        if self._part is not None:
             self._part.replace(self._path)
 
     def __enter__(self) -> Self:

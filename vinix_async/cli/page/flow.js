@@ -126,7 +126,8 @@ class Picture {
     const margin = this.narrow ? 14 : MARGIN;
     this.size = [wide + 2 * margin, high + 2 * margin];
     this.margin = margin;
-    if (!this.scale) this.scale = Math.min(1, Math.max(0.8, this.host.clientWidth / this.size[0]));
+    const fit = Math.min(1, this.host.clientWidth / this.size[0]);
+    if (!this.scale) this.scale = fit >= 0.75 ? fit : 0.9;
     const clip = make("clipPath", {id: "clip"}, make("rect", {x: 44, width: WIDTH - 54, height: HEIGHT}));
     const edges = [], labels = [], drawn = [];
     for (const each of seen) {

@@ -1,0 +1,366 @@
+"""The report: what is in the file, and what a person does with it in a browser."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from flows import HOSTILE, callflow, deep, everything, hostile, node, wide
+from webdriver import CHROMEDRIVER, CHROMIUM, Browser
+
+from vinix_async import (
+    Account,
+    AccountResult,
+    BadRequestError,
+    Callflow,
+    DecodeError,
+    PermissionDeniedError,
+    ServerError,
+    VinixError,
+    structure,
+)
+from vinix_async.cli._pictures import render
+from vinix_async.cli._report import ReportWriter
+from vinix_async.sandbox import Sandbox
+
+in_chromium = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="Chromium is not installed: apt-get install chromium chromium-driver"
+)
+
+
+def result(account_id: str, *callflows: Callflow, error: VinixError | None = None, **fields: Any) -> AccountResult:
+    return AccountResult(account_id=account_id, callflows=callflows, error=error, **fields)
+
+
+def blocks(text: str) -> list[Any]:
+    return [json.loads(data) for data in re.findall(r"class=account>(.*?)</script>", text)]
+
+
+def test_each_account_is_written_when_it_is_added() -> None:
+    stream = io.StringIO()
+    with ReportWriter(stream, title="All & <more>") as report:
+        for place in range(3):
+            report.add(Account(id=str(place), name=f"Account {place}"), result(str(place), everything()))
+            assert len(blocks(stream.getvalue())) == place + 1
+    assert "<title>All &amp; &lt;more&gt;</title>" in stream.getvalue()
+    assert '{"complete":true}' in stream.getvalue()
+    assert not stream.closed
+    with pytest.raises(ValueError, match="closed"):
+        report.add(None, result("4"))
+    report.close()
+    assert stream.getvalue().count("</html>") == 1
+
+
+def test_an_interrupted_report_is_a_whole_page_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    with pytest.raises(KeyboardInterrupt), ReportWriter(path) as report:
+        report.add(None, result("1"))
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert '{"complete":false}' in path.read_text()
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_stream_that_breaks_shows_its_own_error() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            if "account" in text and self.tell() > 0:
+                raise OSError(28, "no space")
+            return super().write(text)
+
+    with pytest.raises(OSError, match="no space"), ReportWriter(Full()) as report:
+        report.add(None, result("1"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ServerError("down", status=503, detail="later"), "503 down - later"),
+        (BadRequestError("no", status=400, problems=("a: required",)), "400 no\na: required"),
+        (DecodeError("odd", problems=("$.data: expected str",)), "odd\n$.data: expected str"),
+        (VinixError("plain"), "plain"),
+    ],
+)
+def test_what_failed_and_why(error: VinixError, reason: str) -> None:
+    error.request_id, error.attempts = "req-7", 5
+    stream = io.StringIO()
+    with ReportWriter(stream) as report:
+        report.add(None, result("a b", error=error, next_start_key="key"))
+    (account,) = blocks(stream.getvalue())
+    assert account[4] == {
+        "kind": type(error).__name__,
+        "reason": reason,
+        "request_id": "req-7",
+        "attempts": 5,
+        "next": "key",
+        "retry": "vinix report 'a b'",
+    }
+
+
+def test_a_listing_without_flows_names_its_modules() -> None:
+    stream = io.StringIO()
+    with ReportWriter(stream) as report:
+        report.add(None, result("1", structure({"id": "x", "modules": ["menu"]}, Callflow)))
+    assert blocks(stream.getvalue())[0][5][0][5:] == [None, ["menu"]]
+
+
+# --- in Chromium -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    sandbox = Sandbox(accounts=3, callflows=30)
+    jump = node("callflow", {"id": "c" * 32}, _=node("callflow", {"id": "elsewhere"}))
+    odd = (
+        hostile(),
+        callflow(jump, id="1" * 32, name="Jumper"),
+        callflow(None, id="2" * 32, name="No flow"),
+        wide(999, id="3" * 32, name="Wide"),
+        deep(5_000, id="4" * 32, name="Deep"),
+        structure({"id": "5" * 32, "name": "A row", "modules": ["menu", "user"]}, Callflow),
+    )
+    with ReportWriter(path, title="Nightly") as report:
+        for account_id in sandbox.account_ids:
+            documents = (sandbox.document(account_id, each) for each in sandbox.callflow_ids(account_id))
+            found = (structure(each, Callflow) for each in documents)
+            report.add(Account(id=account_id, name="Sandbox"), result(account_id, *found))
+        report.add(Account(id="odd", name="Oddities"), result("odd", *odd))
+        error = PermissionDeniedError("forbidden", status=403, request_id="req-403", attempts=1)
+        report.add(Account(id="shut", name="Shut out"), result("shut", everything(), error=error))
+    return path
+
+
+@pytest.fixture
+def shown(browser: Browser, page: Path) -> Iterator[Browser]:
+    """The report, in a window of a laptop's size; nothing may have gone wrong when the test is over."""
+    browser.look(1280, 800)
+    browser.open(page)
+    yield browser
+    quiet(browser, page)
+
+
+def quiet(browser: Browser, page: Path) -> None:
+    assert browser.log("browser") == []
+    assert {url.partition("#")[0] for url in browser.requests()} == {page.as_uri()}
+
+
+def listed(browser: Browser) -> list[str]:
+    found: list[str] = browser.run(
+        "return [...document.querySelectorAll('#rows .row .title')].map((each) => each.textContent)"
+    )
+    return found
+
+
+def tabs(browser: Browser) -> dict[str, str]:
+    found: dict[str, str] = browser.run(
+        "return Object.fromEntries([...document.querySelectorAll('[role=tab]:not([hidden])')]"
+        ".map((each) => [each.dataset.tab, each.querySelector('b').textContent]))"
+    )
+    return found
+
+
+def heading(browser: Browser) -> str:
+    return str(browser.run("return document.querySelector('#about h1').textContent"))
+
+
+def modules(browser: Browser) -> list[str]:
+    found: list[str] = browser.run(
+        "return [...document.querySelectorAll('#picture .module, #picture .more text')].map((each) => each.textContent)"
+    )
+    return found
+
+
+def focused(browser: Browser) -> str:
+    return str(browser.run("return document.activeElement.getAttribute('aria-label') || document.activeElement.id"))
+
+
+@in_chromium
+def test_it_opens_with_everything_counted(shown: Browser) -> None:
+    counts = tabs(shown)
+    assert int(counts["callflows"]) + int(counts["codes"]) == 97
+    assert (counts["accounts"], counts["failed"]) == ("5", "1")
+    assert int(counts["codes"]) >= 3
+    assert heading(shown) == "Nightly"
+    assert "PermissionDeniedError: 403 forbidden" in shown.run("return document.body.innerText")
+
+
+@in_chromium
+def test_search_open_and_back_by_keyboard(shown: Browser) -> None:
+    shown.press("/", "jumper")
+    assert listed(shown) == ["Oddities", "Jumper"]
+    shown.press("Enter")
+    assert heading(shown) == "Jumper"
+    assert modules(shown) == ["callflow", "callflow"]
+    assert focused(shown) == "Jumper, +15550001111"
+    shown.press("Down")
+    assert focused(shown).endswith("opens another callflow")
+    shown.press("Down")
+    assert not focused(shown).endswith("opens another callflow")  # the other one is not in this file
+    shown.press("Up", "Enter")
+    assert heading(shown) == HOSTILE
+    shown.press("Escape")
+    assert (heading(shown), focused(shown)) == ("Nightly", "Found")
+    shown.press("/", "Escape")
+    assert len(listed(shown)) > 2
+    shown.press("Escape", "Home", "Enter")
+    assert heading(shown) == "Oddities"
+
+
+@in_chromium
+def test_search_finds_people_numbers_and_nothing(shown: Browser) -> None:
+    for query, least in (("ann ash", 3), ("+1 (555) 000-1111", 2), ("ODDITIES wide", 2), ("\u00f3ddities wide", 2)):
+        shown.run("document.getElementById('search').value = ''")
+        shown.press("/", query)
+        assert len(listed(shown)) >= least, query
+        shown.press("Escape", "Escape")
+    shown.press("/", "no such thing")
+    assert listed(shown) == []
+    assert "Nothing has that in it" in shown.run("return document.getElementById('rows').innerText")
+    assert shown.run("return document.getElementById('status').textContent") == "0 found"
+
+
+@in_chromium
+def test_what_failed_is_a_tab_of_its_own(shown: Browser) -> None:
+    shown.run("document.querySelector('[data-tab=failed]').click(); document.querySelector('.row').click()")
+    shown.run("return new Promise((done) => setTimeout(done))")
+    about = shown.run("return document.getElementById('about').innerText")
+    for said in ("Shut out", "PermissionDeniedError", "403 forbidden", "req-403", "vinix report shut", "1 callflow"):
+        assert said in about
+    shown.run("document.querySelector('[data-tab=codes]').focus()")
+    shown.press("Left")
+    assert shown.run("return document.activeElement.dataset.tab") == "callflows"
+    shown.run("document.querySelector('[data-tab=codes]').click()")
+    assert "voicemail[action=check]" in listed(shown)
+    assert "Main menu" not in listed(shown)
+
+
+@in_chromium
+def test_hostile_names_are_text_in_the_page(shown: Browser) -> None:
+    shown.press("/", "alert(1)", "Enter")
+    assert heading(shown) == HOSTILE
+    assert shown.run("return document.querySelectorAll('img, #about script, #picture script').length") == 0
+    assert r"\x1b[31m\u202e" in shown.run("return document.querySelector('#picture').textContent")
+
+
+@in_chromium
+def test_large_flows_open_folded_and_unfold(shown: Browser) -> None:
+    shown.press("/", "Wide", "Enter")
+    first = modules(shown)
+    assert len(first) == 26
+    assert first[-1] == "+ 1,974 more"
+    shown.press("End", "Enter")
+    assert modules(shown)[-1] == "+ 1,962 more"
+    assert "user" in focused(shown)
+    shown.run("document.getElementById('everything').click()")
+    assert len(modules(shown)) == 1999
+    shown.press("/", "Deep", "Enter")
+    assert modules(shown)[-1] == "+ 4,920 more"
+    shown.run("document.getElementById('everything').click()")
+    assert len(modules(shown)) == 5_000
+
+
+@in_chromium
+def test_boxes_close_and_open(shown: Browser, page: Path) -> None:
+    shown.open(page, "#shut/" + "c" * 32)
+    whole = modules(shown)
+    shown.press("Down", "Down", "Right", "Right", "Enter")  # the default of the time of day
+    assert "default" in focused(shown)
+    assert modules(shown)[-1] == "+ 10 more"
+    shown.press("Enter")
+    assert modules(shown) == whole
+    sizes = "return document.querySelector('#picture svg').getAttribute('width')"
+    before = shown.run(sizes)
+    shown.run("document.getElementById('out').click()")
+    assert float(shown.run(sizes)) < float(before)
+    shown.run("document.getElementById('in').click(); document.getElementById('fit').click()")
+    assert shown.run("const p = document.getElementById('picture'); return p.scrollWidth <= p.clientWidth")
+
+
+@in_chromium
+def test_what_has_no_picture_says_why(shown: Browser, page: Path) -> None:
+    for fragment, said in (("2", "It has no flow"), ("5", "Read without its flow. Its modules: menu, user.")):
+        shown.open(page, "#odd/" + fragment * 32)
+        assert said in shown.run("return document.getElementById('about').innerText")
+        assert modules(shown) == []
+    shown.open(page, "#odd/%E0%A4%A")  # an address that is none
+    assert heading(shown) == "Nightly"
+
+
+@in_chromium
+def test_at_phone_width_there_is_one_thing_at_a_time(shown: Browser, page: Path) -> None:
+    shown.look(390, 844, dark=True)
+    shown.open(page)
+    visible = "return ['aside', 'main'].filter((each) => document.querySelector(each).offsetParent)"
+    assert shown.run(visible) == ["aside"]
+    shown.press("/", "Main menu", "Enter")
+    assert shown.run(visible) == ["main"]
+    assert shown.run("return document.documentElement.scrollWidth") == 390
+    assert shown.run("const p = document.getElementById('picture'); return p.scrollWidth <= p.clientWidth")
+    shown.run("document.getElementById('back').click()")
+    shown.run("return new Promise((done) => setTimeout(done))")
+    assert shown.run(visible) == ["aside"]
+    assert shown.run("return getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 27)"
+
+
+CONTRAST = """
+const value = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map((part) => {
+  const share = part / 255; return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4; });
+const light = (colour) => { const [red, green, blue] = value(colour); return 0.2126 * red + 0.7152 * green + 0.0722 * blue; };
+const probe = document.body.appendChild(document.createElement("i"));
+const shade = (name) => { probe.style.color = `var(--${name})`; return light(getComputedStyle(probe).color); };
+const ratio = (one, other) => { const [low, high] = [shade(one), shade(other)].sort((a, b) => a - b); return (high + 0.05) / (low + 0.05); };
+const pairs = [["head-ink", "head"], ["head-soft", "head"]];
+for (const ground of ["ground", "panel", "pill"]) for (const ink of ["ink", "soft", "link"]) pairs.push([ink, ground]);
+for (const kind of ["route", "people", "voice", "jump", "end", "other"]) pairs.push([kind, "panel"]);
+return pairs.map(([one, other]) => [one, other, ratio(one, other)]);
+"""
+
+
+@in_chromium
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_contrast(shown: Browser, page: Path, dark: bool) -> None:
+    shown.look(1280, 800, dark=dark)
+    assert [pair for pair in shown.run(CONTRAST) if pair[2] < 4.5] == []
+
+
+@in_chromium
+def test_the_page_of_one_callflow(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "one.html"
+    path.write_text(render(everything(), "html"), encoding="utf-8")
+    browser.look(1280, 800)
+    browser.open(path)
+    assert heading(browser) == "Main"
+    assert len(modules(browser)) == 18
+    assert not browser.run("return document.querySelector('aside').offsetParent")
+    assert browser.run("return document.querySelectorAll('#picture .link').length") == 1  # to itself
+    browser.press("Escape", "Down")
+    assert focused(browser) == "temporal_route"
+    quiet(browser, path)
+
+
+@in_chromium
+def test_ten_thousand_callflows_stay_a_screenful_of_rows(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "large.html"
+    one = everything()
+    with ReportWriter(path) as report:
+        for account in range(200):
+            flows = (attrs.evolve(one, id=f"{account}-{each}", name=f"Flow {account}-{each}") for each in range(50))
+            report.add(Account(id=str(account)), result(str(account), *flows))
+    assert path.stat().st_size < 15_000_000
+    browser.open(path)
+    assert tabs(browser)["callflows"] == "10,000"
+    assert browser.run("return document.querySelectorAll('.row').length") < 50
+    browser.press("/", "flow 199-49")
+    assert listed(browser) == ["199", "Flow 199-49"]
+    quiet(browser, path)
