@@ -122,7 +122,7 @@ def children(found: Sequence[Box]) -> list[list[int]]:
 
 
 def fold(found: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
-    """At most ``limit`` boxes, the upper ones; a box that counts what it stands for takes the place of the rest.
+    """The upper ``limit`` boxes, and below each of them at most one more, which counts what it stands for.
 
     ``breadth``: children shown of one box at most. ``depth``: levels at most.
     """

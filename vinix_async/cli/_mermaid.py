@@ -20,7 +20,7 @@ _COLOURS: Final = {
 
 
 def mermaid(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: int = 250) -> str:
-    """The chart, with at most ``limit`` boxes: Mermaid refuses more than 500 edges and 50,000 letters."""
+    """The chart, with the upper ``limit`` boxes: Mermaid refuses more than 500 edges."""
     found = fold(boxes(callflow, names), limit=limit)
     lines = ["flowchart TD"]
     kinds: dict[str, list[str]] = {}

@@ -79,7 +79,7 @@ def drop(found: Sequence[Box], kids: Sequence[int]) -> float:
 
 
 def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: int = 120, style: bool = True) -> str:
-    """The picture, with at most ``limit`` boxes; without ``style`` it has the colours of the page around it."""
+    """The picture, with the upper ``limit`` boxes; without ``style`` it has the colours of the page around it."""
     whole = boxes(callflow, names)
     found = fold(whole, limit=limit, breadth=BREADTH)
     dialled = numbers(callflow)

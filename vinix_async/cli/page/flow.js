@@ -17,7 +17,7 @@ function make(tag, attributes, ...inner) {
 const cut = (text, most) => { const letters = [...text]; return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text; };
 
 class Picture {
-  // follow(target): the address of a callflow in this page, or null.
+  // follow(target): what opens a callflow of this page, or null.
   constructor(host, boxes, follow) {
     Object.assign(this, {host, boxes, follow, scale: 0, current: 0});
     this.below = boxes.map(() => []);
@@ -200,8 +200,8 @@ class Picture {
 
   // A jump goes there, a chip shows what it stands for, a box opens or closes.
   act(each) {
-    const box = this.boxes[each.place], address = !each.more && box[5] ? this.follow(box[5]) : null;
-    if (address) { location.hash = address; return; }
+    const box = this.boxes[each.place], jump = !each.more && box[5] ? this.follow(box[5]) : null;
+    if (jump) { jump(); return; }
     const kids = this.below[each.place].length;
     if (!kids || !each.place && !each.more) return;
     this.show(each, each.more ? Math.min(kids, this.shown[each.place] + BREADTH) : this.shown[each.place] ? 0 : Math.min(kids, BREADTH));
@@ -210,6 +210,11 @@ class Picture {
   show(each, count) {
     const before = this.at(each.place), left = this.host.scrollLeft, top = this.host.scrollTop;
     const first = each.more ? this.below[each.place][this.shown[each.place]] : each.place;
+    const opened = this.below[each.place].slice(this.shown[each.place], count);
+    while (opened.length) {  // what is small comes whole
+      const kid = opened.pop();
+      if (this.sizes[kid] <= BREADTH) { this.shown[kid] = this.below[kid].length; opened.push(...this.below[kid]); }
+    }
     this.shown[each.place] = count;
     this.current = first;
     this.draw();

@@ -163,9 +163,12 @@ function turnTo(name) {
 const address = (item) => "#" + (item.account ? encodeURIComponent(item.account.id) + "/" + encodeURIComponent(item.id) : encodeURIComponent(item.id));
 const facts = (pairs) => make("dl", {}, ...pairs.filter(([, value]) => value).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
 
-function choose(item) {
-  if (location.hash === address(item)) open(); else location.hash = address(item);
+function go(hash) {
+  if (hash !== location.hash) history.pushState(null, "", hash);
+  open();
 }
+
+const choose = (item) => go(address(item));
 
 function open() {
   const [accountId, flowId] = location.hash.slice(1).split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
@@ -183,7 +186,10 @@ function open() {
     $("tools").hidden = false;
     $("everything").hidden = chosen.boxes.length < 30;
     $("everything").setAttribute("aria-pressed", "false");
-    picture = new Picture($("picture"), chosen.boxes, (target) => chosen.account.byId.has(target) ? address(chosen.account.byId.get(target)) : null);
+    picture = new Picture($("picture"), chosen.boxes, (target) => {
+      const flow = chosen.account.byId.get(target);
+      return flow ? () => choose(flow) : null;
+    });
   }
   if (chosen && document.activeElement !== field) (picture ? picture.seen[0].element : $("about")).focus({preventScroll: true});
   paint();
@@ -237,7 +243,7 @@ function overview() {
 function back() {
   if (document.activeElement === field && field.value) { field.value = ""; search(); return; }
   if (head.single) return;
-  if (chosen && document.body.classList.contains("open") && document.activeElement !== field) { list.focus(); location.hash = ""; return; }
+  if (chosen && document.body.classList.contains("open") && document.activeElement !== field) { list.focus(); go("#"); return; }
   field.blur();
   list.focus();
 }
@@ -265,7 +271,7 @@ document.addEventListener("keydown", (event) => {
 field.addEventListener("input", search);
 list.addEventListener("scroll", () => requestAnimationFrame(paint), {passive: true});
 for (const button of document.querySelectorAll("[role=tab]")) button.addEventListener("click", () => turnTo(button.dataset.tab));
-$("back").addEventListener("click", () => { location.hash = ""; });
+$("back").addEventListener("click", () => go("#"));
 $("in").addEventListener("click", () => picture.zoom(picture.scale * 1.25));
 $("out").addEventListener("click", () => picture.zoom(picture.scale / 1.25));
 $("fit").addEventListener("click", () => picture.fit());
@@ -285,6 +291,6 @@ $("name").textContent = head.title;
 document.querySelector("[data-tab=failed]").hidden = !failed.length;
 document.querySelector("[data-tab=codes]").hidden = !accounts.some((account) => account.codes.length);
 turnTo("callflows");
-open();
 document.body.classList.remove("loading");
+open();
 if (window.requestIdleCallback) requestIdleCallback(() => { for (const account of accounts) account.flows.forEach(textOf); });
