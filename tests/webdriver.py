@@ -17,10 +17,18 @@ CHROMEDRIVER = shutil.which("chromedriver")
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Left": "\ue012", "Up": "\ue013", "Right": "\ue014", "Down": "\ue015"}
 KEYS |= {"Tab": "\ue004", "Home": "\ue011", "End": "\ue010", "Backspace": "\ue003"}
 
-_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --force-color-profile=srgb"
-).split()
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--force-color-profile=srgb",
+]
 
 
 class Browser:
@@ -80,7 +88,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Keys by name, or text."""
-        strokes = [letter for key in keys for letter in (KEYS[key] if key in KEYS else key)]
+        strokes = [letter for key in keys for letter in (KEYS.get(key, key))]
         actions = [{"type": kind, "value": letter} for letter in strokes for kind in ("keyDown", "keyUp")]
         self._ask("POST", self._session + "/actions", {"actions": [{"type": "key", "id": "k", "actions": actions}]})
 

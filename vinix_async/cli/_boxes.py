@@ -231,5 +231,5 @@ def _text(value: Any) -> str:
 
 def _short(key: str) -> str:
     """An id that nothing names, cut; everything else as it is."""
-    is_id = len(key) == 32 and all(letter in "0123456789abcdef" for letter in key)  # noqa: PLR2004  # a CouchDB id
+    is_id = len(key) == 32 and all(letter in "0123456789abcdef" for letter in key)
     return f"{key[:8]}…" if is_id else key

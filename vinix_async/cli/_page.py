@@ -114,7 +114,7 @@ def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> di
 
 
 def _part(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text("utf-8")
+    return (files("vinix_async.cli") / "page" / name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:

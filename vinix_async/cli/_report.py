@@ -63,5 +63,5 @@ class ReportWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         # What broke the stream breaks this too: the first error is the one to see.
-        with suppress(OSError) if error is not None else suppress():
+        with suppress(*([OSError] if error is not None else [])):
             self.close(complete=error is None)

@@ -26,10 +26,10 @@ PATHS: Final = {
     "route": "M8 2v4M8 6 3 10v4M8 6l5 4v4",
     "people": "M8 7.5a2.75 2.75 0 1 0 0-5.5 2.75 2.75 0 0 0 0 5.5M2.5 14c0-3 2.5-4.5 5.5-4.5s5.5 1.5 5.5 4.5",
     "voice": "M2 6.5v3M5 4v8M8 2v12M11 5v6M14 6.5v3",
-    "jump": "M5 11 12 4M6.5 4H12v5.500M3 6v7h7",
+    "jump": "M5 11 12 4M6.5 4H12v5.5M3 6v7h7",
     "end": "M4 4l8 8M12 4l-8 8",
-    "other": "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1.500v2M8 12.500v2M1.5 8h2M12.5 8h2",
-    "head": "M4 2h2.500l1 3.500L6 7c.7 1.5 1.6 2.3 3 3l1.5-1.500L14 9.500V12c0 1.2-.8 2-2 2C6.5 14 2 9.5 2 4c0-1.2.8-2 2-2",
+    "other": "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2",
+    "head": "M4 2h2.5l1 3.5L6 7c.7 1.5 1.6 2.3 3 3l1.5-1.5L14 9.5V12c0 1.2-.8 2-2 2C6.5 14 2 9.5 2 4c0-1.2.8-2 2-2",
 }
 """The pictures in the boxes, drawn in 16 by 16."""
 
@@ -100,9 +100,12 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: in
                 labels.append(_pill(box.label, x, y))
         drawn.append(_box(box, x - sizes[place][0] / 2, y, lines, callflow.id if not place else None))
     about = f"{found[0].name}: {len(whole) - 1} modules"
-    parts = [
+    opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="flow" width="{width:g}" height="{height:g}" '
-        f'viewBox="{-_MARGIN} {-_MARGIN} {width:g} {height:g}" role="img" aria-label="{escape(about)}">',
+        f'viewBox="{-_MARGIN} {-_MARGIN} {width:g} {height:g}" role="img" aria-label="{escape(about)}">'
+    )
+    parts = [
+        opening,
         f"<style>{style_sheet()}</style>" if style else "",
         f'<clipPath id="clip"><rect x="44" width="{WIDTH - 54}" height="{HEIGHT}"/></clipPath>',
         f'<rect class="ground" x="{-_MARGIN}" y="{-_MARGIN}" width="{width:g}" height="{height:g}"/>' if style else "",
@@ -116,7 +119,7 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: in
 
 def style_sheet() -> str:
     """The style of a picture, which pages share."""
-    return (files(__package__) / "page" / "flow.css").read_text("utf-8")
+    return (files("vinix_async.cli") / "page" / "flow.css").read_text("utf-8")
 
 
 def _size(box: Box, lines: int) -> tuple[float, float]:
@@ -172,7 +175,8 @@ def _box(box: Box, x: float, y: float, lines: Sequence[str], head_id: str | None
         f"<title>{escape(' · '.join(filter(None, (module, says))))}</title>"
         f'<rect class="frame" width="{WIDTH}" height="{HEIGHT}" rx="10"/>'
         f'<rect class="tile" x="10" y="14" width="28" height="28" rx="7"/>{_icon(kind, 16, 20)}'
-        f'<g clip-path="url(#clip)"><text class="module" x="48" y="{25 if says else 33}">{escape(cut(module, 18))}</text>'
+        f'<g clip-path="url(#clip)">'
+        f'<text class="module" x="48" y="{25 if says else 33}">{escape(cut(module, 18))}</text>'
         + (f'<text class="name" x="48" y="42">{escape(cut(says, 20))}</text>' if says else "")
         + "</g></g>"
     )

@@ -1,0 +1,69 @@
+"""Makes the pictures in this folder from the sandbox: ``python docs/pictures.py``; needs chromium and chromium-driver."""
+
+import re
+import sys
+import tempfile
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from vinix_async import Account, AccountResult, Callflow, PermissionDeniedError, structure
+from vinix_async.cli._pictures import render, tree
+from vinix_async.cli._report import ReportWriter
+from vinix_async.sandbox import Sandbox
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent / "tests"))
+
+from webdriver import Browser  # noqa: E402  # the tests' own browser
+
+COMPANIES = ("Sandbox Telecom", "Cedar Garage", "Elm Music", "Fjord Optics", "Harbour Foods", "Linden Works")
+
+
+def main() -> None:
+    """Write every picture."""
+    sandbox = Sandbox(accounts=len(COMPANIES), callflows=40)
+    accounts = [Account(id=each, name=name) for each, name in zip(sandbox.account_ids, COMPANIES, strict=True)]
+    flows = {
+        account.id: tuple(
+            structure(sandbox.document(account.id, each), Callflow) for each in sandbox.callflow_ids(account.id)
+        )
+        for account in accounts
+    }
+    root = sandbox.root_id
+    after_hours = next(flow for flow in flows[root] if flow.name == "After hours")
+    (DOCS / "flow.svg").write_text(render(after_hours, "svg"), encoding="utf-8")
+    (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        with ReportWriter(path, title="Sandbox Telecom") as report:
+            for account in accounts[:-1]:
+                report.add(account, AccountResult(account_id=account.id, callflows=flows[account.id], elapsed=0.4))
+            refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
+            report.add(accounts[-1], AccountResult(account_id=accounts[-1].id, callflows=(), error=refused))
+        page = Path(folder) / "page.html"
+        page.write_text(render(after_hours, "html"), encoding="utf-8")
+        support = next(flow for flow in flows[root] if flow.name and flow.name.endswith(" group"))
+        with Browser() as browser:
+            for name, source, fragment, size, dark in (
+                ("report-light", path, f"#{root}/{support.id}", (1200, 720), False),
+                ("report-dark", path, f"#{accounts[-1].id}", (1200, 720), True),
+                ("report-phone", path, f"#{root}/{after_hours.id}", (390, 844), False),
+                ("page-dark", page, "", (1200, 720), True),
+            ):
+                browser.look(*size, dark=dark)
+                browser.open(source, fragment)
+                (DOCS / f"{name}.png").write_bytes(browser.picture())
+
+
+def terminal(flow: Callflow) -> str:
+    """The tree as a terminal shows it; the fonts are those of whoever looks."""
+    console = Console(record=True, width=72, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(tree(flow))
+    picture = console.export_svg(title="a callflow, as a tree", unique_id="tree")
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code,", "")
+
+
+if __name__ == "__main__":
+    main()
