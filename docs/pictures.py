@@ -1,4 +1,4 @@
-"""Makes the pictures in this folder from the sandbox: ``python docs/pictures.py``; needs chromium and chromium-driver."""
+"""Makes this folder's pictures from the sandbox: ``python docs/pictures.py``. Needs chromium and chromium-driver."""
 
 import re
 import sys
@@ -44,10 +44,10 @@ def main() -> None:
             report.add(accounts[-1], AccountResult(account_id=accounts[-1].id, callflows=(), error=refused))
         page = Path(folder) / "page.html"
         page.write_text(render(after_hours, "html"), encoding="utf-8")
-        support = next(flow for flow in flows[root] if flow.name and flow.name.endswith(" group"))
+        by_caller = next(flow for flow in flows[root] if flow.name == "By caller")
         with Browser() as browser:
             for name, source, fragment, size, dark in (
-                ("report-light", path, f"#{root}/{support.id}", (1200, 720), False),
+                ("report-light", path, f"#{root}/{by_caller.id}", (1200, 720), False),
                 ("report-dark", path, f"#{accounts[-1].id}", (1200, 720), True),
                 ("report-phone", path, f"#{root}/{after_hours.id}", (390, 844), False),
                 ("page-dark", page, "", (1200, 720), True),

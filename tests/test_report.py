@@ -299,6 +299,18 @@ def test_what_has_no_picture_says_why(shown: Browser, page: Path) -> None:
 
 
 @in_chromium
+def test_what_is_open_is_in_sight_in_the_list(shown: Browser, page: Path) -> None:
+    shown.open(page, "#odd/" + "3" * 32)
+    inside = (
+        "const [row, list] = ['.row.chosen', '#list']"
+        ".map((each) => document.querySelector(each).getBoundingClientRect());"
+        "return row.top >= list.top && row.bottom <= list.bottom"
+    )
+    assert shown.run(inside)
+    assert shown.run("return document.querySelector('.chosen .title').textContent") == "Wide"
+
+
+@in_chromium
 def test_at_phone_width_there_is_one_thing_at_a_time(shown: Browser, page: Path) -> None:
     shown.look(390, 844, dark=True)
     shown.open(page)
@@ -355,7 +367,7 @@ def test_the_page_of_one_callflow(browser: Browser, tmp_path: Path) -> None:
 @in_chromium
 def test_ten_thousand_callflows_stay_a_screenful_of_rows(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "large.html"
-    one = everything()
+    one = callflow(node("user", {"name": "Ann"}, _=node("voicemail")))
     with ReportWriter(path) as report:
         for account in range(200):
             flows = (attrs.evolve(one, id=f"{account}-{each}", name=f"Flow {account}-{each}") for each in range(50))

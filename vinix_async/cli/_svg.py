@@ -142,7 +142,7 @@ def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
 
 def _pill(label: str, x: float, y: float) -> str:
     shown = cut(label, 26)
-    wide = 6.8 * cell_len(shown) + 1.7 * sum(map(str.isupper, shown)) + 16
+    wide = 7.4 * cell_len(shown) + 1.7 * sum(map(str.isupper, shown)) + 16
     return (
         f'<g class="label" transform="translate({x:g} {y - 20:g})"><title>{escape(label)}</title>'
         f'<rect x="{-wide / 2:g}" y="-10" width="{wide:g}" height="20" rx="10"/>'

@@ -158,7 +158,7 @@ class Picture {
 
   pill(each) {
     const shown = cut(each.label, 26), upper = [...shown].filter((letter) => letter !== letter.toLowerCase()).length;
-    const wide = [...shown].reduce((sum, letter) => sum + (letter > "\u1100" ? 12 : 6.8), 0) + 1.7 * upper + 16;
+    const wide = [...shown].reduce((sum, letter) => sum + (letter > "\u1100" ? 14 : 7.4), 0) + 1.7 * upper + 16;
     const x = this.narrow ? each.x - each.w / 2 + 18 + wide / 2 : each.x, y = each.y - (this.narrow ? 15 : 20);
     return make("g", {class: "label", transform: `translate(${x} ${y})`, "aria-hidden": "true"}, make("title", {}, each.label),
       make("rect", {x: -wide / 2, y: -10, width: wide, height: 20, rx: 10}), make("text", {y: 4}, shown));

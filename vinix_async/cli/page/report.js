@@ -191,6 +191,8 @@ function open() {
       return flow ? () => choose(flow) : null;
     });
   }
+  const place = found[tab].indexOf(chosen);
+  if (place >= 0) { cursor = place; reveal(place); }
   if (chosen && document.activeElement !== field) (picture ? picture.seen[0].element : $("about")).focus({preventScroll: true});
   paint();
 }
