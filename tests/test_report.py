@@ -23,6 +23,7 @@ from vinix_async import (
     VinixError,
     structure,
 )
+from vinix_async.cli._page import data_block
 from vinix_async.cli._pictures import render
 from vinix_async.cli._report import ReportWriter
 from vinix_async.sandbox import Sandbox
@@ -99,6 +100,14 @@ def test_what_failed_and_why(error: VinixError, reason: str) -> None:
         "next": "key",
         "retry": "vinix report 'a b'",
     }
+
+
+def test_data_in_a_page_has_no_letter_of_markup() -> None:
+    value = ["</script ", "<!--<script>", "&lt;", "\u2028"]
+    text = data_block(value, "class=account").removeprefix('<script type="application/json" class=account>')
+    inside = text.removesuffix("</script>\n")
+    assert json.loads(inside) == value
+    assert not set("<>&") & set(inside)
 
 
 def test_a_listing_without_flows_names_its_modules() -> None:
@@ -300,14 +309,14 @@ def test_what_has_no_picture_says_why(shown: Browser, page: Path) -> None:
 
 @in_chromium
 def test_what_is_open_is_in_sight_in_the_list(shown: Browser, page: Path) -> None:
-    shown.open(page, "#odd/" + "3" * 32)
+    shown.open(page, "#shut/" + "c" * 32)
     inside = (
         "const [row, list] = ['.row.chosen', '#list']"
         ".map((each) => document.querySelector(each).getBoundingClientRect());"
         "return row.top >= list.top && row.bottom <= list.bottom"
     )
     assert shown.run(inside)
-    assert shown.run("return document.querySelector('.chosen .title').textContent") == "Wide"
+    assert shown.run("return document.querySelector('.chosen .title').textContent") == "Main"
 
 
 @in_chromium
