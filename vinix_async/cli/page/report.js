@@ -6,7 +6,7 @@
 const $ = (id) => document.getElementById(id);
 const head = JSON.parse($("head").textContent);
 Object.assign(looks, {kinds: head.kinds, paths: head.paths});
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+const plain = (text) => (/[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}/gu, "") : text).toLowerCase();
 const count = (number, word, words) => `${number.toLocaleString("en")} ${number === 1 ? word : words || word + "s"}`;
 const order = new Intl.Collator("en", {numeric: true, sensitivity: "base"}).compare;
 const ROW = 54;
@@ -34,14 +34,13 @@ const byId = new Map(accounts.map((account) => [account.id, account]));
 const failed = accounts.filter((account) => account.error);
 const total = accounts.reduce((sum, account) => sum + account.flows.length, 0);
 
-// What a callflow is found by: made when somebody searches first, or nothing else is to do.
-function textOf(flow) {
-  if (!flow.text) {
+// What a callflow is found by.
+for (const account of accounts) {
+  for (const flow of account.flows) {
     const said = [flow.title, flow.type, flow.id, ...flow.numbers, ...(flow.modules || [])];
-    for (const [, module, label, name] of (flow.boxes || []).slice(1)) said.push(module, label || "", name || "");
+    for (let place = 1; place < (flow.boxes || []).length; place++) said.push(...flow.boxes[place].slice(1, 4));
     flow.text = plain(said.join("\n"));
   }
-  return flow.text;
 }
 
 // --- the list ----------------------------------------------------------------------------------------
@@ -65,7 +64,7 @@ function search() {
       if (account.error) hits.failed.push(account);
     }
     for (const kind of ["callflows", "codes"]) {
-      const matching = missing.length ? account[kind].filter((flow) => missing.every((word) => textOf(flow).includes(word))) : account[kind];
+      const matching = missing.length ? account[kind].filter((flow) => missing.every((word) => flow.text.includes(word))) : account[kind];
       if (matching.length) { hits[kind].push(account); for (const flow of matching) hits[kind].push(flow); sums[kind] += matching.length; }
     }
   }
@@ -295,4 +294,3 @@ document.querySelector("[data-tab=codes]").hidden = !accounts.some((account) => 
 turnTo("callflows");
 document.body.classList.remove("loading");
 open();
-if (window.requestIdleCallback) requestIdleCallback(() => { for (const account of accounts) account.flows.forEach(textOf); });
