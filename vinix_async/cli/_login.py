@@ -9,6 +9,8 @@ from rich.text import Text
 
 from .. import Auth
 from .._auth import read_token
+from .._pacing import ACCOUNT_RETRIES
+from .._retry import RetryBudget
 from ._connect import Server
 from ._errors import UsageError
 from ._output import print_data, printable, to_terminal, write_data
@@ -31,7 +33,7 @@ async def try_credentials(server: Server) -> Check:
     auth = requester._auth  # noqa: SLF001  # as above
     account_id, seconds = server.own, None
     if isinstance(auth, Auth) and (request := auth.exchange()) is not None:
-        envelope = await requester._exchange(request, auth)  # noqa: SLF001  # as above
+        envelope = await requester._exchange(request, auth, RetryBudget(ACCOUNT_RETRIES))  # noqa: SLF001  # as above
         token = read_token(envelope, monotonic=0.0, time=time.time())
         seconds = int(token.expires_at) if token.expires_at < 1e9 else None
         named = envelope.data.get("account_id") if isinstance(envelope.data, dict) else None

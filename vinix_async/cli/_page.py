@@ -8,9 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-import orjson
-
 from .. import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
+from .._json import write_json
 from ._boxes import KINDS, Box, boxes, numbers, title
 from ._output import printable
 from ._svg import PATHS
@@ -60,7 +59,7 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
 
 def data_block(value: Any, attribute: str) -> str:
     """JSON in a page, where nothing in it can end the element."""
-    text = orjson.dumps(value)
+    text = write_json(value)
     for letter, escaped in _SAFE:
         text = text.replace(letter, escaped)
     return f'<script type="application/json" {attribute}>{text.decode()}</script>\n'
