@@ -26,7 +26,11 @@ Results = dict[str, Any]
 SECTIONS = {
     "decode": (
         "Decode",
-        "From bytes to documents, beside `orjson.loads`, whose result is plain dicts. CPU time of the thread.",
+        (
+            "From bytes to documents, beside `orjson.loads`, whose result is plain dicts. vinix-async checks the nodes "
+            "of a flow here and makes them\nwhen `flow` is first looked at, which is not in these times. "
+            "CPU time of the thread."
+        ),
     ),
     "stall": (
         "The event loop",
@@ -120,7 +124,7 @@ with `orjson.loads`, httpx with pydantic v2 (`extra="allow"`), the client that o
 random order; a time is the median of its rounds, a ratio (×) the median of the ratios within each round.
 
     pip install -e . --group bench
-    python benchmarks/run.py              # all but the soak, in under ten minutes; rewrites this file
+    python benchmarks/run.py              # all but the soak, in about ten minutes; rewrites this file
     python benchmarks/run.py decode call  # only these
     python benchmarks/decode.py           # prints, and saves nothing
     python benchmarks/soak.py --save      # ten minutes

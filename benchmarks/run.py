@@ -1,4 +1,4 @@
-"""Runs all benchmarks but the soak, in under ten minutes, and writes README.md, plot.svg and results.json anew.
+"""Runs all benchmarks but the soak, in about ten minutes, and writes README.md, plot.svg and results.json anew.
 
     python benchmarks/run.py [--quick] [NAME ...]
 
