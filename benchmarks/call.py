@@ -4,11 +4,10 @@ python benchmarks/call.py [--quick]
 """
 
 import asyncio
-import gc
 import time
 
 import server
-from contenders import BARE, CLIENTS, Client, Vinix, open_all
+from contenders import BARE, CLIENTS, Client, Vinix, open_all, settle
 from harness import VINIX, Options, Report, Samples, interleaved, main
 
 
@@ -38,10 +37,7 @@ async def compare(url: str, rounds: int, calls: int) -> dict[str, Samples]:
     """Every client on both pages."""
     found = {page: Samples() for page in PAGES}
     async with open_all(url, CONTENDERS) as clients:
-        for client in clients.values():
-            await client.page("S.0.1")
-        gc.collect()
-        gc.freeze()
+        await settle(clients, "S.0.1")
         for page, samples in found.items():
             for name in interleaved(list(clients), rounds):
                 await clients[name].page(f"{page}.0.1")  # a connection that is open

@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -291,3 +292,11 @@ async def open_all(base_url: str, kinds: Mapping[str, type[Client]]) -> AsyncIte
     finally:
         for client in clients.values():
             await client.close()
+
+
+async def settle(clients: Mapping[str, Client], account_id: str) -> None:
+    """Let each client read one page first, and leave what they have made so far out of the collector's work."""
+    for client in clients.values():
+        await client.page(account_id)
+    gc.collect()
+    gc.freeze()

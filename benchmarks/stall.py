@@ -8,11 +8,10 @@ would have waited for, without what the machine was doing besides.
 """
 
 import asyncio
-import gc
 import time
 
 import server
-from contenders import BARE, CLIENTS, GENERATED, PYDANTIC, Client, open_all
+from contenders import BARE, CLIENTS, GENERATED, PYDANTIC, Client, open_all, settle
 from harness import VINIX, Options, Report, Samples, interleaved, main
 
 NAMES = [BARE, VINIX, PYDANTIC, GENERATED]
@@ -53,10 +52,7 @@ async def compare(url: str, rounds: int) -> dict[str, Samples]:
     """Every client on both pages."""
     found = {"M": Samples(), "L": Samples()}
     async with open_all(url, {name: CLIENTS[name] for name in NAMES}) as clients:
-        for client in clients.values():
-            await client.page("M.0.1")
-        gc.collect()
-        gc.freeze()
+        await settle(clients, "M.0.1")
         for page, samples in found.items():
             for name in interleaved(NAMES, rounds):
                 await clients[name].page("one.0.1")  # a connection that is open

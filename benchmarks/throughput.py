@@ -4,11 +4,10 @@ python benchmarks/throughput.py [--quick]
 """
 
 import asyncio
-import gc
 import time
 
 import server
-from contenders import BARE, CLIENTS, GENERATED, MOST, PYDANTIC, Client, open_all
+from contenders import BARE, CLIENTS, GENERATED, MOST, PYDANTIC, Client, open_all, settle
 from harness import VINIX, Options, Report, Samples, interleaved, main
 
 CONCURRENCY = [1, 16, 64, MOST]
@@ -35,10 +34,7 @@ async def compare(url: str, rounds: int, seconds: float) -> dict[int, Samples]:
     """Every client at each concurrency."""
     found = {concurrency: Samples() for concurrency in CONCURRENCY}
     async with open_all(url, CLIENTS) as clients:
-        for client in clients.values():
-            await client.page("S.0.1")
-        gc.collect()
-        gc.freeze()
+        await settle(clients, "S.0.1")
         for concurrency, samples in found.items():
             for name in interleaved(list(clients), rounds):
                 await asyncio.gather(*(clients[name].page("S.0.1") for _ in range(concurrency)))  # open connections

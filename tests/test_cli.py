@@ -8,8 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from types import ModuleType
+from typing import Any, Self, TextIO, cast
 
 import pytest
 from cli_support import Command, Done, served, variables
@@ -301,17 +301,20 @@ class Pictures:
 class ReportWriter:
     """What ``_report`` has."""
 
-    def __init__(self, path: Path, *, title: str) -> None:
-        self._path = path
+    def __init__(self, stream: TextIO, *, title: str) -> None:
+        self._stream = stream
         self._lines = [title]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.write("\n".join(self._lines))
 
     def add(self, account: Account | None, result: AccountResult) -> None:
         assert account is not None
         whole = all(callflow.flow is not None or callflow.modules == () for callflow in result.callflows)
         self._lines.append(f"{account.id} {len(result.callflows)} {result.ok} {whole}")
-
-    def close(self) -> None:
-        self._path.write_text("\n".join(self._lines))
 
 
 def test_pictures_are_asked_for_with_the_names_of_the_account(
@@ -328,9 +331,7 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
 def test_a_report_has_every_account_and_appears_when_it_is_whole(
     vinix: Command, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        sys.modules, "vinix_async.cli._report", cast("ModuleType", SimpleNamespace(ReportWriter=ReportWriter))
-    )
+    monkeypatch.setattr("vinix_async.cli._reporting.ReportWriter", ReportWriter)
     page = tmp_path / "page.html"
     report = ("report", "--to", str(page))
     done = vinix(*report, "--all", "0" * 32, "--title", "Mine")
@@ -347,6 +348,26 @@ def test_a_report_has_every_account_and_appears_when_it_is_whole(
     assert vinix(*report, "0" * 32, "--force").returncode == 1
     assert vinix(*report, "--force").returncode == 0
     assert page.read_text().startswith("Callflows\n")
+
+
+def test_a_report_that_breaks_off_leaves_nothing(
+    vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, account: Account | None, result: AccountResult) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr("vinix_async.cli._report.ReportWriter.add", full)
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    page = folder / "page.html"
+    done = vinix("report", "--to", str(page))
+    assert done.returncode == 1
+    assert "no space" in done.stderr
+    assert list(folder.iterdir()) == []
+    page.write_text("the last one")
+    assert vinix("report", "--to", str(page), "--force").returncode == 1
+    assert page.read_text() == "the last one"
+    assert list(folder.iterdir()) == [page]
 
 
 def test_accounts_of_a_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:

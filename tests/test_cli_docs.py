@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ COMMANDS = list(
 # They fetch packages, and tests talk to this machine only; .ci/run does what they do.
 INSTALLS = [line for line in COMMANDS if "pip install" in line]
 RUN = [line for line in COMMANDS if line not in INSTALLS]
-
-
-def _can_run(line: str) -> bool:
-    """Whether what draws and reports is part of this checkout."""
-    draws = re.search(r"--output (tree|mermaid|svg|html)", line) is not None
-    return not (draws and find_spec("vinix_async.cli._pictures") is None) and not (
-        line.startswith("vinix report") and find_spec("vinix_async.cli._report") is None
-    )
 
 
 def in_a_shell(line: str, folder: Path) -> tuple[int, str, str]:
@@ -68,7 +59,7 @@ def run(line: str, folder: Path) -> str:
     return "" if good else f"{line}: {code}\n{out}{errors}"
 
 
-@pytest.mark.parametrize("line", [line for line in RUN if _can_run(line)])
+@pytest.mark.parametrize("line", RUN)
 def test_every_command_of_the_documents_runs(tmp_path: Path, line: str) -> None:
     assert run(line, tmp_path) == ""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from ._options import HERE, NO_SELECTION, Connection, Flag, Selection, pairs
+from ._options import HERE, NO_SELECTION, Connection, Flag, Selection, Shown, pairs
 
 callflows = App(name="callflows", help="List, show and export callflows.")
 
@@ -139,7 +139,7 @@ async def show(
     account: str,
     callflow: str,
     *,
-    output: Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "html"] | None = None,
+    output: Shown | None = None,
     connection: Connection = HERE,
 ) -> None:
     """Show one callflow with its flow: a tree on a terminal, JSON in a pipe, or a picture.

@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 from ._errors import UsageError
 
 Dialect: TypeAlias = Literal["kazoo5", "kazoo43", "documented"]
+Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "html"]
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 _CONNECTION = Group("Connection", sort_key=8)

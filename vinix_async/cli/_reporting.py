@@ -1,9 +1,7 @@
 """``vinix report``: the accounts of a job into one HTML page."""
 
 from collections.abc import AsyncIterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from .. import Account, AccountResult, SweepStats
 from ._connect import Server, connect
@@ -12,6 +10,7 @@ from ._files import plain_mode, replacing
 from ._job import Job
 from ._options import Connection
 from ._output import note, printable
+from ._report import ReportWriter
 from ._run import complete, refuse_to_overwrite
 from ._status import Tally, status_line
 from ._walk import selected
@@ -19,7 +18,6 @@ from ._walk import selected
 
 async def write_report(job: Job, connection: Connection, *, title: str, concurrency: int, force: bool) -> int:
     """Read every account of ``job`` whole, and write the page when all has been read or has failed."""
-    pages: Any = import_module("._report", __package__)
     tally, known = Tally(), dict[str, Account]()
     async with connect(connection) as server:
         job = complete(job, server)
@@ -32,13 +30,15 @@ async def write_report(job: Job, connection: Connection, *, title: str, concurre
             details=True,
             filters=job.filters,
         )
-        with replacing(path, mode=plain_mode()) as fresh:
-            page = pages.ReportWriter(fresh, title=title)
+        with (
+            replacing(path, mode=plain_mode()) as fresh,
+            fresh.open("w", encoding="utf-8") as stream,
+            ReportWriter(stream, title=title) as page,
+        ):
             async with status_line(tally), sweep:
                 async for result in sweep:
                     page.add(known.pop(result.account_id, None), result)
                     _count(tally, result, sweep.stats)
-            page.close()
     note(tally.summary())
     if tally.accounts_failed:
         return ExitCode.SOME_FAILED if tally.accounts_done else ExitCode.ERROR

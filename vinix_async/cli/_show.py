@@ -3,8 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich import box
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from .. import Callflow, FlowNode, NotFoundError, VinixClient, to_json
 from ._errors import CommandError, UsageError
+from ._options import Shown
 from ._output import print_data, printable, to_terminal, write_data
 from ._rows import module_names
 from ._table import label
@@ -21,9 +21,10 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 
 
-async def show_callflow(client: VinixClient, account_id: str, wanted: str, output: str | None) -> None:
+async def show_callflow(client: VinixClient, account_id: str, wanted: str, output: Shown | None) -> None:
     """Find and print it."""
-    output = output or ("tree" if to_terminal() else "ndjson")
+    if output is None:
+        output = "tree" if to_terminal() else "ndjson"
     callflow, names = await find(client, account_id, wanted, all_names=output in {"tree", "mermaid", "svg", "html"})
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
@@ -33,11 +34,12 @@ async def show_callflow(client: VinixClient, account_id: str, wanted: str, outpu
         about, nodes = tables(callflow)
         print_data(about, *(["", nodes] if callflow.flow else []))
     else:
-        pictures: Any = import_module("._pictures", __package__)
+        from ._pictures import render, tree  # noqa: PLC0415  # tables and JSON do without
+
         if output == "tree":
-            print_data(pictures.tree(callflow))
+            print_data(tree(callflow))
         else:
-            write_data(pictures.render(callflow, output, names=names).encode() + b"\n", escape=str)
+            write_data(render(callflow, output, names=names).encode() + b"\n", escape=str)
 
 
 async def find(
