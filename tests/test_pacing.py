@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,11 +21,20 @@ def clock() -> FakeClock:
 
 
 def gate(clock: Any, **limits: Any) -> Gate:
-    return Gate(Limits(**limits), clock, 0.1)
+    return Gate("account", Limits(**limits), clock)
+
+
+@asynccontextmanager
+async def inside(one: Gate, ends_at: float = math.inf) -> AsyncIterator[None]:
+    await one.enter(ends_at)
+    try:
+        yield
+    finally:
+        one.leave()
 
 
 async def enter(one: Gate, ends_at: float = math.inf) -> None:
-    async with one.slot(ends_at):
+    async with inside(one, ends_at):
         pass
 
 
@@ -146,48 +157,38 @@ async def test_no_sleep_crosses_the_deadline(clock: FakeClock) -> None:
 async def test_so_many_at_once_and_first_come_first_served(clock: FakeClock) -> None:
     one = gate(clock, per_account=2)
     release = asyncio.Event()
-    inside: list[int] = []
+    entered: list[int] = []
 
     async def work(number: int) -> None:
-        async with one.slot(math.inf):
-            inside.append(number)
+        async with inside(one):
+            entered.append(number)
             await release.wait()
 
     tasks = [asyncio.create_task(work(number)) for number in range(5)]
     for _ in range(5):
         await asyncio.sleep(0)
-    assert inside == [0, 1]
+    assert entered == [0, 1]
     tasks[2].cancel()
     release.set()
     await asyncio.wait(tasks)
-    assert inside == [0, 1, 3, 4]
+    assert entered == [0, 1, 3, 4]
 
 
 async def test_waiting_for_an_account_takes_no_place_of_others(clock: FakeClock) -> None:
     gates = Gates(Limits(max_concurrency=1, per_account=1), clock)
-    async with gates.use("slow") as slow, gates.use("quick") as quick:
-        entered = asyncio.Event()
-        leave = asyncio.Event()
-
-        async def hold() -> None:
-            async with slow.slot(math.inf):
-                entered.set()
-                await leave.wait()
-
-        holder = asyncio.create_task(hold())
-        await entered.wait()
-        waiter = asyncio.create_task(_enter(gates, slow))
+    slow, quick = gates.hold("slow"), gates.hold("quick")
+    assert gates.enter_now(slow)
+    assert not gates.enter_now(slow)
+    assert not gates.enter_now(quick)  # because of max_concurrency
+    waiter = asyncio.create_task(gates.enter(slow, math.inf))
+    await asyncio.sleep(0)
+    gates.leave(slow)
+    assert gates.enter_now(quick)
+    for _ in range(3):
         await asyncio.sleep(0)
-        await _enter(gates, quick)
-        assert not waiter.done()
-        leave.set()
-        await holder
-        await waiter
-
-
-async def _enter(gates: Gates, one: Gate) -> None:
-    async with gates.slot(one, math.inf):
-        pass
+    assert not waiter.done()
+    gates.leave(quick)
+    await waiter
 
 
 async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> None:
@@ -196,25 +197,49 @@ async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> N
 
     async def work(account: str) -> None:
         nonlocal running, most
-        async with gates.use(account) as one, gates.slot(one, math.inf):
-            running += 1
-            most = max(most, running)
-            await asyncio.sleep(0)
-            running -= 1
+        one = gates.hold(account)
+        if not gates.enter_now(one):
+            await gates.enter(one, math.inf)
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        gates.leave(one)
+        gates.release(one)
 
     await asyncio.gather(*(work(str(number % 7)) for number in range(50)))
     assert most == 3
+    assert gates._gates == {}
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_who_is_cancelled_in_line_takes_no_place_with_him(clock: FakeClock, turns: int) -> None:
+    gates = Gates(Limits(max_concurrency=1, per_account=2), clock)
+    one = gates.hold("one")
+    assert gates.enter_now(one)
+    waiter = asyncio.create_task(gates.enter(one, math.inf))
+    await asyncio.sleep(0)
+    gates.leave(one)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    waiter.cancel()
+    if (await asyncio.gather(waiter, return_exceptions=True))[0] is None:  # it was through already
+        gates.leave(one)
+    assert gates.enter_now(one)
+    gates.leave(one)
 
 
 async def test_gates_are_kept_only_while_they_know_something(clock: FakeClock) -> None:
     gates = Gates(Limits(), clock)
     for number in range(5000):
-        async with gates.use(str(number)) as one:
-            one.succeeded()
+        one = gates.hold(str(number))
+        one.succeeded()
+        gates.release(one)
     assert gates._gates == {}
     for number in range(5000):
-        async with gates.use(str(number)) as one:
-            one.refused(clock.now)
+        one = gates.hold(str(number))
+        one.refused(clock.now)
+        gates.release(one)
     assert len(gates._gates) <= 1000
 
 
@@ -222,13 +247,13 @@ async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
     """Eight workers against Kazoo's bucket: 100 tokens, 10 more in one block each second."""
     clock = VirtualClock()
     buckets = Buckets(100, 10)
-    one = Gate(Limits(), clock, 0.1)
+    one = Gate("account", Limits(), clock)
     served: list[float] = []
     refused: list[float] = []
 
     async def work() -> None:
         while clock.now < 150:
-            async with one.slot(math.inf):
+            async with inside(one):
                 sent_at = clock.now
                 await clock.sleep(0.02)
                 if buckets.take("a", clock.now):

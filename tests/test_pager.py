@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vinix_async import Checkpoint, ConfigurationError, DecodeError, Page, Pager, PaginationLoopError, ServerError
-from vinix_async import _pager as pager_module
+from vinix_async import _walk as walk_module
 from vinix_async._wire import Envelope
 
 
@@ -103,7 +103,7 @@ async def test_a_circle_back_to_the_first_cursor_ends_too() -> None:
 
 
 async def test_endless_empty_pages_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pager_module, "_EMPTY_PAGES", 5)
+    monkeypatch.setattr(walk_module, "_EMPTY_PAGES", 5)
     server = Server({None: ([], "0"), **{str(n): ([], str(n + 1)) for n in range(50)}})
     with pytest.raises(PaginationLoopError):
         await server.pager(prefetch=0).to_list()
@@ -125,7 +125,7 @@ async def test_rows_without_an_id_are_all_kept() -> None:
 
 
 async def test_only_so_many_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pager_module, "_REMEMBERED", 2)
+    monkeypatch.setattr(walk_module, "_REMEMBERED", 2)
     server = Server({None: (["a", "b", "c"], "n"), "n": (["c", "b", "a"], None)})
     assert await server.pager().to_list() == ["a", "b", "c", "a"]
 

@@ -38,6 +38,7 @@ from vinix_async._wire import (
     clean,
     get,
     put,
+    page_of,
 )
 
 NOW = 1_750_000_000.0
@@ -301,9 +302,12 @@ def test_no_retry_after_is_ever_an_error(value: str) -> None:
 
 def test_paths_and_queries_are_encoded_whole() -> None:
     assert get("accounts", "a/b", "c d+%é").target == "/accounts/a%2Fb/c%20d%2B%25%C3%A9"
-    assert get("x", query={"start_key": "g2/+=& é", "page_size": 5, "none": None}).target == (
-        "/x?start_key=g2%2F%2B%3D%26%20%C3%A9&page_size=5"
-    )
+    listing = get("x", "y", query={"filter_name": "g2/+=& é"})
+    assert listing.target == "/x/y?filter_name=g2%2F%2B%3D%26%20%C3%A9"
+    assert page_of(listing, None, None) is listing
+    assert page_of(listing, 5, None).target == f"{listing.target}&page_size=5"
+    assert page_of(get("x"), None, "é/").target == "/x?start_key=%C3%A9%2F"
+    assert page_of(get("x"), 5, "&").target == "/x?page_size=5&start_key=%26"
     assert get("x", query={"a": "b"}).path == "/x"
     request = put("api_auth", data={"api_key": "planted"})
     assert request.body == b'{"data":{"api_key":"planted"}}'

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,6 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
-from vinix_async import _retry as retry_module
 from vinix_async._retry import RetryBudget, is_retryable, retrying
 
 
@@ -62,10 +62,12 @@ def refused(**fields: Any) -> RateLimitError:
 
 
 async def test_successes_and_lasting_errors_never_meet_tenacity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_module, "AsyncRetrying", None)
+    monkeypatch.setitem(sys.modules, "tenacity", None)  # to import it is an error
     assert await run(Call()) == "done"
     with pytest.raises(NotFoundError):
         await run(Call(NotFoundError("x", status=404)))
+    with pytest.raises(ImportError):
+        await run(Call(fault()))
 
 
 async def test_attempts_count_the_first_one() -> None:

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     )
     from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
     from ._pacing import Limits
-    from ._pager import Page, Pager
+    from ._pager import Pager
     from ._retry import RetryEvent, RetryPolicy
     from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
+    from ._walk import Page
 
 __all__ = [
     "APIConnectionError",
@@ -117,9 +118,10 @@ _HOMES = {
     ),
     "_models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
     "_pacing": ("Limits",),
-    "_pager": ("Page", "Pager"),
+    "_pager": ("Pager",),
     "_retry": ("RetryEvent", "RetryPolicy"),
     "_sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
+    "_walk": ("Page",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

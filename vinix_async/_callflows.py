@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from ._checkpoint import Checkpoint
 from ._convert import collector_paused, read_rows
 from ._exceptions import ConfigurationError, NotFoundError
 from ._json import parse_json
 from ._models import Callflow
-from ._pager import Page, Pager
+from ._pager import Pager
 from ._reply import decode_envelope
 from ._resource import Resource
 from ._sweep import AccountIds, AccountSweep, SweepCheckpoint, SweepStats
+from ._walk import Page
 from ._wire import MISSING, Envelope, check_count, check_id, get
 
 _GONE: Final = object()
@@ -166,7 +167,7 @@ class Callflows(Resource):
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
         else:
-            return attrs.evolve(envelope, data=[data for task in tasks if (data := task.result()) is not _GONE])
+            return structs.replace(envelope, data=[data for task in tasks if (data := task.result()) is not _GONE])
         raise first
 
 

@@ -6,16 +6,14 @@ So an account runs freely until the server refuses it, and from then on at a pac
 by a refusal, raised a little by each success, forgotten after a quiet minute.
 """
 
-import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from ._clock import Clock
 from ._exceptions import APITimeoutError, ConfigurationError
+from ._places import Places
 from ._retry import RetryBudget
 
 _FORGET_AFTER: Final = 60.0
@@ -59,14 +57,30 @@ class Limits:
 class Gate:
     """What one account may do now: its slots, its pace, and its share of retries."""
 
-    def __init__(self, limits: Limits, clock: Clock, hold: float) -> None:
+    __slots__ = (
+        "_clock",
+        "_hold",
+        "_limits",
+        "_next_at",
+        "_rate",
+        "_refusals",
+        "_refused_at",
+        "_slots",
+        "_turn",
+        "account_id",
+        "budget",
+        "users",
+    )
+
+    def __init__(self, account_id: str | None, limits: Limits, clock: Clock) -> None:
+        self.account_id = account_id
         self.budget = RetryBudget(ACCOUNT_RETRIES)
         self.users = 0
         self._limits = limits
         self._clock = clock
-        self._hold = hold
-        self._slots = asyncio.Semaphore(limits.per_account)
-        self._turn = asyncio.Lock()
+        self._hold = _LOGIN_HOLD if account_id is None else 1 / limits.rate
+        self._slots = Places(limits.per_account)
+        self._turn = Places(1)
         self._rate: float | None = None
         self._next_at = -math.inf
         self._refused_at = -math.inf
@@ -77,16 +91,26 @@ class Gate:
         """Whether a new gate would serve as well."""
         return self.budget.full and (self._rate is None or self._forgets())
 
-    @asynccontextmanager
-    async def slot(self, ends_at: float) -> AsyncIterator[None]:
-        """One of the account's slots, entered when its pace allows. Waiters go first in, first out."""
-        async with self._slots:
+    def enter_now(self) -> bool:
+        """Take one of the account's slots, if there is nothing to wait for; ``leave`` gives it back."""
+        return self._rate is None and self._slots.enter_now()
+
+    async def enter(self, ends_at: float) -> None:
+        """Take one of the account's slots when its pace allows."""
+        await self._slots.enter()
+        try:
             if self._rate is not None:
                 await self._pace(ends_at)
-            yield
+        except BaseException:
+            self._slots.leave()
+            raise
+
+    def leave(self) -> None:
+        self._slots.leave()
 
     async def _pace(self, ends_at: float) -> None:
-        async with self._turn:  # only the first in line watches the clock, so a new pace reaches all of them
+        await self._turn.enter()  # only the first in line watches the clock, so a new pace reaches all of them
+        try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:
                     raise APITimeoutError(
@@ -100,6 +124,8 @@ class Gate:
             now = self._clock.monotonic()
             saved_up = (self._limits.burst - 1) / self._rate
             self._next_at = max(self._next_at, now - saved_up) + 1 / self._rate
+        finally:
+            self._turn.leave()
 
     def _forgets(self) -> bool:
         return self._clock.monotonic() - self._refused_at > _FORGET_AFTER
@@ -136,25 +162,39 @@ class Gates:
         self._limits = limits
         self._clock = clock
         self._gates: dict[str | None, Gate] = {}
-        self._all = asyncio.Semaphore(limits.max_concurrency)
+        self._all = Places(limits.max_concurrency)
 
-    @asynccontextmanager
-    async def use(self, account_id: str | None) -> AsyncIterator[Gate]:
-        """The gate of an account, or of the logins (None), which share one bucket."""
+    def hold(self, account_id: str | None) -> Gate:
+        """The gate of an account, or of the logins (None), which share one bucket; ``release`` it afterwards."""
         gate = self._gates.get(account_id)
         if gate is None:
-            hold = _LOGIN_HOLD if account_id is None else 1 / self._limits.rate
-            gate = self._gates[account_id] = Gate(self._limits, self._clock, hold)
+            gate = self._gates[account_id] = Gate(account_id, self._limits, self._clock)
         gate.users += 1
-        try:
-            yield gate
-        finally:
-            gate.users -= 1
-            if gate.users == 0 and (gate.pristine or len(self._gates) > _KEEP_IDLE):
-                del self._gates[account_id]
+        return gate
 
-    @asynccontextmanager
-    async def slot(self, gate: Gate, ends_at: float) -> AsyncIterator[None]:
-        """Leave to send one request. The account's turn comes first: waiting for it takes nobody's place."""
-        async with gate.slot(ends_at), self._all:
-            yield
+    def release(self, gate: Gate) -> None:
+        gate.users -= 1
+        if gate.users == 0 and (gate.pristine or len(self._gates) > _KEEP_IDLE):
+            del self._gates[gate.account_id]
+
+    def enter_now(self, gate: Gate) -> bool:
+        """Take leave to send one request, if there is nothing to wait for; ``leave`` gives it back."""
+        if not gate.enter_now():
+            return False
+        if self._all.enter_now():
+            return True
+        gate.leave()
+        return False
+
+    async def enter(self, gate: Gate, ends_at: float) -> None:
+        """Take leave to send one request. The account's turn comes first: waiting for it takes nobody's place."""
+        await gate.enter(ends_at)
+        try:
+            await self._all.enter()
+        except BaseException:
+            gate.leave()
+            raise
+
+    def leave(self, gate: Gate) -> None:
+        self._all.leave()
+        gate.leave()

@@ -1,8 +1,9 @@
 """One operation: token, pace, send, read the envelope; again where that helps."""
 
 import asyncio
+import logging
 import math
-import uuid
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -74,8 +75,11 @@ class Requester:
         self.gates: Gates = Gates(limits, clock)
         self.budget: RetryBudget = RetryBudget(_CLIENT_RETRIES)
         self.tasks: set[asyncio.Task[object]] = set()
+        # Of the client's own, so that no seed of the caller's makes two processes send the same request ids.
+        self.random = random.Random()
         self._auth = auth
         self._options = options
+        self._only_source: TokenSource | None = None
         self._sources: dict[Auth, TokenSource] = {}
 
     async def send(self, request: Request, options: Options, ends_at: float = math.inf) -> Envelope:
@@ -83,10 +87,13 @@ class Requester:
 
         ``ends_at`` is on the monotonic clock, and bounds all of it.
         """
-        operation = _Operation(self, request, options, ends_at)
         source = self._source(request.account_id)
-        async with self.gates.use(request.account_id) as gate:
-            return await operation.run(gate, gate.budget, lambda: operation.attempt_with_token(gate, source))
+        gate = self.gates.hold(request.account_id)
+        try:
+            operation = _Operation(self, request, options, ends_at, gate)
+            return await operation.run(gate.budget, lambda: operation.attempt_with_token(source))
+        finally:
+            self.gates.release(gate)
 
     def ends_at(self, options: Options) -> float:
         """When a call that begins now must have ended, on the monotonic clock."""
@@ -94,13 +101,20 @@ class Requester:
 
     async def _exchange(self, request: Request, auth: Auth, budget: RetryBudget) -> Envelope:
         logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
-        operation = _Operation(self, request, self._options, math.inf)
-        async with self.gates.use(None) as gate:
-            return await operation.run(gate, budget, lambda: operation.attempt_login(gate, auth))
+        gate = self.gates.hold(None)
+        try:
+            operation = _Operation(self, request, self._options, math.inf, gate)
+            return await operation.run(budget, lambda: operation.attempt_login(auth))
+        finally:
+            self.gates.release(gate)
 
     def _source(self, account_id: str | None) -> TokenSource:
+        if isinstance(self._auth, Auth):
+            if self._only_source is None:
+                self._only_source = self._new_source(self._auth)
+            return self._only_source
         try:
-            auth = self._auth if isinstance(self._auth, Auth) else as_auth(self._auth(account_id or ""))
+            auth = as_auth(self._auth(account_id or ""))
             source = self._sources.get(auth)
         except VinixError:
             raise
@@ -110,11 +124,14 @@ class Requester:
                 f"the auth function gives no credentials for this account: {kind}", account_id=account_id
             ) from error
         if source is None:
-            budget = RetryBudget(ACCOUNT_RETRIES)  # logins share a pace, and no more than that
-            source = TokenSource(auth, lambda request: self._exchange(request, auth, budget), self.clock)
-            if source.renewable or auth is self._auth:  # a function may give another token each time
+            source = self._new_source(auth)
+            if source.renewable:  # a function may give another token each time
                 self._sources[auth] = source
         return source
+
+    def _new_source(self, auth: Auth) -> TokenSource:
+        budget = RetryBudget(ACCOUNT_RETRIES)  # logins share a pace, and no more than that
+        return TokenSource(auth, lambda request: self._exchange(request, auth, budget), self.clock)
 
     async def close(self) -> None:
         """End what runs in the background, then the connections."""
@@ -128,27 +145,28 @@ class Requester:
 class _Operation:
     """One request on its way to an answer, with all its attempts."""
 
-    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float) -> None:
+    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float, gate: Gate) -> None:
         self._shared = shared
         self._request = request
         self._options = options
         self._ends_at = ends_at
         if options.retry.deadline is not None:
             self._ends_at = min(ends_at, shared.clock.monotonic() + options.retry.deadline)
+        self._gate = gate
         self._sent = 0
         self._sent_at = 0.0
         self._replayed = False
 
-    async def run(self, gate: Gate, budget: RetryBudget, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+    async def run(self, budget: RetryBudget, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
         budgets = (budget, self._shared.budget)
         try:
             envelope = await retrying(
-                lambda: self._in_time(attempt),
+                lambda: attempt() if self._ends_at == math.inf else self._in_time(attempt),
                 policy=self._options.retry,
                 clock=self._shared.clock,
                 deadline=self._ends_at,
                 budgets=budgets,
-                hold=lambda error: gate.refused(self._sent_at, self._obeyed(error)),
+                hold=self._hold,
                 before_wait=self._before_wait,
             )
         except _ExchangeError as failure:
@@ -158,12 +176,15 @@ class _Operation:
             error.attempts = self._sent
             raise
         else:
-            gate.succeeded()
+            self._gate.succeeded()
             for each in budgets:
                 each.refund()
             return envelope
         failed.account_id = self._request.account_id
         raise failed
+
+    def _hold(self, error: RateLimitError) -> float:
+        return self._gate.refused(self._sent_at, self._obeyed(error))
 
     def _obeyed(self, error: RateLimitError) -> float:
         """The seconds of a ``Retry-After`` that is not too long to be obeyed."""
@@ -171,8 +192,6 @@ class _Operation:
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
     async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
-        if self._ends_at == math.inf:
-            return await attempt()
         left = self._ends_at - self._shared.clock.monotonic()
         try:
             if left > 0:  # else a request would go out on a kept connection all the same
@@ -184,20 +203,21 @@ class _Operation:
             pass
         raise APITimeoutError("the deadline passed", transient=False)
 
-    async def attempt_with_token(self, gate: Gate, source: TokenSource) -> Envelope:
+    async def attempt_with_token(self, source: TokenSource) -> Envelope:
         """One attempt; a 401 is answered by one new token and one replay in all."""
+        gate, gates = self._gate, self._shared.gates
         while True:
             try:
                 token = await source.token()
             except VinixError as error:
                 raise _ExchangeError(error) from None
-            asked_at = self._shared.clock.monotonic()
-            async with self._shared.gates.slot(gate, self._ends_at):
-                self._options.meter.waiting += self._shared.clock.monotonic() - asked_at
+            if not gates.enter_now(gate):
+                await self._stand_in_line()
+            try:
                 if not source.is_current(token):
                     continue  # it was refused or renewed while this request stood in line
                 try:
-                    envelope = await self._send(token, source.auth)
+                    envelope = await self._send(token, source.secrets(token))
                 except AuthenticationError:
                     if self._replayed or not source.refused(token):
                         raise
@@ -205,15 +225,26 @@ class _Operation:
                     continue
                 source.proven()
                 return envelope
+            finally:
+                gates.leave(gate)
 
-    async def attempt_login(self, gate: Gate, auth: Auth) -> Envelope:
+    async def _stand_in_line(self) -> None:
+        monotonic = self._shared.clock.monotonic
+        asked_at = monotonic()
+        await self._shared.gates.enter(self._gate, self._ends_at)
+        self._options.meter.waiting += monotonic() - asked_at
+
+    async def attempt_login(self, auth: Auth) -> Envelope:
         """One attempt of an exchange. It takes none of the places that calls wait in for its token."""
-        async with gate.slot(self._ends_at):
-            return await self._send(None, auth)
+        await self._gate.enter(self._ends_at)
+        try:
+            return await self._send(None, Secrets(auth.secrets()))
+        finally:
+            self._gate.leave()
 
-    async def _send(self, token: Token | None, auth: Auth) -> Envelope:
+    async def _send(self, token: Token | None, secrets: Secrets) -> Envelope:
         request, clock, transport = self._request, self._shared.clock, self._shared.transport
-        request_id = uuid.uuid4().hex
+        request_id = f"{self._shared.random.getrandbits(128):032x}"
         self._sent += 1
         self._options.meter.requests += 1
         self._sent_at = clock.monotonic()
@@ -223,8 +254,8 @@ class _Operation:
             error.request_id = request_id
             logger.debug("%s %s: %s (%s)", request.method, request.path, type(error).__name__, request_id)
             raise
-        logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
-        secrets = Secrets(auth.secrets() + ((token.value,) if token else ()))
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
         try:
             return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
         except RateLimitError:

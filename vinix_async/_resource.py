@@ -11,7 +11,7 @@ from ._exceptions import DecodeError
 from ._models import Account, Callflow
 from ._pager import Pager
 from ._requester import Options, Requester
-from ._wire import Envelope, check_count, check_filters, check_id, get
+from ._wire import Envelope, check_count, check_filters, check_id, get, page_of
 
 Document = TypeVar("Document", Account, Callflow)
 
@@ -37,8 +37,14 @@ class Resource:
         complete: Callable[[Envelope, float], Awaitable[Envelope]] | None = None,
     ) -> Pager[Document]:
         """A pager over ``GET /accounts/{account_id}/{endpoint}``; ``complete`` may work on a page first."""
-        path = ("accounts", check_id("account_id", account_id), *endpoint)
-        query = check_filters(filters)
+        listing = get(
+            "accounts",
+            check_id("account_id", account_id),
+            *endpoint,
+            query=check_filters(filters),
+            account_id=account_id,
+            kind=kind if complete is None else None,
+        )
         check_count("page_size", page_size)
         first = resume.start_key if resume is not None else start_key
         ends_at = math.inf
@@ -47,12 +53,7 @@ class Resource:
             nonlocal ends_at
             if cursor == first:  # a walk begins: no cursor comes twice in one
                 ends_at = self._requester.ends_at(self._options)
-            request = get(
-                *path,
-                query={**query, "page_size": page_size, "start_key": cursor},
-                account_id=account_id,
-                kind=kind if complete is None else None,
-            )
+            request = page_of(listing, page_size, cursor)
             envelope = await self._requester.send(request, self._options, ends_at)
             return envelope if complete is None else await complete(envelope, ends_at)
 
@@ -66,7 +67,7 @@ class Resource:
         return Pager(
             fetch,
             read,
-            scope=get(*path, query=query).target,
+            scope=listing.target,
             key=attrgetter("id"),
             start_key=start_key,
             max_items=max_items,

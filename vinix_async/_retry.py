@@ -1,16 +1,14 @@
 """When a request is sent again, and after how long. The only module that knows tenacity.
 
 A call that succeeds at once never meets tenacity: the first attempt is made bare, and only its failure
-enters the retry loop, as the outcome of attempt 1.
+enters the retry loop, as the outcome of attempt 1. The first such failure of a process imports it.
 """
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from attrs import Attribute, field, frozen
-from tenacity import AsyncRetrying, Future, RetryCallState, retry_if_exception
-
 from ._clock import Clock
 from ._exceptions import (
     APIConnectionError,
@@ -21,8 +19,10 @@ from ._exceptions import (
     VinixError,
 )
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from tenacity import Future, RetryCallState
 
+T = TypeVar("T")
 
 _FAULT_SCALE: Final = 2.5
 """Waits after a fault are longer than after a refusal: a bucket refills each second, a database does not."""
@@ -136,6 +136,7 @@ async def retrying(
         if not is_retryable(error, policy):
             raise
         first: VinixError | None = error
+    from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # most processes never need it
 
     async def resumed() -> T:
         nonlocal first
@@ -168,7 +169,7 @@ class _Loop:
     hold: Callable[[RateLimitError], float]
     before_wait: Callable[[int, float, VinixError], None]
 
-    def wait(self, state: RetryCallState) -> float:
+    def wait(self, state: "RetryCallState") -> float:
         error = _error(state)
         refused = isinstance(error, RateLimitError)
         scale = self.policy.wait_initial * (1.0 if refused else _FAULT_SCALE)
@@ -179,7 +180,7 @@ class _Loop:
         asked = error.retry_after if isinstance(error, APIStatusError) else None
         return max(jitter, asked or 0.0)
 
-    def stop(self, state: RetryCallState) -> bool:
+    def stop(self, state: "RetryCallState") -> bool:
         error = _error(state)
         why = self._why_stop(error, state.attempt_number, state.upcoming_sleep)
         if why:
@@ -203,10 +204,10 @@ class _Loop:
             return "too many requests are failing, and the retry budget is used up"
         return None
 
-    def before_sleep(self, state: RetryCallState) -> None:
+    def before_sleep(self, state: "RetryCallState") -> None:
         self.before_wait(state.attempt_number, state.upcoming_sleep, _error(state))
 
 
-def _error(state: RetryCallState) -> VinixError:
+def _error(state: "RetryCallState") -> VinixError:
     # tenacity asks only after an error, and only one that is_retryable.
     return cast("VinixError", cast("Future", state.outcome).exception())

@@ -9,7 +9,7 @@ from ._auth import Auth, Token, TokenAuth, read_token
 from ._clock import Clock
 from ._exceptions import APIStatusError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
-from ._wire import Envelope, Request
+from ._wire import Envelope, Request, Secrets
 
 _REFUSED_FOR: Final = 30.0
 """Seconds for which a refused login is believed: asking again would only drain the server's bucket."""
@@ -31,6 +31,7 @@ class TokenSource:
 
     def __init__(self, auth: Auth, exchange: Callable[[Request], Awaitable[Envelope]], clock: Clock) -> None:
         self.auth = auth
+        self._secrets = auth.secrets()
         self._send = exchange
         self._clock = clock
         self._token = Token(auth.token) if isinstance(auth, TokenAuth) else None
@@ -44,6 +45,10 @@ class TokenSource:
     @property
     def renewable(self) -> bool:
         return not isinstance(self.auth, TokenAuth)
+
+    def secrets(self, token: Token) -> Secrets:
+        """What no text may repeat of an answer to ``token``."""
+        return Secrets((*self._secrets, token.value))
 
     async def token(self) -> Token:
         """A token that is good as far as is known; raises the exchange's own error."""

@@ -10,6 +10,7 @@ import socket
 import ssl as ssl_module
 import zlib
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
@@ -48,6 +49,14 @@ class _Headers(dict[str, str]):
         return f"<headers {', '.join(self)}>"
 
 
+_ALWAYS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"vinix-async/{__version__}",
+}
+_timeout: Final = lru_cache(aiohttp.ClientTimeout)
+
+
 class Transport:
     """The connection pool, opened by the first request, and closed here unless it is borrowed."""
 
@@ -82,14 +91,8 @@ class Transport:
     async def send(self, request: Request, *, request_id: str, token: Token | None, timeout: Timeout) -> Response:
         """The reply to one request, sent once. Raises ``APIConnectionError`` or ``APITimeoutError`` without one."""
         session = self._open()
-        headers = _Headers(
-            {
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"vinix-async/{__version__}",
-                "X-Request-ID": request_id,
-            }
-        )
+        headers = _Headers(_ALWAYS)
+        headers["X-Request-ID"] = request_id
         if token is not None:
             headers["X-Auth-Token"] = token.value
         if request.body is not None:
@@ -101,7 +104,7 @@ class Transport:
                 URL(self.base_url + request.target, encoded=True),
                 headers=headers,
                 data=request.body,
-                timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
+                timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else _timeout(timeout),
                 allow_redirects=False,
                 auto_decompress=False,
                 max_line_size=_LINE,
@@ -110,11 +113,7 @@ class Transport:
                 proxy=self._proxy,
                 ssl=self._ssl,
             ) as response:
-                received: dict[str, str] = {}
-                for name, value in response.headers.items():
-                    received.setdefault(name.lower(), value)
-                body = await self._read(response, received.get("content-encoding", "identity").lower())
-                return Response(response.status, received, body, request_id)
+                return Response(response.status, response.headers, await self._read(response), request_id)
         except VinixError:
             raise
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
@@ -147,27 +146,29 @@ class Transport:
             )
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse, encoding: str) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
         if encoding not in {"identity", "gzip", "x-gzip"}:
             raise APIConnectionError("the reply is compressed in a way that was not asked for", transient=False)
         unzip = None if encoding == "identity" else zlib.decompressobj(31)
-        body = bytearray()
-        received = 0
+        pieces: list[bytes] = []
+        received = size = 0
         while chunk := await _next_chunk(response):
             received += len(chunk)
             self._bound(received)
             if unzip is None:
-                body += chunk
+                pieces.append(chunk)
                 continue
             while chunk:
-                body += unzip.decompress(chunk, _STEP)
-                self._bound(len(body))
+                pieces.append(unzip.decompress(chunk, _STEP))
+                size += len(pieces[-1])
+                self._bound(size)
                 chunk = unzip.unconsumed_tail
             if unzip.unused_data:
                 raise APIConnectionError("the reply goes on behind the end of its gzip stream")
         if unzip is not None and received and not unzip.eof:
             raise APIConnectionError("the reply is cut short: its gzip stream has no end")
-        return bytes(body)
+        return b"".join(pieces)
 
     def _bound(self, size: int) -> None:
         if size > self._max_body:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from ._exceptions import ConfigurationError
 from ._json import write_json
@@ -18,8 +18,14 @@ MISSING: Final = object()
 """The ``data`` of an envelope that has none."""
 
 
-@frozen
-class Request:
+class _Value(Struct, frozen=True):
+    """A value whose repr shows nothing: a debugger shows the arguments of a frame."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class Request(_Value, frozen=True):
     """``target`` is the path below the base URL with its query, percent-encoded.
 
     ``kind`` is what a listing's rows are; a reply that is small is then decoded in one go with its envelope.
@@ -28,7 +34,7 @@ class Request:
     method: str
     target: str
     account_id: str | None = None
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | None = None
     kind: type | None = None
 
     @property
@@ -36,35 +42,32 @@ class Request:
         return self.target.partition("?")[0]
 
 
-@frozen
-class Response:
-    """``headers`` have lower-case names; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
+class Response(_Value, frozen=True):
+    """``headers`` are asked for by lower-case names; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     sent_request_id: str
 
 
-@frozen
-class Envelope:
-    """What a success says around its data. ``auth_token`` is in every body, so it is in no repr.
+class Envelope(_Value, frozen=True):
+    """What a success says around its data, and in every body its ``auth_token``.
 
     ``data`` is a JSON value; the rows of an array may still be JSON (``msgspec.Raw``), or all be shells.
     """
 
-    data: Any = field(repr=False)
+    data: Any
     request_id: str | None = None
     next_start_key: str | None = None
     page_size: int | None = None
-    auth_token: str | None = field(default=None, repr=False)
+    auth_token: str | None = None
 
 
-@frozen
-class Secrets:
-    """What no text may repeat, itself without a telling repr (a debugger shows the arguments of a frame)."""
+class Secrets(_Value, frozen=True):
+    """What no text may repeat."""
 
-    values: tuple[str, ...] = field(default=(), repr=False)
+    values: tuple[str, ...] = ()
 
     def redact(self, text: str) -> str:
         for value in self.values:
@@ -80,19 +83,39 @@ NO_SECRETS: Final = Secrets()
 
 def get(
     *segments: str,
-    query: Mapping[str, str | int | None] | None = None,
+    query: Mapping[str, str] | None = None,
     account_id: str | None = None,
     kind: type | None = None,
 ) -> Request:
-    """A GET of ``/segment/segment?query``; query entries that are None are left out."""
-    kept = {name: value for name, value in (query or {}).items() if value is not None}
+    """A GET of ``/segment/segment?query``."""
     try:
-        target = _path(segments) + (f"?{urlencode(kept, quote_via=quote, safe='')}" if kept else "")
+        target = _path(segments) + (f"?{urlencode(query, quote_via=quote, safe='')}" if query else "")
     except UnicodeEncodeError:
         target = ""
     if not target:
-        raise ConfigurationError("ids, cursors and filters must be text that can be written as UTF-8")
+        raise _no_text()
     return Request("GET", target, account_id, kind=kind)
+
+
+def page_of(listing: Request, page_size: int | None, start_key: str | None) -> Request:
+    """The request for the page of a ``listing`` that begins at a cursor."""
+    query = "" if page_size is None else f"page_size={page_size}"
+    if start_key is not None:
+        query += "&start_key=" if query else "start_key="
+        try:
+            query += quote(start_key, safe="")
+        except UnicodeEncodeError:
+            query = ""
+        if not query:
+            raise _no_text()
+    if not query:
+        return listing
+    target = f"{listing.target}{'&' if '?' in listing.target else '?'}{query}"
+    return Request("GET", target, listing.account_id, kind=listing.kind)
+
+
+def _no_text() -> ConfigurationError:
+    return ConfigurationError("ids, cursors and filters must be text that can be written as UTF-8")
 
 
 def put(*segments: str, data: Mapping[str, str]) -> Request:
@@ -101,7 +124,13 @@ def put(*segments: str, data: Mapping[str, str]) -> Request:
 
 
 def _path(segments: tuple[str, ...]) -> str:
-    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+    path = "/".join(("", *segments))
+    if _PLAIN.fullmatch(path) and path.count("/") == len(segments):
+        return path
+    return "".join([f"/{quote(segment, safe='')}" for segment in segments])
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.~-]*")
 
 
 def check_id(name: str, value: object) -> str:

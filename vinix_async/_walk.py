@@ -1,0 +1,221 @@
+"""A walk over a listing, page by page, the next one on its way.
+
+The server's cursors form a chain, so one page can be ahead and no more. A walk ends where a page has no
+``next_start_key``; the number of rows says nothing, and an empty page may have a cursor.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from attrs import frozen
+
+from ._checkpoint import Checkpoint
+from ._convert import collector_paused
+from ._exceptions import ClientClosedError, PaginationLoopError, VinixError
+from ._wire import Envelope
+
+T = TypeVar("T")
+
+_REMEMBERED: Final = 100_000
+"""Ids of rows that are kept to drop repeated ones. Servers repeat those of the page before, if any."""
+
+_EMPTY_PAGES: Final = 1_000
+
+_MANY: Final = 100
+"""Rows of a page that has taken a while already, by being taken apart."""
+
+
+@frozen
+class Page(Generic[T]):
+    """``start_key`` is the cursor that asked for the page, ``page_size`` its rows as the server counts them."""
+
+    items: tuple[T, ...]
+    next_start_key: str | None
+    start_key: str | None
+    page_size: int | None
+    request_id: str | None
+
+
+class Walk(Generic[T]):
+    """``page()`` is the next page, None behind the last; ``close()`` ends the walk wherever it is.
+
+    ``handed_out`` and ``spent`` are for the caller to set: how many rows of the page in hand have been handed out, and
+    which rows nobody holds any more.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[str | None], Coroutine[Any, Any, Envelope]],
+        read: Callable[[Envelope], Iterable[Sequence[T]]],
+        *,
+        key: Callable[[T], str],
+        tasks: set[asyncio.Task[Any]],
+        origin: Checkpoint,
+        max_items: int | None,
+        turn: float,
+        prefetch: int,
+    ) -> None:
+        self.handed_out = 0
+        self.spent: list[T] = []
+        self._fetch = fetch
+        self._read = read
+        self._key = key
+        self._tasks = tasks
+        self._most = math.inf if max_items is None else max_items
+        self._turn = turn
+        self._prefetch = prefetch
+        self._position = origin  # of the page in hand, else of the one that comes
+        self._met: list[str] | None = None  # keys of the page in hand, None if there is none
+        self._new: list[str] = []  # keys of its items
+        self._cursor: str | None = None  # of the page behind it
+        self._cut = False  # it is the last one that max_items allows, and has more rows
+        self._seen = dict.fromkeys((*origin.before, *origin.done))
+        self._cursors = {origin.start_key}
+        self._empty_pages = 0
+        self._ahead: asyncio.Task[Envelope] | None = None
+
+    def checkpoint(self) -> Checkpoint:
+        """The walk up to the last item that was handed out."""
+        position, handed_out = self._position, self._new[: self.handed_out]
+        return Checkpoint(
+            scope=position.scope,
+            start_key=position.start_key,
+            done=(*position.done, *filter(None, handed_out)),
+            before=position.before,
+            yielded=position.yielded + len(handed_out),
+            finished=position.finished,
+        )
+
+    async def page(self) -> Page[T] | None:
+        """The next page, without rows that have been seen already. All of the page in hand counts as handed out."""
+        if self._cut:
+            return None
+        if self._met is not None:
+            self._go_on(self._met)
+        start_key, left = self._position.start_key, self._most - self._position.yielded
+        if self._position.finished or left <= 0:
+            return None
+        try:
+            envelope = await self._envelope(start_key, left)
+            rows = await self._rows(envelope)
+        except VinixError as error:
+            error.start_key = start_key
+            raise
+        keys = new = list(map(self._key, rows))
+        if not self._all_new(keys):
+            places = self._unseen(keys)
+            new, rows = [keys[place] for place in places], [rows[place] for place in places]
+        if len(new) > left:
+            self._cut = True
+            del new[int(left) :], rows[int(left) :]
+        self._met, self._new, self._cursor = keys, new, envelope.next_start_key
+        cursor = None if self._cut else envelope.next_start_key
+        return Page(tuple(rows), cursor, start_key, envelope.page_size, envelope.request_id)
+
+    async def _envelope(self, start_key: str | None, left: float) -> Envelope:
+        """The page's envelope; the page behind it is on its way from then on."""
+        if self._ahead is None:
+            envelope = await self._fetch(start_key)
+        else:
+            envelope = await _arrived(self._ahead)
+            self._ahead = None
+        cursor = envelope.next_start_key
+        count = len(envelope.data) if isinstance(envelope.data, list) else 1
+        if self._prefetch and cursor and cursor not in self._cursors and left > count:
+            self._ahead = asyncio.create_task(self._fetch(cursor))
+            self._tasks.add(self._ahead)
+            self._ahead.add_done_callback(self._tasks.discard)
+        if self._ahead is not None or count > _MANY:
+            # The next request goes out, and others run, before this page takes the processor again.
+            await asyncio.sleep(0)
+        return envelope
+
+    async def _rows(self, envelope: Envelope) -> list[T]:
+        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time.
+
+        To free a page takes a third of that. So rows that are spent are let go piece by piece, too.
+        """
+        rows: list[T] = []
+        pieces = iter(self._read(envelope))
+        now = asyncio.get_running_loop().time
+        while True:
+            ends_at = now() + self._turn
+            with collector_paused():
+                for piece in pieces:
+                    rows += piece
+                    del self.spent[-len(piece) :]
+                    if now() >= ends_at:
+                        break
+                else:
+                    return rows
+            await asyncio.sleep(0)
+
+    def _go_on(self, met: list[str]) -> None:
+        """Stand behind the page in hand, whose keys are ``met``."""
+        cursor, position = self._cursor, self._position
+        self._empty_pages = 0 if met else self._empty_pages + 1
+        if (cursor and cursor in self._cursors) or self._empty_pages == _EMPTY_PAGES:
+            raise _loop(cursor, len(self._cursors))
+        self._cursors.add(cursor)
+        known = set(met)
+        self._position = Checkpoint(
+            scope=position.scope,
+            start_key=cursor,
+            # What a resumed walk had handed out of this page and that is not on it now may be on the next.
+            done=tuple(key for key in position.done if key not in known),
+            before=tuple(filter(None, met)),
+            yielded=position.yielded + len(self._new),
+            finished=cursor is None,
+        )
+        self._met, self._new, self.handed_out = None, [], 0
+
+    def _all_new(self, keys: list[str]) -> bool:
+        """Whether no key has been seen, or comes twice, or is empty; then they have been seen from now on."""
+        fresh = dict.fromkeys(keys)
+        if len(fresh) < len(keys) or "" in fresh or not self._seen.keys().isdisjoint(fresh):
+            return False
+        self._seen |= fresh
+        self._forget()
+        return True
+
+    def _unseen(self, keys: list[str]) -> list[int]:
+        """The places of the keys that are new, each once, and of those that are empty."""
+        places = []
+        for place, key in enumerate(keys):
+            if key not in self._seen:
+                places.append(place)
+                if key:
+                    self._seen[key] = None
+        self._forget()
+        return places
+
+    def _forget(self) -> None:
+        while len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+
+    async def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()  # if it has failed, this also tells asyncio not to report it
+            await asyncio.wait({self._ahead})
+
+
+async def _arrived(ahead: asyncio.Task[Envelope]) -> Envelope:
+    try:
+        return await ahead
+    except asyncio.CancelledError:
+        walker = asyncio.current_task()
+        if walker is None or walker.cancelling():
+            raise
+    # The page was cancelled and not the walk, or the walk's task would seem to have been.
+    raise ClientClosedError("the client was closed while the next page was on its way")
+
+
+def _loop(cursor: str | None, pages: int) -> PaginationLoopError:
+    return PaginationLoopError(
+        "the server goes in a circle: its next_start_key has been followed already. Where more accounts share "
+        "a name than a page holds, a larger page_size helps",
+        start_key=cursor,
+        pages=pages,
+    )
