@@ -37,8 +37,8 @@ from vinix_async._wire import (
     check_id,
     clean,
     get,
-    put,
     page_of,
+    put,
 )
 
 NOW = 1_750_000_000.0

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from attrs import Attribute, field, frozen
+
 from ._clock import Clock
 from ._exceptions import (
     APIConnectionError,
