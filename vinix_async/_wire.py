@@ -43,7 +43,7 @@ class Request(_Value, frozen=True):
 
 
 class Response(_Value, frozen=True):
-    """``headers`` are asked for by lower-case names; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
+    """``headers`` are asked for in lower case; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
 
     status: int
     headers: Mapping[str, str]
