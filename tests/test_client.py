@@ -218,6 +218,15 @@ async def test_time_is_the_system_s_unless_told(server: Scripted) -> None:
         assert await client.callflows.list(ACCOUNT).to_list() == []
 
 
+@pytest.mark.parametrize("callflow_id", ["..", ".", "a\nb"])
+async def test_details_asks_for_no_other_path(server: Scripted, client: VinixClient, callflow_id: str) -> None:
+    server.script = [lambda request: success(request, [{"id": callflow_id}])]
+    with pytest.raises(DecodeError, match="cannot be asked for") as caught:
+        await client.callflows.list(ACCOUNT, details=True).to_list()
+    assert len(server.asked) == 1
+    assert caught.value.account_id == ACCOUNT
+
+
 async def test_details_ends_with_the_first_error(server: Scripted, client: VinixClient) -> None:
     server.script = [lambda request: success(request, [{"id": "1"}, {"id": "2"}])]
     server.otherwise = failing(403)
@@ -449,6 +458,17 @@ async def test_a_retry_after_beyond_the_cap_fails_at_once(
     assert clock.slept == 0
     await client.callflows.list(ACCOUNT).to_list()  # and the account is not held for an hour
     assert clock.slept < 1
+
+
+async def test_the_pace_is_learned_where_429_is_not_retried_too(
+    server: Scripted, client: VinixClient, clock: FakeClock
+) -> None:
+    server.script = [failing(429)]
+    patient = client.with_options(retry=RetryPolicy(statuses=frozenset({503})))
+    with pytest.raises(RateLimitError):
+        await patient.callflows.list(ACCOUNT).to_list()
+    await patient.callflows.list(ACCOUNT).to_list()
+    assert clock.slept == pytest.approx(1 / Limits().rate)
 
 
 async def test_a_storm_spends_the_retry_budget_and_no_more(server: Scripted, client: VinixClient) -> None:

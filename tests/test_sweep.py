@@ -142,6 +142,17 @@ async def test_a_resumed_sweep_does_only_what_is_missing(sandbox: Sandbox, clien
     assert all(complete(sandbox, result) for result in {**done, **rest}.values())
 
 
+async def test_a_sweep_is_resumed_with_its_own_filters(sandbox: Sandbox, client: VinixClient) -> None:
+    filters = {"filter_type": "mainUserCallflow"}
+    sweep = client.callflows.list_many(sandbox.account_ids[:2], filters=filters)
+    await sweep.collect()
+    checkpoint = SweepCheckpoint.from_json(sweep.checkpoint().to_json())
+    assert await client.callflows.list_many(sandbox.account_ids[:2], filters=filters, resume=checkpoint).collect() == {}
+    for others in ({}, {"filter_type": "x"}):
+        with pytest.raises(ConfigurationError, match="filter_type=mainUserCallflow"):
+            client.callflows.list_many(sandbox.account_ids, filters=others, resume=checkpoint)
+
+
 class Slow:
     """Answers are held back per account until they are let go."""
 
@@ -403,10 +414,11 @@ async def test_ids_of_another_type_are_refused(server: Scripted) -> None:
 def test_no_checkpoint_of_a_sweep(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(text)
+    assert SweepCheckpoint.from_json('{"version": 1, "scope": "", "done": ["a"], "failed": {}}').done == {"a"}
     for done in ([7], "ab"):
         with pytest.raises(ConfigurationError, match="checkpoint"):
-            SweepCheckpoint.from_json(json.dumps({"version": 1, "done": done, "failed": {}}))
-    value = {"version": 1, "done": [], "failed": {"a": {"odd": 1}}}
+            SweepCheckpoint.from_json(json.dumps({"version": 1, "scope": "", "done": done, "failed": {}}))
+    value = {"version": 1, "scope": "", "done": [], "failed": {"a": {"odd": 1}}}
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(json.dumps(value))
 

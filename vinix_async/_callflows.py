@@ -9,7 +9,7 @@ from msgspec import Raw, structs
 
 from ._checkpoint import Checkpoint
 from ._convert import collector_paused, read_rows
-from ._exceptions import ConfigurationError, NotFoundError
+from ._exceptions import ConfigurationError, DecodeError, NotFoundError
 from ._json import parse_json
 from ._models import Callflow
 from ._pager import Pager
@@ -17,7 +17,7 @@ from ._reply import decode_envelope
 from ._resource import Resource
 from ._sweep import AccountIds, AccountSweep, SweepCheckpoint, SweepStats
 from ._walk import Page
-from ._wire import MISSING, Envelope, check_count, check_id, get
+from ._wire import MISSING, Envelope, check_count, check_filters, check_id, get
 
 _GONE: Final = object()
 
@@ -107,7 +107,7 @@ class Callflows(Resource):
             filters: as in ``list``.
             details: as in ``list``.
             prefetch: as in ``list``.
-            resume: a ``SweepCheckpoint`` of an earlier sweep; only what it lacks is read.
+            resume: a ``SweepCheckpoint`` of an earlier sweep with the same filters; only what it lacks is read.
 
         Raises ``ConfigurationError`` at once for a bad argument. An account's own error is in its result.
         """
@@ -126,6 +126,7 @@ class Callflows(Resource):
         return AccountSweep(
             account_ids,
             lambda account_id, checkpoint: metered.list(account_id, resume=checkpoint, **options),
+            scope=get("callflows", query=check_filters(filters)).target.partition("?")[2],
             clock=self._requester.clock,
             stats=stats,
             max_concurrency=max_concurrency,
@@ -152,6 +153,10 @@ class Callflows(Resource):
             callflow_id = row.get("id") if isinstance(row, dict) else None
             if not isinstance(callflow_id, str) or not callflow_id:
                 return row
+            try:
+                check_id("its id", callflow_id)
+            except ConfigurationError as error:
+                raise DecodeError(f"a callflow in the listing cannot be asked for: {error}") from None
             request = get("accounts", account_id, "callflows", callflow_id, account_id=account_id)
             try:
                 data = (await self._requester.send(request, self._options, ends_at)).data

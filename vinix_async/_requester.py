@@ -155,6 +155,7 @@ class _Operation:
         self._gate = gate
         self._sent = 0
         self._sent_at = 0.0
+        self._hold = 0.0
         self._replayed = False
 
     async def run(self, budget: RetryBudget, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
@@ -166,7 +167,7 @@ class _Operation:
                 clock=self._shared.clock,
                 deadline=self._ends_at,
                 budgets=budgets,
-                hold=self._hold,
+                hold=lambda _: self._hold,
                 before_wait=self._before_wait,
             )
         except _ExchangeError as failure:
@@ -182,14 +183,6 @@ class _Operation:
             return envelope
         failed.account_id = self._request.account_id
         raise failed
-
-    def _hold(self, error: RateLimitError) -> float:
-        return self._gate.refused(self._sent_at, self._obeyed(error))
-
-    def _obeyed(self, error: RateLimitError) -> float:
-        """The seconds of a ``Retry-After`` that is not too long to be obeyed."""
-        asked = error.retry_after or 0.0
-        return asked if asked <= self._options.retry.retry_after_max else 0.0
 
     async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
         left = self._ends_at - self._shared.clock.monotonic()
@@ -258,8 +251,11 @@ class _Operation:
             logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
         try:
             return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
-        except RateLimitError:
+        except RateLimitError as error:
             self._options.meter.refusals += 1
+            asked = error.retry_after or 0.0
+            obeyed = asked if asked <= self._options.retry.retry_after_max else 0.0
+            self._hold = self._gate.refused(self._sent_at, obeyed)
             raise
 
     def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:

@@ -55,36 +55,42 @@ class SweepStats(Meter):
 
 @frozen(kw_only=True)
 class SweepCheckpoint:
-    """What a sweep has handed out: the accounts that are ``done``, and where those that ``failed`` go on."""
+    """What a sweep has handed out: the accounts that are ``done``, and where those that ``failed`` go on.
+
+    ``scope`` is the sweep's filters as a query; a sweep with other ones cannot be resumed from it.
+    """
 
     done: frozenset[str] = frozenset()
     failed: Mapping[str, Checkpoint] = field(factory=dict)
+    scope: str = ""
 
     def to_json(self) -> str:
         """Text for ``from_json``, in this process or another."""
         failed = {account_id: point.to_value() for account_id, point in self.failed.items()}
-        return json.dumps({"version": _VERSION, "done": sorted(self.done), "failed": failed})
+        return json.dumps({"version": _VERSION, "scope": self.scope, "done": sorted(self.done), "failed": failed})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The checkpoint that ``to_json`` wrote; raises ``ConfigurationError`` for anything else."""
         try:
             value = json.loads(text)
-            done, failed = value["done"], value["failed"].items()
-            known = value["version"] == _VERSION and type(done) is list and all(type(each) is str for each in done)
+            scope, done, failed = value["scope"], value["done"], value["failed"].items()
+            texts = type(done) is list and all(type(each) is str for each in [scope, *done])
+            known = value["version"] == _VERSION and texts
         except (ValueError, TypeError, KeyError, AttributeError):
-            known, done, failed = False, [], []
+            known, scope, done, failed = False, "", [], []
         if not known:
             raise ConfigurationError("this is no checkpoint of a sweep, or one of another version")
         points = {account_id: Checkpoint.from_value(point) for account_id, point in failed}
-        return cls(done=frozenset(done), failed=points)
+        return cls(done=frozenset(done), failed=points, scope=scope)
 
 
 class AccountSweep:
     """Iterate it for one ``AccountResult`` for each account, or ``await sweep.collect()`` for all of them.
 
     An account that fails ends nothing but itself. Leaving the loop ends all that is under way; behind
-    ``async with sweep:`` it has ended. An error of the iterable that names the accounts is raised when every
+    ``async with sweep:`` it has ended. So does cancelling the wait for a result (a timeout around ``anext``):
+    resume from ``checkpoint()``. An error of the iterable that names the accounts is raised when every
     account named before it has been handed out, and so is ``ClientClosedError`` when the client is closed.
     """
 
@@ -93,6 +99,7 @@ class AccountSweep:
         account_ids: AccountIds,
         pager: Callable[[str, Checkpoint | None], Pager[Callflow]],
         *,
+        scope: str,
         clock: Clock,
         stats: SweepStats,
         max_concurrency: int,
@@ -104,9 +111,14 @@ class AccountSweep:
             raise ConfigurationError("account_ids must be a list, an iterable or an async iterable of account ids")
         if resume is not None and not isinstance(resume, SweepCheckpoint):
             raise ConfigurationError("resume must be a SweepCheckpoint, as sweep.checkpoint() gives it")
+        if resume is not None and resume.scope != scope:
+            raise ConfigurationError(
+                f"the checkpoint is one of a sweep with the filters {resume.scope!r}, not {scope!r}: give the same ones"
+            )
         self.stats: SweepStats = stats
         self._account_ids = account_ids
         self._pager = pager
+        self._scope = scope
         self._clock = clock
         self._most = max_concurrency
         self._ordered = ordered
@@ -121,7 +133,7 @@ class AccountSweep:
         A sweep resumed from it skips the accounts that are done. One that failed goes on where it failed, and its
         new result has only the callflows that the old one had not.
         """
-        return SweepCheckpoint(done=frozenset(self._done), failed=dict(self._failed))
+        return SweepCheckpoint(done=frozenset(self._done), failed=dict(self._failed), scope=self._scope)
 
     async def collect(self) -> dict[str, AccountResult]:
         """Every account's result by its id, in the order in which they came."""
