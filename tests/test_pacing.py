@@ -21,7 +21,9 @@ def clock() -> FakeClock:
 
 
 def gate(clock: Any, **limits: Any) -> Gate:
-    return Gate("account", Limits(**limits), clock)
+    made = Gate(Limits(**limits), clock)
+    made.account_id = "account"
+    return made
 
 
 @asynccontextmanager
@@ -247,7 +249,7 @@ async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
     """Eight workers against Kazoo's bucket: 100 tokens, 10 more in one block each second."""
     clock = VirtualClock()
     buckets = Buckets(100, 10)
-    one = Gate("account", Limits(), clock)
+    one = gate(clock)
     served: list[float] = []
     refused: list[float] = []
 

@@ -156,7 +156,11 @@ class Callflows(Resource):
             try:
                 check_id("its id", callflow_id)
             except ConfigurationError as error:
-                raise DecodeError(f"a callflow in the listing cannot be asked for: {error}") from None
+                raise DecodeError(
+                    f"a callflow in the listing cannot be asked for: {error}",
+                    account_id=account_id,
+                    request_id=envelope.request_id,
+                ) from None
             request = get("accounts", account_id, "callflows", callflow_id, account_id=account_id)
             try:
                 data = (await self._requester.send(request, self._options, ends_at)).data

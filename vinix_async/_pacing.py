@@ -59,7 +59,6 @@ class Gate:
 
     __slots__ = (
         "_clock",
-        "_hold",
         "_limits",
         "_next_at",
         "_rate",
@@ -72,13 +71,12 @@ class Gate:
         "users",
     )
 
-    def __init__(self, account_id: str | None, limits: Limits, clock: Clock) -> None:
-        self.account_id = account_id
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self.account_id: str | None = None
         self.budget = RetryBudget(ACCOUNT_RETRIES)
         self.users = 0
         self._limits = limits
         self._clock = clock
-        self._hold = _LOGIN_HOLD if account_id is None else 1 / limits.rate
         self._slots = Places(limits.per_account)
         self._turn = Places(1)
         self._rate: float | None = None
@@ -90,6 +88,11 @@ class Gate:
     def pristine(self) -> bool:
         """Whether a new gate would serve as well."""
         return self.budget.full and (self._rate is None or self._forgets())
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the gate may serve another account."""
+        return self.budget.full and self._refused_at == -math.inf
 
     def enter_now(self) -> bool:
         """Take one of the account's slots, if there is nothing to wait for; ``leave`` gives it back."""
@@ -141,12 +144,13 @@ class Gate:
                 self._rate = self._limits.rate
             elif self._refusals == 0:
                 self._rate = max(0.1 * self._limits.rate, 0.9 * self._rate)
-            self._next_at = now + min(self._hold * 2.0 ** min(self._refusals, 10), 20.0)
+            hold = _LOGIN_HOLD if self.account_id is None else 1 / self._limits.rate
+            self._next_at = now + min(hold * 2.0 ** min(self._refusals, 10), 20.0)
             self._refusals += 1
             self._refused_at = now
-        hold = max(0.0, self._next_at - now)
+        wait = max(0.0, self._next_at - now)
         self._next_at = max(self._next_at, now + asked)
-        return hold
+        return wait
 
     def succeeded(self) -> None:
         """A request was served."""
@@ -162,13 +166,16 @@ class Gates:
         self._limits = limits
         self._clock = clock
         self._gates: dict[str | None, Gate] = {}
+        self._spare: Gate | None = None
         self._all = Places(limits.max_concurrency)
 
     def hold(self, account_id: str | None) -> Gate:
         """The gate of an account, or of the logins (None), which share one bucket; ``release`` it afterwards."""
         gate = self._gates.get(account_id)
         if gate is None:
-            gate = self._gates[account_id] = Gate(account_id, self._limits, self._clock)
+            gate = self._spare or Gate(self._limits, self._clock)
+            gate.account_id, self._spare = account_id, None
+            self._gates[account_id] = gate
         gate.users += 1
         return gate
 
@@ -176,6 +183,7 @@ class Gates:
         gate.users -= 1
         if gate.users == 0 and (gate.pristine or len(self._gates) > _KEEP_IDLE):
             del self._gates[gate.account_id]
+            self._spare = gate if gate.untouched else None  # to make one takes longer than all else here
 
     def enter_now(self, gate: Gate) -> bool:
         """Take leave to send one request, if there is nothing to wait for; ``leave`` gives it back."""

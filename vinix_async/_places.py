@@ -11,7 +11,7 @@ class Places:
 
     def __init__(self, count: int) -> None:
         self._free = count
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[None]] | None = None  # made for the first who waits
 
     def enter_now(self) -> bool:
         """Take a place, if one is free; ``leave`` gives it back."""
@@ -25,6 +25,8 @@ class Places:
         if self.enter_now():
             return
         turn = asyncio.get_running_loop().create_future()
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(turn)
         try:
             await turn

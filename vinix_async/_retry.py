@@ -89,6 +89,8 @@ class RetryBudget:
     and where some succeed, retries add at most a fifth to them.
     """
 
+    __slots__ = ("_capacity", "_left")
+
     def __init__(self, capacity: float) -> None:
         self._capacity = capacity
         self._left = capacity
