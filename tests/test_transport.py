@@ -243,7 +243,7 @@ async def test_a_quiet_connection_that_is_gone_is_given_up(monkeypatch: pytest.M
     asleep = SimpleNamespace(read_nowait=lambda _: b"", at_eof=lambda: False, readany=asyncio.Event().wait)
     response: Any = SimpleNamespace(content=asleep, connection=state)
     with pytest.raises(transport_module._DroppedError):
-        await asyncio.wait_for(transport_module._next_chunk(response), 5)
+        await asyncio.wait_for(transport_module._more(response), 5)
 
 
 async def test_cookies_are_not_kept() -> None:

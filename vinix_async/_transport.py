@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
+from multidict import istr
 from yarl import URL
 
 from ._auth import Token
@@ -50,10 +51,12 @@ class _Headers(dict[str, str]):
 
 
 _ALWAYS: Final = {
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip",
-    "User-Agent": f"vinix-async/{__version__}",
+    istr("Accept"): "application/json",
+    istr("Accept-Encoding"): "gzip",
+    istr("User-Agent"): f"vinix-async/{__version__}",
 }
+_REQUEST_ID: Final = istr("X-Request-ID")
+_AUTH_TOKEN: Final = istr("X-Auth-Token")
 _timeout: Final = lru_cache(aiohttp.ClientTimeout)
 
 
@@ -92,9 +95,9 @@ class Transport:
         """The reply to one request, sent once. Raises ``APIConnectionError`` or ``APITimeoutError`` without one."""
         session = self._open()
         headers = _Headers(_ALWAYS)
-        headers["X-Request-ID"] = request_id
+        headers[_REQUEST_ID] = request_id
         if token is not None:
-            headers["X-Auth-Token"] = token.value
+            headers[_AUTH_TOKEN] = token.value
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         failure: VinixError
@@ -153,7 +156,7 @@ class Transport:
         unzip = None if encoding == "identity" else zlib.decompressobj(31)
         pieces: list[bytes] = []
         received = size = 0
-        while chunk := await _next_chunk(response):
+        while chunk := response.content.read_nowait(-1) or await _more(response):
             received += len(chunk)
             self._bound(received)
             if unzip is None:
@@ -196,14 +199,14 @@ async def _send_once(
     raise _DroppedError
 
 
-async def _next_chunk(response: aiohttp.ClientResponse) -> bytes:
+async def _more(response: aiohttp.ClientResponse) -> bytes:
     """The next bytes of the body, none at its end.
 
     After a framing error behind the head, aiohttp's parser leaves its reader asleep whatever the connection
     does; so a reader that hears nothing looks at the connection from time to time.
     """
     content = response.content
-    chunk = content.read_nowait(-1)
+    chunk = b""
     while not chunk and not content.at_eof():
         quiet = asyncio.timeout(_QUIET)
         try:
