@@ -1,6 +1,7 @@
 """Walks over a listing that changes meanwhile: what is there all the time is yielded exactly once."""
 
 import asyncio
+import math
 from typing import Any
 
 from hypothesis import example, given
@@ -20,6 +21,9 @@ class Server:
     def __init__(
         self, *, engine: str, present: set[str], size: int, wanted: set[str] | None, changes: list[Any]
     ) -> None:
+        self.scope = "/x"
+        self.turn = 0.0005
+        self.tasks: set[asyncio.Task[Any]] = set()
         self.engine = engine
         self.present = set(present)
         self.always = set(present)
@@ -29,7 +33,17 @@ class Server:
         self.failing: set[int] = set()
         self.requests = 0
 
-    async def fetch(self, cursor: str | None) -> Envelope:
+    def ends_at(self) -> float:
+        return math.inf
+
+    def key(self, row: str) -> str:
+        return row
+
+    def read(self, envelope: Envelope) -> list[list[str]]:
+        return [envelope.data]
+
+    async def fetch(self, cursor: str | None, ends_at: float) -> Envelope:
+        assert ends_at == math.inf
         await asyncio.sleep(0)
         self.requests += 1
         if self.requests > 1 and self.changes:
@@ -53,9 +67,7 @@ class Server:
         return Envelope(data=list(page.keys), next_start_key=following)
 
     def pager(self, **options: Any) -> Pager[str]:
-        return Pager(
-            self.fetch, lambda envelope: [envelope.data], scope="/x", key=lambda row: row, tasks=set(), **options
-        )
+        return Pager(self, **options)
 
     def promised(self) -> set[str]:
         """What was there from the first page to the last, and passes the filter."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,13 +21,22 @@ class Server:
 
     def __init__(self, pages: dict[str | None, tuple[list[str], str | None]]) -> None:
         self.pages = pages
+        self.scope = "/things"
+        self.turn = 0.0005
         self.asked: list[str | None] = []
         self.tasks: set[asyncio.Task[Any]] = set()
         self.failing: dict[str | None, Exception] = {}
         self.gates: dict[str | None, asyncio.Event] = {}
         self.read: Callable[[Envelope], Iterable[Sequence[str]]] = lambda envelope: [envelope.data]
 
-    async def fetch(self, cursor: str | None) -> Envelope:
+    def ends_at(self) -> float:
+        return math.inf
+
+    def key(self, row: str) -> str:
+        return "" if row.startswith("?") else row
+
+    async def fetch(self, cursor: str | None, ends_at: float) -> Envelope:
+        assert ends_at == math.inf
         self.asked.append(cursor)
         if cursor in self.gates:
             await self.gates[cursor].wait()
@@ -36,14 +46,7 @@ class Server:
         return Envelope(data=rows, next_start_key=following, page_size=len(rows), request_id=f"r{len(self.asked)}")
 
     def pager(self, **options: Any) -> Pager[str]:
-        return Pager(
-            self.fetch,
-            self.read,
-            scope="/things",
-            key=lambda row: "" if row.startswith("?") else row,
-            tasks=self.tasks,
-            **options,
-        )
+        return Pager(self, **options)
 
 
 def three() -> Server:
@@ -203,7 +206,8 @@ async def test_other_tasks_run_while_a_long_page_is_read(turn: float, turns: int
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    assert len(await server.pager(turn=turn).to_list()) == 10
+    server.turn = turn
+    assert len(await server.pager().to_list()) == 10
     task.cancel()
     assert len(ticks) == turns
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -63,10 +64,6 @@ class Callflows(Resource):
             PaginationLoopError: the server's cursors go round in a circle.
             ClientClosedError: the client was closed.
         """
-
-        async def complete(envelope: Envelope, ends_at: float) -> Envelope:
-            return await self._details(account_id, envelope, ends_at)
-
         return self._listing(
             Callflow,
             account_id,
@@ -77,7 +74,7 @@ class Callflows(Resource):
             filters=filters,
             prefetch=prefetch,
             resume=resume,
-            complete=complete if details else None,
+            complete=partial(self._details, account_id) if details else None,
         )
 
     def list_many(

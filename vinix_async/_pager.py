@@ -1,14 +1,12 @@
 """A listing as the caller has it: by item, by page, the first page, all of it, from a checkpoint."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, Generic, TypeVar
 
 from ._checkpoint import Checkpoint
 from ._exceptions import ConfigurationError
-from ._walk import Page, Walk
-from ._wire import Envelope, check_count
+from ._walk import Listing, Page, Walk
+from ._wire import check_count
 
 T = TypeVar("T")
 
@@ -22,17 +20,12 @@ class Pager(Generic[T]):
 
     def __init__(
         self,
-        fetch: Callable[[str | None], Coroutine[Any, Any, Envelope]],
-        read: Callable[[Envelope], Iterable[Sequence[T]]],
+        listing: Listing[T],
         *,
-        scope: str,
-        key: Callable[[T], str],
-        tasks: set[asyncio.Task[Any]],
         start_key: str | None = None,
         max_items: int | None = None,
         prefetch: int = 1,
         resume: Checkpoint | None = None,
-        turn: float = 0.0005,
     ) -> None:
         check_count("max_items", max_items)
         if type(prefetch) is not int or prefetch not in {0, 1}:
@@ -43,20 +36,23 @@ class Pager(Generic[T]):
             raise ConfigurationError("resume must be a Checkpoint, as pager.checkpoint() gives it")
         if resume is not None and start_key is not None:
             raise ConfigurationError("give start_key or resume, not both: a checkpoint has its own cursor")
-        if resume is not None and resume.scope != scope:
-            raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {scope}")
-        self._origin = resume or Checkpoint(scope=scope, start_key=start_key)
+        if resume is not None and resume.scope != listing.scope:
+            raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {listing.scope}")
+        self._listing = listing
+        self._origin = resume or Checkpoint(scope=listing.scope, start_key=start_key)
+        self._max_items = max_items
         self._prefetch = prefetch
-        self._begin = partial(
-            Walk, fetch, read, key=key, tasks=tasks, origin=self._origin, max_items=max_items, turn=turn
-        )
         self._walk: Walk[T] | None = None  # the one that was begun last
+
+    def _begin(self) -> Walk[T]:
+        self._walk = Walk(self._listing, self._origin, self._max_items, self._prefetch)
+        return self._walk
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first_page().__await__()
 
     async def _first_page(self) -> Page[T]:
-        walk = self._walk = self._begin(prefetch=0)
+        walk = self._walk = Walk(self._listing, self._origin, self._max_items, 0)
         page = await walk.page()
         if page is None:  # nothing is left of a resumed walk
             return Page((), None, self._origin.start_key, None, None)
@@ -65,7 +61,7 @@ class Pager(Generic[T]):
 
     async def to_list(self) -> list[T]:
         """Every item of every page."""
-        walk = self._walk = self._begin(prefetch=self._prefetch)
+        walk = self._begin()
         items: list[T] = []
         try:
             while page := await walk.page():
@@ -80,7 +76,7 @@ class Pager(Generic[T]):
 
         The page that ``max_items`` cuts short has no ``next_start_key``; ``checkpoint()`` knows where to go on.
         """
-        walk = self._walk = self._begin(prefetch=self._prefetch)
+        walk = self._begin()
         before: tuple[T, ...] = ()
         try:
             while page := await walk.page():
@@ -92,7 +88,7 @@ class Pager(Generic[T]):
             await walk.close()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        walk = self._walk = self._begin(prefetch=self._prefetch)
+        walk = self._begin()
         try:
             while page := await walk.page():
                 count, waiting = len(page.items), list(reversed(page.items))

@@ -1,9 +1,8 @@
 """What every resource is made of: a listing of many documents, and a GET of one."""
 
-import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from ._checkpoint import Checkpoint
 from ._convert import iter_rows, read_one
@@ -11,9 +10,53 @@ from ._exceptions import DecodeError
 from ._models import Account, Callflow
 from ._pager import Pager
 from ._requester import Options, Requester
-from ._wire import Envelope, check_count, check_filters, check_id, get, page_of
+from ._wire import Envelope, Request, check_count, check_filters, check_id, get, page_of
 
 Document = TypeVar("Document", Account, Callflow)
+
+
+Complete = Callable[[Envelope, float], Awaitable[Envelope]]
+
+
+class Listing(Generic[Document]):
+    """The pages of ``request``, each with ``page_size`` rows; ``complete`` may work on a page before it is read."""
+
+    def __init__(
+        self,
+        requester: Requester,
+        options: Options,
+        kind: type[Document],
+        request: Request,
+        *,
+        page_size: int | None,
+        complete: Complete | None,
+    ) -> None:
+        self.scope = request.target
+        self.turn = requester.limits.decode_turn
+        self.tasks = requester.tasks
+        self._requester = requester
+        self._options = options
+        self._kind: type[Document] = kind
+        self._request = request
+        self._page_size = page_size
+        self._complete = complete
+
+    def ends_at(self) -> float:
+        return self._requester.ends_at(self._options)
+
+    async def fetch(self, start_key: str | None, ends_at: float) -> Envelope:
+        request = page_of(self._request, self._page_size, start_key)
+        envelope = await self._requester.send(request, self._options, ends_at)
+        return envelope if self._complete is None else await self._complete(envelope, ends_at)
+
+    def read(self, envelope: Envelope) -> Iterator[Sequence[Document]]:
+        try:
+            yield from iter_rows(envelope.data, self._kind)
+        except DecodeError as error:
+            error.account_id, error.request_id = self._request.account_id, envelope.request_id
+            raise
+
+    key = staticmethod(attrgetter("id"))
 
 
 class Resource:
@@ -34,10 +77,10 @@ class Resource:
         filters: Mapping[str, str] | None = None,
         prefetch: int = 1,
         resume: Checkpoint | None = None,
-        complete: Callable[[Envelope, float], Awaitable[Envelope]] | None = None,
+        complete: Complete | None = None,
     ) -> Pager[Document]:
         """A pager over ``GET /accounts/{account_id}/{endpoint}``; ``complete`` may work on a page first."""
-        listing = get(
+        request = get(
             "accounts",
             check_id("account_id", account_id),
             *endpoint,
@@ -46,35 +89,12 @@ class Resource:
             kind=kind if complete is None else None,
         )
         check_count("page_size", page_size)
-        first = resume.start_key if resume is not None else start_key
-        ends_at = math.inf
-
-        async def fetch(cursor: str | None) -> Envelope:
-            nonlocal ends_at
-            if cursor == first:  # a walk begins: no cursor comes twice in one
-                ends_at = self._requester.ends_at(self._options)
-            request = page_of(listing, page_size, cursor)
-            envelope = await self._requester.send(request, self._options, ends_at)
-            return envelope if complete is None else await complete(envelope, ends_at)
-
-        def read(envelope: Envelope) -> Iterator[Sequence[Document]]:
-            try:
-                yield from iter_rows(envelope.data, kind)
-            except DecodeError as error:
-                error.account_id, error.request_id = account_id, envelope.request_id
-                raise
-
         return Pager(
-            fetch,
-            read,
-            scope=listing.target,
-            key=attrgetter("id"),
+            Listing(self._requester, self._options, kind, request, page_size=page_size, complete=complete),
             start_key=start_key,
             max_items=max_items,
             prefetch=prefetch,
             resume=resume,
-            turn=self._requester.limits.decode_turn,
-            tasks=self._requester.tasks,
         )
 
     async def _one(self, kind: type[Document], account_id: str, *endpoint: str) -> Document:

@@ -50,7 +50,7 @@ class _Headers(dict[str, str]):
         return f"<headers {', '.join(self)}>"
 
 
-_ALWAYS: Final = {
+_ALWAYS: Final[dict[str, str]] = {
     istr("Accept"): "application/json",
     istr("Accept-Encoding"): "gzip",
     istr("User-Agent"): f"vinix-async/{__version__}",

@@ -6,8 +6,8 @@ The server's cursors form a chain, so one page can be ahead and no more. A walk 
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -38,6 +38,41 @@ class Page(Generic[T]):
     request_id: str | None
 
 
+class Listing(Protocol[T]):
+    """What is walked."""
+
+    @property
+    def scope(self) -> str:
+        """The path and the filters, for checkpoints."""
+        ...
+
+    @property
+    def turn(self) -> float:
+        """Seconds of reading a page after which other tasks get their turn."""
+        ...
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        """What runs in the background."""
+        ...
+
+    def ends_at(self) -> float:
+        """When a walk that begins now must have ended, on the monotonic clock."""
+        ...
+
+    def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
+        """The page that begins at a cursor."""
+        ...
+
+    def read(self, envelope: Envelope) -> Iterable[Sequence[T]]:
+        """The rows of a page, piece by piece."""
+        ...
+
+    def key(self, row: T) -> str:
+        """What tells a row from others; empty if nothing does."""
+        ...
+
+
 class Walk(Generic[T]):
     """``page()`` is the next page, None behind the last; ``close()`` ends the walk wherever it is.
 
@@ -45,27 +80,13 @@ class Walk(Generic[T]):
     which rows nobody holds any more.
     """
 
-    def __init__(
-        self,
-        fetch: Callable[[str | None], Coroutine[Any, Any, Envelope]],
-        read: Callable[[Envelope], Iterable[Sequence[T]]],
-        *,
-        key: Callable[[T], str],
-        tasks: set[asyncio.Task[Any]],
-        origin: Checkpoint,
-        max_items: int | None,
-        turn: float,
-        prefetch: int,
-    ) -> None:
+    def __init__(self, listing: Listing[T], origin: Checkpoint, max_items: int | None, prefetch: int) -> None:
         self.handed_out = 0
         self.spent: list[T] = []
-        self._fetch = fetch
-        self._read = read
-        self._key = key
-        self._tasks = tasks
+        self._listing = listing
         self._most = math.inf if max_items is None else max_items
-        self._turn = turn
         self._prefetch = prefetch
+        self._ends_at: float | None = None  # known when the first page is asked for
         self._position = origin  # of the page in hand, else of the one that comes
         self._met: list[str] | None = None  # keys of the page in hand, None if there is none
         self._new: list[str] = []  # keys of its items
@@ -103,7 +124,7 @@ class Walk(Generic[T]):
         except VinixError as error:
             error.start_key = start_key
             raise
-        keys = new = list(map(self._key, rows))
+        keys = new = list(map(self._listing.key, rows))
         if not self._all_new(keys):
             places = self._unseen(keys)
             new, rows = [keys[place] for place in places], [rows[place] for place in places]
@@ -116,17 +137,19 @@ class Walk(Generic[T]):
 
     async def _envelope(self, start_key: str | None, left: float) -> Envelope:
         """The page's envelope; the page behind it is on its way from then on."""
+        if self._ends_at is None:
+            self._ends_at = self._listing.ends_at()
         if self._ahead is None:
-            envelope = await self._fetch(start_key)
+            envelope = await self._listing.fetch(start_key, self._ends_at)
         else:
             envelope = await _arrived(self._ahead)
             self._ahead = None
         cursor = envelope.next_start_key
         count = len(envelope.data) if isinstance(envelope.data, list) else 1
         if self._prefetch and cursor and cursor not in self._cursors and left > count:
-            self._ahead = asyncio.create_task(self._fetch(cursor))
-            self._tasks.add(self._ahead)
-            self._ahead.add_done_callback(self._tasks.discard)
+            self._ahead = asyncio.create_task(self._listing.fetch(cursor, self._ends_at))
+            self._listing.tasks.add(self._ahead)
+            self._ahead.add_done_callback(self._listing.tasks.discard)
         if self._ahead is not None or count > _MANY:
             # The next request goes out, and others run, before this page takes the processor again.
             await asyncio.sleep(0)
@@ -138,10 +161,10 @@ class Walk(Generic[T]):
         To free a page takes a third of that. So rows that are spent are let go piece by piece, too.
         """
         rows: list[T] = []
-        pieces = iter(self._read(envelope))
+        pieces = iter(self._listing.read(envelope))
         now = asyncio.get_running_loop().time
         while True:
-            ends_at = now() + self._turn
+            ends_at = now() + self._listing.turn
             with collector_paused():
                 for piece in pieces:
                     rows += piece
