@@ -626,7 +626,7 @@ async def test_cancelled_at_every_step_of_a_whole_call_nothing_is_left(server: S
                 assert not session.connector._acquired
             assert not requester.tasks
             assert not [gate for gate in requester.gates._gates.values() if gate.users]
-            assert requester.gates._all._free == Limits().max_concurrency
+            assert requester.gates._all.free == Limits().max_concurrency
             ours = [each for each in asyncio.all_tasks() if "vinix_async" in repr(each) and not each.done()]
             assert ours == []
         turns += 1 if turns < 60 else 5

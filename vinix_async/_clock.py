@@ -27,19 +27,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The event loop's time, real sleeps, and the system's random numbers."""
+    """This system's time, real sleeps, and its random numbers."""
 
-    def __init__(self) -> None:
-        self._random = random.SystemRandom()
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def time(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def random(self) -> float:
-        return self._random.random()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+    sleep = staticmethod(asyncio.sleep)
+    random = staticmethod(random.SystemRandom().random)

@@ -64,10 +64,10 @@ class Gate:
         "_rate",
         "_refusals",
         "_refused_at",
-        "_slots",
         "_turn",
         "account_id",
         "budget",
+        "slots",
         "users",
     )
 
@@ -77,7 +77,7 @@ class Gate:
         self.users = 0
         self._limits = limits
         self._clock = clock
-        self._slots = Places(limits.per_account)
+        self.slots = Places(limits.per_account)
         self._turn = Places(1)
         self._rate: float | None = None
         self._next_at = -math.inf
@@ -94,22 +94,23 @@ class Gate:
         """Whether the gate may serve another account."""
         return self.budget.full and self._refused_at == -math.inf
 
-    def enter_now(self) -> bool:
-        """Take one of the account's slots, if there is nothing to wait for; ``leave`` gives it back."""
-        return self._rate is None and self._slots.enter_now()
+    @property
+    def paced(self) -> bool:
+        """Whether the account has been refused lately."""
+        return self._rate is not None
 
     async def enter(self, ends_at: float) -> None:
         """Take one of the account's slots when its pace allows."""
-        await self._slots.enter()
+        await self.slots.enter()
         try:
             if self._rate is not None:
                 await self._pace(ends_at)
         except BaseException:
-            self._slots.leave()
+            self.slots.leave()
             raise
 
     def leave(self) -> None:
-        self._slots.leave()
+        self.slots.leave()
 
     async def _pace(self, ends_at: float) -> None:
         await self._turn.enter()  # only the first in line watches the clock, so a new pace reaches all of them
@@ -187,12 +188,11 @@ class Gates:
 
     def enter_now(self, gate: Gate) -> bool:
         """Take leave to send one request, if there is nothing to wait for; ``leave`` gives it back."""
-        if not gate.enter_now():
+        if gate.paced or gate.slots.free <= 0 or self._all.free <= 0:
             return False
-        if self._all.enter_now():
-            return True
-        gate.leave()
-        return False
+        gate.slots.free -= 1
+        self._all.free -= 1
+        return True
 
     async def enter(self, gate: Gate, ends_at: float) -> None:
         """Take leave to send one request. The account's turn comes first: waiting for it takes nobody's place."""
@@ -205,4 +205,4 @@ class Gates:
 
     def leave(self, gate: Gate) -> None:
         self._all.leave()
-        gate.leave()
+        gate.slots.leave()

@@ -5,24 +5,21 @@ from collections import deque
 
 
 class Places:
-    """A semaphore that is entered without an ``await`` where nobody waits. Waiters go first in, first out."""
+    """A semaphore that is entered without an ``await`` where nobody waits. Waiters go first in, first out.
 
-    __slots__ = ("_free", "_waiting")
+    As long as ``free`` is above 0, to lower it by 1 is to take a place; ``leave`` gives it back.
+    """
+
+    __slots__ = ("_waiting", "free")
 
     def __init__(self, count: int) -> None:
-        self._free = count
+        self.free = count
         self._waiting: deque[asyncio.Future[None]] | None = None  # made for the first who waits
-
-    def enter_now(self) -> bool:
-        """Take a place, if one is free; ``leave`` gives it back."""
-        if self._free <= 0:
-            return False
-        self._free -= 1
-        return True
 
     async def enter(self) -> None:
         """Take a place when one is free."""
-        if self.enter_now():
+        if self.free > 0:
+            self.free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
         if self._waiting is None:
@@ -41,4 +38,4 @@ class Places:
             if not turn.done():
                 turn.set_result(None)
                 return
-        self._free += 1
+        self.free += 1

@@ -107,7 +107,8 @@ class RetryBudget:
         self._left -= 1
 
     def refund(self) -> None:
-        self._left = min(self._capacity, self._left + 0.2)
+        if self._left < self._capacity:
+            self._left = min(self._capacity, self._left + 0.2)
 
 
 def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:

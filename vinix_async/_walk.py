@@ -6,6 +6,7 @@ The server's cursors form a chain, so one page can be ahead and no more. A walk 
 
 import asyncio
 import math
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -162,7 +163,7 @@ class Walk(Generic[T]):
         """
         rows: list[T] = []
         pieces = iter(self._listing.read(envelope))
-        now = asyncio.get_running_loop().time
+        now = time.monotonic
         while True:
             ends_at = now() + self._listing.turn
             with collector_paused():
