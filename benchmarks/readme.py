@@ -41,7 +41,11 @@ SECTIONS = {
     ),
     "walk": (
         "A listing over a slow wire",
-        "Pages L, one after the other. × is against fetching alone, which knows every cursor and decodes nothing.",
+        (
+            "Pages L, one after the other. × is against fetching alone, which knows every cursor and decodes nothing. "
+            "No client is faster than that, nor\nthan its own work on the processor (CPU, freeing included); the last "
+            "two rows show the decoder's part of it."
+        ),
     ),
     "call": ("One call", "CPU time of the process, one call after the other. × is against aiohttp + orjson.loads."),
     "throughput": ("Throughput", "Requests at once, pages S. × is against aiohttp + orjson.loads."),

@@ -1,6 +1,8 @@
 """The one-way street: who may import whom, read from the source and held to a table."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +36,7 @@ ORDER = [
     "_tokens",
     "_requester",
     "_checkpoint",
+    "_seen",
     "_walk",
     "_pager",
     "_sweep",
@@ -133,6 +136,20 @@ def test_type_checkers_and_the_interpreter_find_names_in_the_same_places() -> No
         node.module: {alias.name for alias in node.names} for node in block.body if isinstance(node, ast.ImportFrom)
     }
     assert seen == {module: set(names) for module, names in vinix_async._HOMES.items()}
+
+
+@pytest.mark.parametrize(
+    ("program", "later"),
+    [
+        ("from vinix_async import Callflow, FlowNode", {"aiohttp", "asyncio", "cattrs", "msgspec", "tenacity"}),
+        ("from vinix_async import VinixClient; VinixClient(auth='t')", {"cattrs", "vinix_async._sweep"}),
+    ],
+    ids=["types", "client"],
+)
+def test_what_may_come_later_is_imported_later(program: str, later: set[str]) -> None:
+    code = f"{program}; import sys; print(sorted({later!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603  # ours
+    assert found.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)

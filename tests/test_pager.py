@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from vinix_async import Checkpoint, ConfigurationError, DecodeError, Page, Pager, PaginationLoopError, ServerError
+from vinix_async import _seen as seen_module
 from vinix_async import _walk as walk_module
 from vinix_async._wire import Envelope
 
@@ -128,9 +129,17 @@ async def test_rows_without_an_id_are_all_kept() -> None:
 
 
 async def test_only_so_many_ids_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk_module, "_REMEMBERED", 2)
-    server = Server({None: (["a", "b", "c"], "n"), "n": (["c", "b", "a"], None)})
-    assert await server.pager().to_list() == ["a", "b", "c", "a"]
+    monkeypatch.setattr(seen_module, "_REMEMBERED", 2)
+    server = Server({None: (["a", "b"], "2"), "2": (["c", "b", "d"], "3"), "3": (["d", "a", "c"], None)})
+    assert await server.pager().to_list() == ["a", "b", "c", "d", "a"]
+
+
+async def test_rows_of_the_page_before_are_remembered_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_module, "_REMEMBERED", 2)
+    pages = [[str(row) for row in range(5 * page, 5 * page + 10)] for page in range(10)]
+    server = Server({str(page) if page else None: (rows, str(page + 1)) for page, rows in enumerate(pages)})
+    server.pages["9"] = (pages[9], None)
+    assert await server.pager().to_list() == [str(row) for row in range(55)]
 
 
 @pytest.mark.parametrize(("most", "asked"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (9, 3)])
@@ -195,7 +204,7 @@ async def test_the_next_page_is_asked_for_before_this_one_is_converted() -> None
 
 
 @pytest.mark.parametrize(("turn", "turns"), [(0, 10), (1000, 0)])
-async def test_other_tasks_run_while_a_long_page_is_read(turn: float, turns: int) -> None:
+async def test_other_tasks_run_while_a_long_page_is_read_and_while_it_is_handed_out(turn: float, turns: int) -> None:
     server = Server({None: ([str(number) for number in range(10)], None)})
     server.read = lambda envelope: ([row] for row in envelope.data)
     ticks = []
@@ -207,9 +216,12 @@ async def test_other_tasks_run_while_a_long_page_is_read(turn: float, turns: int
 
     task = asyncio.create_task(other())
     server.turn = turn
-    assert len(await server.pager().to_list()) == 10
-    task.cancel()
+    assert len((await server.pager()).items) == 10
     assert len(ticks) == turns
+    async for _ in server.pager():
+        pass
+    task.cancel()
+    assert len(ticks) == 3 * turns
 
 
 async def test_never_more_than_one_page_ahead() -> None:

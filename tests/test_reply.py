@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from vinix_async import (
     APIConnectionError,
@@ -25,10 +26,12 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
+from vinix_async._auth import Token
 from vinix_async._json import parse_json
 from vinix_async._reply import decode_envelope, read_envelope, read_retry_after
 from vinix_async._wire import (
     MISSING,
+    Envelope,
     Request,
     Response,
     Secrets,
@@ -255,8 +258,19 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     nothing: list[Any] = [None, True, [], {}, 1.5, ""]
     assert [clean(value) for value in nothing] == [None] * 6
     assert clean(404) == "404"
-    assert "planted" not in repr(Secrets(("planted",)))
-    assert "planted" not in repr(Response(200, {"location": "planted"}, b"planted", "r1"))
+
+
+def test_a_reply_shows_nothing_of_what_it_holds() -> None:
+    shown: list[Any] = [
+        Secrets(("planted",)),
+        Request("PUT", "/user_auth", body=b"planted"),
+        Response(200, {"location": "planted"}, b"planted", "r1"),
+        Envelope({"planted": 1}, auth_token="planted"),
+        Token("planted"),
+    ]
+    for value in shown:
+        assert "planted" not in repr(value)
+        assert "planted" not in pretty_repr(value)
 
 
 # --- Retry-After ---------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from msgspec import Raw, structs
@@ -16,9 +16,11 @@ from ._models import Callflow
 from ._pager import Pager
 from ._reply import decode_envelope
 from ._resource import Resource
-from ._sweep import AccountIds, AccountSweep, SweepCheckpoint, SweepStats
 from ._walk import Page
 from ._wire import MISSING, Envelope, check_count, check_filters, check_id, get
+
+if TYPE_CHECKING:
+    from ._sweep import AccountIds, AccountSweep, SweepCheckpoint
 
 _GONE: Final = object()
 
@@ -79,7 +81,7 @@ class Callflows(Resource):
 
     def list_many(
         self,
-        account_ids: AccountIds,
+        account_ids: "AccountIds",
         *,
         max_concurrency: int = 32,
         ordered: bool = False,
@@ -88,8 +90,8 @@ class Callflows(Resource):
         filters: Mapping[str, str] | None = None,
         details: bool = False,
         prefetch: int = 1,
-        resume: SweepCheckpoint | None = None,
-    ) -> AccountSweep:
+        resume: "SweepCheckpoint | None" = None,
+    ) -> "AccountSweep":
         """The callflows of many accounts, several at a time: one ``AccountResult`` for each account.
 
         Args:
@@ -108,6 +110,8 @@ class Callflows(Resource):
 
         Raises ``ConfigurationError`` at once for a bad argument. An account's own error is in its result.
         """
+        from ._sweep import AccountSweep, SweepStats  # noqa: PLC0415  # most programs make none
+
         options: dict[str, Any] = {
             "page_size": page_size,
             "max_items": max_items,

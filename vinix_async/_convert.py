@@ -2,12 +2,11 @@
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import chain
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 
-from attrs import frozen
-from cattrs import Converter
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from ._exceptions import ConfigurationError, DecodeError
 from ._families import FAMILIES
@@ -15,6 +14,9 @@ from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document, copy_json, field_names
 from ._json import write_json
 from ._readers import READERS, Path, Problems, read_object
 from ._wire import MISSING
+
+if TYPE_CHECKING:
+    from cattrs import BaseConverter
 
 D = TypeVar("D", bound=Document)
 
@@ -26,8 +28,7 @@ def _read_document(raw: Any, kind: type) -> Any:
     return document
 
 
-@frozen
-class _Piece:
+class _Piece(Struct):
     """Some rows of a listing, the first of which is ``data[first]``; as values, as JSON, or in shells."""
 
     rows: list[Any]
@@ -56,10 +57,18 @@ def _is_rows(kind: Any) -> bool:
     return get_origin(kind) is tuple and get_args(kind)[0] in READERS
 
 
-_converter: Final = Converter()
-for _kind in READERS:
-    _converter.register_structure_hook(_kind, _read_document)
-_converter.register_structure_hook_func(_is_rows, _read_piece)
+@cache
+def _converter() -> "BaseConverter":
+    """Ours alone, with a hook for each kind of document and for rows of them; made when the first one is read."""
+    from cattrs import BaseConverter  # noqa: PLC0415  # a twentieth of what all the imports of a client take
+
+    converter = BaseConverter()
+    for kind in READERS:
+        converter.register_structure_hook(kind, _read_document)
+    converter.register_structure_hook_func(_is_rows, _read_piece)
+    return converter
+
+
 _ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in READERS}  # type: ignore[valid-type]
 
 
@@ -74,7 +83,7 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
         return
     if type(data) is list:
         for piece in _pieces(data, problems):
-            yield _converter.structure(piece, _ROWS[kind])
+            yield _converter().structure(piece, _ROWS[kind])
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
     _refuse(problems, f"listing of {kind.__name__}s")
@@ -129,7 +138,7 @@ def structure(value: Mapping[str, Any], kind: type[D]) -> D:
     """
     if kind not in READERS:
         raise ConfigurationError(f"structure reads documents, not {kind!r}")
-    document: D = _converter.structure(_own(value), kind)
+    document: D = _converter().structure(_own(value), kind)
     return document
 
 

@@ -4,8 +4,7 @@ A flat sequence lists a tree in pre-order: a leaf as itself, a container as a tu
 needs to take its children back. Leaves are JSON's scalars and never tuples.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
@@ -138,25 +137,3 @@ def copy_json(value: Any) -> Any:
                 container[key] = item.copy()
                 waiting.append(container[key])
     return whole
-
-
-def json_pieces(value: Any) -> Iterator[str]:
-    """The pieces of a JSON text, by a stack in place of recursion; a piece of the text itself is a tuple."""
-    waiting: list[Any] = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, tuple):
-            yield item[0]
-        elif isinstance(item, dict):
-            waiting.append(("}",))
-            for number, (key, inner) in enumerate(reversed(item.items())):
-                comma = "," if number < len(item) - 1 else ""
-                waiting += [inner, (f"{comma}{json.dumps(key)}:",)]
-            waiting.append(("{",))
-        elif isinstance(item, list):
-            waiting.append(("]",))
-            for number, inner in enumerate(reversed(item)):
-                waiting += [inner, ("," if number < len(item) - 1 else "",)]
-            waiting.append(("[",))
-        else:
-            yield json.dumps(item)

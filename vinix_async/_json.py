@@ -1,14 +1,15 @@
 """JSON texts to values: by msgspec, and by a stack of our own where a text is nested too deeply for it."""
 
+import json
 import math
 import re
+from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, Final
 
 import msgspec
 
 from ._exceptions import DecodeError
-from ._flat import json_pieces
 
 _MOST_LEVELS: Final = 1024
 _BOM: Final = b"\xef\xbb\xbf"
@@ -54,14 +55,36 @@ def write_json(value: Any) -> bytes:
     try:
         return _write(value)
     except (RecursionError, UnicodeEncodeError):  # or a lone surrogate, which a JSON text can spell
-        return "".join(json_pieces(value)).encode()
+        return "".join(_pieces_of(value)).encode()
+
+
+def _pieces_of(value: Any) -> Iterator[str]:
+    """The pieces of a JSON text, by a stack in place of recursion; a piece of the text itself is a tuple."""
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, tuple):
+            yield item[0]
+        elif isinstance(item, dict):
+            waiting.append(("}",))
+            for number, (key, inner) in enumerate(reversed(item.items())):
+                comma = "," if number < len(item) - 1 else ""
+                waiting += [inner, (f"{comma}{json.dumps(key)}:",)]
+            waiting.append(("{",))
+        elif isinstance(item, list):
+            waiting.append(("]",))
+            for number, inner in enumerate(reversed(item)):
+                waiting += [inner, ("," if number < len(item) - 1 else "",)]
+            waiting.append(("[",))
+        else:
+            yield json.dumps(item)
 
 
 def _no_json(where: str) -> DecodeError:
     return DecodeError(f"the body is no JSON ({where})", transient=True)
 
 
-_TOKEN: Final = re.compile(
+_LEXEME: Final = (
     r"[ \t\n\r]*(?:(?P<mark>[{}\[\],:\"])|(?P<number>-?(?:0|[1-9][0-9]*)(?P<real>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?))"
     r"|(?P<word>true|false|null))"
 )
@@ -75,7 +98,8 @@ def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # one branch for each
     key: str | None = None
     last: str = "["  # the mark before, "key", or "value"
     good = end = 0
-    while token := _TOKEN.match(text, end):
+    lexeme_at = re.compile(_LEXEME).match
+    while token := lexeme_at(text, end):
         mark, end = token["mark"], token.end()
         naming = type(here) is dict and last in {"{", ","}
         if mark == ",":

@@ -1,5 +1,6 @@
 """A listing as the caller has it: by item, by page, the first page, all of it, from a checkpoint."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, Generic, TypeVar
 
@@ -89,13 +90,18 @@ class Pager(Generic[T]):
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         walk = self._begin()
+        now = asyncio.get_running_loop().time
         try:
             while page := await walk.page():
-                count, waiting = len(page.items), list(reversed(page.items))
-                del page  # an item goes when the caller lets go of it
+                waiting = list(reversed(page.items))
+                del page  # an item goes when the caller lets go of it, which may take as long as to read it
+                ends_at = now() + self._listing.turn
                 while waiting:
-                    walk.handed_out = count - len(waiting) + 1
+                    walk.handed_out += 1
                     yield waiting.pop()
+                    if now() >= ends_at:
+                        await asyncio.sleep(0)
+                        ends_at = now() + self._listing.turn
         finally:
             await walk.close()
 

@@ -15,12 +15,10 @@ from attrs import frozen
 from ._checkpoint import Checkpoint
 from ._convert import collector_paused
 from ._exceptions import ClientClosedError, PaginationLoopError, VinixError
+from ._seen import Seen
 from ._wire import Envelope
 
 T = TypeVar("T")
-
-_REMEMBERED: Final = 100_000
-"""Ids of rows that are kept to drop repeated ones. Servers repeat those of the page before, if any."""
 
 _EMPTY_PAGES: Final = 1_000
 
@@ -93,7 +91,7 @@ class Walk(Generic[T]):
         self._new: list[str] = []  # keys of its items
         self._cursor: str | None = None  # of the page behind it
         self._cut = False  # it is the last one that max_items allows, and has more rows
-        self._seen = dict.fromkeys((*origin.before, *origin.done))
+        self._seen = Seen((*origin.before, *origin.done))
         self._cursors = {origin.start_key}
         self._empty_pages = 0
         self._ahead: asyncio.Task[Envelope] | None = None
@@ -126,8 +124,8 @@ class Walk(Generic[T]):
             error.start_key = start_key
             raise
         keys = new = list(map(self._listing.key, rows))
-        if not self._all_new(keys):
-            places = self._unseen(keys)
+        places = self._seen.new(keys)
+        if len(places) < len(keys):
             new, rows = [keys[place] for place in places], [rows[place] for place in places]
         if len(new) > left:
             self._cut = True
@@ -194,30 +192,6 @@ class Walk(Generic[T]):
             finished=cursor is None,
         )
         self._met, self._new, self.handed_out = None, [], 0
-
-    def _all_new(self, keys: list[str]) -> bool:
-        """Whether no key has been seen, or comes twice, or is empty; then they have been seen from now on."""
-        fresh = dict.fromkeys(keys)
-        if len(fresh) < len(keys) or "" in fresh or not self._seen.keys().isdisjoint(fresh):
-            return False
-        self._seen |= fresh
-        self._forget()
-        return True
-
-    def _unseen(self, keys: list[str]) -> list[int]:
-        """The places of the keys that are new, each once, and of those that are empty."""
-        places = []
-        for place, key in enumerate(keys):
-            if key not in self._seen:
-                places.append(place)
-                if key:
-                    self._seen[key] = None
-        self._forget()
-        return places
-
-    def _forget(self) -> None:
-        while len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
 
     async def close(self) -> None:
         if self._ahead is not None:

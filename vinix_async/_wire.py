@@ -24,6 +24,9 @@ class _Value(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # a struct has one of its own, with every field
+        return []
+
 
 class Request(_Value, frozen=True):
     """``target`` is the path below the base URL with its query, percent-encoded.
@@ -158,8 +161,9 @@ def check_count(name: str, value: object) -> int | None:
     return value
 
 
-_FILTERS: Final = re.compile(
-    r"filter_(not_)?.+|has_key|key_missing|has_value|value_missing|(created|modified)_(from|to)|ascending|descending|paginate"
+_FILTERS: Final = (
+    r"filter_(not_)?.+|has_key|key_missing|has_value|value_missing"
+    r"|(created|modified)_(from|to)|ascending|descending|paginate"
 )
 
 
@@ -172,7 +176,7 @@ def check_filters(filters: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in filters.items():
         if type(name) is not str or type(value) is not str:
             raise ConfigurationError(f"filters take strings (true is 'true'), not {name!r}: {type(value).__name__}")
-        if not _FILTERS.fullmatch(name):
+        if not re.fullmatch(_FILTERS, name):
             raise ConfigurationError(
                 f"{name!r} is no filter of the server, which would ignore it and send everything; "
                 "it knows filter_*, filter_not_*, has_key, key_missing, has_value, value_missing, "
