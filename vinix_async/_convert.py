@@ -2,10 +2,10 @@
 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
+from cattrs import BaseConverter
 from msgspec import Raw, Struct
 
 from ._exceptions import ConfigurationError, DecodeError
@@ -14,9 +14,6 @@ from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document, copy_json, field_names
 from ._json import write_json
 from ._readers import READERS, Path, Problems, read_object
 from ._wire import MISSING
-
-if TYPE_CHECKING:
-    from cattrs import BaseConverter
 
 D = TypeVar("D", bound=Document)
 
@@ -57,18 +54,10 @@ def _is_rows(kind: Any) -> bool:
     return get_origin(kind) is tuple and get_args(kind)[0] in READERS
 
 
-@cache
-def _converter() -> "BaseConverter":
-    """Ours alone, with a hook for each kind of document and for rows of them; made when the first one is read."""
-    from cattrs import BaseConverter  # noqa: PLC0415  # a twentieth of what all the imports of a client take
-
-    converter = BaseConverter()
-    for kind in READERS:
-        converter.register_structure_hook(kind, _read_document)
-    converter.register_structure_hook_func(_is_rows, _read_piece)
-    return converter
-
-
+_converter: Final = BaseConverter()
+for _kind in READERS:
+    _converter.register_structure_hook(_kind, _read_document)
+_converter.register_structure_hook_func(_is_rows, _read_piece)
 _ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in READERS}  # type: ignore[valid-type]
 
 
@@ -83,7 +72,7 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
         return
     if type(data) is list:
         for piece in _pieces(data, problems):
-            yield _converter().structure(piece, _ROWS[kind])
+            yield _converter.structure(piece, _ROWS[kind])
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
     _refuse(problems, f"listing of {kind.__name__}s")
@@ -138,7 +127,7 @@ def structure(value: Mapping[str, Any], kind: type[D]) -> D:
     """
     if kind not in READERS:
         raise ConfigurationError(f"structure reads documents, not {kind!r}")
-    document: D = _converter().structure(_own(value), kind)
+    document: D = _converter.structure(_own(value), kind)
     return document
 
 
