@@ -50,14 +50,18 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     return report
 
 
-def _texts_of(error: VinixError) -> list[str]:
-    return [
-        str(error),
-        repr(error),
-        repr(vars(error)),
-        "".join(traceback.format_exception(error)),
-        pickle.dumps(error).decode("latin-1"),
-    ]
+def _texts_of(error: VinixError) -> Iterator[str]:
+    """All that a traceback would show of it and of what it comes from, but for lines of source."""
+    yield pickle.dumps(error).decode("latin-1")
+    shown: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in shown:
+            continue
+        shown.add(id(each))
+        yield f"{each!r}{vars(each)}{''.join(traceback.format_exception_only(each))}"
+        waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
 
 
 class _MockedResponse(ClientResponse):

@@ -371,6 +371,7 @@ def test_bytes_of_any_depth_decode_or_are_refused() -> None:
             assert sum(1 for _ in flow.walk()) == depth + 1  # some Pythons let the parser go deeper
 
 
+@pytest.mark.usefixtures("uncollected")
 def test_depth_in_data_metadata_and_extra() -> None:
     value: Any = 1
     for _ in range(20_000):
@@ -380,6 +381,8 @@ def test_depth_in_data_metadata_and_extra() -> None:
     assert pickle.loads(pickle.dumps(callflow)) == copy.deepcopy(callflow) == callflow
     assert to_json(callflow).count(b"[") == 60_000
     assert len(repr(callflow)) < 500
+    del sent, callflow
+    gc.collect()
 
 
 def test_json_beyond_64_bits_is_still_json() -> None:

@@ -47,7 +47,7 @@ class Document:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self is other or flatten(self, ordered=False) == flatten(other, ordered=False)
+        return _same(self, other)
 
     def __hash__(self) -> int:
         return hash((type(self), getattr(self, "id", None)))
@@ -70,14 +70,41 @@ def open_twin(kind: type[Document]) -> type[Any]:
     return type(f"Open{kind.__name__}", (Document,), {"__slots__": kind.__slots__})
 
 
-def flatten(value: Any, *, ordered: bool = True) -> list[Any]:
-    """``value`` as a flat list; keys are sorted unless their order matters."""
+def _same(one: Any, other: Any) -> bool:
+    """Whether two trees are alike, whatever the order of keys."""
+    waiting = [(one, other)] if one is not other else []
+    while waiting:
+        one, other = waiting.pop()
+        kind = type(one)
+        if kind is dict or kind is list or kind is tuple:
+            if kind is not type(other) or len(one) != len(other):
+                return False
+            if kind is not dict:
+                waiting += [pair for pair in zip(one, other, strict=True) if pair[0] is not pair[1]]
+            elif one.keys() != other.keys():
+                return False
+            else:
+                waiting += [(value, other[key]) for key, value in one.items() if value is not other[key]]
+        elif isinstance(one, Document):
+            if kind is not type(other):
+                return False
+            for name in field_names(kind):
+                mine, its = getattr(one, name), getattr(other, name)
+                if mine is not its:
+                    waiting.append((mine, its))
+        elif one is ABSENT_OBJECT or one is ABSENT_ARRAY or one != other:
+            return False
+    return True
+
+
+def flatten(value: Any) -> list[Any]:
+    """``value`` as a flat list."""
     flat: list[Any] = []
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if type(item) is dict:
-            keys = tuple(item if ordered else sorted(item))
+            keys = tuple(item)
             flat.append((dict, keys))
             waiting.extend([item[key] for key in reversed(keys)])
         elif type(item) is list or type(item) is tuple:

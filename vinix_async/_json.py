@@ -63,21 +63,27 @@ def _pieces_of(value: Any) -> Iterator[str]:
     waiting: list[Any] = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, tuple):
+        kind = type(item)
+        if kind is tuple:
             yield item[0]
-        elif isinstance(item, dict):
+        elif kind is str:
+            yield _quoted(item)
+        elif kind is dict:
             waiting.append(("}",))
             for number, (key, inner) in enumerate(reversed(item.items())):
                 comma = "," if number < len(item) - 1 else ""
-                waiting += [inner, (f"{comma}{json.dumps(key)}:",)]
+                waiting += [inner, (f"{comma}{_quoted(key)}:",)]
             waiting.append(("{",))
-        elif isinstance(item, list):
+        elif kind is list:
             waiting.append(("]",))
             for number, inner in enumerate(reversed(item)):
                 waiting += [inner, ("," if number < len(item) - 1 else "",)]
             waiting.append(("[",))
         else:
             yield json.dumps(item)
+
+
+_quoted: Final = json.encoder.encode_basestring_ascii
 
 
 def _no_json(where: str) -> DecodeError:
