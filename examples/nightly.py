@@ -1,18 +1,22 @@
 """Every callflow of every customer, once: what a nightly job does. Runs against the sandbox as it stands.
 
-It writes one line of JSON for each callflow, and a checkpoint beside it. A run that was cut short, even by
-SIGKILL, goes on where it was, nothing missing and nothing twice: run it again with the same two paths.
+It writes one line of JSON for each callflow, and every few seconds a checkpoint beside it. A run that was cut short,
+even by SIGKILL, goes on from there, nothing missing and nothing twice: run it again with the same two paths.
 """
 
 import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from vinix_async import AccountSweep, SweepCheckpoint, VinixClient, to_json
 from vinix_async.sandbox import Sandbox
+
+SAVE_EVERY = float(os.environ.get("SAVE_EVERY", "5"))
+"""Seconds: a checkpoint names all accounts that are done, so that one for each account would cost more and more."""
 
 
 def begin(data: Path, saved: Path) -> tuple[BinaryIO, SweepCheckpoint | None]:
@@ -36,13 +40,17 @@ async def nightly(client: VinixClient, reseller_id: str, data: Path, saved: Path
     """Append all callflows below ``reseller_id`` to ``data``; the number of accounts that failed."""
     lines, resume = begin(data, saved)
     sweep = client.callflows.list_many(client.accounts.descendants(reseller_id), details=True, resume=resume)
+    saved_at = time.monotonic()
     with lines:
         async with sweep:
             async for result in sweep:
                 lines.writelines(to_json(callflow) + b"\n" for callflow in result.callflows)
-                save(saved, lines, sweep)
+                if time.monotonic() - saved_at >= SAVE_EVERY:
+                    save(saved, lines, sweep)
+                    saved_at = time.monotonic()
                 if result.error:
                     print(f"{result.account_id}: {result.error}", file=sys.stderr)
+        save(saved, lines, sweep)
     return sweep.stats.accounts_failed
 
 

@@ -36,7 +36,9 @@ Done = subprocess.CompletedProcess[str]
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """This process's environment without its own settings; configuration and state are in ``home``."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("VINIX_", "XDG_"))}
+    # Without bytecode each process compiles the whole library, which takes as long as what it is there for.
+    own_settings = ("VINIX_", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(own_settings)}
     plain |= {"PATH": f"{Path(sys.executable).parent}:{plain['PATH']}", "COLUMNS": "200", "NO_PROXY": "127.0.0.1"}
     own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"), "HOME": str(home)}
     # Its fallback would be a file of this person's; a test that wants a keyring brings its own.

@@ -93,7 +93,7 @@ async def sandbox(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIter
 @pytest.mark.parametrize("page_size", [1, 7, 50, 1000])
 async def test_every_callflow_once(dialect: str, page_size: int) -> None:
     async with (
-        Sandbox(dialect=dialect, accounts=3, callflows=(60, 130), rate_limit=False) as sandbox,
+        Sandbox(dialect=dialect, accounts=3, callflows=(52, 70), rate_limit=False) as sandbox,
         sandbox.client() as client,
     ):
         for account_id in sandbox.account_ids:

@@ -72,29 +72,33 @@ def open_twin(kind: type[Document]) -> type[Any]:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two trees are alike, whatever the order of keys."""
-    waiting = [(one, other)] if one is not other else []
+    waiting = [(one, other)]
     while waiting:
         one, other = waiting.pop()
-        kind = type(one)
-        if kind is dict or kind is list or kind is tuple:
-            if kind is not type(other) or len(one) != len(other):
-                return False
-            if kind is not dict:
-                waiting += [pair for pair in zip(one, other, strict=True) if pair[0] is not pair[1]]
-            elif one.keys() != other.keys():
-                return False
-            else:
-                waiting += [(value, other[key]) for key, value in one.items() if value is not other[key]]
-        elif isinstance(one, Document):
-            if kind is not type(other):
-                return False
-            for name in field_names(kind):
-                mine, its = getattr(one, name), getattr(other, name)
-                if mine is not its:
-                    waiting.append((mine, its))
-        elif one is ABSENT_OBJECT or one is ABSENT_ARRAY or one != other:
+        if one is other:
+            continue
+        inside = _pairs(one, other)
+        if inside is None:
             return False
+        waiting += inside
     return True
+
+
+def _pairs(one: Any, other: Any) -> list[tuple[Any, Any]] | None:
+    """What must be alike in two values for them to be alike; None if they are not."""
+    kind = type(one)
+    if kind is dict:
+        if kind is type(other) and one.keys() == other.keys():
+            return [(value, other[key]) for key, value in one.items()]
+    elif kind is list or kind is tuple:
+        if kind is type(other) and len(one) == len(other):
+            return list(zip(one, other, strict=True))
+    elif isinstance(one, Document):
+        if kind is type(other):
+            return [(getattr(one, name), getattr(other, name)) for name in field_names(kind)]
+    elif one is not ABSENT_OBJECT and one is not ABSENT_ARRAY and one == other:
+        return []
+    return None
 
 
 def flatten(value: Any) -> list[Any]:

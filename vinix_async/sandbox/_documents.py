@@ -1,7 +1,7 @@
 """The callflows of every account: made when they are asked for, with the changes that a test has made."""
 
 import random
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -29,12 +29,8 @@ class Documents:
         """The ids of an account's callflows, ascending."""
         family = self._family(account)
         count = random.Random(f"{self._seed} count {account}").randint(*self._spread)
-        removed = self._removed.get(account, set())
-        ids = sorted({family[each] for each in range(count)} - removed)
-        for callflow_id in self._added.get(account, ()):
-            if callflow_id not in ids:
-                insort(ids, callflow_id)
-        return ids
+        made = {family[each] for each in range(count)} - self._removed.get(account, set())
+        return sorted(made.union(self._added.get(account, ())))
 
     def stored(self, account: int, callflow_id: str) -> Json:
         """The whole document, private fields included; KeyError if there is none."""
@@ -46,7 +42,9 @@ class Documents:
         if callflow_id in self._added.get(account, ()):
             return self._added[account][callflow_id], {}
         number = self._family(account).index(callflow_id)
-        if number is None or callflow_id not in self.ids(account):
+        ids = self.ids(account)
+        place = bisect_left(ids, callflow_id)
+        if number is None or ids[place : place + 1] != [callflow_id]:
             raise KeyError(callflow_id)
         maker = Maker(self._seed, self._account_id(account), number)
         return maker.document(callflow_id), maker.names

@@ -20,15 +20,13 @@ class View:
 
 def view_5(keys: Sequence[str], start: str | None, size: int, wanted: Wanted, *, ascending: bool) -> View:
     """Descending unless asked otherwise; pages are full, and the next cursor is that of a row that matches."""
-    ordered = keys if ascending else list(reversed(keys))
-    if start is None:
-        begin = 0
-    elif ascending:
-        begin = bisect_left(keys, start)
+    if ascending:
+        places = range(0 if start is None else bisect_left(keys, start), len(keys))
     else:
-        begin = len(keys) - bisect_left(keys, start + "\1")
+        places = range((len(keys) if start is None else bisect_left(keys, start + "\1")) - 1, -1, -1)
     page: list[str] = []
-    for key in ordered[begin:]:
+    for place in places:
+        key = keys[place]
         if not wanted(key):
             continue
         if len(page) == size:

@@ -1,0 +1,49 @@
+"""Runs examples/nightly.py: three times killed at some moment behind a checkpoint, and then to its end.
+
+Each run is a fork of this process, so that they need not all import the same.
+"""
+
+import os
+import random
+import runpy
+import signal
+import sys
+import time
+from pathlib import Path
+
+from vinix_async import VinixClient
+from vinix_async.sandbox import Sandbox
+
+
+def run(nightly: str) -> int:
+    """The id of a process of its own."""
+    process = os.fork()
+    if process == 0:
+        runpy.run_path(nightly, run_name="__main__")  # whose last line exits
+    return process
+
+
+def main(nightly: str, saved: Path, chance: random.Random) -> None:
+    Sandbox(), VinixClient(auth="a-token")  # which import what the runs will
+    killed = 0
+    for _ in range(3):
+        before = saved.read_text() if saved.exists() else ""
+        process = run(nightly)
+        ended, status = 0, 0
+        while not ended and (not saved.exists() or saved.read_text() == before):
+            time.sleep(0.001)
+            ended, status = os.waitpid(process, os.WNOHANG)
+        if not ended:
+            time.sleep(chance.uniform(0, 0.1))
+            os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
+        killed += os.WIFSIGNALED(status)
+    assert killed, "it was too quick"
+    _, status = os.waitpid(run(nightly), 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    _, example, data, checkpoint, seed = sys.argv
+    sys.argv = [example, data, checkpoint]
+    main(example, Path(checkpoint), random.Random(seed))
