@@ -113,6 +113,11 @@ def test_other_tokens_have_no_known_end(value: str) -> None:
     assert (read.refresh_at, read.expires_at) == (math.inf, math.inf)
 
 
+def test_a_clock_that_begins_with_1970_makes_no_time_of_a_boolean() -> None:
+    read = read_token(Envelope(data={}, auth_token=jwt({"exp": True})), monotonic=MONOTONIC, time=0.0)
+    assert read.expires_at == math.inf
+
+
 @pytest.mark.parametrize("value", [None, "", "two words", "a\nb", "é"])
 def test_an_exchange_without_a_usable_token(value: str | None) -> None:
     with pytest.raises(DecodeError, match="auth_token"):

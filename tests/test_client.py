@@ -558,6 +558,7 @@ async def test_a_deadline_ends_an_attempt_that_hangs(server: Scripted) -> None:
         with pytest.raises(APITimeoutError, match="deadline") as caught:
             await client.callflows.list(ACCOUNT).to_list()
         assert caught.value.attempts == 1
+        assert not caught.value.transient
         never.set()
 
 

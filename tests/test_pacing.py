@@ -80,10 +80,10 @@ async def test_and_from_then_on_at_its_rate(clock: FakeClock) -> None:
 async def test_refusals_in_a_row_double_the_hold(clock: FakeClock) -> None:
     one = gate(clock)
     holds = []
-    for _ in range(12):
+    for _ in range(1100):  # more doublings than a float has
         holds.append(one.refused(clock.now))
         clock.now += holds[-1]
-    assert holds == [pytest.approx(min(0.1 * 2**n, 20.0)) for n in range(12)]
+    assert holds == [pytest.approx(min(0.1 * 2 ** min(n, 20), 20.0)) for n in range(1100)]
     one.succeeded()
     assert one.refused(clock.now) == pytest.approx(0.1)
 
@@ -243,6 +243,11 @@ async def test_gates_are_kept_only_while_they_know_something(clock: FakeClock) -
         one.refused(clock.now)
         gates.release(one)
     assert len(gates._gates) <= 1000
+    clock.now += 61
+    for number in range(5000):
+        async with gates.use(str(number)):
+            pass
+    assert gates._gates == {}
 
 
 async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
