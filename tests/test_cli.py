@@ -66,25 +66,21 @@ def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
 
 
 def test_a_terminal_has_colours_and_no_color_has_none(alone: Command) -> None:
-    seen = alone.on_a_terminal("demo")
-    assert "\x1b[36m" in seen
-    assert "Main menu" in seen
-    assert not COLOUR.search(
-        alone.on_a_terminal("demo", variables={"NO_COLOR": "1"})
-        .replace("\x1b[1m", "")
-        .replace("\x1b[0m", "")
-        .replace("\x1b[2m", "")
-    )
+    here = alone("demo", terminal=True, TERM="xterm").stdout
+    for seen in (alone.on_a_terminal("demo"), here):
+        assert "\x1b[36m" in seen
+        assert "Main menu" in seen
+    plain = alone("demo", terminal=True, TERM="xterm", NO_COLOR="1").stdout
+    assert "Main menu" in plain
+    assert not COLOUR.search(plain.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", ""))
 
 
 def test_listings_of_one_account(vinix: Command, sandbox: Sandbox) -> None:
     known = sandbox.callflow_ids(sandbox.root_id)
-    lines, whole = vinix.processes(
-        ["callflows", "list", sandbox.root_id, "--page-size", "3"],
-        ["callflows", "list", "--output", "json", "--details"],
-    )
-    few, none, table, cut = several_of(
+    lines = vinix.process("callflows", "list", sandbox.root_id, "--page-size", "3")
+    whole, few, none, table, cut = several_of(
         vinix,
+        ["callflows", "list", "--output", "json", "--details"],
         ["callflows", "list", "ROOT", "--output", "csv", "--max-items", "2", "--filter", "has_key=owner_id"],
         ["callflows", "list", "--filter", "filter_name=nobody", "--output", "json"],
         ["callflows", "list", "--output", "table"],
@@ -424,7 +420,8 @@ def test_names_are_neither_markup_nor_control_codes(tmp_path: Path) -> None:
         line = re.search(r"\{.*\}", vinix.on_a_terminal("callflows", "list", "--output", "ndjson"))
         assert line
         assert json.loads(line[0])["name"] == EVIL
-        rows = vinix.on_a_terminal("callflows", "list", "--output", "csv")
+        rows = vinix("callflows", "list", "--output", "csv", terminal=True).stdout
+        assert r"\x1b[31m" in rows
         assert not re.search("\x1b\\[31m|[\x07\u202e\x9b]", rows)
         assert json.loads(vinix("callflows", "list").stdout)["name"] == EVIL
 

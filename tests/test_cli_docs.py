@@ -44,14 +44,18 @@ def in_a_shell(line: str, folder: Path) -> tuple[int, str, str]:
 
 
 def run(line: str, folder: Path) -> str:
-    """Run a line, in this process if it needs no shell; what is wrong with it."""
-    if re.search("[|&;<>$]", line) or line.startswith("vinix sandbox"):
+    """Run a line, in this process if it needs no shell but for ``> file`` at its end; what is wrong with it."""
+    plain, _, file = line.partition(" > ")
+    if re.search("[|&;<>$]", plain + file) or line.startswith("vinix sandbox"):
         code, out, errors = in_a_shell(line, folder)
     else:
-        name, *arguments = shlex.split(line)
+        name, *arguments = shlex.split(plain)
         assert name == "vinix"
         done = Command(folder)(*arguments)
         code, out, errors = done.returncode, done.stdout, done.stderr
+        if file:
+            (folder / file).write_text(out)
+            out = ""
     told = out or errors or any(folder.glob("*.*"))
     good = (
         code == (130 if line.startswith("vinix sandbox") else 0) and told and not re.search("Traceback|vinix: ", errors)
