@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import asyncio
+import gc
 import inspect
 import pickle
 import traceback
@@ -8,6 +9,7 @@ from collections.abc import Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import hypothesis
 import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
@@ -17,6 +19,15 @@ from vinix_async import VinixError
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # a slow one is no failure
+hypothesis.settings.load_profile("any machine")
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test is not looked at by each collection of garbage to come."""
+    gc.collect()
+    gc.freeze()
 
 
 _errors: list[VinixError] = []
