@@ -304,6 +304,13 @@ def test_documents_survive_pickle_and_copy(protocol: int) -> None:
     assert deep.metadata is not callflow.metadata
 
 
+def test_a_pickle_of_another_version_is_refused() -> None:
+    kind, (flat,) = FeatureCode(name="park").__reduce__()
+    flat[0] = (FeatureCode, flat[0][1] + 1)
+    with pytest.raises(ValueError, match="another version"):
+        kind(flat)
+
+
 def chain(depth: int) -> dict[str, Any]:
     node: dict[str, Any] = {"module": "hangup", "data": {"at": 0}}
     for at in range(1, depth):

@@ -107,16 +107,16 @@ def flatten(value: Any) -> list[Any]:
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if type(item) is dict:
-            keys = tuple(item)
-            flat.append((dict, keys))
-            waiting.extend([item[key] for key in reversed(keys)])
-        elif type(item) is list or type(item) is tuple:
-            flat.append((type(item), len(item)))
+        kind = type(item)
+        if kind is dict:
+            flat.append((dict, tuple(item)))
+            waiting.extend(reversed(item.values()))
+        elif kind is list or kind is tuple:
+            flat.append((kind, len(item)))
             waiting.extend(reversed(item))
         elif isinstance(item, Document):
-            names = field_names(type(item))
-            flat.append((type(item), len(names)))
+            names = field_names(kind)
+            flat.append((kind, len(names)))
             waiting.extend([getattr(item, name) for name in reversed(names)])
         else:
             flat.append(item)
@@ -133,18 +133,25 @@ def unflatten(flat: Sequence[Any]) -> Any:
         kind, shape = item
         if kind is dict:
             built.append({key: built.pop() for key in shape})
-            continue
-        values = [built.pop() for _ in range(shape)]
-        if kind is list:
-            built.append(values)
+        elif kind is list:
+            built.append([built.pop() for _ in range(shape)])
         elif kind is tuple:
-            built.append(tuple(values))
+            built.append(tuple([built.pop() for _ in range(shape)]))
         else:
-            names = (name.lstrip("_") for name in field_names(kind))
-            built.append(kind(**dict(zip(names, values, strict=True))))
+            names = field_names(kind)
+            if shape != len(names):
+                raise ValueError(f"this {kind.__name__} was pickled by another version of vinix_async")
+            if kind not in _OPEN:
+                _OPEN[kind] = open_twin(kind)
+            document = _OPEN[kind]()
+            for name in names:
+                setattr(document, name, built.pop())
+            document.__class__ = kind
+            built.append(document)
     return built.pop()
 
 
+_OPEN: dict[type, Any] = {}
 _NAMES: dict[type, tuple[str, ...]] = {}
 
 
