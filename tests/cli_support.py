@@ -51,12 +51,16 @@ class Command:
         self.home = home
         self.variables = variables
 
-    def __call__(self, *arguments: str, stdin: str = "", terminal: bool = False, **variables: str) -> Done:
-        """Run it in this process, which is a tenth of the work; what it prints and its exit code are the same.
+    def __call__(self, *arguments: str, stdin: str = "", **variables: str) -> Done:
+        """Run it in this process, which is a tenth of the work; what it prints and its exit code are the same."""
+        return self._here(_Bytes(), arguments, stdin, variables)
 
-        With ``terminal`` stdout says that it is one.
-        """
-        out, err, before = _Bytes(terminal=terminal), _Bytes(), Path.cwd()
+    def shown(self, *arguments: str, **variables: str) -> str:
+        """The same where stdout says that it is a terminal: what a person would see."""
+        return self._here(_Bytes(terminal=True), arguments, "", variables).stdout
+
+    def _here(self, out: "_Bytes", arguments: tuple[str, ...], stdin: str, variables: dict[str, str]) -> Done:
+        err, before = _Bytes(), Path.cwd()
         known = environment(self.home, **self.variables | variables)
         os.chdir(self.home)
         try:

@@ -66,11 +66,11 @@ def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
 
 
 def test_a_terminal_has_colours_and_no_color_has_none(alone: Command) -> None:
-    here = alone("demo", terminal=True, TERM="xterm").stdout
+    here = alone.shown("demo", TERM="xterm")
     for seen in (alone.on_a_terminal("demo"), here):
         assert "\x1b[36m" in seen
         assert "Main menu" in seen
-    plain = alone("demo", terminal=True, TERM="xterm", NO_COLOR="1").stdout
+    plain = alone.shown("demo", TERM="xterm", NO_COLOR="1")
     assert "Main menu" in plain
     assert not COLOUR.search(plain.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[2m", ""))
 
@@ -420,7 +420,7 @@ def test_names_are_neither_markup_nor_control_codes(tmp_path: Path) -> None:
         line = re.search(r"\{.*\}", vinix.on_a_terminal("callflows", "list", "--output", "ndjson"))
         assert line
         assert json.loads(line[0])["name"] == EVIL
-        rows = vinix("callflows", "list", "--output", "csv", terminal=True).stdout
+        rows = vinix.shown("callflows", "list", "--output", "csv")
         assert r"\x1b[31m" in rows
         assert not re.search("\x1b\\[31m|[\x07\u202e\x9b]", rows)
         assert json.loads(vinix("callflows", "list").stdout)["name"] == EVIL
