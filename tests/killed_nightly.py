@@ -28,13 +28,13 @@ def main(nightly: str, saved: Path, chance: random.Random) -> None:
     killed = 0
     for _ in range(3):
         before = saved.read_text() if saved.exists() else ""
-        process = run(nightly)
+        process, begun = run(nightly), time.monotonic()
         ended, status = 0, 0
         while not ended and (not saved.exists() or saved.read_text() == before):
             time.sleep(0.001)
             ended, status = os.waitpid(process, os.WNOHANG)
         if not ended:
-            time.sleep(chance.uniform(0, 0.1))
+            time.sleep(chance.uniform(0, 0.5) * (time.monotonic() - begun))
             os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
         killed += os.WIFSIGNALED(status)

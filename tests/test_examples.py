@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,19 @@ def written(data: Path) -> list[str]:
     return sorted(json.loads(line)["id"] for line in data.read_text().splitlines())
 
 
-def test_nightly_writes_every_callflow_once_and_a_second_run_nothing(tmp_path: Path) -> None:
+def test_nightly_writes_every_callflow_once_and_a_second_run_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data, saved = tmp_path / "callflows.ndjson", tmp_path / "checkpoint.json"
-    for _ in range(2):
-        done = subprocess.run([sys.executable, NIGHTLY, data, saved], check=True, capture_output=True, timeout=30)  # noqa: S603  # ours
-        assert done.stderr == b""
-        assert written(data) == truth(20)
+    done = subprocess.run([sys.executable, NIGHTLY, data, saved], check=True, capture_output=True, timeout=30)  # noqa: S603  # ours
+    assert done.stderr == b""
+    assert written(data) == truth(20)
+    monkeypatch.setattr(sys, "argv", [str(NIGHTLY), str(data), str(saved)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(NIGHTLY), run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().err == ""
+    assert written(data) == truth(20)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
