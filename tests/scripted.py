@@ -78,7 +78,7 @@ async def scripted_server(**options: Any) -> AsyncIterator[Scripted]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", scripted.handle)
     server = TestServer(app, **options)
-    await server.start_server()
+    await server.start_server(access_log=None)
     scripted.url = str(server.make_url("/v2"))
     try:
         yield scripted
