@@ -33,6 +33,7 @@ ORDER = [
     "_places",
     "_pacing",
     "_transport",
+    "_options",
     "_tokens",
     "_requester",
     "_checkpoint",

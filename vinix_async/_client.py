@@ -14,8 +14,9 @@ from ._callflows import Callflows
 from ._clock import Clock, SystemClock
 from ._exceptions import ConfigurationError
 from ._logging import configure_logging
+from ._options import Options
 from ._pacing import Limits
-from ._requester import Options, Requester, as_auth
+from ._requester import Requester, as_auth
 from ._retry import RetryEvent, RetryPolicy
 from ._transport import Timeout, Transport, check_timeout
 

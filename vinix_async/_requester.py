@@ -4,50 +4,22 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final
-
-from attrs import define, field, frozen
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from ._auth import Auth, Token, TokenAuth
 from ._clock import Clock
 from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
+from ._options import Options
 from ._pacing import ACCOUNT_RETRIES, Gate, Gates, Limits
 from ._reply import read_envelope
-from ._retry import RetryBudget, RetryEvent, RetryPolicy, retrying
+from ._retry import RetryBudget, RetryEvent, retrying
 from ._tokens import TokenSource
-from ._transport import Timeout, Transport
+from ._transport import Transport
 from ._wire import Envelope, Request, Secrets
 
 _CLIENT_RETRIES: Final = 100.0
-
-
-@define(kw_only=True)
-class Meter:
-    """Counts what is sent. Logins are not in it.
-
-    ``requests``: attempts. ``retries``: those after the first of a request. ``refusals``: answers that were 429.
-    ``waiting``: seconds between attempts and for an account's turn, summed over all requests. ``deleted``: rows that
-    were gone when ``details=True`` came to read them.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    refusals: int = 0
-    waiting: float = 0.0
-    deleted: int = 0
-
-
-@frozen(kw_only=True)
-class Options:
-    """What ``with_options`` can change, and the meter of a sweep."""
-
-    timeout: Timeout
-    deadline: float | None
-    retry: RetryPolicy
-    on_retry: Callable[[RetryEvent], None] | None
-    meter: Meter = field(factory=Meter, repr=False)
 
 
 class _ExchangeError(Exception):
@@ -82,18 +54,14 @@ class Requester:
         self._only_source: TokenSource | None = None
         self._sources: dict[Auth, TokenSource] = {}
 
-    async def send(self, request: Request, options: Options, ends_at: float = math.inf) -> Envelope:
+    def send(self, request: Request, options: Options, ends_at: float = math.inf) -> Coroutine[Any, Any, Envelope]:
         """The envelope that answers ``request``; raises what ended the last attempt.
 
         ``ends_at`` is on the monotonic clock, and bounds all of it.
         """
+        operation = _Operation(self, request, options, ends_at)
         source = self._source(request.account_id)
-        gate = self.gates.hold(request.account_id)
-        try:
-            operation = _Operation(self, request, options, ends_at, gate)
-            return await operation.run(gate.budget, lambda: operation.attempt_with_token(source))
-        finally:
-            self.gates.release(gate)
+        return operation.run(lambda gate: operation.attempt_with_token(gate, source))
 
     def ends_at(self, options: Options) -> float:
         """When a call that begins now must have ended, on the monotonic clock."""
@@ -101,12 +69,8 @@ class Requester:
 
     async def _exchange(self, request: Request, auth: Auth, budget: RetryBudget) -> Envelope:
         logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
-        gate = self.gates.hold(None)
-        try:
-            operation = _Operation(self, request, self._options, math.inf, gate)
-            return await operation.run(budget, lambda: operation.attempt_login(auth))
-        finally:
-            self.gates.release(gate)
+        operation = _Operation(self, request, self._options, math.inf)
+        return await operation.run(lambda gate: operation.attempt_login(gate, auth), budget)
 
     def _source(self, account_id: str | None) -> TokenSource:
         if isinstance(self._auth, Auth):
@@ -145,24 +109,26 @@ class Requester:
 class _Operation:
     """One request on its way to an answer, with all its attempts."""
 
-    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float, gate: Gate) -> None:
+    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float) -> None:
         self._shared = shared
         self._request = request
         self._options = options
         self._ends_at = ends_at
         if options.retry.deadline is not None:
             self._ends_at = min(ends_at, shared.clock.monotonic() + options.retry.deadline)
-        self._gate = gate
         self._sent = 0
         self._sent_at = 0.0
         self._hold = 0.0
         self._replayed = False
 
-    async def run(self, budget: RetryBudget, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
-        budgets = (budget, self._shared.budget)
+    async def run(self, attempt: Callable[[Gate], Awaitable[Envelope]], budget: RetryBudget | None = None) -> Envelope:
+        """The envelope. ``budget`` pays for retries in place of the account's own."""
+        gates, account_id = self._shared.gates, self._request.account_id
+        gate = gates.hold(account_id)
+        budgets = (budget or gate.budget, self._shared.budget)
         try:
             envelope = await retrying(
-                lambda: attempt() if self._ends_at == math.inf else self._in_time(attempt),
+                lambda: attempt(gate) if self._ends_at == math.inf else self._in_time(attempt, gate),
                 policy=self._options.retry,
                 clock=self._shared.clock,
                 deadline=self._ends_at,
@@ -173,44 +139,46 @@ class _Operation:
         except _ExchangeError as failure:
             failed = failure.error
         except VinixError as error:
-            error.account_id = self._request.account_id
+            error.account_id = account_id
             error.attempts = self._sent
             raise
         else:
-            self._gate.succeeded()
+            gate.succeeded()
             for each in budgets:
                 each.refund()
             return envelope
-        failed.account_id = self._request.account_id
+        finally:
+            gates.release(gate)
+        failed.account_id = account_id
         raise failed
 
-    async def _in_time(self, attempt: Callable[[], Awaitable[Envelope]]) -> Envelope:
+    async def _in_time(self, attempt: Callable[[Gate], Awaitable[Envelope]], gate: Gate) -> Envelope:
         left = self._ends_at - self._shared.clock.monotonic()
         try:
             if left > 0:  # else a request would go out on a kept connection all the same
                 async with asyncio.timeout(left):
-                    return await attempt()
+                    return await attempt(gate)
         except VinixError:
             raise  # an APITimeoutError is a TimeoutError too, but not this one
         except TimeoutError:
             pass
         raise APITimeoutError("the deadline passed", transient=False)
 
-    async def attempt_with_token(self, source: TokenSource) -> Envelope:
+    async def attempt_with_token(self, gate: Gate, source: TokenSource) -> Envelope:
         """One attempt; a 401 is answered by one new token and one replay in all."""
-        gate, gates = self._gate, self._shared.gates
+        gates = self._shared.gates
         while True:
             try:
                 token = await source.token()
             except VinixError as error:
                 raise _ExchangeError(error) from None
             if not gates.enter_now(gate):
-                await self._stand_in_line()
+                await self._stand_in_line(gate)
             try:
                 if not source.is_current(token):
                     continue  # it was refused or renewed while this request stood in line
                 try:
-                    envelope = await self._send(token, source.secrets(token))
+                    envelope = await self._send(gate, token, source.secrets(token))
                 except AuthenticationError:
                     if self._replayed or not source.refused(token):
                         raise
@@ -221,21 +189,21 @@ class _Operation:
             finally:
                 gates.leave(gate)
 
-    async def _stand_in_line(self) -> None:
+    async def _stand_in_line(self, gate: Gate) -> None:
         monotonic = self._shared.clock.monotonic
         asked_at = monotonic()
-        await self._shared.gates.enter(self._gate, self._ends_at)
+        await self._shared.gates.enter(gate, self._ends_at)
         self._options.meter.waiting += monotonic() - asked_at
 
-    async def attempt_login(self, auth: Auth) -> Envelope:
+    async def attempt_login(self, gate: Gate, auth: Auth) -> Envelope:
         """One attempt of an exchange. It takes none of the places that calls wait in for its token."""
-        await self._gate.enter(self._ends_at)
+        await gate.enter(self._ends_at)
         try:
-            return await self._send(None, Secrets(auth.secrets()))
+            return await self._send(gate, None, Secrets(auth.secrets()))
         finally:
-            self._gate.leave()
+            gate.leave()
 
-    async def _send(self, token: Token | None, secrets: Secrets) -> Envelope:
+    async def _send(self, gate: Gate, token: Token | None, secrets: Secrets) -> Envelope:
         request, clock, transport = self._request, self._shared.clock, self._shared.transport
         request_id = f"{self._shared.random.getrandbits(128):032x}"
         self._sent += 1
@@ -255,7 +223,7 @@ class _Operation:
             self._options.meter.refusals += 1
             asked = error.retry_after or 0.0
             obeyed = asked if asked <= self._options.retry.retry_after_max else 0.0
-            self._hold = self._gate.refused(self._sent_at, obeyed)
+            self._hold = gate.refused(self._sent_at, obeyed)
             raise
 
     def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:

@@ -8,8 +8,9 @@ from ._checkpoint import Checkpoint
 from ._convert import iter_rows, read_one
 from ._exceptions import DecodeError
 from ._models import Account, Callflow
+from ._options import Options
 from ._pager import Pager
-from ._requester import Options, Requester
+from ._requester import Requester
 from ._wire import Envelope, Request, check_count, check_filters, check_id, get, page_of
 
 Document = TypeVar("Document", Account, Callflow)

@@ -13,8 +13,8 @@ from ._checkpoint import Checkpoint
 from ._clock import Clock
 from ._exceptions import ClientClosedError, ConfigurationError, VinixError
 from ._models import Account, Callflow
+from ._options import Meter
 from ._pager import Pager
-from ._requester import Meter
 
 _VERSION: Final = 1
 

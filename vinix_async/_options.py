@@ -1,0 +1,35 @@
+"""How a call is made, and what it counts."""
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+
+from ._retry import RetryEvent, RetryPolicy
+from ._transport import Timeout
+
+
+@define(kw_only=True)
+class Meter:
+    """Counts what is sent. Logins are not in it.
+
+    ``requests``: attempts. ``retries``: those after the first of a request. ``refusals``: answers that were 429.
+    ``waiting``: seconds between attempts and for an account's turn, summed over all requests. ``deleted``: rows that
+    were gone when ``details=True`` came to read them.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    refusals: int = 0
+    waiting: float = 0.0
+    deleted: int = 0
+
+
+@frozen(kw_only=True)
+class Options:
+    """What ``with_options`` can change, and the meter of a sweep."""
+
+    timeout: Timeout
+    deadline: float | None
+    retry: RetryPolicy
+    on_retry: Callable[[RetryEvent], None] | None
+    meter: Meter = field(factory=Meter, repr=False)
