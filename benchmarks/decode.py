@@ -11,11 +11,32 @@ from collections.abc import Callable
 from contenders import DECODERS, GENERATED
 from harness import FLOOR, VINIX, Options, Report, Samples, interleaved, main
 from pages import body
+from vinix_async import decode_page
 
 Decode = Callable[[bytes], object]
+WALKED = "vinix-async, and walk every node"
 ROUNDS = 15
 KEPT = 10
 COLUMNS = ["S µs", "M ms", "L ms", "L ms, collector off", "ten L kept, ms each", "L MB"]
+
+
+def walked(page: bytes) -> object:
+    """The documents of a page, each node of each flow looked at: nodes are checked when a page is decoded, and made
+    when ``flow`` is first looked at.
+    """
+    documents = decode_page(page).items
+    for document in documents:
+        if document.flow is not None:
+            for _ in document.flow.walk():
+                pass
+    return documents
+
+
+ALL: dict[str, Decode] = {}
+for _name, _decode in DECODERS.items():
+    ALL[_name] = _decode
+    if _name == VINIX:
+        ALL[WALKED] = walked
 
 
 def seconds(decode: Decode, page: bytes, repeat: int, *, keep: bool = False) -> float:
@@ -32,11 +53,11 @@ def seconds(decode: Decode, page: bytes, repeat: int, *, keep: bool = False) -> 
 def compare(page: bytes, repeat: int, rounds: int, *, keep: bool = False, collector: bool = True) -> Samples:
     """The decoders on one page; all but the slowest one if what they make is kept."""
     samples = Samples()
-    for name in interleaved([name for name in DECODERS if not (keep and name == GENERATED)], rounds):
+    for name in interleaved([name for name in ALL if not (keep and name == GENERATED)], rounds):
         gc.collect()
         if not collector:
             gc.disable()
-        samples.add(name, seconds(DECODERS[name], page, repeat, keep=keep))
+        samples.add(name, seconds(ALL[name], page, repeat, keep=keep))
         gc.enable()
     return samples
 
@@ -75,7 +96,7 @@ def cell(samples: Samples, name: str, unit: float) -> list[str]:
 def measure(options: Options) -> Report:
     """All of the above."""
     rounds = 2 if options.quick else ROUNDS
-    for decode in DECODERS.values():
+    for decode in ALL.values():
         decode(body("M"))  # imports, first uses
     gc.collect()
     gc.freeze()  # nobody pays for what the others have imported
@@ -88,7 +109,7 @@ def measure(options: Options) -> Report:
         "L, collector off": compare(large, 1, few, collector=False),
         "ten L kept": compare(large, 2 if options.quick else KEPT, max(2, rounds // 3), keep=True),
     }
-    memory = {name: held(decode, large) for name, decode in DECODERS.items()}
+    memory = {name: held(decode, large) for name, decode in ALL.items()}
     report = Report()
     report.table(
         ["", *(text for column in COLUMNS for text in (column, "×"))],
@@ -99,7 +120,7 @@ def measure(options: Options) -> Report:
                 f"{memory[name]:.1f}",
                 f"{memory[name] / memory[FLOOR]:.2f}",
             ]
-            for name in DECODERS
+            for name in ALL
         ],
     )
     report.figures = {f"decode {run}": samples.ratio(VINIX, FLOOR) for run, samples in runs.items()}

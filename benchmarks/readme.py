@@ -28,7 +28,7 @@ SECTIONS = {
         "Decode",
         (
             "From bytes to documents, beside `orjson.loads`, whose result is plain dicts. vinix-async checks the nodes "
-            "of a flow here and makes them\nwhen `flow` is first looked at, which is not in these times. "
+            "of a flow here and makes them\nwhen `flow` is first looked at, which its second row adds. "
             "CPU time of the thread."
         ),
     ),

@@ -13,12 +13,11 @@ from test_convert_properties import callflows, document, exact, json_values, lis
 
 from vinix_async import Account, Callflow, DecodeError, FlowNode, decode_page, to_dict
 from vinix_async._convert import iter_rows, read_rows
-from vinix_async._families import FAMILIES, Family
+from vinix_async._families import FAMILIES, Family, _Shell
+from vinix_async._fields import Problems
 from vinix_async._json import parse_json
-from vinix_async._readers import Problems
 from vinix_async._reply import decode_envelope
-from vinix_async._shells import AnyCallflow, Summary, Whole
-from vinix_async._shells import callflows as callflows_of
+from vinix_async._shells import AnyCallflow, AnyNodes, Summary, Whole, summaries, wholes
 
 usual = st.fixed_dictionaries(
     {"id": st.text(min_size=1, max_size=5), "featurecode": st.just(False), "numbers": st.lists(st.text(max_size=3))},
@@ -100,12 +99,19 @@ TEXTS: list[bytes] = [
     b'{"id":"1","metaflow":{"digit_timeout":18446744073709551616}}',
     b'{"id":"1","flow":{"data":{"huge":-340282366920938463463374607431768211456,"real":1e22,"minus":-0.0}}}',
     b'{"id":"1","flow":{},"metaflow":{},"ringback":{},"featurecode":{}}',
+    b'{"id":"1","flow":{}}',
+    b'{"id":"1","metaflow":{}}',
+    b'{"id":"1","ringback":{}}',
+    b'{"id":"","odd":1}',
+    b'{"id":"1","flow":{"data":{}}}',
+    b'{"id":"1","flow":{"children":{}},"metaflow":{"numbers":{}}}',
     b'{"id":"1","flow":{"module":"a","extra":1,"_empty":2,"empty":3}}',
     b'{"id":"1","extra":{"a":1},"_empty":[],"learned_0":1}',
     b'{"id":"\\ud83d\\ude00","name":"\\u0000\xc3\xa9"}',
     b'{"id":"1","flow":{"children":[]}}',
     b'{"id":"1","flow":{"children":{"1":[]}}}',
     b'{"id":"1","flow":{"module":7}}',
+    b'{"id":"1","odd":1,"flow":{"module":7}}',
     b'{"id":"","numbers":null}',
     b'[{"id":"1"}]',
     b"7",
@@ -113,7 +119,11 @@ TEXTS: list[bytes] = [
 
 
 @pytest.mark.parametrize("row", TEXTS, ids=str)
-@pytest.mark.parametrize("beside", [b"", b',{"id":"2"}', b',{"id":"2","odd":1}', b',{"id":"2","name":null}'], ids=str)
+@pytest.mark.parametrize(
+    "beside",
+    [b"", b',{"id":"2"}', b',{"id":"2","odd":1}', b',{"id":"2","name":null}', b',{"id":"2","featurecode":true}'],
+    ids=str,
+)
 def test_also_for_texts_that_no_writer_makes(row: bytes, beside: bytes) -> None:
     body = listing(b"[" + row + beside + b"]")
     assert fast(body, Callflow) == in_pieces(body, Callflow) == slow(body, Callflow)
@@ -179,7 +189,7 @@ def test_a_flow_grows_when_it_is_looked_at_and_only_once() -> None:
 
 
 def family() -> Family:
-    return Family(Callflow, callflows_of, Summary, Whole, AnyCallflow)
+    return Family(Callflow, Whole, (AnyCallflow, AnyNodes), wholes, first=_Shell(Summary, summaries))
 
 
 def read(family: Family, *rows: dict[str, Any]) -> list[dict[str, Any]]:
@@ -191,9 +201,17 @@ def test_unknown_keys_that_come_again_are_learned(monkeypatch: pytest.MonkeyPatc
     one = family()
     rows = [{"id": str(number), "flow": {"module": "a"}, "note": number, "no-name": None} for number in range(3)]
     assert read(one, *rows) == rows
-    monkeypatch.setattr(one, "_read_with_others", None)
     monkeypatch.setattr(one, "_read_singly", None)
     assert read(one, *rows, {"id": "x", "flow": {}}) == [*rows, {"id": "x", "flow": {}}]
+
+
+def test_what_is_learned_meanwhile_harms_no_page_in_shells() -> None:
+    one = family()
+    body = listing(b'[{"id":"1","flow":{"module":"a"}}]')
+    sent = one.read_reply(body)
+    one.learn(("note",))
+    assert sent is not None
+    assert one.read(sent.data, 0, Problems()) == list(decode_page(body).items)
 
 
 def test_what_is_learned_is_bounded() -> None:
@@ -233,7 +251,7 @@ def large(rows: int) -> bytes:
 
 
 def test_a_large_page_comes_in_pieces() -> None:
-    pieces = list(iter_rows(decode_envelope(large(2000), Callflow).data, Callflow))
+    pieces = list(iter_rows(decode_envelope(large(2000)).data, Callflow))
     assert len(pieces) > 5
     assert [document.id for piece in pieces for document in piece] == [str(number) for number in range(2000)]
     assert len(list(iter_rows(decode_envelope(large(20), Callflow).data, Callflow))) == 1
@@ -266,3 +284,34 @@ def test_the_collector_is_left_as_it_was(*, running: bool) -> None:
 
 def test_a_family_for_every_listing() -> None:
     assert set(FAMILIES) == {Callflow, Account}
+
+
+# --- texts that are nested too deeply for the parser ------------------------------------------------
+
+INSIDES = [
+    *('{"a":[],"b":{}}', '"x\\u00e9\\n"', "-1.5e3", "12345678901234567890123", "true", "null"),
+    *('[1,"a",{"b":false}]', ' { "a" : 1 } '),
+]
+NO_INSIDES = [
+    *("[1 2]", "[,1]", "[1,]", '{"a" 1}', '{"a":1,}', "{1:2}", '{"a":}', "{:1}", "[:]", "[}", '{"a"]', "tru", "01"),
+    *('"\\x"', '"a', '{"a":1 "b":2}', '"\\ud800"', "1e999", "[1]]", "]", '{"a":1:2}', "9" * 5000, '"\t"', ""),
+]
+
+
+def deep(inside: str) -> bytes:
+    return b"[" * 1010 + inside.encode() + b"]" * 1010
+
+
+@pytest.mark.parametrize("inside", INSIDES)
+def test_a_deep_text_is_read(inside: str) -> None:
+    value = parse_json(deep(inside))
+    for _ in range(1010):
+        (value,) = value
+    assert exact(value) == exact(json.loads(inside))
+
+
+@pytest.mark.parametrize("inside", NO_INSIDES, ids=lambda inside: inside[:10])
+def test_a_deep_text_that_is_no_json_is_refused(inside: str) -> None:
+    body = deep(inside) if inside else b"[" * 1010 + b"]" * 1009
+    with pytest.raises(DecodeError, match="no JSON"):
+        parse_json(body)

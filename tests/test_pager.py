@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from vinix_async import Checkpoint, ConfigurationError, DecodeError, Page, Pager, PaginationLoopError, ServerError
 from vinix_async import _seen as seen_module
@@ -222,6 +223,15 @@ async def test_other_tasks_run_while_a_long_page_is_read_and_while_it_is_handed_
         pass
     task.cancel()
     assert len(ticks) == 3 * turns
+
+
+@pytest.mark.parametrize(("row", "turns"), [("1", 0), (Raw(b"1"), 1)])
+async def test_a_page_that_was_taken_apart_leaves_a_turn_to_others_first(row: Any, turns: int) -> None:
+    server = Server({None: ([row], None)})
+    server.read = lambda envelope: [[str(len(ticks)) for _ in envelope.data]]
+    ticks: list[None] = []
+    asyncio.get_running_loop().call_soon(ticks.append, None)
+    assert await server.pager().to_list() == [str(turns)]
 
 
 async def test_never_more_than_one_page_ahead() -> None:

@@ -10,9 +10,10 @@ from msgspec import Raw, Struct
 
 from ._exceptions import ConfigurationError, DecodeError
 from ._families import FAMILIES
+from ._fields import Path, Problems
 from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document, copy_json, field_names
 from ._json import write_json
-from ._readers import READERS, Path, Problems, read_object
+from ._readers import READERS, read_object
 from ._wire import MISSING
 
 D = TypeVar("D", bound=Document)
@@ -35,14 +36,7 @@ class _Piece(Struct):
 
 def _read_piece(piece: _Piece, kind: Any) -> list[Any]:
     """The documents in ``piece``, and what is wrong with them in its ``problems``."""
-    (kind, *_) = get_args(kind)
-    rows, first, problems = piece.rows, piece.first, piece.problems
-    family = FAMILIES.get(kind)
-    if family is not None and type(rows[0]) is Raw:
-        return family.read(rows, first, problems)
-    if family is not None and type(rows[0]) is family.first.kind:
-        return family.first.build(rows, first, problems)
-    return [read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(rows, first)]
+    return FAMILIES[get_args(kind)[0]].read(piece.rows, piece.first, piece.problems)
 
 
 def _refuse(problems: Problems, what: str) -> None:
@@ -51,14 +45,14 @@ def _refuse(problems: Problems, what: str) -> None:
 
 
 def _is_rows(kind: Any) -> bool:
-    return get_origin(kind) is tuple and get_args(kind)[0] in READERS
+    return get_origin(kind) is tuple and get_args(kind)[0] in FAMILIES
 
 
 _converter: Final = BaseConverter()
 for _kind in READERS:
     _converter.register_structure_hook(_kind, _read_document)
 _converter.register_structure_hook_func(_is_rows, _read_piece)
-_ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in READERS}  # type: ignore[valid-type]
+_ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in FAMILIES}  # type: ignore[valid-type]
 
 
 def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
@@ -103,7 +97,7 @@ class collector_paused:  # noqa: N801  # used as a function is
             gc.enable()
 
 
-_PIECE: Final = 32 * 1024
+_PIECE: Final = 16 * 1024
 
 
 def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:

@@ -7,18 +7,33 @@ that no shell knows and that are met again (editors of callflows keep notes of t
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, defstruct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from ._fields import Problems
 from ._flat import Document
 from ._json import parse_json
 from ._models import Account, Callflow
-from ._readers import Problems, read_object
-from ._shells import AccountRow, AnyAccount, AnyCallflow, Summary, Whole, accounts, callflows
+from ._readers import read_object
+from ._shells import (
+    AccountRow,
+    AnyAccount,
+    AnyCallflow,
+    AnyNodes,
+    Build,
+    Sent,
+    Summary,
+    Whole,
+    accounts,
+    summaries,
+    wholes,
+    with_keys,
+)
 
 _MOST_LEARNED: Final = 16
 _MOST_COUNTED: Final = 1000
@@ -26,77 +41,131 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # a shell cannot have fields
 
 
 class _Shell:
-    """A struct with the decoders for it; ``learned`` are further keys that it takes."""
+    """A struct with the decoders for it, and what makes documents of it."""
 
-    def __init__(self, kind: type[Struct], build: Any, learned: Sequence[str] | None = None) -> None:
-        if learned:
-            names = {f"learned_{number}": key for number, key in enumerate(learned)}
-            fields = [(name, Any, UNSET) for name in names]
-            kind = defstruct(kind.__name__, fields, bases=(kind,), rename=names, kw_only=True, gc=False)
+    def __init__(self, kind: Any, build: Build) -> None:
         self.kind = kind
-        self._many = Decoder(list[kind]).decode  # type: ignore[valid-type]
-        self._one = Decoder(kind).decode
-        self.build: Callable[[Sequence[Any], int, Problems], list[Any]] = partial(build, learned=learned)
+        self.build = build
 
-    def read(self, text: bytes, first: int, problems: Problems) -> list[Any]:
-        """The documents in a JSON array; raises what the parser does for one that does not fit."""
-        return self.build(self._many(text), first, problems)
+    @cached_property
+    def one(self) -> Callable[[Raw], Any]:
+        return Decoder(self.kind).decode
 
-    def read_one(self, row: Raw, index: int, problems: Problems) -> list[Any]:
-        """The document in a JSON object."""
-        return self.build([self._one(row)], index, problems)
+    @cached_property
+    def many(self) -> Callable[[bytes], list[Any]]:
+        return Decoder(list[self.kind]).decode  # type: ignore[name-defined]
+
+    @cached_property
+    def reply(self) -> Callable[[bytes], Sent[list[Any]]]:
+        return Decoder(Sent[list[self.kind]]).decode  # type: ignore[name-defined]
 
 
-_parse: Final = Decoder().decode
 _fields_of_each: Final = Decoder(list[dict[str, Raw]]).decode
 
 
 class Family:
-    """The shells of a kind of document: for rows as they mostly come, for all, and with any key at the top."""
+    """The shells of a kind of document: for rows as they mostly come, for all, and with any key at the top.
+
+    ``build`` makes documents of ``strict`` with the further keys that it is given.
+    """
 
     def __init__(
-        self, kind: type[Document], build: Any, first: type[Struct], strict: type[Struct], lenient: type[Struct]
+        self,
+        kind: type[Document],
+        strict: type[Struct],
+        lenient: Sequence[type[Struct]],
+        build: Callable[[Sequence[str]], Build],
+        *,
+        first: _Shell | None = None,
+        learned: Sequence[str] = (),
     ) -> None:
         self._kind = kind
-        self._build = build
         self._strict = strict
-        self._known = {*strict.__struct_fields__}
-        self._learned: tuple[str, ...] = ()
+        self._known = frozenset(strict.__struct_fields__)
+        self._lenient = [_Shell(each, build(())) for each in lenient]
+        self._build = build
+        self._first = first
+        self._shells: dict[type, _Shell] = {}  # a page may be in shells from before more was learned
         self._met: Counter[str] = Counter()
-        self._lenient = _Shell(lenient, build, ())
-        self.first = _Shell(first, build)
-        self.learn(())
+        self.learn(learned)
 
-    def read(self, rows: Sequence[Raw], first: int, problems: Problems) -> list[Any]:
-        """The documents in ``rows``, whose first stands at ``$.data[first]``; None for one that is wrong."""
-        text = b"[%b]" % b",".join(rows)
-        for read in (self.first.read, self._widest.read, self._read_with_others):
+    def learn(self, keys: Sequence[str]) -> None:
+        """Take rows with these ``keys`` too."""
+        self._learned = tuple(keys)
+        widest = _Shell(with_keys(self._strict, keys), self._build(keys))
+        self._widest = widest
+        self._tried = (widest,) if self._first is None else (self._first, widest)
+        self._shells |= {shell.kind: shell for shell in self._tried}
+
+    def read_reply(self, body: bytes) -> Sent[list[Any]] | None:
+        """The reply in ``body`` with its rows in shells, if one takes them all."""
+        for shell in self._tried:
             try:
-                return read(text, first, problems)
+                return shell.reply(body)
             except (msgspec.DecodeError, RecursionError):
                 continue
+        return None
+
+    def read(self, rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
+        """The documents in ``rows``: JSON, shells or values. The first row stands at ``$.data[first]``.
+
+        For a row that is wrong there is None, and in ``problems`` what is wrong with it.
+        """
+        if type(rows[0]) is Raw:
+            return self._read_texts(rows, first, problems)
+        shell = self._shells.get(type(rows[0]))
+        if shell is not None:
+            return shell.build(rows, first, problems)
+        kind = self._kind
+        documents = [read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(rows, first)]
+        self._note(documents)
+        return documents
+
+    def _read_texts(self, rows: Sequence[Raw], first: int, problems: Problems) -> list[Any]:
+        text = b"[%b]" % b",".join(rows)
+        for shell in self._tried:
+            try:
+                return shell.build(shell.many(text), first, problems)
+            except (msgspec.DecodeError, RecursionError):
+                continue
+        for shell in self._lenient:
+            documents = self._read_leniently(shell, text, first, problems)
+            if documents is not None:
+                return documents
         return self._read_singly(rows, first, problems)
 
-    def _read_with_others(self, text: bytes, first: int, problems: Problems) -> list[Any]:
-        documents = self._lenient.read(text, first, problems)
+    def _read_leniently(self, shell: _Shell, text: bytes, first: int, problems: Problems) -> list[Any] | None:
+        try:
+            shells = shell.many(text)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        before = len(problems)
+        documents = shell.build(shells, first, problems)
+        if len(problems) > before:  # they are to be named row by row
+            del problems[before:]
+            return None
         known = self._known
         for document, fields in zip(documents, _fields_of_each(text), strict=True):
-            others = [key for key in fields if key not in known]
+            others = {key: parse_json(value) for key, value in fields.items() if key not in known}
             if others:
-                object.__setattr__(document, "extra", {key: _parse(fields[key]) for key in others})
+                object.__setattr__(document, "extra", others)
         self._note(documents)
         return documents
 
     def _read_singly(self, rows: Sequence[Raw], first: int, problems: Problems) -> list[Any]:
         documents: list[Any] = []
-        refused = 0
+        widest = self._widest
+        taken = refused = 0
         for index, row in enumerate(rows, first):
-            if 4 * refused <= len(documents):  # else many are odd, and a try costs more than it gains
+            if refused <= taken + 1:  # else many are odd, and a try costs more than it gains
                 try:
-                    documents += self._widest.read_one(row, index, problems)
-                    continue
+                    shell = widest.one(row)
                 except (msgspec.DecodeError, RecursionError):
                     refused += 1
+                else:
+                    taken += 1
+                    documents += widest.build([shell], index, problems)
+                    continue
             documents.append(read_object(parse_json(row), self._kind, ("$", ".data", index), problems))
         self._note(documents)
         return documents
@@ -105,22 +174,24 @@ class Family:
         """Learn the unknown keys that were met before."""
         if len(self._learned) == _MOST_LEARNED:
             return
-        met = [key for each in documents if each is not None for key in each.extra if _NAME.fullmatch(key)]
+        met = list(chain.from_iterable([each.extra for each in documents if each is not None]))
         self._met.update(met)
-        again = {key for key in met if self._met[key] > 1}.difference(self._learned)
+        again = {key for key in met if self._met[key] > 1 and _NAME.fullmatch(key)}.difference(self._learned)
         if again:
             self.learn((*self._learned, *again)[:_MOST_LEARNED])
         if len(self._met) > _MOST_COUNTED:
             self._met.clear()
 
-    def learn(self, keys: Sequence[str]) -> None:
-        """Take rows with these ``keys`` too."""
-        self._learned = tuple(keys)
-        self._widest = _Shell(self._strict, self._build, self._learned)
-
 
 FAMILIES: Final[Mapping[type, Family]] = {
-    Callflow: Family(Callflow, callflows, Summary, Whole, AnyCallflow),
-    Account: Family(Account, accounts, AccountRow, AccountRow, AnyAccount),
+    # The vendor's own editor writes the keys that are learned.
+    Callflow: Family(
+        Callflow,
+        Whole,
+        (AnyCallflow, AnyNodes),
+        wholes,
+        first=_Shell(Summary, summaries),
+        learned=("contact_list", "ui_metadata"),
+    ),
+    Account: Family(Account, AccountRow, (AnyAccount,), accounts),
 }
-FAMILIES[Callflow].learn(("contact_list", "ui_metadata"))  # the vendor's own editor writes them

@@ -42,7 +42,7 @@ ABSENT_ARRAY: Final = _AbsentArray()
 class Document:
     """The base of the documents: compared, copied, hashed and pickled at any depth."""
 
-    __slots__ = ("__weakref__",)  # here, so that a document and its ``open_twin`` have the same layout
+    __slots__ = ("__weakref__",)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -67,7 +67,9 @@ def open_twin(kind: type[Document]) -> type[Any]:
 
     That takes a fraction of the time that the ``__init__`` of a frozen class does.
     """
-    return type(f"Open{kind.__name__}", (Document,), {"__slots__": kind.__slots__})
+    slots = {name: kind.__dict__[name] for name in kind.__slots__}
+    plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
+    return type(f"Open{kind.__name__}", (kind,), {"__slots__": (), **slots, **plain})
 
 
 def _same(one: Any, other: Any) -> bool:

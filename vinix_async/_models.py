@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document
+from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, Document, open_twin
 
 Empty = tuple[tuple[str, Any], ...]
 """The keys that came with another value than what they read as (null, false), and which one it was."""
@@ -152,6 +152,7 @@ class _Grown:
         self._slot.__set__(document, value)
 
 
+OpenCallflow = open_twin(Callflow)  # its flow is the bare slot
 Callflow.flow = _Grown(Callflow.flow)  # type: ignore[assignment]  # to the caller it is the field
 Callflow.metaflow = _Grown(Callflow.metaflow)  # type: ignore[assignment]  # as flow
 

@@ -78,13 +78,10 @@ class Pager(Generic[T]):
         The page that ``max_items`` cuts short has no ``next_start_key``; ``checkpoint()`` knows where to go on.
         """
         walk = self._begin()
-        before: tuple[T, ...] = ()
         try:
             while page := await walk.page():
                 walk.handed_out = len(page.items)
                 yield page
-                # The caller holds this page until the next one comes, and has let go of the one before.
-                walk.spent, before = list(before), page.items
         finally:
             await walk.close()
 

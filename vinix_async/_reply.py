@@ -5,14 +5,14 @@ request_id}``, and a proxy in front may send HTML or nothing at all.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.json import Decoder
 
 from ._exceptions import (
@@ -31,23 +31,28 @@ from ._exceptions import (
 )
 from ._families import FAMILIES
 from ._json import check_text, parse_json
+from ._shells import Sent
 from ._wire import MISSING, NO_SECRETS, Envelope, Request, Response, Secrets, clean, json_type
-
-T = TypeVar("T")
 
 
 def read_envelope(
-    request: Request, response: Response, *, base_url: str, now: float, secrets: Secrets = NO_SECRETS
+    request: Request,
+    response: Response,
+    *,
+    base_url: str,
+    now: float,
+    secrets: Secrets = NO_SECRETS,
+    sent: Sent[Any] | None = None,
 ) -> Envelope:
     """The envelope of a success; anything else is raised.
 
     ``now`` is the time since 1970 that a ``Retry-After`` date is held against. ``secrets`` are blotted
-    out wherever a field of the answer repeats them.
+    out wherever a field of the answer repeats them. ``sent`` is what ``cut`` has found in the body, if it has.
     """
     try:
         if response.status >= 300:
             raise _status_error(request, response, now, secrets)
-        return _read_success(request, response, base_url, secrets)
+        return _read_success(request, response, base_url, secrets, sent)
     except VinixError as error:
         error.account_id = request.account_id
         if error.request_id is None:
@@ -56,7 +61,9 @@ def read_envelope(
         raise error.with_traceback(None) from None
 
 
-def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
+def _read_success(
+    request: Request, response: Response, base_url: str, secrets: Secrets, sent: Sent[Any] | None
+) -> Envelope:
     text = response.headers.get("content-type", "").startswith("text/plain")
     if text and not response.body.lstrip().startswith(b"{"):
         version = urlsplit(base_url).path.rpartition("/")[2]
@@ -64,59 +71,55 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
             raise DecodeError(
                 "the server sent its text banner in place of JSON: the /v2 is missing at the end of base_url"
             )
-    envelope = _scan(response.body, request.kind)
-    if envelope is not None:
-        _check_request_id(response, envelope.request_id)
-        return envelope
+    sent = sent or _scan(response.body, request.kind)
+    if sent is not None:
+        _check_request_id(response, sent.request_id)
+        return _envelope_of(sent)
     body = _parse_object(response.body)
     _check_request_id(response, body.get("request_id"))
     return _envelope(body, response.status, request.account_id, secrets)
 
 
 def decode_envelope(body: bytes, kind: type | None = None) -> Envelope:
-    """The envelope in ``body`` by itself, with no reply around it."""
-    return _scan(body, kind) or _envelope(_parse_object(body), 200, None, NO_SECRETS)
-
-
-class _Sent(Struct, Generic[T]):
-    """A success, as the server sends it. What does not fit is read as a value, which tells what is wrong with it."""
-
-    data: T
-    status: Literal["success"]
-    request_id: str | None = None
-    next_start_key: str | None = None
-    page_size: int | None = None
-    auth_token: str | None = None
+    """The envelope in ``body`` by itself, with no reply around it and nobody waiting meanwhile."""
+    sent = _scan(body, kind, len(body))
+    return _envelope(_parse_object(body), 200, None, NO_SECRETS) if sent is None else _envelope_of(sent)
 
 
 _Rows = list[Raw] | dict[str, Any] | str | int | float | bool | None
 _SMALL: Final = 32 * 1024
-_split: Final = Decoder(_Sent[_Rows]).decode
-_whole: Final = {
-    kind: Decoder(_Sent[list[family.first.kind]]).decode  # type: ignore[name-defined]
-    for kind, family in FAMILIES.items()
-}
+_split: Final = Decoder(Sent[_Rows]).decode
+_values: Final = Decoder(Sent[Any]).decode
+_rows: Final = Decoder(Sent[list[dict[str, str | int | float | bool | tuple[str, ...] | dict[str, Any] | None]]]).decode
 
 
-def _scan(body: bytes, kind: type | None) -> Envelope | None:
-    """The envelope in ``body``, its rows apart, if it is a plain success."""
+def _scan(body: bytes, kind: type | None, most: int = _SMALL) -> Sent[Any] | None:
+    """The reply in ``body``, if it is a plain success.
+
+    In a body of up to ``most`` bytes the rows of ``kind`` are in shells, if one takes them all. Otherwise those of a
+    small one are values, and those of a large one are JSON, to be read piece by piece.
+    """
     body = check_text(body)
-    decoders: list[Callable[[bytes], _Sent[Any]]] = [_split]
-    if kind is not None and len(body) <= _SMALL:
-        decoders.insert(0, _whole[kind])
-    for decode in decoders:
+    if kind is not None and len(body) <= most:
+        sent = FAMILIES[kind].read_reply(body)
+        if sent is not None:
+            return sent
+    for decode in (_rows, _values) if kind is not None and len(body) <= _SMALL else (_split,):
         try:
-            sent = decode(body)
+            return decode(body)
         except (msgspec.DecodeError, RecursionError):
             continue
-        return Envelope(
-            data=sent.data,
-            request_id=sent.request_id,
-            next_start_key=sent.next_start_key or None,
-            page_size=sent.page_size,
-            auth_token=sent.auth_token,
-        )
     return None
+
+
+def _envelope_of(sent: Sent[Any]) -> Envelope:
+    return Envelope(
+        data=sent.data,
+        request_id=sent.request_id,
+        next_start_key=sent.next_start_key or None,
+        page_size=sent.page_size,
+        auth_token=sent.auth_token,
+    )
 
 
 def _parse_object(body: bytes) -> dict[str, Any]:

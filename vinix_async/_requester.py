@@ -5,16 +5,18 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ._auth import Auth, Token, TokenAuth
 from ._clock import Clock
+from ._cut import LARGE, cut
 from ._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from ._logging import logger
 from ._options import Options
 from ._pacing import ACCOUNT_RETRIES, Gate, Gates, Limits
 from ._reply import read_envelope
 from ._retry import RetryBudget, RetryEvent, retrying
+from ._shells import Sent
 from ._tokens import TokenSource
 from ._transport import Transport
 from ._wire import Envelope, Request, Secrets
@@ -217,8 +219,11 @@ class _Operation:
             raise
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
+        sent = await _cut_in_turns(response.body) if len(response.body) >= LARGE else None
         try:
-            return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
+            return read_envelope(
+                request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets, sent=sent
+            )
         except RateLimitError as error:
             self._options.meter.refusals += 1
             asked = error.retry_after or 0.0
@@ -234,6 +239,16 @@ class _Operation:
         if self._options.on_retry is not None:
             event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
             self._options.on_retry(event)
+
+
+async def _cut_in_turns(body: bytes) -> Sent[Any] | None:
+    steps = cut(body)
+    while True:
+        await asyncio.sleep(0)
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("Sent[Any] | None", end.value)
 
 
 def as_auth(value: object) -> Auth:

@@ -1,18 +1,37 @@
-"""Structs that msgspec fills with rows' JSON, and the documents made of them.
+"""Structs that msgspec fills with a reply's JSON, and the documents made of them.
 
 A shell knows every key, and the parser refuses a text with another key or with a value of another type. So what a
 shell takes has been checked and is complete, and a document is made of it by assignment alone.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, is_
+from sys import intern
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, defstruct
 from msgspec.structs import astuple
 
+from ._fields import Problems
 from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, open_twin
-from ._models import Account, Callflow, Empty, FeatureCode, FlowNode, Metaflow, Ringback, Seed
-from ._readers import Problems, make_node
+from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, OpenCallflow, Ringback, Seed
+from ._readers import OpenNode, read_flow
+
+T = TypeVar("T")
+Build = Callable[[Sequence[Any], int, Problems], list[Any]]
+"""Documents of shells, the first of which is ``data[index]``."""
+
+
+class Sent(Struct, Generic[T]):
+    """A success, as the server sends it. What does not fit is read as a value, which tells what is wrong with it."""
+
+    data: T
+    status: Literal["success"]
+    request_id: str | None = None
+    next_start_key: str | None = None
+    page_size: int | None = None
+    auth_token: str | None = None
+
 
 _Texts = tuple[str, ...]
 _NONE: Any = None  # absent; null is refused, for it has to be noted
@@ -28,14 +47,17 @@ class _Node(Seed, Struct, gc=False, forbid_unknown_fields=True):
         waiting = [top]
         for siblings in waiting:
             for key, seed in siblings.items():
-                children = seed.children
-                siblings[key] = make_node(seed.module, seed.data, children, ABSENT_OBJECT, ())
+                siblings[key] = node = OpenNode()
+                module, children = seed.module, seed.children
+                node.module = module and intern(module)
+                node.data = seed.data
+                node.children = children
+                node.extra = ABSENT_OBJECT
+                node._empty = ()  # noqa: SLF001  # of the class that it is going to have
+                node.__class__ = FlowNode
                 if children:
                     waiting.append(children)
         return top[""]  # type: ignore[no-any-return]  # it was a seed
-
-
-_NO_FLOW: Final = _Node()
 
 
 class _Metaflow(Seed, Struct, gc=False, forbid_unknown_fields=True):
@@ -62,9 +84,6 @@ def _grow_each(seeds: dict[str, _Node]) -> Mapping[str, FlowNode]:
     return nodes
 
 
-_NO_METAFLOW: Final = _Metaflow()
-
-
 class _FeatureCode(Struct, gc=False, forbid_unknown_fields=True):
     name: str
     number: str
@@ -73,9 +92,6 @@ class _FeatureCode(Struct, gc=False, forbid_unknown_fields=True):
 class _Ringback(Struct, gc=False, forbid_unknown_fields=True):
     early: str = _NONE
     transfer: str = _NONE
-
-
-_NO_RINGBACK: Final = _Ringback()
 
 
 class Summary(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
@@ -106,6 +122,12 @@ class AnyCallflow(Whole, kw_only=True, gc=False, forbid_unknown_fields=False):
     """A whole callflow with keys of any name."""
 
 
+class AnyNodes(AnyCallflow, kw_only=True, gc=False, forbid_unknown_fields=False):
+    """The same, with keys of any name also in the nodes of its flow."""
+
+    flow: dict[str, Any] = _NONE  # type: ignore[assignment]  # in place of nodes
+
+
 class AccountRow(Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A listing's row of an account."""
 
@@ -123,16 +145,21 @@ class AnyAccount(AccountRow, kw_only=True, gc=False, forbid_unknown_fields=False
 
 # --- shells to documents ----------------------------------------------------------------------------
 
-_OpenCallflow: Final = open_twin(Callflow)
 _OpenAccount: Final = open_twin(Account)
 _FALSE: Final = (("featurecode", False),)
 
 
-def callflows(rows: Sequence[Any], first: int, problems: Problems, learned: Sequence[str] | None) -> list[Any]:
-    """The documents in shells, which are ``Whole`` if ``learned`` has their further keys."""
+def summaries(rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
+    documents = _opened(rows, first, problems)
+    for made in documents:
+        made.__class__ = Callflow
+    return documents
+
+
+def _opened(rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
     documents: list[Any] = []
     for row in rows:
-        made = _OpenCallflow()
+        made = OpenCallflow()
         made.id = row.id
         made.name = row.name
         made.type = row.type
@@ -142,31 +169,15 @@ def callflows(rows: Sequence[Any], first: int, problems: Problems, learned: Sequ
         made.owner_id = row.owner_id
         made.group_id = row.group_id
         made.modules = row.modules
-        made.featurecode = code = row.featurecode
-        empty: Empty = ()
+        made.flow = made.metaflow = made.ringback = None
+        made.metadata = made.extra = ABSENT_OBJECT
+        code = row.featurecode
         if code is False:
-            made.featurecode, empty = None, _FALSE
-        elif code is not None:
-            made.featurecode = _featurecode(code, first + len(documents), problems)
-        if learned is None:
-            made.flow = made.metaflow = made.ringback = None
-            made.metadata = made.extra = ABSENT_OBJECT
+            made.featurecode = None
+            made._empty = _FALSE  # noqa: SLF001  # of the class that it is going to have
         else:
-            made.flow = row.flow
-            made.metaflow = row.metaflow
-            made.ringback = ringback = row.ringback
-            made.metadata = row.metadata
-            made.extra = _extra(row, learned)
-            if row.flow == _NO_FLOW:
-                made.flow, empty = None, (*empty, ("flow", {}))
-            if row.metaflow == _NO_METAFLOW:
-                made.metaflow, empty = None, (*empty, ("metaflow", {}))
-            if ringback == _NO_RINGBACK:
-                made.ringback, empty = None, (*empty, ("ringback", {}))
-            elif ringback is not None:
-                made.ringback = Ringback(early=ringback.early, transfer=ringback.transfer)
-        made._empty = empty  # noqa: SLF001  # of the class that it is going to have
-        made.__class__ = Callflow
+            made.featurecode = code and _featurecode(code, first + len(documents), problems)
+            made._empty = ()  # noqa: SLF001  # as above
         documents.append(made)
     return documents
 
@@ -178,25 +189,88 @@ def _featurecode(code: Any, index: int, problems: Problems) -> FeatureCode | Non
     return FeatureCode(name=code.name, number=code.number)
 
 
-def accounts(rows: Sequence[Any], _first: int, _problems: Problems, learned: Sequence[str] | None) -> list[Any]:
-    documents = []
-    for row in rows:
-        made = _OpenAccount()
-        made.id = row.id
-        made.name = row.name
-        made.realm = row.realm
-        made.tree = row.tree
-        made.flags = row.flags
-        made.descendants_count = row.descendants_count
-        made.extra = _extra(row, learned or ())
-        made._empty = ()  # noqa: SLF001  # as above
-        made.__class__ = Account
-        documents.append(made)
-    return documents
+def wholes(learned: Sequence[str]) -> Build:
+    """How shells that take ``learned`` keys, too, become callflows."""
+    others = _others(learned)
+
+    def build(rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
+        documents = _opened(rows, first, problems)
+        for index, (made, row) in enumerate(zip(documents, rows, strict=True), first):
+            made.metadata = row.metadata
+            made.extra = others(row)
+            made.flow = flow = row.flow
+            if flow == {} or (type(flow) is _Node and flow.module is None and _is_blank(flow)):
+                made.flow = None
+                _note_empty(made, "flow")
+            elif type(flow) is dict:
+                made.flow = read_flow(flow, (("$", ".data", index), ".flow", None), problems)
+            if row.metaflow is not None:
+                made.metaflow = row.metaflow
+                if _is_blank(row.metaflow):
+                    made.metaflow = None
+                    _note_empty(made, "metaflow")
+            if row.ringback is not None:
+                made.ringback = Ringback(early=row.ringback.early, transfer=row.ringback.transfer)
+                if _is_blank(row.ringback):
+                    made.ringback = None
+                    _note_empty(made, "ringback")
+            made.__class__ = Callflow
+        return documents
+
+    return build
 
 
-def _extra(row: Struct, learned: Sequence[str]) -> dict[str, Any]:
-    values = astuple(row)[-len(learned) :] if learned else ()
-    if values == (UNSET,) * len(learned):
-        return ABSENT_OBJECT
-    return {key: value for key, value in zip(learned, values, strict=True) if value is not UNSET}
+def _is_blank(shell: Any) -> bool:
+    """Whether ``shell`` came as ``{}``."""
+    return all(map(is_, astuple(shell), shell.__struct_defaults__))
+
+
+def _note_empty(made: Any, key: str) -> None:
+    made._empty = (*made._empty, (key, {}))  # noqa: SLF001  # as above
+
+
+def accounts(learned: Sequence[str]) -> Build:
+    """How shells that take ``learned`` keys, too, become accounts."""
+    others = _others(learned)
+
+    def build(rows: Sequence[Any], _first: int, _problems: Problems) -> list[Any]:
+        documents = []
+        for row in rows:
+            made = _OpenAccount()
+            made.id = row.id
+            made.name = row.name
+            made.realm = row.realm
+            made.tree = row.tree
+            made.flags = row.flags
+            made.descendants_count = row.descendants_count
+            made.extra = others(row)
+            made._empty = ()  # noqa: SLF001  # as above
+            made.__class__ = Account
+            documents.append(made)
+        return documents
+
+    return build
+
+
+def with_keys(kind: type[Struct], keys: Sequence[str]) -> type[Struct]:
+    """``kind`` with further ``keys``."""
+    names = {f"learned_{number}": key for number, key in enumerate(keys)}
+    fields = [(name, Any, UNSET) for name in names]
+    return defstruct(kind.__name__, fields, bases=(kind,), rename=names, kw_only=True, gc=False)
+
+
+def _others(keys: Sequence[str]) -> Callable[[Any], dict[str, Any]]:
+    """What takes the values of ``keys`` out of a shell ``with_keys``."""
+    names = [f"learned_{number}" for number in range(len(keys))]
+    # One name alone would be given as its value and not in a tuple.
+    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*names, "id")
+    absent = (UNSET,) * len(keys)
+    count = len(keys)
+
+    def others(row: Any) -> dict[str, Any]:
+        values = values_of(row)[:count]
+        if values == absent:
+            return ABSENT_OBJECT
+        return {key: value for key, value in zip(keys, values, strict=True) if value is not UNSET}
+
+    return others if keys else lambda _: ABSENT_OBJECT

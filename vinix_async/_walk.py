@@ -11,19 +11,18 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
+from msgspec import Raw
 
 from ._checkpoint import Checkpoint
 from ._convert import collector_paused
 from ._exceptions import ClientClosedError, PaginationLoopError, VinixError
+from ._freeing import free_slowly
 from ._seen import Seen
 from ._wire import Envelope
 
 T = TypeVar("T")
 
 _EMPTY_PAGES: Final = 1_000
-
-_MANY: Final = 100
-"""Rows of a page that has taken a while already, by being taken apart."""
 
 
 @frozen
@@ -35,6 +34,9 @@ class Page(Generic[T]):
     start_key: str | None
     page_size: int | None
     request_id: str | None
+
+    def __del__(self) -> None:
+        free_slowly(getattr(self, "items", ()))
 
 
 class Listing(Protocol[T]):
@@ -75,13 +77,11 @@ class Listing(Protocol[T]):
 class Walk(Generic[T]):
     """``page()`` is the next page, None behind the last; ``close()`` ends the walk wherever it is.
 
-    ``handed_out`` and ``spent`` are for the caller to set: how many rows of the page in hand have been handed out, and
-    which rows nobody holds any more.
+    ``handed_out`` is for the caller to set: how many rows of the page in hand have been handed out.
     """
 
     def __init__(self, listing: Listing[T], origin: Checkpoint, max_items: int | None, prefetch: int) -> None:
         self.handed_out = 0
-        self.spent: list[T] = []
         self._listing = listing
         self._most = math.inf if max_items is None else max_items
         self._prefetch = prefetch
@@ -149,26 +149,21 @@ class Walk(Generic[T]):
             self._ahead = asyncio.create_task(self._listing.fetch(cursor, self._ends_at))
             self._listing.tasks.add(self._ahead)
             self._ahead.add_done_callback(self._listing.tasks.discard)
-        if self._ahead is not None or count > _MANY:
+        if self._ahead is not None or _is_large(envelope.data):
             # The next request goes out, and others run, before this page takes the processor again.
             await asyncio.sleep(0)
         return envelope
 
     async def _rows(self, envelope: Envelope) -> list[T]:
-        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time.
-
-        To free a page takes a third of that. So rows that are spent are let go piece by piece, too.
-        """
+        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time."""
         rows: list[T] = []
         pieces = iter(self._listing.read(envelope))
-        now = time.monotonic
         while True:
-            ends_at = now() + self._listing.turn
+            ends_at = time.monotonic() + self._listing.turn
             with collector_paused():
                 for piece in pieces:
                     rows += piece
-                    del self.spent[-len(piece) :]
-                    if now() >= ends_at:
+                    if time.monotonic() >= ends_at:
                         break
                 else:
                     return rows
@@ -208,6 +203,11 @@ async def _arrived(ahead: asyncio.Task[Envelope]) -> Envelope:
             raise
     # The page was cancelled and not the walk, or the walk's task would seem to have been.
     raise ClientClosedError("the client was closed while the next page was on its way")
+
+
+def _is_large(data: Any) -> bool:
+    """Whether a page has taken a while already, by being taken apart, and its rows are yet to be decoded."""
+    return isinstance(data, list) and bool(data) and type(data[0]) is Raw
 
 
 def _loop(cursor: str | None, pages: int) -> PaginationLoopError:

@@ -1,0 +1,59 @@
+"""A large body cut into its rows a step at a time, so that others can run in between.
+
+Where a row ends is guessed, and the parser tells whether the guess was right: the text from where a row begins up to
+a cut is an array's inside if and only if the cut stands between two rows. A body of another form than the server's
+is not cut here.
+"""
+
+import re
+from collections.abc import Generator
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from ._exceptions import DecodeError
+from ._json import check_text
+from ._shells import Sent
+
+_STEP: Final = 256 * 1024
+LARGE: Final = 2 * _STEP
+_MOST_GUESSES: Final = 16
+
+_SCALAR: Final = rb'(?:"[^"\\]*"|[-+.0-9a-zA-Z]+)'
+_HEAD: Final = re.compile(rb'\s*\{(?:\s*"[^"\\]*"\s*:\s*%b\s*,)*\s*"data"\s*:\s*\[' % _SCALAR)
+_BETWEEN: Final = re.compile(rb"\}\s*(,)\s*\{")
+_around: Final = Decoder(Sent[list[Any]]).decode
+_rows: Final = Decoder(list[Raw]).decode
+
+
+def cut(body: bytes) -> Generator[None, None, Sent[list[Raw]] | None]:
+    """The reply in ``body``, its rows apart, if it is a plain success of the usual form; a step for each ``next``."""
+    head, end = _HEAD.match(body), body.rfind(b"]")
+    if head is None or end < head.end():
+        return None
+    rows: list[Raw] = []
+    guesses = 0
+    try:
+        # In what is around the rows no second data can hide: an array would have had the last bracket.
+        sent: Sent[list[Any]] = _around(check_text(body[: head.end()] + body[end:]))
+        begin = look = head.end()
+        while begin < end:
+            between = _BETWEEN.search(body, look + _STEP, end)
+            stop = end if between is None else between.start(1)
+            piece = check_text(body[begin:stop])
+            try:
+                rows += _rows(b"[%b]" % piece)
+            except msgspec.DecodeError:
+                guesses += 1
+                if stop == end or guesses == _MOST_GUESSES:
+                    return None
+                look = stop - _STEP + 1
+                continue
+            begin = look = stop + 1
+            yield
+    except (DecodeError, msgspec.DecodeError, RecursionError):
+        return None
+    sent.data = rows
+    return sent
