@@ -255,6 +255,10 @@ def test_a_large_page_comes_in_pieces() -> None:
     assert len(pieces) > 5
     assert [document.id for piece in pieces for document in piece] == [str(number) for number in range(2000)]
     assert len(list(iter_rows(decode_envelope(large(20), Callflow).data, Callflow))) == 1
+    values = list(iter_rows([{"id": str(number)} for number in range(40)], Callflow))
+    assert [[row.id for row in piece] for piece in values] == [
+        [str(number) for number in range(first, min(first + 16, 40))] for first in (0, 16, 32)
+    ]
 
 
 def test_a_wrong_row_is_named_by_its_place_in_the_page() -> None:

@@ -1,7 +1,7 @@
 """JSON value ⇄ document. The only module that knows cattrs."""
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -73,16 +73,23 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
 
 
 def _pieces(rows: list[Any], problems: Problems) -> Iterator[_Piece]:
-    """``rows`` in pieces of some kilobytes of JSON; rows that are parsed already are one piece."""
+    """``rows`` in pieces of some kilobytes of JSON, or of a few values; rows in shells are one piece."""
+    if not rows:
+        return
     first = size = 0
-    if rows and type(rows[0]) is Raw:
+    weigh = _WEIGHTS.get(type(rows[0]))
+    if weigh is not None:
         for index, row in enumerate(rows):
-            size += len(row)
+            size += weigh(row)
             if size >= _PIECE:
                 yield _Piece(rows[first : index + 1], first, problems)
                 first, size = index + 1, 0
     if first < len(rows):
         yield _Piece(rows[first:], first, problems)
+
+
+_PIECE: Final = 16 * 1024
+_WEIGHTS: Final[Mapping[type, Callable[[Any], int]]] = {Raw: len, dict: lambda _: 1024}
 
 
 class collector_paused:  # noqa: N801  # used as a function is
@@ -95,9 +102,6 @@ class collector_paused:  # noqa: N801  # used as a function is
     def __exit__(self, *_: object) -> None:
         if self._ran:
             gc.enable()
-
-
-_PIECE: Final = 16 * 1024
 
 
 def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
