@@ -1,7 +1,7 @@
 """JSON value ⇄ document. The only module that knows cattrs."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -36,7 +36,7 @@ class _Piece(Struct):
 
 def _read_piece(piece: _Piece, kind: Any) -> list[Any]:
     """The documents in ``piece``, and what is wrong with them in its ``problems``."""
-    return FAMILIES[get_args(kind)[0]].read(piece.rows, piece.first, piece.problems)
+    return FAMILIES[kind.__args__[0]].read(piece.rows, piece.first, piece.problems)
 
 
 def _refuse(problems: Problems, what: str) -> None:
@@ -69,21 +69,25 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
             yield _converter.structure(piece, _ROWS[kind])
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
-    _refuse(problems, f"listing of {kind.__name__}s")
+    if problems:
+        _refuse(problems, f"listing of {kind.__name__}s")
 
 
-def _pieces(rows: list[Any], problems: Problems) -> Iterator[_Piece]:
+def _pieces(rows: list[Any], problems: Problems) -> Iterable[_Piece]:
     """``rows`` in pieces of some kilobytes of JSON, or of a few values; rows in shells are one piece."""
     if not rows:
-        return
-    first = size = 0
+        return []
     weigh = _WEIGHTS.get(type(rows[0]))
-    if weigh is not None:
-        for index, row in enumerate(rows):
-            size += weigh(row)
-            if size >= _PIECE:
-                yield _Piece(rows[first : index + 1], first, problems)
-                first, size = index + 1, 0
+    return [_Piece(rows, 0, problems)] if weigh is None else _cut(rows, weigh, problems)
+
+
+def _cut(rows: list[Any], weigh: Callable[[Any], int], problems: Problems) -> Iterator[_Piece]:
+    first = size = 0
+    for index, row in enumerate(rows):
+        size += weigh(row)
+        if size >= _PIECE:
+            yield _Piece(rows[first : index + 1], first, problems)
+            first, size = index + 1, 0
     if first < len(rows):
         yield _Piece(rows[first:], first, problems)
 

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-_MANY: Final = 100
+MANY: Final = 100
+"""Fewer rows go at once."""
+
 _STEP: Final = 8
 _TURN: Final = 0.0005
 
@@ -14,8 +16,6 @@ def free_slowly(items: Sequence[Any]) -> None:
 
     Without a running loop nobody waits, and they go at once.
     """
-    if len(items) <= _MANY:
-        return
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -40,29 +40,36 @@ class Pager(Generic[T]):
         if resume is not None and resume.scope != listing.scope:
             raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {listing.scope}")
         self._listing = listing
-        self._origin = resume or Checkpoint(scope=listing.scope, start_key=start_key)
+        self._start_key = start_key
+        self._resume = resume
         self._max_items = max_items
         self._prefetch = prefetch
         self._walk: Walk[T] | None = None  # the one that was begun last
 
-    def _begin(self) -> Walk[T]:
-        self._walk = Walk(self._listing, self._origin, self._max_items, self._prefetch)
-        return self._walk
+    def _begin(self, prefetch: int) -> Walk[T]:
+        self._walk = walk = Walk(
+            self._listing,
+            start_key=self._start_key,
+            resume=self._resume,
+            max_items=self._max_items,
+            prefetch=prefetch,
+        )
+        return walk
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first_page().__await__()
 
     async def _first_page(self) -> Page[T]:
-        walk = self._walk = Walk(self._listing, self._origin, self._max_items, 0)
+        walk = self._begin(prefetch=0)
         page = await walk.page()
         if page is None:  # nothing is left of a resumed walk
-            return Page((), None, self._origin.start_key, None, None)
+            return Page((), None, walk.start_key, None, None)
         walk.handed_out = len(page.items)
         return page
 
     async def to_list(self) -> list[T]:
         """Every item of every page."""
-        walk = self._begin()
+        walk = self._begin(self._prefetch)
         items: list[T] = []
         try:
             while page := await walk.page():
@@ -77,7 +84,7 @@ class Pager(Generic[T]):
 
         The page that ``max_items`` cuts short has no ``next_start_key``; ``checkpoint()`` knows where to go on.
         """
-        walk = self._begin()
+        walk = self._begin(self._prefetch)
         try:
             while page := await walk.page():
                 walk.handed_out = len(page.items)
@@ -86,7 +93,7 @@ class Pager(Generic[T]):
             await walk.close()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        walk = self._begin()
+        walk = self._begin(self._prefetch)
         now = asyncio.get_running_loop().time
         try:
             while page := await walk.page():
@@ -107,4 +114,4 @@ class Pager(Generic[T]):
 
         It belongs to the walk that was begun last. After an error it goes on with the page that failed.
         """
-        return self._walk.checkpoint() if self._walk else self._origin
+        return (self._walk or self._begin(self._prefetch)).checkpoint()

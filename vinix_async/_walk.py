@@ -10,13 +10,12 @@ import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from attrs import frozen
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from ._checkpoint import Checkpoint
 from ._convert import collector_paused
 from ._exceptions import ClientClosedError, PaginationLoopError, VinixError
-from ._freeing import free_slowly
+from ._freeing import MANY, free_slowly
 from ._seen import Seen
 from ._wire import Envelope
 
@@ -25,8 +24,7 @@ T = TypeVar("T")
 _EMPTY_PAGES: Final = 1_000
 
 
-@frozen
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True):
     """``start_key`` is the cursor that asked for the page, ``page_size`` its rows as the server counts them."""
 
     items: tuple[T, ...]
@@ -36,7 +34,9 @@ class Page(Generic[T]):
     request_id: str | None
 
     def __del__(self) -> None:
-        free_slowly(getattr(self, "items", ()))
+        items = getattr(self, "items", ())
+        if len(items) > MANY:
+            free_slowly(items)
 
 
 class Listing(Protocol[T]):
@@ -77,35 +77,52 @@ class Listing(Protocol[T]):
 class Walk(Generic[T]):
     """``page()`` is the next page, None behind the last; ``close()`` ends the walk wherever it is.
 
-    ``handed_out`` is for the caller to set: how many rows of the page in hand have been handed out.
+    ``handed_out`` is for the caller to set: how many items of the page in hand it has handed out. ``start_key`` is the
+    cursor of that page, else of the one that comes.
     """
 
-    def __init__(self, listing: Listing[T], origin: Checkpoint, max_items: int | None, prefetch: int) -> None:
+    def __init__(
+        self,
+        listing: Listing[T],
+        *,
+        start_key: str | None,
+        resume: Checkpoint | None,
+        max_items: int | None,
+        prefetch: int,
+    ) -> None:
         self.handed_out = 0
         self._listing = listing
         self._most = math.inf if max_items is None else max_items
         self._prefetch = prefetch
         self._ends_at: float | None = None  # known when the first page is asked for
-        self._position = origin  # of the page in hand, else of the one that comes
+        # Of the page in hand, else of the one that comes, what a checkpoint has:
+        self.start_key = start_key
+        self._done: tuple[str, ...] = ()
+        self._before: tuple[str, ...] = ()
+        self._yielded = 0
+        self._finished = False
+        if resume is not None:
+            self.start_key, self._finished = resume.start_key, resume.finished
+            self._done, self._before, self._yielded = resume.done, resume.before, resume.yielded
         self._met: list[str] | None = None  # keys of the page in hand, None if there is none
         self._new: list[str] = []  # keys of its items
         self._cursor: str | None = None  # of the page behind it
         self._cut = False  # it is the last one that max_items allows, and has more rows
-        self._seen = Seen((*origin.before, *origin.done))
-        self._cursors = {origin.start_key}
+        self._seen = Seen((*self._before, *self._done))
+        self._cursors = {self.start_key}
         self._empty_pages = 0
         self._ahead: asyncio.Task[Envelope] | None = None
 
     def checkpoint(self) -> Checkpoint:
         """The walk up to the last item that was handed out."""
-        position, handed_out = self._position, self._new[: self.handed_out]
+        handed_out = self._new[: self.handed_out]
         return Checkpoint(
-            scope=position.scope,
-            start_key=position.start_key,
-            done=(*position.done, *filter(None, handed_out)),
-            before=position.before,
-            yielded=position.yielded + len(handed_out),
-            finished=position.finished,
+            scope=self._listing.scope,
+            start_key=self.start_key,
+            done=(*self._done, *filter(None, handed_out)),
+            before=self._before,
+            yielded=self._yielded + len(handed_out),
+            finished=self._finished,
         )
 
     async def page(self) -> Page[T] | None:
@@ -114,8 +131,8 @@ class Walk(Generic[T]):
             return None
         if self._met is not None:
             self._go_on(self._met)
-        start_key, left = self._position.start_key, self._most - self._position.yielded
-        if self._position.finished or left <= 0:
+        start_key, left = self.start_key, self._most - self._yielded
+        if self._finished or left <= 0:
             return None
         try:
             envelope = await self._envelope(start_key, left)
@@ -171,21 +188,17 @@ class Walk(Generic[T]):
 
     def _go_on(self, met: list[str]) -> None:
         """Stand behind the page in hand, whose keys are ``met``."""
-        cursor, position = self._cursor, self._position
+        cursor = self._cursor
         self._empty_pages = 0 if met else self._empty_pages + 1
         if (cursor and cursor in self._cursors) or self._empty_pages == _EMPTY_PAGES:
             raise _loop(cursor, len(self._cursors))
         self._cursors.add(cursor)
         known = set(met)
-        self._position = Checkpoint(
-            scope=position.scope,
-            start_key=cursor,
-            # What a resumed walk had handed out of this page and that is not on it now may be on the next.
-            done=tuple(key for key in position.done if key not in known),
-            before=tuple(filter(None, met)),
-            yielded=position.yielded + len(self._new),
-            finished=cursor is None,
-        )
+        # What a resumed walk had handed out of this page and that is not on it now may be on the next.
+        self._done = tuple(key for key in self._done if key not in known)
+        self._before = tuple(filter(None, met))
+        self._yielded += len(self._new)
+        self.start_key, self._finished = cursor, cursor is None
         self._met, self._new, self.handed_out = None, [], 0
 
     async def close(self) -> None:
