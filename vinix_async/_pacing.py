@@ -40,8 +40,8 @@ class Limits:
     accounts, and ``per_account`` for each of them. ``burst`` and ``rate``: the bucket that the server is
     thought to keep for an account that it has refused once, in requests and requests a second. ``max_body``:
     bytes of one reply, before and after decompression. ``keepalive``: seconds that an idle connection is
-    kept; the server closes it after 5. ``decode_turn``: seconds of reading a page after which the event loop's
-    other tasks get their turn.
+    kept; the server closes it after 5. ``decode_turn``: seconds of reading a page, or of handing out its rows, after
+    which the event loop's other tasks get their turn.
     """
 
     max_connections: int = field(default=100, validator=_at_least(1))
