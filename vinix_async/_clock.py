@@ -31,5 +31,7 @@ class SystemClock:
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
-    sleep = staticmethod(asyncio.sleep)
     random = staticmethod(random.SystemRandom().random)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

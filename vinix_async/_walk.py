@@ -69,7 +69,7 @@ class Listing(Protocol[T]):
         """The rows of a page, piece by piece."""
         ...
 
-    def key(self, row: T) -> str:
+    def key(self, row: T, /) -> str:
         """What tells a row from others; empty if nothing does."""
         ...
 
