@@ -73,11 +73,11 @@ class Gate:
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.account_id: str | None = None
-        self.budget = RetryBudget(ACCOUNT_RETRIES)
-        self.users = 0
+        self.budget: RetryBudget = RetryBudget(ACCOUNT_RETRIES)
+        self.users: int = 0
         self._limits = limits
         self._clock = clock
-        self.slots = Places(limits.per_account)
+        self.slots: Places = Places(limits.per_account)
         self._turn = Places(1)
         self._rate: float | None = None
         self._next_at = -math.inf

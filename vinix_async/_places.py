@@ -13,7 +13,7 @@ class Places:
     __slots__ = ("_waiting", "free")
 
     def __init__(self, count: int) -> None:
-        self.free = count
+        self.free: int = count
         self._waiting: deque[asyncio.Future[None]] | None = None  # made for the first who waits
 
     async def enter(self) -> None:

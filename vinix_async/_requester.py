@@ -50,7 +50,7 @@ class Requester:
         self.budget: RetryBudget = RetryBudget(_CLIENT_RETRIES)
         self.tasks: set[asyncio.Task[object]] = set()
         # Of the client's own, so that no seed of the caller's makes two processes send the same request ids.
-        self.random = random.Random()
+        self.random: random.Random = random.Random()
         self._auth = auth
         self._options = options
         self._only_source: TokenSource | None = None
