@@ -13,22 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from forked import Process
+
 from vinix_async.cli._app import run
 from vinix_async.sandbox import Sandbox
 
 VINIX = [sys.executable, "-m", "vinix_async.cli"]
-
-# With the terminal that stderr is as its own, and with Ctrl-C alive: a shell's background jobs ignore it.
-_FOREGROUND = """
-import fcntl, os, signal, sys, termios
-signal.signal(signal.SIGINT, signal.default_int_handler)
-if os.isatty(2):
-    fcntl.ioctl(2, termios.TIOCSCTTY, 0)
-sys.argv[0] = "vinix"
-from vinix_async.cli import main
-main()
-"""
-FOREGROUND = [sys.executable, "-c", _FOREGROUND]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -86,38 +76,32 @@ class Command:
             env=environment(self.home, **self.variables | variables),
         )
 
-    def started(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
-        return subprocess.Popen(  # noqa: S603  # the command under test
-            [*FOREGROUND, *arguments],
-            text=True,
-            cwd=self.home,
-            env=environment(self.home, **self.variables),
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options},
-        )
+    def started(self, *arguments: str, **streams: int) -> Process:
+        return Process(arguments, cwd=self.home, env=environment(self.home, **self.variables), **streams)
 
-    def on_a_terminal(self, *arguments: str, keys: Callable[[str], str | None] = lambda _: None, **options: Any) -> str:
+    def on_a_terminal(
+        self,
+        *arguments: str,
+        keys: Callable[[str], str | None] = lambda _: None,
+        stdout: int | None = None,
+        code: int = 0,
+    ) -> str:
         """What the command sends to a terminal; ``keys`` is told what came, and says what is typed then.
 
-        ``options`` of ``Popen`` may send stdout elsewhere; ``code`` says how it must end.
+        ``stdout`` sends its own elsewhere; ``code`` says how it must end.
         """
         leader, follower = pty.openpty()
-        code = options.pop("code", 0)
-        variables = {"TERM": "xterm", **self.variables, **options.pop("variables", {})}
-        process = subprocess.Popen(  # noqa: S603  # the command under test
-            [*FOREGROUND, *arguments],
-            cwd=self.home,
-            env=environment(self.home, **variables),
-            start_new_session=True,
-            **{"stdin": follower, "stdout": follower, "stderr": follower, **options},
-        )
-        os.close(follower)
-        seen = b""
-        while data := _read(leader):
-            seen += data
-            if typed := keys(seen.decode(errors="replace")):
-                os.write(leader, typed.encode())
-        os.close(leader)
-        assert process.wait(30) == code, seen.decode()
+        known = environment(self.home, **{"TERM": "xterm", **self.variables})
+        out = follower if stdout is None else stdout
+        with Process(arguments, cwd=self.home, env=known, stdin=follower, stdout=out, stderr=follower) as process:
+            os.close(follower)
+            seen = b""
+            while data := _read(leader):
+                seen += data
+                if typed := keys(seen.decode(errors="replace")):
+                    os.write(leader, typed.encode())
+            os.close(leader)
+        assert process.returncode == code, seen.decode()
         return seen.decode()
 
 

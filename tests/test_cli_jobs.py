@@ -78,7 +78,7 @@ def test_a_bar_moves_on_the_terminal_data_alone_is_in_the_file_and_ctrl_c_goes_o
         return None
 
     with data.open("wb") as file:
-        seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file, code=130)
+        seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file.fileno(), code=130)
     assert len(set(re.findall(r"\d+/\d+\+? accounts", seen))) > 1
     assert "━" in seen
     assert "req/s" in seen
@@ -101,8 +101,6 @@ def test_going_on_in_the_middle_of_an_account(tmp_path: Path, details: bool) -> 
         vinix = Command(tmp_path, **variables(sandbox))
         options = ["--page-size", "7", "--concurrency", "1", *(["--details"] if details else [])]
         with vinix.started("callflows", "list", *options) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
             lines = [process.stdout.readline() for _ in range(7)]
             sandbox.hang(sandbox.root_id)
             process.send_signal(signal.SIGTERM)
@@ -123,9 +121,9 @@ def test_exports_that_were_killed_go_on_exactly(vinix: Command, sandbox: Sandbox
         vinix.started("callflows", "export", "--all", "--to", f"all.{suffix}", "--details") for suffix in suffixes
     ]
     for suffix, process in zip(suffixes, running, strict=True):
-        wait_for(tmp_path / f"all.{suffix}.checkpoint")
-        process.kill()
-        process.communicate()
+        with process:
+            wait_for(tmp_path / f"all.{suffix}.checkpoint")
+            process.kill()
     sandbox.allow(stuck)
     for suffix in suffixes:
         file = tmp_path / f"all.{suffix}"
@@ -198,9 +196,9 @@ def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> 
     assert ids(lines.stdout) == truth(sandbox)
     with (
         (tmp_path / "out.parquet").open("wb") as out,
-        vinix.started("callflows", "export", "--all", "--output", "parquet", stdout=out) as process,
+        vinix.started("callflows", "export", "--all", "--output", "parquet", stdout=out.fileno()) as process,
     ):
-        process.communicate()
+        process.wait()
     found = duckdb.sql(f"select id from '{tmp_path}/out.parquet'").fetchall()
     assert sorted(row[0] for row in found) == truth(sandbox)
     assert not list((tmp_path / "state").rglob("*.rows"))
