@@ -1,7 +1,6 @@
 """The callflows of every account: made when they are asked for, with the changes that a test has made."""
 
 import random
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -20,17 +19,19 @@ class Documents:
         self._added: dict[int, dict[str, Json]] = {}
         self._removed: dict[int, set[str]] = {}
         self._revisions: dict[tuple[int, str], int] = {}
+        self._numbers = lru_cache(maxsize=256)(self._numbered)
         self.ids = lru_cache(maxsize=256)(self._ids)
+        self.kept = lru_cache(maxsize=1024)(self.stored)  # for filters, which look at all of an account for each page
 
-    def _family(self, account: int) -> Ids:
-        return Ids(self._seed, "callflow", account)
+    def _numbered(self, account: int) -> dict[str, int]:
+        """The ids of an account's callflows and the number that each is made from, changes aside."""
+        family = Ids(self._seed, "callflow", account)
+        count = random.Random(f"{self._seed} count {account}").randint(*self._spread)
+        return {family[each]: each for each in range(count)}
 
     def _ids(self, account: int) -> list[str]:
         """The ids of an account's callflows, ascending."""
-        family = self._family(account)
-        count = random.Random(f"{self._seed} count {account}").randint(*self._spread)
-        made = {family[each] for each in range(count)} - self._removed.get(account, set())
-        return sorted(made.union(self._added.get(account, ())))
+        return sorted({*self._numbers(account), *self._added.get(account, ())} - self._removed.get(account, set()))
 
     def stored(self, account: int, callflow_id: str) -> Json:
         """The whole document, private fields included; KeyError if there is none."""
@@ -41,12 +42,7 @@ class Documents:
             raise KeyError(callflow_id)
         if callflow_id in self._added.get(account, ()):
             return self._added[account][callflow_id], {}
-        number = self._family(account).index(callflow_id)
-        ids = self.ids(account)
-        place = bisect_left(ids, callflow_id)
-        if number is None or ids[place : place + 1] != [callflow_id]:
-            raise KeyError(callflow_id)
-        maker = Maker(self._seed, self._account_id(account), number)
+        maker = Maker(self._seed, self._account_id(account), self._numbers(account)[callflow_id])
         return maker.document(callflow_id), maker.names
 
     def whole(self, account: int, callflow_id: str) -> Json:
@@ -83,6 +79,7 @@ class Documents:
         key = (account, callflow_id)
         self._revisions[key] = self._revisions.get(key, 1) + 1
         self.ids.cache_clear()
+        self.kept.cache_clear()
 
 
 def _public(stored: Json) -> Json:

@@ -80,7 +80,7 @@ def _listing(state: "State", index: int, endpoint: str, query: Mapping[str, str]
         filters = filters_in(query)
 
         def wanted(key: str) -> bool:
-            return not filters or matches(state.documents.stored(index, key), filters)
+            return not filters or matches(state.documents.kept(index, key), filters)
 
         keys = state.documents.ids(index)
         view = _view(state, keys, start, size, wanted, query)

@@ -148,7 +148,7 @@ class Sandbox:
         """The ids of an account's callflows, or of those that pass the filters, ascending."""
         index, documents = self._index(account_id), self._state.documents
         known = filters_in(filters or {})
-        return [each for each in documents.ids(index) if not known or matches(documents.stored(index, each), known)]
+        return [each for each in documents.ids(index) if not known or matches(documents.kept(index, each), known)]
 
     def document(self, account_id: str, callflow_id: str) -> dict[str, Any]:
         """A whole callflow as ``get`` sends it; KeyError if there is none."""
