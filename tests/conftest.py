@@ -24,10 +24,15 @@ hypothesis.settings.register_profile("any machine", deadline=None)  # a slow one
 hypothesis.settings.load_profile("any machine")
 
 
-def pytest_collection_finish() -> None:
-    """What is there before the first test is not looked at by each collection of garbage to come."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is made before the first test stays: no collection of garbage looks at it, neither now nor later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _errors: list[VinixError] = []

@@ -1,6 +1,7 @@
 """The one-way street: who may import whom, read from the source and held to a table."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,8 +74,13 @@ IMPURE = {"asyncio", "aiohttp", "tenacity", "time", "random", "os"}
 ONLY_IMPORTER = {"aiohttp": "_transport", "tenacity": "_retry", "cattrs": "_convert"}
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports(path: Path) -> frozenset[tuple[str, bool]]:
     """Each imported module's first name, and whether it is one of ours; type-checking blocks left out."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
     tree = ast.parse(path.read_text())
     skipped = {
         node
