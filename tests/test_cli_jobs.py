@@ -31,7 +31,7 @@ duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with served(accounts=40, callflows=(0, 9)) as running:
+    with served(accounts=40, callflows=(0, 5)) as running:
         yield running
 
 
@@ -206,7 +206,7 @@ def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_parquet, "_BYTES", 200_000)
-    callflow = structure({"id": "x" * 32, "name": "n" * 2000, "flow": {"module": "menu"}}, Callflow)
+    callflow = structure({"id": "x" * 32, "name": "n" * 8000, "flow": {"module": "menu"}}, Callflow)
     account = Account(id="a" * 32)
 
     def peak(pages: int) -> int:
@@ -218,7 +218,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
         tracemalloc.start()
         for _ in range(pages):
             for writer in writers:
-                writer.write(account, [callflow] * 50)
+                writer.write(account, [callflow] * 12)
         for writer in writers:
             writer.end(Ending.COMPLETE)
         most = tracemalloc.get_traced_memory()[1]
@@ -226,9 +226,9 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
         return most
 
     peak(1)  # what is imported at the first time
-    few, many = peak(8), peak(64)  # 0.8 and 6.4 MB of lines
+    few, many = peak(8), peak(64)  # 0.8 and 6.2 MB of lines
     assert many < 1.5 * few
-    assert duckdb.sql(f"select count(*) from '{tmp_path}/64.parquet'").fetchall() == [(3200,)]
+    assert duckdb.sql(f"select count(*) from '{tmp_path}/64.parquet'").fetchall() == [(768,)]
     groups = duckdb.sql(f"select count(distinct row_group_id) from parquet_metadata('{tmp_path}/64.parquet')")
     assert groups.fetchall()[0][0] > 20
 

@@ -105,6 +105,15 @@ async def test_every_callflow_once(dialect: str, page_size: int) -> None:
         assert sandbox.callflow_ids(sandbox.root_id, FILTERS[4]) == []
 
 
+def test_filters_see_what_has_changed() -> None:
+    sandbox = Sandbox(callflows=2)
+    one, _ = sandbox.callflow_ids(sandbox.root_id)
+    for name, found in (("New", [one]), ("Newer", [])):
+        assert sandbox.callflow_ids(sandbox.root_id, {"filter_name": "New"}) != found
+        sandbox.put(sandbox.root_id, {"id": one, "name": name})
+        assert sandbox.callflow_ids(sandbox.root_id, {"filter_name": "New"}) == found
+
+
 async def test_rows_and_documents_survive_whole(sandbox: Sandbox) -> None:
     async with sandbox.client(limits=_fast()) as client:
         rows = await client.callflows.list(sandbox.root_id, page_size=1000).to_list()
