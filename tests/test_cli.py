@@ -77,7 +77,7 @@ def test_a_terminal_has_colours_and_no_color_has_none(alone: Command) -> None:
 
 def test_listings_of_one_account(vinix: Command, sandbox: Sandbox) -> None:
     known = sandbox.callflow_ids(sandbox.root_id)
-    lines = vinix.process("callflows", "list", sandbox.root_id, "--page-size", "3")
+    lines = vinix("callflows", "list", sandbox.root_id, "--page-size", "3")
     whole, few, none, table, cut = several_of(
         vinix,
         ["callflows", "list", "--output", "json", "--details"],
