@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import os
 import pickle
 import traceback
 from collections.abc import Generator, Iterator
@@ -22,6 +23,11 @@ asyncio.set_event_loop(None)
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # a slow one is no failure
 hypothesis.settings.load_profile("any machine")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests of timeouts and of other processes wait for a part of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
