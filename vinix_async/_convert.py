@@ -69,8 +69,7 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
             yield _converter.structure(piece, _ROWS[kind])
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
-    if problems:
-        _refuse(problems, f"listing of {kind.__name__}s")
+    _refuse(problems, f"listing of {kind.__name__}s")
 
 
 def _pieces(rows: list[Any], problems: Problems) -> Iterable[_Piece]:

@@ -205,4 +205,4 @@ class Gates:
 
     def leave(self, gate: Gate) -> None:
         self._all.leave()
-        gate.slots.leave()
+        gate.leave()

@@ -73,7 +73,7 @@ def _metaflow(raw: dict[str, Any], path: Path, problems: Problems) -> Metaflow:
 
 
 _OF_WHOLES: Final = {"flow", "metaflow", "ringback", "metadata"}
-_FALSE: Final = (("featurecode", False),)
+NO_FEATURECODE: Final = (("featurecode", False),)
 _NO_TEXT: Final = str(b"no text", "ascii")  # this very one, as below: nothing came, and yet the type is right
 _NO_TEXTS: Final = (_NO_TEXT,)
 
@@ -116,7 +116,7 @@ def _callflow(raw: dict[str, Any], path: Path, problems: Problems) -> Callflow:
         made.owner_id = None if owner_id is _NO_TEXT else owner_id
         made.group_id = None if group_id is _NO_TEXT else group_id
         made.modules = ABSENT_ARRAY if modules is _NO_TEXTS else modules
-        empty: Empty = () if code is ABSENT else _FALSE
+        empty: Empty = () if code is ABSENT else NO_FEATURECODE
     else:
         values: dict[str, Any] = {
             "id": id_,

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from ._fields import Problems
 from ._flat import ABSENT_ARRAY, ABSENT_OBJECT, open_twin
 from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, OpenCallflow, Ringback, Seed
-from ._readers import OpenNode, read_flow
+from ._readers import NO_FEATURECODE, OpenNode, read_flow
 
 T = TypeVar("T")
 Build = Callable[[Sequence[Any], int, Problems], list[Any]]
@@ -146,7 +146,6 @@ class AnyAccount(AccountRow, kw_only=True, gc=False, forbid_unknown_fields=False
 # --- shells to documents ----------------------------------------------------------------------------
 
 _OpenAccount: Final = open_twin(Account)
-_FALSE: Final = (("featurecode", False),)
 
 
 def summaries(rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
@@ -174,7 +173,7 @@ def _opened(rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
         code = row.featurecode
         if code is False:
             made.featurecode = None
-            made._empty = _FALSE  # noqa: SLF001  # of the class that it is going to have
+            made._empty = NO_FEATURECODE  # noqa: SLF001  # of the class that it is going to have
         else:
             made.featurecode = code and _featurecode(code, first + len(documents), problems)
             made._empty = ()  # noqa: SLF001  # as above
