@@ -6,7 +6,7 @@ import inspect
 import os
 import pickle
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from aioresponses import core as mocks
+from fake_clock import FakeClock
+from scripted import Scripted, scripted_server
 
 from vinix_async import VinixError
 
@@ -84,6 +86,17 @@ def _texts_of(error: VinixError) -> Iterator[str]:
         shown.add(id(each))
         yield f"{each!r}{vars(each)}{''.join(traceback.format_exception_only(each))}"
         waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Scripted]:
+    async with scripted_server() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 class _MockedResponse(ClientResponse):

@@ -41,17 +41,6 @@ KEY = "k" * 64
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted_server() as scripted:
-        yield scripted
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def client(server: Scripted, clock: FakeClock) -> AsyncIterator[VinixClient]:
     async with VinixClient(auth=ApiKeyAuth(KEY), base_url=server.url, clock=clock) as made:
         yield made

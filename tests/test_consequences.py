@@ -3,23 +3,16 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from fake_clock import FakeClock
-from scripted import Scripted, failure, scripted_server, success
+from scripted import Scripted, failure, success
 
 from vinix_async import ApiKeyAuth, APITimeoutError, ConfigurationError, Limits, RetryEvent, VinixClient
 
 ACCOUNT = "a" * 32
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted_server() as scripted:
-        yield scripted
 
 
 @pytest.fixture

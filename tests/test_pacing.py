@@ -15,11 +15,6 @@ from vinix_async.sandbox._bucket import Buckets
 from vinix_async.testing import VirtualClock
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 def gate(clock: Any, **limits: Any) -> Gate:
     made = Gate(Limits(**limits), clock)
     made.account_id = "account"

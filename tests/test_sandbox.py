@@ -38,11 +38,6 @@ FILTERS: list[dict[str, str] | None] = [
 ]
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 class Raw:
     """The server without the client: one request, its status, headers and body."""
 

@@ -113,11 +113,6 @@ async def test_what_was_read_before_the_error_is_not_lost(clock: FakeClock) -> N
     assert server.asked[-2].endswith("start_key=k") or server.asked[-1].endswith("start_key=k")
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 @pytest.mark.parametrize("stop", [0, 1, 17, 60])
 async def test_a_resumed_sweep_does_only_what_is_missing(sandbox: Sandbox, client: VinixClient, stop: int) -> None:
     sandbox.deny(sandbox.account_ids[2], 404)
@@ -171,12 +166,6 @@ class Slow:
             return success(request, [{"id": "1"}])
         finally:
             self.running -= 1
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Scripted]:
-    async with scripted_server() as scripted:
-        yield scripted
 
 
 async def test_one_slow_account_holds_nobody_up(server: Scripted) -> None:

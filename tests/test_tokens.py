@@ -34,11 +34,6 @@ class Exchange:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def exchange(clock: FakeClock) -> Exchange:
     return Exchange(clock)
 
