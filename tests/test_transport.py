@@ -8,7 +8,7 @@ import socket
 import ssl
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,10 +30,12 @@ from vinix_async import (
     VinixError,
     __version__,
 )
+from vinix_async import _body as body_module
 from vinix_async import _transport as transport_module
 from vinix_async._auth import Token
+from vinix_async._exchange import KNOWN, Exchanges
 from vinix_async._transport import Transport, check_timeout, translate
-from vinix_async._wire import Request, get, put
+from vinix_async._wire import Request, Response, get, put
 
 TOKEN = Token("planted-token")
 REQUEST = get("accounts", "a", "callflows", account_id="a")
@@ -55,6 +57,16 @@ def transport(url: str, **options: Any) -> Transport:
 
 
 CLOSING = SimpleNamespace(is_closing=lambda: True)
+
+
+@pytest.fixture(params=["own connections", "a borrowed session"])
+async def session(request: pytest.FixtureRequest) -> AsyncIterator[aiohttp.ClientSession | None]:
+    """A request takes another way over each."""
+    if request.param == "own connections":
+        yield None
+        return
+    async with aiohttp.ClientSession() as session:
+        yield session
 
 
 async def send(to: Transport, request: Request = REQUEST, timeout: Any = 5.0) -> Any:
@@ -98,6 +110,31 @@ async def test_a_reply_and_what_was_sent() -> None:
     assert "Authorization" not in head
 
 
+async def test_what_is_sent_is_what_aiohttp_would_send() -> None:
+    for request in (REQUEST, get("a b", "é", query={"start_key": "g20 +/&="}), put("user_auth", data={"a": "é"})):
+        async with fault_server(answering(reply())) as server, aiohttp.ClientSession() as session:
+            for to in (transport(server.url), transport(server.url, session=session)):
+                await send(to, request)
+                await to.close()
+        ours, theirs = (head.decode().splitlines() for head in server.heads)
+        assert ours[:2] == theirs[:2]
+        assert sorted(ours) == sorted(theirs)
+
+
+async def test_an_aiohttp_that_is_not_known_is_used_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "KNOWN", False)
+    monkeypatch.setattr(Exchanges, "__init__", lambda *_, **__: pytest.fail("its connections were used"))
+    async with fault_server(answering(reply(b"[1]"))) as server:
+        to = transport(server.url)
+        assert (await send(to)).body == b"[1]"
+        await to.close()
+    assert b"\r\nX-Auth-Token: planted-token\r\n" in server.heads[0]
+
+
+def test_the_aiohttp_that_is_installed_is_known() -> None:
+    assert KNOWN
+
+
 async def test_the_path_goes_out_as_it_was_encoded() -> None:
     async with fault_server(answering(reply())) as server:
         to = transport(server.url)
@@ -133,9 +170,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("data", FAULTS.values(), ids=FAULTS.keys())
-async def test_what_is_not_whole_is_a_passing_failure(data: bytes) -> None:
+async def test_what_is_not_whole_is_a_passing_failure(data: bytes, session: aiohttp.ClientSession | None) -> None:
     async with fault_server(answering(data)) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APIConnectionError) as caught:
             await send(to)
         await to.close()
@@ -144,7 +181,7 @@ async def test_what_is_not_whole_is_a_passing_failure(data: bytes) -> None:
     assert len(server.heads) == 1
 
 
-async def test_a_reset_in_every_place() -> None:
+async def test_a_reset_in_every_place(session: aiohttp.ClientSession | None) -> None:
     for data in (None, b"", b"HTTP/1.1 200 OK\r\n", reply(b"{", length=100)):
 
         async def script(connection: Connection, data: bytes | None = data) -> None:
@@ -155,7 +192,7 @@ async def test_a_reset_in_every_place() -> None:
             connection.reset()
 
         async with fault_server(script) as server:
-            to = transport(server.url)
+            to = transport(server.url, session=session)
             with pytest.raises(APIConnectionError) as caught:
                 await send(to)
             await to.close()
@@ -163,7 +200,9 @@ async def test_a_reset_in_every_place() -> None:
 
 
 @pytest.mark.parametrize("bad", [b"zz\r\n", b"2\r\n{}{}\r\n", b"0\r\nno trailer\r\n\r\n"])
-async def test_a_bad_chunk_that_comes_behind_the_head_is_found_when_the_connection_goes(bad: bytes) -> None:
+async def test_a_bad_chunk_that_comes_behind_the_head_is_found_when_the_connection_goes(
+    bad: bytes, session: aiohttp.ClientSession | None
+) -> None:
     """aiohttp's parser then leaves its reader asleep until the timeout, whatever the connection does."""
 
     async def script(connection: Connection) -> None:
@@ -175,7 +214,7 @@ async def test_a_bad_chunk_that_comes_behind_the_head_is_found_when_the_connecti
         await connection.send(bad)
 
     async with fault_server(script) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APIConnectionError) as caught:
             await send(to)
         await to.close()
@@ -199,15 +238,17 @@ async def test_idle_connections_are_not_kept_longer_than_told() -> None:
             assert server.connections == connections
 
 
-async def test_a_bad_chunk_on_a_connection_that_stays_open_is_found_by_the_timeout() -> None:
+async def test_a_bad_chunk_on_a_connection_that_stays_open_is_found_by_the_timeout(
+    session: aiohttp.ClientSession | None,
+) -> None:
     async with fault_server(answering(CHUNKED + b"2\r\n{}\r\n", then_wait=True)) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APITimeoutError):
             await send(to, timeout=0.05)
         await to.close()
 
 
-async def test_a_slow_drip_ends_with_the_timeout() -> None:
+async def test_a_slow_drip_ends_with_the_timeout(session: aiohttp.ClientSession | None) -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
         await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -216,14 +257,60 @@ async def test_a_slow_drip_ends_with_the_timeout() -> None:
             await asyncio.sleep(0.01)
 
     async with fault_server(script) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APITimeoutError):
             await send(to, timeout=0.1)
         await to.close()
 
 
-async def test_a_quiet_connection_that_lives_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "_QUIET", 0.01)
+async def test_a_body_without_length_is_not_whole_because_the_time_is_up(
+    session: aiohttp.ClientSession | None,
+) -> None:
+    """Such a body ends with the connection, and it is we who end that one."""
+    async with fault_server(answering(b"HTTP/1.1 200 OK\r\n\r\n{}", then_wait=True)) as server:
+        to = transport(server.url, session=session)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=0.05)
+        await to.close()
+
+
+async def test_each_request_has_its_own_time(session: aiohttp.ClientSession | None) -> None:
+    async def script(connection: Connection) -> None:
+        head = await connection.request()
+        if b"callflows" in head:
+            await connection.peer_closes()
+        await asyncio.sleep(0.1)
+        await connection.send(reply())
+
+    async with fault_server(script) as server:
+        to = transport(server.url, session=session)
+        sent = (send(to, get("x"), 5.0), send(to, timeout=0.05), send(to, timeout=0.03))
+        ends = await asyncio.gather(*sent, return_exceptions=True)
+        await to.close()
+    assert [type(end) for end in ends] == [Response, APITimeoutError, APITimeoutError]
+
+
+async def test_replies_before_the_reply_are_passed_over(session: aiohttp.ClientSession | None) -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
+    async with fault_server(answering(early + reply(b"[1]"))) as server:
+        to = transport(server.url, session=session)
+        response = await send(to)
+        await to.close()
+    assert (response.status, response.body) == (200, b"[1]")
+
+
+async def test_a_protocol_that_was_not_asked_for_is_a_reply_like_others(session: aiohttp.ClientSession | None) -> None:
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    async with fault_server(answering(switching)) as server:
+        to = transport(server.url, session=session)
+        assert (await send(to)).status == 101
+        await to.close()
+
+
+async def test_a_quiet_connection_that_lives_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, session: aiohttp.ClientSession | None
+) -> None:
+    monkeypatch.setattr(body_module, "_QUIET", 0.01)
 
     async def script(connection: Connection) -> None:
         await connection.request()
@@ -232,18 +319,18 @@ async def test_a_quiet_connection_that_lives_is_waited_for(monkeypatch: pytest.M
         await connection.send(b"}")
 
     async with fault_server(script) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         assert (await send(to)).body == b"{}"
         await to.close()
 
 
 @pytest.mark.parametrize("state", [None, SimpleNamespace(transport=None), SimpleNamespace(transport=CLOSING)])
 async def test_a_quiet_connection_that_is_gone_is_given_up(monkeypatch: pytest.MonkeyPatch, state: Any) -> None:
-    monkeypatch.setattr(transport_module, "_QUIET", 0.01)
+    monkeypatch.setattr(body_module, "_QUIET", 0.01)
     asleep = SimpleNamespace(read_nowait=lambda _: b"", at_eof=lambda: False, readany=asyncio.Event().wait)
-    response: Any = SimpleNamespace(content=asleep, connection=state)
-    with pytest.raises(transport_module._DroppedError):
-        await asyncio.wait_for(transport_module._more(response), 5)
+    stream: Any = asleep
+    with pytest.raises(body_module.DroppedError):
+        await asyncio.wait_for(body_module._more(stream, state), 5)
 
 
 async def test_cookies_are_not_kept() -> None:
@@ -304,7 +391,9 @@ async def test_refused_connections_are_passing_failures() -> None:
 
 @pytest.mark.parametrize("end", ["closed", "reset"])
 @pytest.mark.parametrize("request_", [get("x"), put("x", data={})], ids=["GET", "PUT"])
-async def test_a_request_is_sent_once_whatever_becomes_of_its_connection(request_: Request, end: str) -> None:
+async def test_a_request_is_sent_once_whatever_becomes_of_its_connection(
+    request_: Request, end: str, session: aiohttp.ClientSession | None
+) -> None:
     """aiohttp would send a GET or PUT again on a connection that drops, fresh or kept alive."""
 
     async def script(connection: Connection) -> None:
@@ -315,7 +404,7 @@ async def test_a_request_is_sent_once_whatever_becomes_of_its_connection(request
             connection.reset()
 
     async with fault_server(script) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         await send(to, request_)
         with pytest.raises(APIConnectionError):
             await send(to, request_)
@@ -338,10 +427,10 @@ async def test_connections_are_kept_and_one_that_was_closed_idle_is_noticed() ->
         await to.close()
 
 
-async def test_redirects_are_returned_not_followed() -> None:
+async def test_redirects_are_returned_not_followed(session: aiohttp.ClientSession | None) -> None:
     data = reply(b"", b"Location: https://elsewhere.example.com/", status=b"302 Found")
     async with fault_server(answering(data)) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         response = await send(to)
         await to.close()
     assert (response.status, response.headers["location"]) == (302, "https://elsewhere.example.com/")
@@ -583,20 +672,20 @@ def test_bad_timeouts_are_refused(timeout: Any) -> None:
         check_timeout(timeout)
 
 
-async def test_a_client_timeout_of_aiohttp_is_taken() -> None:
+async def test_a_client_timeout_of_aiohttp_is_taken(session: aiohttp.ClientSession | None) -> None:
     timeout = aiohttp.ClientTimeout(sock_read=0.05)
     check_timeout(timeout)
     async with fault_server(answering(b"", then_wait=True)) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APITimeoutError):
             await send(to, timeout=timeout)
         await to.close()
 
 
-async def test_a_timeout_between_two_reads_of_a_body_is_one_too() -> None:
+async def test_a_timeout_between_two_reads_of_a_body_is_one_too(session: aiohttp.ClientSession | None) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"
     async with fault_server(answering(head, then_wait=True)) as server:
-        to = transport(server.url)
+        to = transport(server.url, session=session)
         with pytest.raises(APITimeoutError):
             await send(to, timeout=aiohttp.ClientTimeout(sock_read=0.05))
         await to.close()

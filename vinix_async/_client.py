@@ -13,12 +13,13 @@ from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
 from ._callflows import Callflows
 from ._clock import Clock, SystemClock
 from ._exceptions import ConfigurationError
+from ._exchange import Timeout
 from ._logging import configure_logging
 from ._options import Options
 from ._pacing import Limits
 from ._requester import Requester, as_auth
 from ._retry import RetryEvent, RetryPolicy
-from ._transport import Timeout, Transport, check_timeout
+from ._transport import Transport, check_timeout
 
 if TYPE_CHECKING:
     import aiohttp

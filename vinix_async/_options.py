@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
+from ._exchange import Timeout
 from ._retry import RetryEvent, RetryPolicy
-from ._transport import Timeout
 
 
 @define(kw_only=True)

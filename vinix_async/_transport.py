@@ -1,4 +1,4 @@
-"""A request to a reply: connections, TLS, bytes. The only module that knows aiohttp.
+"""A request to a reply: connections, TLS, bytes. With ``_exchange`` the only module that knows aiohttp.
 
 No retry, no JSON, no decision about statuses. What aiohttp raises never leaves: its errors hold the request's
 headers, and the token with them.
@@ -10,15 +10,15 @@ import socket
 import ssl as ssl_module
 import zlib
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from multidict import istr
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from ._auth import Token
+from ._body import DroppedError, read_body
 from ._exceptions import (
     APIConnectionError,
     APITimeoutError,
@@ -26,29 +26,10 @@ from ._exceptions import (
     ConfigurationError,
     VinixError,
 )
+from ._exchange import KNOWN, LINE, Exchanges, Reply, Timeout
 from ._targets import check_base_url, check_proxy, check_ssl, proxy_of_environment
 from ._version import __version__
 from ._wire import Request, Response
-
-Timeout = float | aiohttp.ClientTimeout
-
-_STEP: Final = 256 * 1024
-_QUIET: Final = 0.5
-"""Seconds without a byte after which it is looked at whether the connection still is one."""
-
-_LINE: Final = 16 * 1024
-
-
-class _DroppedError(Exception):
-    """A connection that broke under a request, in a form that aiohttp does not answer by sending it again."""
-
-
-class _Headers(dict[str, str]):
-    """Headers whose repr has their names only: a debugger shows the arguments of a frame."""
-
-    def __repr__(self) -> str:
-        return f"<headers {', '.join(self)}>"
-
 
 _ALWAYS: Final[dict[str, str]] = {
     istr("Accept"): "application/json",
@@ -57,11 +38,14 @@ _ALWAYS: Final[dict[str, str]] = {
 }
 _REQUEST_ID: Final = istr("X-Request-ID")
 _AUTH_TOKEN: Final = istr("X-Auth-Token")
-_timeout: Final = lru_cache(aiohttp.ClientTimeout)
+_CONTENT_TYPE: Final = istr("Content-Type")
 
 
 class Transport:
-    """The connection pool, opened by the first request, and closed here unless it is borrowed."""
+    """The connection pool, opened by the first request, and closed here unless it is borrowed.
+
+    A session that is borrowed, and a proxy, are used in aiohttp's own way.
+    """
 
     def __init__(
         self,
@@ -87,6 +71,7 @@ class Transport:
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         self._proxy = check_proxy(proxy) or (proxy_of_environment(self.base_url) if trust_env else None)
+        self._exchanges: Exchanges | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
@@ -94,29 +79,31 @@ class Transport:
     async def send(self, request: Request, *, request_id: str, token: Token | None, timeout: Timeout) -> Response:
         """The reply to one request, sent once. Raises ``APIConnectionError`` or ``APITimeoutError`` without one."""
         session = self._open()
-        headers = _Headers(_ALWAYS)
-        headers[_REQUEST_ID] = request_id
-        if token is not None:
-            headers[_AUTH_TOKEN] = token.value
-        if request.body is not None:
-            headers["Content-Type"] = "application/json"
+        url = URL(self.base_url + request.target, encoded=True)
         failure: VinixError
         try:
-            async with session.request(
-                request.method,
-                URL(self.base_url + request.target, encoded=True),
-                headers=headers,
-                data=request.body,
-                timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else _timeout(timeout),
-                allow_redirects=False,
-                auto_decompress=False,
-                max_line_size=_LINE,
-                max_field_size=_LINE,
-                middlewares=(_send_once,),
-                proxy=self._proxy,
-                ssl=self._ssl,
-            ) as response:
-                return Response(response.status, response.headers, await self._read(response), request_id)
+            if self._exchanges is None:
+                reply = await session.request(
+                    request.method,
+                    url,
+                    headers=_headers(_ALWAYS, request, request_id, token),
+                    data=request.body,
+                    timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
+                    allow_redirects=False,
+                    auto_decompress=False,
+                    max_line_size=LINE,
+                    max_field_size=LINE,
+                    middlewares=(_send_once,),
+                    proxy=self._proxy,
+                    ssl=self._ssl,
+                )
+            else:
+                reply = await self._exchanges.ask(request, url, _headers({}, request, request_id, token), timeout)
+            if type(reply) is Reply:
+                return Response(reply.status, reply.fields, reply.body, request_id)
+            async with reply:
+                body = await read_body(reply.content, reply.connection, reply.headers, self._max_body)
+                return Response(reply.status, reply.headers, body, request_id)
         except VinixError:
             raise
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
@@ -130,6 +117,8 @@ class Transport:
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
             await session.close()
+        if self._exchanges is not None:
+            self._exchanges.close()
 
     def _open(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -143,46 +132,29 @@ class Transport:
                 "make one for each"
             )
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+            self._session = self._new_session()
         return self._session
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in {"identity", "gzip", "x-gzip"}:
-            raise APIConnectionError("the reply is compressed in a way that was not asked for", transient=False)
-        unzip = None if encoding == "identity" else zlib.decompressobj(31)
-        pieces: list[bytes] = []
-        received = size = 0
-        while chunk := response.content.read_nowait(-1) or await _more(response):
-            received += len(chunk)
-            self._bound(received)
-            if unzip is None:
-                pieces.append(chunk)
-                continue
-            while chunk:
-                pieces.append(unzip.decompress(chunk, _STEP))
-                size += len(pieces[-1])
-                self._bound(size)
-                chunk = unzip.unconsumed_tail
-            if unzip.unused_data:
-                raise APIConnectionError("the reply goes on behind the end of its gzip stream")
-        if unzip is not None and received and not unzip.eof:
-            raise APIConnectionError("the reply is cut short: its gzip stream has no end")
-        return b"".join(pieces)
-
-    def _bound(self, size: int) -> None:
-        if size > self._max_body:
-            raise APIConnectionError(
-                f"the reply is larger than Limits.max_body={self._max_body}; ask for a smaller page_size, or raise it",
-                transient=False,
-            )
+    def _new_session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive)
+        if self._proxy is not None or not KNOWN:
+            return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._exchanges = Exchanges(self.base_url, connector, always=_ALWAYS, max_body=self._max_body, ssl=self._ssl)
+        return self._exchanges.session
 
     def _where(self) -> str:
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
+
+
+def _headers(always: dict[str, str], request: Request, request_id: str, token: Token | None) -> CIMultiDict[str]:
+    headers = CIMultiDict(always)
+    headers[_REQUEST_ID] = request_id
+    if token is not None:
+        headers[_AUTH_TOKEN] = token.value
+    if request.body is not None:
+        headers[_CONTENT_TYPE] = "application/json"
+    return headers
 
 
 async def _send_once(
@@ -196,29 +168,7 @@ async def _send_once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         pass
-    raise _DroppedError
-
-
-async def _more(response: aiohttp.ClientResponse) -> bytes:
-    """The next bytes of the body, none at its end.
-
-    After a framing error behind the head, aiohttp's parser leaves its reader asleep whatever the connection
-    does; so a reader that hears nothing looks at the connection from time to time.
-    """
-    content = response.content
-    chunk = b""
-    while not chunk and not content.at_eof():
-        quiet = asyncio.timeout(_QUIET)
-        try:
-            async with quiet:
-                chunk = await content.readany()
-        except TimeoutError:
-            if not quiet.expired():
-                raise
-            transport = response.connection and response.connection.transport
-            if transport is None or transport.is_closing():
-                raise _DroppedError from None
-    return chunk
+    raise DroppedError
 
 
 def translate(error: Exception, where: str) -> VinixError:  # noqa: C901, PLR0911  # one line for each kind
@@ -241,7 +191,7 @@ def translate(error: Exception, where: str) -> VinixError:  # noqa: C901, PLR091
             return APIConnectionError("the proxy cannot be reached, or refuses")
         case aiohttp.ClientConnectorError():
             return APIConnectionError(f"{where} cannot be reached, or refuses connections")
-        case _DroppedError() | aiohttp.ServerConnectionError() | aiohttp.ClientConnectionError() | OSError():
+        case DroppedError() | aiohttp.ServerConnectionError() | aiohttp.ClientConnectionError() | OSError():
             return APIConnectionError(f"{where} dropped the connection before the reply was whole")
         case aiohttp.ClientPayloadError() | zlib.error():
             return APIConnectionError(f"the reply of {where} is cut short or corrupt")
