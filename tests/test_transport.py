@@ -290,6 +290,21 @@ async def test_each_request_has_its_own_time(session: aiohttp.ClientSession | No
     assert [type(end) for end in ends] == [Response, APITimeoutError, APITimeoutError]
 
 
+@pytest.mark.parametrize("timeout", [0.05, aiohttp.ClientTimeout(connect=0.05), aiohttp.ClientTimeout(0.05, 5.0)])
+async def test_waiting_for_a_connection_counts(timeout: Any) -> None:
+    async with fault_server(answering(b"", then_wait=True)) as server:
+        to = transport(server.url, max_connections=1)
+        first = asyncio.create_task(send(to))
+        while not server.heads:
+            await asyncio.sleep(0)
+        with pytest.raises(APITimeoutError):
+            await send(to, timeout=timeout)
+        first.cancel()
+        await asyncio.wait({first})
+        await to.close()
+    assert len(server.heads) == 1
+
+
 async def test_replies_before_the_reply_are_passed_over(session: aiohttp.ClientSession | None) -> None:
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n"
     async with fault_server(answering(early + reply(b"[1]"))) as server:
@@ -486,6 +501,7 @@ async def test_a_bomb_is_not_unpacked_to_be_measured() -> None:
 
 async def test_headers_of_some_length_are_taken() -> None:
     assert await body_of(reply(b"{}", b"X: " + b"y" * 16_000)) == b"{}"
+    assert await body_of(reply(b"{}", status=b"200 " + b"y" * 16_000)) == b"{}"
 
 
 # --- TLS -----------------------------------------------------------------------------------------
