@@ -22,7 +22,7 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
-from vinix_async._retry import RetryBudget, is_retryable, retrying
+from vinix_async._retry import RetryBudget, is_retryable, retried
 
 
 class Call:
@@ -50,7 +50,11 @@ async def run(call: Call, clock: FakeClock | None = None, policy: RetryPolicy | 
         "hold": lambda _: 0.0,
         "before_wait": lambda _, wait, __: waits.append(wait),
     }
-    return await retrying(call, **{**defaults, **options})
+    try:
+        return await call()
+    except VinixError as error:
+        first = error
+    return await retried(first, call, **{**defaults, **options})
 
 
 def fault() -> ServerError:

@@ -41,7 +41,8 @@ async def read_body(stream: Stream, connection: Watched | None, headers: Mapping
     unzip = None if encoding == "identity" else zlib.decompressobj(31)
     pieces: list[bytes] = []
     received = size = 0
-    while chunk := stream.read_nowait(-1) or (b"" if stream.at_eof() else await _more(stream, connection)):
+    while not stream.at_eof():
+        chunk = stream.read_nowait(-1) or await _more(stream, connection)
         received += len(chunk)
         _bound(received, most)
         if unzip is None:

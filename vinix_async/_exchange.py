@@ -79,7 +79,9 @@ class Exchanges:
         lines = {"Host": url.host_port_subcomponent, **always}
         self._head = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
         self._max_body = max_body
-        self._watch = Watch(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._time = loop.time
+        self._watch = Watch(loop)
 
     def _server_of(self, *_: Any, **__: Any) -> _Server:
         return self._server
@@ -88,18 +90,16 @@ class Exchanges:
         self, request: "Request", url: URL, headers: CIMultiDict[str], timeout: Timeout
     ) -> Awaitable[aiohttp.ClientResponse]:
         """The ``Reply`` to ``request``; another response comes from a session that somebody has mocked."""
+        text = self._text(request, headers)
         limits, seconds = _apart(timeout)
-
-        async def middleware(server: aiohttp.ClientRequest, _: object) -> Reply:
-            return await self._exchange(server, self._text(request, headers), limits, seconds)
-
         return self.session.request(
             request.method,
             url,
             headers=headers,
             timeout=limits,
             allow_redirects=False,
-            middlewares=(middleware,),
+            # No bound method: mocks of sessions copy the arguments, and would copy all that it is bound to.
+            middlewares=(lambda server, _: self._exchange(server, text, limits, seconds),),
         )
 
     def _text(self, request: "Request", headers: CIMultiDict[str]) -> bytes:
@@ -113,7 +113,7 @@ class Exchanges:
     async def _exchange(
         self, server: aiohttp.ClientRequest, text: bytes, limits: aiohttp.ClientTimeout, seconds: float
     ) -> Reply:
-        ends_at = self._watch.time() + seconds
+        ends_at = self._time() + seconds
         connection = await self._connector.connect(server, traces=[], timeout=limits)
         self._watch.begin(connection, ends_at)
         try:

@@ -15,7 +15,7 @@ from ._logging import logger
 from ._options import Options
 from ._pacing import ACCOUNT_RETRIES, Gate, Gates, Limits
 from ._reply import read_envelope
-from ._retry import RetryBudget, RetryEvent, retrying
+from ._retry import RetryBudget, RetryEvent, retried
 from ._shells import Sent
 from ._tokens import TokenSource
 from ._transport import Transport
@@ -128,16 +128,27 @@ class _Operation:
         gates, account_id = self._shared.gates, self._request.account_id
         gate = gates.hold(account_id)
         budgets = (budget or gate.budget, self._shared.budget)
+
+        def again() -> Awaitable[Envelope]:
+            return attempt(gate) if self._ends_at == math.inf else self._in_time(attempt, gate)
+
+        first: VinixError | None = None
         try:
-            envelope = await retrying(
-                lambda: attempt(gate) if self._ends_at == math.inf else self._in_time(attempt, gate),
-                policy=self._options.retry,
-                clock=self._shared.clock,
-                deadline=self._ends_at,
-                budgets=budgets,
-                hold=lambda _: self._hold,
-                before_wait=self._before_wait,
-            )
+            try:
+                envelope = await again()
+            except VinixError as error:
+                first = error
+            if first is not None:
+                envelope = await retried(
+                    first,
+                    again,
+                    policy=self._options.retry,
+                    clock=self._shared.clock,
+                    deadline=self._ends_at,
+                    budgets=budgets,
+                    hold=lambda _: self._hold,
+                    before_wait=self._before_wait,
+                )
         except _ExchangeError as failure:
             failed = failure.error
         except VinixError as error:

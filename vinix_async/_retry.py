@@ -1,7 +1,7 @@
 """When a request is sent again, and after how long. The only module that knows tenacity.
 
-A call that succeeds at once never meets tenacity: the first attempt is made bare, and only its failure
-enters the retry loop, as the outcome of attempt 1. The first such failure of a process imports it.
+A call that succeeds at once never comes here: the first attempt is made bare, and only its failure enters
+the retry loop, as the outcome of attempt 1. The first such failure of a process imports tenacity.
 """
 
 import math
@@ -118,7 +118,8 @@ def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
     return isinstance(error, APIConnectionError | DecodeError) and error.transient
 
 
-async def retrying(
+async def retried(
+    failure: VinixError,
     attempt: Callable[[], Awaitable[T]],
     *,
     policy: RetryPolicy,
@@ -128,19 +129,17 @@ async def retrying(
     hold: Callable[[RateLimitError], float],
     before_wait: Callable[[int, float, VinixError], None],
 ) -> T:
-    """The value of ``attempt()``, which is called until it succeeds or no further attempt makes sense.
+    """The value of ``attempt()``, which has failed once and is called until no further attempt makes sense.
 
     ``deadline`` is on the monotonic clock; no wait is begun that would cross it. ``hold`` tells the least
     wait after a 429, and ``budgets`` pay for every other retry. ``before_wait`` gets the number of attempts
     made, the seconds to wait, and the error.
     """
-    try:
-        return await attempt()
-    except VinixError as error:
-        if not is_retryable(error, policy):
-            raise
-        first: VinixError | None = error
+    if not is_retryable(failure, policy):
+        raise failure
     from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # most processes never need it
+
+    first: VinixError | None = failure
 
     async def resumed() -> T:
         nonlocal first

@@ -22,12 +22,8 @@ class Watch:
         self._ends_at: dict[Watched, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def time(self) -> float:
-        """Seconds on the loop's clock."""
-        return self._loop.time()
-
     def begin(self, connection: Watched, ends_at: float) -> None:
-        """Watch an exchange that must have ended at ``ends_at``."""
+        """Watch an exchange that must have ended at ``ends_at``, on the loop's clock."""
         self._ends_at[connection] = ends_at
         if ends_at < math.inf and (self._timer is None or ends_at < self._timer.when()):
             self._set(ends_at)
