@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from ._exceptions import ConfigurationError, DecodeError
 from ._json import parse_json
-from ._wire import Envelope, Request, put
+from ._wire import Envelope, Request, Value, put
 
 _REFRESH_AHEAD: Final = 60.0
 """Seconds before its end at which a token is exchanged anew, or a tenth of its life if that is less."""
@@ -23,11 +23,10 @@ _REFRESH_AHEAD: Final = 60.0
 _HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]{1,8192}")
 
 
-@frozen
-class Token:
+class Token(Value, frozen=True):
     """``refresh_at`` and ``expires_at`` are on the monotonic clock; both are infinite if unknown."""
 
-    value: str = field(repr=False)
+    value: str
     refresh_at: float = math.inf
     expires_at: float = math.inf
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 from msgspec import Raw, structs
 
 from ._checkpoint import Checkpoint
@@ -123,7 +122,7 @@ class Callflows(Resource):
             raise ConfigurationError("max_concurrency must be an int")
         self.list("checks the options", **options)
         stats = SweepStats()
-        metered = Callflows(self._requester, attrs.evolve(self._options, meter=stats))
+        metered = Callflows(self._requester, structs.replace(self._options, meter=stats))
         return AccountSweep(
             account_ids,
             lambda account_id, checkpoint: metered.list(account_id, resume=checkpoint, **options),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import attrs
+from msgspec import structs
 
 from ._accounts import Accounts
 from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
@@ -125,7 +125,7 @@ class VinixClient:
         """A view with other options: same pool, paces and tokens; closing it closes nothing."""
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
-        options = _checked(attrs.evolve(self._options, **changed))
+        options = _checked(structs.replace(self._options, **changed))
         view = object.__new__(type(self))
         view._wire(self._requester, options, owner=False)
         return view

@@ -49,8 +49,8 @@ def _is_rows(kind: Any) -> bool:
 
 
 _converter: Final = BaseConverter()
-for _kind in READERS:
-    _converter.register_structure_hook(_kind, _read_document)
+# By predicate, since a hook for an attrs class by itself has cattrs look up the types of all of its fields.
+_converter.register_structure_hook_func(READERS.__contains__, _read_document)
 _converter.register_structure_hook_func(_is_rows, _read_piece)
 _ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in FAMILIES}  # type: ignore[valid-type]
 

@@ -22,25 +22,26 @@ LARGE: Final = 2 * _STEP
 _MOST_GUESSES: Final = 16
 
 _SCALAR: Final = rb'(?:"[^"\\]*"|[-+.0-9a-zA-Z]+)'
-_HEAD: Final = re.compile(rb'\s*\{(?:\s*"[^"\\]*"\s*:\s*%b\s*,)*\s*"data"\s*:\s*\[' % _SCALAR)
-_BETWEEN: Final = re.compile(rb"\}\s*(,)\s*\{")
+_HEAD: Final = rb'\s*\{(?:\s*"[^"\\]*"\s*:\s*%b\s*,)*\s*"data"\s*:\s*\[' % _SCALAR
+_BETWEEN: Final = rb"\}\s*(,)\s*\{"
 _around: Final = Decoder(Sent[list[Any]]).decode
 _rows: Final = Decoder(list[Raw]).decode
 
 
 def cut(body: bytes) -> Generator[None, None, Sent[list[Raw]] | None]:
     """The reply in ``body``, its rows apart, if it is a plain success of the usual form; a step for each ``next``."""
-    head, end = _HEAD.match(body), body.rfind(b"]")
+    head, end = re.match(_HEAD, body), body.rfind(b"]")
     if head is None or end < head.end():
         return None
     rows: list[Raw] = []
     guesses = 0
+    search = re.compile(_BETWEEN).search
     try:
         # In what is around the rows no second data can hide: an array would have had the last bracket.
         sent: Sent[list[Any]] = _around(check_text(body[: head.end()] + body[end:]))
         begin = look = head.end()
         while begin < end:
-            between = _BETWEEN.search(body, look + _STEP, end)
+            between = search(body, look + _STEP, end)
             stop = end if between is None else between.start(1)
             piece = check_text(body[begin:stop])
             try:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from attrs import define, field, frozen
+from attrs import define
+from msgspec import Struct, field
 
 from ._exchange import Timeout
 from ._retry import RetryEvent, RetryPolicy
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)  # a sweep's has them
 class Meter:
     """Counts what is sent. Logins are not in it.
 
@@ -24,12 +25,11 @@ class Meter:
     deleted: int = 0
 
 
-@frozen(kw_only=True)
-class Options:
+class Options(Struct, kw_only=True, frozen=True):
     """What ``with_options`` can change, and the meter of a sweep."""
 
     timeout: Timeout
     deadline: float | None
     retry: RetryPolicy
     on_retry: Callable[[RetryEvent], None] | None
-    meter: Meter = field(factory=Meter, repr=False)
+    meter: Meter = field(default_factory=Meter)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from attrs import Attribute, field, frozen
+from msgspec import Struct
 
 from ._clock import Clock
 from ._exceptions import (
@@ -161,8 +162,7 @@ async def retried(
     return await tenacious(resumed)
 
 
-@frozen
-class _Loop:
+class _Loop(Struct, frozen=True):
     """The decisions of one retry loop, as tenacity asks for them: wait first, then stop, then sleep."""
 
     policy: RetryPolicy

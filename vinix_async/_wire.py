@@ -18,7 +18,7 @@ MISSING: Final = object()
 """The ``data`` of an envelope that has none."""
 
 
-class _Value(Struct, frozen=True):
+class Value(Struct, frozen=True):
     """A value whose repr shows nothing: a debugger shows the arguments of a frame."""
 
     def __repr__(self) -> str:
@@ -28,7 +28,7 @@ class _Value(Struct, frozen=True):
         return []
 
 
-class Request(_Value, frozen=True):
+class Request(Value, frozen=True):
     """``target`` is the path below the base URL with its query, percent-encoded.
 
     ``kind`` is what a listing's rows are; a reply that is small is then decoded in one go with its envelope.
@@ -45,7 +45,7 @@ class Request(_Value, frozen=True):
         return self.target.partition("?")[0]
 
 
-class Response(_Value, frozen=True):
+class Response(Value, frozen=True):
     """``headers`` are asked for in lower case; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
 
     status: int
@@ -54,7 +54,7 @@ class Response(_Value, frozen=True):
     sent_request_id: str
 
 
-class Envelope(_Value, frozen=True):
+class Envelope(Value, frozen=True):
     """What a success says around its data, and in every body its ``auth_token``.
 
     ``data`` is a JSON value; the rows of an array may still be JSON (``msgspec.Raw``), or all be shells.
@@ -67,7 +67,7 @@ class Envelope(_Value, frozen=True):
     auth_token: str | None = None
 
 
-class Secrets(_Value, frozen=True):
+class Secrets(Value, frozen=True):
     """What no text may repeat."""
 
     values: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from msgspec import structs
 
 from .. import Account, AuthenticationError, Callflow, Checkpoint, VinixError
 from ._connect import Server
@@ -76,7 +77,7 @@ async def _chosen(server: Server, job: Job) -> AsyncGenerator[Account, None]:
 def metered(server: Server, tally: Tally) -> Server:
     """The server with a client that counts what it sends in ``tally``."""
     client = server.client.with_options()
-    client._wire(client._requester, attrs.evolve(client._options, meter=tally), owner=False)  # noqa: SLF001  # no option
+    client._wire(client._requester, structs.replace(client._options, meter=tally), owner=False)  # noqa: SLF001  # no option
     return attrs.evolve(server, client=client)
 
 
