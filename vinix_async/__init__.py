@@ -11,12 +11,13 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._accounts import Accounts
-    from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
+    from ._auth import Auth, TokenAuth
     from ._callflows import Callflows, decode_page
     from ._checkpoint import Checkpoint
     from ._client import VinixClient
     from ._clock import Clock
     from ._convert import structure, to_dict, to_json
+    from ._event import RetryEvent
     from ._exceptions import (
         APIConnectionError,
         APIStatusError,
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
         ServerError,
         VinixError,
     )
+    from ._login import ApiKeyAuth, UserAuth
     from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
     from ._pacing import Limits
     from ._pager import Pager
-    from ._retry import RetryEvent, RetryPolicy
+    from ._retry import RetryPolicy
     from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
     from ._walk import Page
 
@@ -92,12 +94,13 @@ __all__ = [
 
 _HOMES = {
     "_accounts": ("Accounts",),
-    "_auth": ("ApiKeyAuth", "Auth", "TokenAuth", "UserAuth"),
+    "_auth": ("Auth", "TokenAuth"),
     "_callflows": ("Callflows", "decode_page"),
     "_checkpoint": ("Checkpoint",),
     "_client": ("VinixClient",),
     "_clock": ("Clock",),
     "_convert": ("structure", "to_dict", "to_json"),
+    "_event": ("RetryEvent",),
     "_exceptions": (
         "APIConnectionError",
         "APIStatusError",
@@ -116,10 +119,11 @@ _HOMES = {
         "ServerError",
         "VinixError",
     ),
+    "_login": ("ApiKeyAuth", "UserAuth"),
     "_models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
     "_pacing": ("Limits",),
     "_pager": ("Pager",),
-    "_retry": ("RetryEvent", "RetryPolicy"),
+    "_retry": ("RetryPolicy",),
     "_sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
     "_walk": ("Page",),
 }

@@ -1,9 +1,13 @@
 """The accounts below an account."""
 
-from ._checkpoint import Checkpoint
+from typing import TYPE_CHECKING
+
 from ._models import Account
 from ._pager import Pager
 from ._resource import Resource
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 
 class Accounts(Resource):
@@ -17,7 +21,7 @@ class Accounts(Resource):
         max_items: int | None = None,
         start_key: str | None = None,
         prefetch: int = 1,
-        resume: Checkpoint | None = None,
+        resume: "Checkpoint | None" = None,
     ) -> Pager[Account]:
         """All accounts below ``account_id``, at any depth, itself not among them.
 
@@ -45,7 +49,7 @@ class Accounts(Resource):
         max_items: int | None = None,
         start_key: str | None = None,
         prefetch: int = 1,
-        resume: Checkpoint | None = None,
+        resume: "Checkpoint | None" = None,
     ) -> Pager[Account]:
         """The accounts right below ``account_id``, with ``descendants_count``; else as ``descendants``."""
         return self._listing(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Raw, structs
 
-from ._checkpoint import Checkpoint
 from ._convert import collector_paused, read_rows
 from ._exceptions import ConfigurationError, DecodeError, NotFoundError
 from ._json import parse_json
@@ -19,6 +18,7 @@ from ._walk import Page
 from ._wire import MISSING, Envelope, check_count, check_filters, check_id, get
 
 if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
     from ._sweep import AccountIds, AccountSweep, SweepCheckpoint
 
 _GONE: Final = object()
@@ -37,7 +37,7 @@ class Callflows(Resource):
         filters: Mapping[str, str] | None = None,
         details: bool = False,
         prefetch: int = 1,
-        resume: Checkpoint | None = None,
+        resume: "Checkpoint | None" = None,
     ) -> Pager[Callflow]:
         """The callflows of one account: ``GET /accounts/{account_id}/callflows``, page after page.
 

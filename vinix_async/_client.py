@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from msgspec import structs
 
 from ._accounts import Accounts
-from ._auth import ApiKeyAuth, Auth, TokenAuth, UserAuth
+from ._auth import Auth, TokenAuth
 from ._callflows import Callflows
 from ._clock import Clock, SystemClock
 from ._exceptions import ConfigurationError
@@ -18,11 +18,13 @@ from ._logging import configure_logging
 from ._options import Options
 from ._pacing import Limits
 from ._requester import Requester, as_auth
-from ._retry import RetryEvent, RetryPolicy
+from ._retry import RetryPolicy
 from ._transport import Transport, check_timeout
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from ._event import RetryEvent
 
 _UNSET: Final[Any] = object()
 
@@ -71,7 +73,7 @@ class VinixClient:
         proxy: str | None = None,
         trust_env: bool = False,
         allow_http: bool = False,
-        on_retry: Callable[[RetryEvent], None] | None = None,
+        on_retry: "Callable[[RetryEvent], None] | None" = None,
         clock: Clock | None = None,
     ) -> None:
         configure_logging()
@@ -120,7 +122,7 @@ class VinixClient:
         timeout: Timeout = _UNSET,
         deadline: float | None = _UNSET,
         retry: RetryPolicy = _UNSET,
-        on_retry: Callable[[RetryEvent], None] | None = _UNSET,
+        on_retry: "Callable[[RetryEvent], None] | None" = _UNSET,
     ) -> Self:
         """A view with other options: same pool, paces and tokens; closing it closes nothing."""
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
@@ -164,6 +166,8 @@ def _checked(options: Options) -> Options:
 def _auth_from(environ: Mapping[str, str]) -> Auth:
     if token := environ.get("VINIX_AUTH_TOKEN"):
         return TokenAuth(token)
+    from ._login import ApiKeyAuth, UserAuth  # noqa: PLC0415  # a client with a token does without
+
     if api_key := environ.get("VINIX_API_KEY"):
         return ApiKeyAuth(api_key)
     username, password = environ.get("VINIX_USERNAME"), environ.get("VINIX_PASSWORD")

@@ -1,12 +1,17 @@
 """How a call is made, and what it counts."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from attrs import define
 from msgspec import Struct, field
 
 from ._exchange import Timeout
-from ._retry import RetryEvent, RetryPolicy
+from ._retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._event import RetryEvent
 
 
 @define(kw_only=True, eq=False, repr=False)  # a sweep's has them
@@ -31,5 +36,5 @@ class Options(Struct, kw_only=True, frozen=True):
     timeout: Timeout
     deadline: float | None
     retry: RetryPolicy
-    on_retry: Callable[[RetryEvent], None] | None
+    on_retry: "Callable[[RetryEvent], None] | None"
     meter: Meter = field(default_factory=Meter)

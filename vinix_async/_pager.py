@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._checkpoint import Checkpoint
 from ._exceptions import ConfigurationError
 from ._walk import Listing, Page, Walk
 from ._wire import check_count
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -26,19 +28,15 @@ class Pager(Generic[T]):
         start_key: str | None = None,
         max_items: int | None = None,
         prefetch: int = 1,
-        resume: Checkpoint | None = None,
+        resume: "Checkpoint | None" = None,
     ) -> None:
         check_count("max_items", max_items)
         if type(prefetch) is not int or prefetch not in {0, 1}:
             raise ConfigurationError("prefetch must be 0 or 1: a page's cursor is known only from the page before")
         if start_key is not None and (type(start_key) is not str or not start_key):
             raise ConfigurationError("start_key must be a str that is not empty, or None")
-        if resume is not None and not isinstance(resume, Checkpoint):
-            raise ConfigurationError("resume must be a Checkpoint, as pager.checkpoint() gives it")
-        if resume is not None and start_key is not None:
-            raise ConfigurationError("give start_key or resume, not both: a checkpoint has its own cursor")
-        if resume is not None and resume.scope != listing.scope:
-            raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {listing.scope}")
+        if resume is not None:
+            _check_resume(resume, start_key, listing.scope)
         self._listing = listing
         self._start_key = start_key
         self._resume = resume
@@ -109,9 +107,20 @@ class Pager(Generic[T]):
         finally:
             await walk.close()
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> "Checkpoint":
         """The walk up to the item (or page) whose loop body is running, that one included.
 
         It belongs to the walk that was begun last. After an error it goes on with the page that failed.
         """
         return (self._walk or self._begin(self._prefetch)).checkpoint()
+
+
+def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
+    from ._checkpoint import Checkpoint  # noqa: PLC0415  # most walks begin at the first page
+
+    if not isinstance(resume, Checkpoint):
+        raise ConfigurationError("resume must be a Checkpoint, as pager.checkpoint() gives it")
+    if start_key is not None:
+        raise ConfigurationError("give start_key or resume, not both: a checkpoint has its own cursor")
+    if resume.scope != scope:
+        raise ConfigurationError(f"the checkpoint is one of {resume.scope}, not of {scope}")

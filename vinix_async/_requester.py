@@ -15,7 +15,7 @@ from ._logging import logger
 from ._options import Options
 from ._pacing import ACCOUNT_RETRIES, Gate, Gates, Limits
 from ._reply import read_envelope
-from ._retry import RetryBudget, RetryEvent, retried
+from ._retry import RetryBudget, retried
 from ._shells import Sent
 from ._tokens import TokenSource
 from ._transport import Transport
@@ -248,6 +248,8 @@ class _Operation:
         self._options.meter.waiting += wait
         logger.info("attempt %d failed, next in %.2f s: %s: %s", attempt, wait, path, error)
         if self._options.on_retry is not None:
+            from ._event import RetryEvent  # noqa: PLC0415  # few are told
+
             event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
             self._options.on_retry(event)
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ._checkpoint import Checkpoint
 from ._convert import iter_rows, read_one
 from ._exceptions import DecodeError
 from ._models import Account, Callflow
@@ -12,6 +11,9 @@ from ._options import Options
 from ._pager import Pager
 from ._requester import Requester
 from ._wire import Envelope, Request, check_count, check_filters, check_id, get, page_of
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 Document = TypeVar("Document", Account, Callflow)
 
@@ -77,7 +79,7 @@ class Resource:
         start_key: str | None = None,
         filters: Mapping[str, str] | None = None,
         prefetch: int = 1,
-        resume: Checkpoint | None = None,
+        resume: "Checkpoint | None" = None,
         complete: Complete | None = None,
     ) -> Pager[Document]:
         """A pager over ``GET /accounts/{account_id}/{endpoint}``; ``complete`` may work on a page first."""

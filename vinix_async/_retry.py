@@ -68,21 +68,6 @@ class RetryPolicy:
     statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=_statuses)
 
 
-@frozen(kw_only=True)
-class RetryEvent:
-    """What ``on_retry`` is told before each wait.
-
-    ``attempt``: how many attempts have been made. ``wait``: seconds until the next one. ``error``: why
-    the last one failed. ``path``: the path asked for, without the query.
-    """
-
-    attempt: int
-    wait: float
-    error: VinixError
-    path: str
-    account_id: str | None
-
-
 class RetryBudget:
     """How many retries may still be made: each costs 1, each success gives back a fifth.
 

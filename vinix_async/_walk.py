@@ -8,16 +8,18 @@ import asyncio
 import math
 import time
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Raw, Struct
 
-from ._checkpoint import Checkpoint
 from ._convert import collector_paused
 from ._exceptions import ClientClosedError, PaginationLoopError, VinixError
 from ._freeing import MANY, free_slowly
 from ._seen import Seen
 from ._wire import Envelope
+
+if TYPE_CHECKING:
+    from ._checkpoint import Checkpoint
 
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ class Walk(Generic[T]):
         listing: Listing[T],
         *,
         start_key: str | None,
-        resume: Checkpoint | None,
+        resume: "Checkpoint | None",
         max_items: int | None,
         prefetch: int,
     ) -> None:
@@ -113,8 +115,10 @@ class Walk(Generic[T]):
         self._empty_pages = 0
         self._ahead: asyncio.Task[Envelope] | None = None
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> "Checkpoint":
         """The walk up to the last item that was handed out."""
+        from ._checkpoint import Checkpoint  # noqa: PLC0415  # most walks are not interrupted
+
         handed_out = self._new[: self.handed_out]
         return Checkpoint(
             scope=self._listing.scope,
