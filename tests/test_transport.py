@@ -31,7 +31,7 @@ from vinix_async import (
     __version__,
 )
 from vinix_async import _body as body_module
-from vinix_async import _transport as transport_module
+from vinix_async import _exchange as exchange_module
 from vinix_async._auth import Token
 from vinix_async._exchange import KNOWN, Exchanges
 from vinix_async._transport import Transport, check_timeout, translate
@@ -122,13 +122,33 @@ async def test_what_is_sent_is_what_aiohttp_would_send() -> None:
 
 
 async def test_an_aiohttp_that_is_not_known_is_used_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_module, "KNOWN", False)
+    monkeypatch.setattr(exchange_module, "KNOWN", False)
     monkeypatch.setattr(Exchanges, "__init__", lambda *_, **__: pytest.fail("its connections were used"))
     async with fault_server(answering(reply(b"[1]"))) as server:
         to = transport(server.url)
         assert (await send(to)).body == b"[1]"
         await to.close()
     assert b"\r\nX-Auth-Token: planted-token\r\n" in server.heads[0]
+
+
+async def test_who_traces_every_session_hears_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tools for telemetry do: they add to what each session is made with."""
+    heard: list[str] = []
+    tracing = aiohttp.TraceConfig()
+
+    async def on_request_end(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
+        heard.append(f"{end.method} {end.response.status}")
+
+    tracing.on_request_end.append(on_request_end)
+    make = aiohttp.ClientSession.__init__
+    monkeypatch.setattr(
+        aiohttp.ClientSession, "__init__", lambda *args, **options: make(*args, trace_configs=[tracing], **options)
+    )
+    async with fault_server(answering(reply(b"[1]"))) as server:
+        to = transport(server.url)
+        assert (await send(to)).body == b"[1]"
+        await to.close()
+    assert heard == ["GET 200"]
 
 
 def test_the_aiohttp_that_is_installed_is_known() -> None:

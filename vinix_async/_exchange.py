@@ -1,28 +1,27 @@
 """A request written to a connection of aiohttp's pool, and its reply read from there.
 
-For a small page aiohttp's own request and response cost more than all else that this library does. So a session of
-our own is asked for a connection and no more, by a middleware, which is where aiohttp lets others take over.
+For a small page aiohttp's own request and response cost more than all else that this library does. So where nobody
+else has a say in them, aiohttp is asked for a connection and no more.
 """
 
 import asyncio
 import math
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import aiohttp
 import attrs
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from ._auth import Token
 from ._body import DroppedError, read_body
 from ._watch import Watch
+from ._wire import Request, Response
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
-
-    from ._wire import Request
 
 Timeout = float | aiohttp.ClientTimeout
 
@@ -33,13 +32,17 @@ KNOWN: Final = aiohttp.__version__.startswith("3.14.")
 """Whether this is an aiohttp whose connections can be used so."""
 
 
-class Reply(aiohttp.ClientResponse):
-    """A reply that has been read."""
+_REQUEST: Final = aiohttp.ClientSession._request  # noqa: SLF001  # what a mock of aiohttp puts itself in the place of
 
-    def __init__(self, status: int, fields: CIMultiDictProxy[str], body: bytes) -> None:
-        self.status = status
-        self.fields = fields
-        self.body = body
+
+def is_free(session: aiohttp.ClientSession) -> bool:
+    """Whether requests of ``session`` concern nobody but us: not a tracer of requests, for instance."""
+    return KNOWN and not session.trace_configs
+
+
+def is_mocked() -> bool:
+    """Whether requests are to be answered by a mock."""
+    return aiohttp.ClientSession._request is not _REQUEST  # noqa: SLF001  # as above
 
 
 class _Server(aiohttp.ClientRequest):
@@ -55,66 +58,32 @@ class _Server(aiohttp.ClientRequest):
 
 
 class Exchanges:
-    """A session of its own, and the exchanges over its connections."""
+    """Exchanges with one server, over the connections of a session."""
 
     def __init__(
         self,
         base_url: str,
-        connector: aiohttp.BaseConnector,
+        session: aiohttp.ClientSession,
         *,
-        always: dict[str, str],
+        headers: Mapping[str, str],
         max_body: int,
         ssl: ssl.SSLContext | bool,
     ) -> None:
-        url = URL(base_url, encoded=True)
-        self.session: aiohttp.ClientSession = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=always,
-            request_class=self._server_of,  # type: ignore[arg-type]  # what makes one
-        )
-        self._server = _Server(url, session=self.session, ssl=ssl)
-        self._connector = connector
+        url, loop = URL(base_url, encoded=True), asyncio.get_running_loop()
+        self._server = _Server(url, session=session, ssl=ssl)
+        self._connector = cast("aiohttp.BaseConnector", session.connector)  # None in a session that is closed
         self._path = url.raw_path.rstrip("/")
-        lines = {"Host": url.host_port_subcomponent, **always}
+        lines = {"Host": url.host_port_subcomponent, **headers}
         self._head = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
         self._max_body = max_body
-        loop = asyncio.get_running_loop()
         self._time = loop.time
         self._watch = Watch(loop)
 
-    def _server_of(self, *_: Any, **__: Any) -> _Server:
-        return self._server
-
-    def ask(
-        self, request: "Request", url: URL, headers: CIMultiDict[str], timeout: Timeout
-    ) -> Awaitable[aiohttp.ClientResponse]:
-        """The ``Reply`` to ``request``; another response comes from a session that somebody has mocked."""
-        text = self._text(request, headers)
+    async def send(self, request: Request, request_id: str, token: Token | None, timeout: Timeout) -> Response:
+        """The reply to ``request``. Raises what aiohttp raises, ``TimeoutError`` or ``DroppedError``."""
         limits, seconds = _apart(timeout)
-        return self.session.request(
-            request.method,
-            url,
-            headers=headers,
-            timeout=limits,
-            allow_redirects=False,
-            # No bound method: mocks of sessions copy the arguments, and would copy all that it is bound to.
-            middlewares=(lambda server, _: self._exchange(server, text, limits, seconds),),
-        )
-
-    def _text(self, request: "Request", headers: CIMultiDict[str]) -> bytes:
-        head = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n{self._head}"
-        for name, value in headers.items():
-            head += f"{name}: {value}\r\n"
-        if request.body is None:
-            return f"{head}\r\n".encode()
-        return f"{head}Content-Length: {len(request.body)}\r\n\r\n".encode() + request.body
-
-    async def _exchange(
-        self, server: aiohttp.ClientRequest, text: bytes, limits: aiohttp.ClientTimeout, seconds: float
-    ) -> Reply:
         ends_at = self._time() + seconds
-        connection = await self._connector.connect(server, traces=[], timeout=limits)
+        connection = await self._connector.connect(self._server, traces=[], timeout=limits)
         self._watch.begin(connection, ends_at)
         try:
             protocol = connection.protocol
@@ -127,28 +96,35 @@ class Exchanges:
                 max_line_size=LINE,
                 max_field_size=LINE,
             )
-            protocol.transport.write(text)
+            protocol.transport.write(self._text(request, request_id, token))
             protocol.start_timeout()
             while True:
                 message, stream = await protocol.read()
                 if message.code >= 200 or message.code == 101:
                     break
-            fields = message.headers
-            body = await read_body(stream, connection, fields, self._max_body)
+            headers = message.headers
+            body = await read_body(stream, connection, headers, self._max_body)
         except BaseException as error:
             connection.close()
             if not self._watch.end(connection) and isinstance(error, Exception):
                 raise TimeoutError from None
-            if isinstance(error, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
-                raise DroppedError from None
             raise
         connection.release()
         if not self._watch.end(connection):
             raise TimeoutError
-        return Reply(message.code, fields, body)
+        return Response(message.code, headers, body, request_id)
+
+    def _text(self, request: Request, request_id: str, token: Token | None) -> bytes:
+        head = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n{self._head}X-Request-ID: {request_id}\r\n"
+        if token is not None:
+            head += f"X-Auth-Token: {token.value}\r\n"
+        if request.body is None:
+            return f"{head}\r\n".encode()
+        head += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
+        return head.encode() + request.body
 
     def close(self) -> None:
-        """Watch no longer; the session is closed by itself."""
+        """Watch no longer; the connections are the session's to close."""
         self._watch.close()
 
 

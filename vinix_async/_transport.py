@@ -9,12 +9,11 @@ import os
 import socket
 import ssl as ssl_module
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from multidict import CIMultiDict, istr
 from yarl import URL
 
 from ._auth import Token
@@ -26,25 +25,30 @@ from ._exceptions import (
     ConfigurationError,
     VinixError,
 )
-from ._exchange import KNOWN, LINE, Exchanges, Reply, Timeout
+from ._exchange import LINE, Exchanges, Timeout, is_free, is_mocked
 from ._targets import check_base_url, check_proxy, check_ssl, proxy_of_environment
 from ._version import __version__
 from ._wire import Request, Response
 
-_ALWAYS: Final[dict[str, str]] = {
-    istr("Accept"): "application/json",
-    istr("Accept-Encoding"): "gzip",
-    istr("User-Agent"): f"vinix-async/{__version__}",
+
+class _Headers(dict[str, str]):
+    """Headers whose repr has their names only: a debugger shows the arguments of a frame."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
+_ALWAYS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"vinix-async/{__version__}",
 }
-_REQUEST_ID: Final = istr("X-Request-ID")
-_AUTH_TOKEN: Final = istr("X-Auth-Token")
-_CONTENT_TYPE: Final = istr("Content-Type")
 
 
 class Transport:
     """The connection pool, opened by the first request, and closed here unless it is borrowed.
 
-    A session that is borrowed, and a proxy, are used in aiohttp's own way.
+    A session that is borrowed, traced or mocked, and a proxy, are used in aiohttp's own way.
     """
 
     def __init__(
@@ -79,31 +83,26 @@ class Transport:
     async def send(self, request: Request, *, request_id: str, token: Token | None, timeout: Timeout) -> Response:
         """The reply to one request, sent once. Raises ``APIConnectionError`` or ``APITimeoutError`` without one."""
         session = self._open()
-        url = URL(self.base_url + request.target, encoded=True)
         failure: VinixError
         try:
-            if self._exchanges is None:
-                reply = await session.request(
-                    request.method,
-                    url,
-                    headers=_headers(_ALWAYS, request, request_id, token),
-                    data=request.body,
-                    timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    max_line_size=LINE,
-                    max_field_size=LINE,
-                    middlewares=(_send_once,),
-                    proxy=self._proxy,
-                    ssl=self._ssl,
-                )
-            else:
-                reply = await self._exchanges.ask(request, url, _headers({}, request, request_id, token), timeout)
-            if type(reply) is Reply:
-                return Response(reply.status, reply.fields, reply.body, request_id)
-            async with reply:
-                body = await read_body(reply.content, reply.connection, reply.headers, self._max_body)
-                return Response(reply.status, reply.headers, body, request_id)
+            if self._exchanges is not None and not is_mocked():
+                return await self._exchanges.send(request, request_id, token, timeout)
+            async with session.request(
+                request.method,
+                URL(self.base_url + request.target, encoded=True),
+                headers=_headers(request, request_id, token),
+                data=request.body,
+                timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
+                allow_redirects=False,
+                auto_decompress=False,
+                max_line_size=LINE,
+                max_field_size=LINE,
+                middlewares=(_send_once,),
+                proxy=self._proxy,
+                ssl=self._ssl,
+            ) as response:
+                body = await read_body(response.content, response.connection, response.headers, self._max_body)
+                return Response(response.status, response.headers, body, request_id)
         except VinixError:
             raise
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
@@ -136,24 +135,26 @@ class Transport:
         return self._session
 
     def _new_session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive)
-        if self._proxy is not None or not KNOWN:
-            return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        self._exchanges = Exchanges(self.base_url, connector, always=_ALWAYS, max_body=self._max_body, ssl=self._ssl)
-        return self._exchanges.session
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        if is_free(session) and self._proxy is None:
+            self._exchanges = Exchanges(self.base_url, session, headers=_ALWAYS, max_body=self._max_body, ssl=self._ssl)
+        return session
 
     def _where(self) -> str:
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
 
 
-def _headers(always: dict[str, str], request: Request, request_id: str, token: Token | None) -> CIMultiDict[str]:
-    headers = CIMultiDict(always)
-    headers[_REQUEST_ID] = request_id
+def _headers(request: Request, request_id: str, token: Token | None) -> dict[str, str]:
+    headers = _Headers(_ALWAYS)
+    headers["X-Request-ID"] = request_id
     if token is not None:
-        headers[_AUTH_TOKEN] = token.value
+        headers["X-Auth-Token"] = token.value
     if request.body is not None:
-        headers[_CONTENT_TYPE] = "application/json"
+        headers["Content-Type"] = "application/json"
     return headers
 
 
