@@ -448,6 +448,25 @@ async def test_a_request_is_sent_once_whatever_becomes_of_its_connection(
         await to.close()
 
 
+async def test_a_connection_that_is_gone_before_it_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = aiohttp.TCPConnector.connect
+
+    async def connect_and_lose(*args: Any, **options: Any) -> Any:
+        connection = await connect(*args, **options)
+        assert connection.protocol is not None
+        connection.protocol.abort()
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect_and_lose)
+    async with fault_server(answering(reply())) as server:
+        to = transport(server.url)
+        with pytest.raises(APIConnectionError, match="dropped the connection") as caught:
+            await send(to)
+        await to.close()
+    assert caught.value.transient
+    assert server.heads == []
+
+
 async def test_connections_are_kept_and_one_that_was_closed_idle_is_noticed() -> None:
     async def script(connection: Connection) -> None:
         await connection.request()
