@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 from cattrs import BaseConverter
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from ._exceptions import ConfigurationError, DecodeError
 from ._families import FAMILIES
@@ -26,17 +26,18 @@ def _read_document(raw: Any, kind: type) -> Any:
     return document
 
 
-class _Piece(Struct):
-    """Some rows of a listing, the first of which is ``data[first]``; as values, as JSON, or in shells."""
-
-    rows: list[Any]
-    first: int
-    problems: Problems
+_Piece = tuple[list[Any], int, Problems]
+"""Some rows of a listing, as values, as JSON, or in shells; the number of the first one; what is wrong with them."""
 
 
-def _read_piece(piece: _Piece, kind: Any) -> list[Any]:
-    """The documents in ``piece``, and what is wrong with them in its ``problems``."""
-    return FAMILIES[kind.__args__[0]].read(piece.rows, piece.first, piece.problems)
+def _reader(kind: Any) -> Callable[[_Piece, Any], list[Any]]:
+    """The hook for ``tuple[kind, ...]``, which gives the documents in a piece."""
+    read = FAMILIES[get_args(kind)[0]].read
+
+    def read_piece(piece: _Piece, _kind: Any) -> list[Any]:
+        return read(*piece)
+
+    return read_piece
 
 
 def _refuse(problems: Problems, what: str) -> None:
@@ -51,8 +52,8 @@ def _is_rows(kind: Any) -> bool:
 _converter: Final = BaseConverter()
 # By predicate, since a hook for an attrs class by itself has cattrs look up the types of all of its fields.
 _converter.register_structure_hook_func(READERS.__contains__, _read_document)
-_converter.register_structure_hook_func(_is_rows, _read_piece)
-_ROWS: Final[Mapping[type, Any]] = {kind: tuple[kind, ...] for kind in FAMILIES}  # type: ignore[valid-type]
+_converter.register_structure_hook_factory(_is_rows, _reader)
+_READ: Final = {kind: _converter.get_structure_hook(tuple[kind, ...]) for kind in FAMILIES}  # type: ignore[valid-type]
 
 
 def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
@@ -62,37 +63,45 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
     raised if anything in ``data`` was wrong.
     """
     problems = Problems()
-    if data is MISSING or data is None or data == {}:
-        return
     if type(data) is list:
-        for piece in _pieces(data, problems):
-            yield _converter.structure(piece, _ROWS[kind])
+        read = _READ[kind]
+        for rows, first in _pieces(data):
+            yield read((rows, first, problems), kind)
+    elif data is MISSING or data is None or data == {}:
+        return
     else:  # the vendor documents one object in place of the array
         yield [read_object(data, kind, "$.data", problems)]
-    _refuse(problems, f"listing of {kind.__name__}s")
+    if problems:
+        _refuse(problems, f"listing of {kind.__name__}s")
 
 
-def _pieces(rows: list[Any], problems: Problems) -> Iterable[_Piece]:
-    """``rows`` in pieces of some kilobytes of JSON, or of a few values; rows in shells are one piece."""
+def _pieces(rows: list[Any]) -> Iterable[tuple[list[Any], int]]:
+    """``rows`` in pieces of some kilobytes of JSON, or of some values, each with the number of its first row.
+
+    Rows in shells are one piece.
+    """
     if not rows:
-        return []
-    weigh = _WEIGHTS.get(type(rows[0]))
-    return [_Piece(rows, 0, problems)] if weigh is None else _cut(rows, weigh, problems)
+        return ()
+    if type(rows[0]) is Raw:
+        return _cut(rows)
+    if type(rows[0]) is not dict or len(rows) <= _VALUES:
+        return ((rows, 0),)
+    return ((rows[first : first + _VALUES], first) for first in range(0, len(rows), _VALUES))
 
 
-def _cut(rows: list[Any], weigh: Callable[[Any], int], problems: Problems) -> Iterator[_Piece]:
+def _cut(rows: list[Raw]) -> Iterator[tuple[list[Any], int]]:
     first = size = 0
     for index, row in enumerate(rows):
-        size += weigh(row)
+        size += len(row)
         if size >= _PIECE:
-            yield _Piece(rows[first : index + 1], first, problems)
+            yield rows[first : index + 1], first
             first, size = index + 1, 0
     if first < len(rows):
-        yield _Piece(rows[first:], first, problems)
+        yield rows[first:], first
 
 
 _PIECE: Final = 16 * 1024
-_WEIGHTS: Final[Mapping[type, Callable[[Any], int]]] = {Raw: len, dict: lambda _: 1024}
+_VALUES: Final = 64
 
 
 class collector_paused:  # noqa: N801  # used as a function is

@@ -19,7 +19,7 @@ from ._fields import Problems
 from ._flat import Document
 from ._json import parse_json
 from ._models import Account, Callflow
-from ._readers import read_object
+from ._readers import read_object, read_objects
 from ._shells import (
     AccountRow,
     AnyAccount,
@@ -111,13 +111,12 @@ class Family:
 
         For a row that is wrong there is None, and in ``problems`` what is wrong with it.
         """
-        if type(rows[0]) is Raw:
-            return self._read_texts(rows, first, problems)
         shell = self._shells.get(type(rows[0]))
         if shell is not None:
             return shell.build(rows, first, problems)
-        kind = self._kind
-        documents = [read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(rows, first)]
+        if type(rows[0]) is Raw:
+            return self._read_texts(rows, first, problems)
+        documents = read_objects(rows, self._kind, first, problems)
         self._note(documents)
         return documents
 

@@ -4,7 +4,7 @@ A value of another type than the API's is never converted: it is noted with its 
 when the known keys have been taken out is the document's ``extra``. No function here calls itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from sys import intern
 from typing import Any, Final, TypeVar
 
@@ -74,8 +74,7 @@ def _metaflow(raw: dict[str, Any], path: Path, problems: Problems) -> Metaflow:
 
 _OF_WHOLES: Final = {"flow", "metaflow", "ringback", "metadata"}
 NO_FEATURECODE: Final = (("featurecode", False),)
-_NO_TEXT: Final = str(b"no text", "ascii")  # this very one, as below: nothing came, and yet the type is right
-_NO_TEXTS: Final = (_NO_TEXT,)
+_NO_TEXT: Final = str(b"no text", "ascii")  # this very one: nothing came, and yet the type is right
 
 
 def _nodes(key: str, fields: Fields) -> dict[str, FlowNode]:
@@ -85,67 +84,73 @@ def _nodes(key: str, fields: Fields) -> dict[str, FlowNode]:
     return nodes
 
 
-def _callflow(raw: dict[str, Any], path: Path, problems: Problems) -> Callflow:
+def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Problems) -> list[Any]:
     """What a summary has is taken at one go if all is of the right type, and its arrays are tuples of texts."""
-    made, take = OpenCallflow(), raw.pop
-    id_ = take("id", ABSENT)
-    name = take("name", _NO_TEXT)
-    kind = take("type", _NO_TEXT)
-    numbers = take("numbers", _NO_TEXTS)
-    patterns = take("patterns", _NO_TEXTS)
-    code = take("featurecode", ABSENT)
-    flags = take("flags", _NO_TEXTS)
-    owner_id = take("owner_id", _NO_TEXT)
-    group_id = take("group_id", _NO_TEXT)
-    modules = take("modules", _NO_TEXTS)
-    if tuple in map(type, raw.values()):
-        _make_lists(raw)
-    if (
-        type(id_) is type(name) is type(kind) is type(owner_id) is type(group_id) is str
-        and type(numbers) is type(patterns) is type(flags) is type(modules) is tuple
-        and (code is False or code is ABSENT)
-        and id_ != ""
-    ):
-        made.id = id_
-        made.name = None if name is _NO_TEXT else name
-        made.type = None if kind is _NO_TEXT else kind
-        made.numbers = ABSENT_ARRAY if numbers is _NO_TEXTS else numbers
-        made.patterns = ABSENT_ARRAY if patterns is _NO_TEXTS else patterns
-        made.featurecode = None
-        made.flags = ABSENT_ARRAY if flags is _NO_TEXTS else flags
-        made.owner_id = None if owner_id is _NO_TEXT else owner_id
-        made.group_id = None if group_id is _NO_TEXT else group_id
-        made.modules = ABSENT_ARRAY if modules is _NO_TEXTS else modules
-        empty: Empty = () if code is ABSENT else NO_FEATURECODE
-    else:
-        values: dict[str, Any] = {
-            "id": id_,
-            "name": name,
-            "type": kind,
-            "numbers": numbers,
-            "patterns": patterns,
-            "featurecode": code,
-            "flags": flags,
-            "owner_id": owner_id,
-            "group_id": group_id,
-            "modules": modules,
-        }
-        taken = {key: value for key, value in values.items() if not _is_absent(value)}
-        empty = _fill_summary(made, taken, path, problems)
-    if _OF_WHOLES.isdisjoint(raw):
+    documents: list[Any] = []
+    for raw in rows:
+        if type(raw) is not dict:
+            problems.add(path_of(len(documents)), "object", raw)
+            documents.append(None)
+            continue
+        made = OpenCallflow()
+        id_ = raw.pop("id", ABSENT)
+        name = raw.pop("name", _NO_TEXT)
+        kind = raw.pop("type", _NO_TEXT)
+        numbers = raw.pop("numbers", ABSENT_ARRAY)
+        patterns = raw.pop("patterns", ABSENT_ARRAY)
+        code = raw.pop("featurecode", ABSENT)
+        flags = raw.pop("flags", ABSENT_ARRAY)
+        owner_id = raw.pop("owner_id", _NO_TEXT)
+        group_id = raw.pop("group_id", _NO_TEXT)
+        modules = raw.pop("modules", ABSENT_ARRAY)
+        if (
+            type(id_) is type(name) is type(kind) is type(owner_id) is type(group_id) is str
+            and type(numbers) is type(patterns) is type(flags) is type(modules) is tuple
+            and id_ != ""
+        ):
+            made.id = id_
+            made.name = None if name is _NO_TEXT else name
+            made.type = None if kind is _NO_TEXT else kind
+            made.numbers = numbers
+            made.patterns = patterns
+            made.flags = flags
+            made.owner_id = None if owner_id is _NO_TEXT else owner_id
+            made.group_id = None if group_id is _NO_TEXT else group_id
+            made.modules = modules
+            if code is False:
+                made.featurecode = None
+                made._empty = NO_FEATURECODE  # noqa: SLF001  # as in a node
+            else:
+                _fill_featurecode(made, code, path_of(len(documents)), problems)
+        else:
+            values: dict[str, Any] = {
+                "id": id_,
+                "name": name,
+                "type": kind,
+                "numbers": numbers,
+                "patterns": patterns,
+                "featurecode": code,
+                "flags": flags,
+                "owner_id": owner_id,
+                "group_id": group_id,
+                "modules": modules,
+            }
+            taken = {key: value for key, value in values.items() if not _is_absent(value)}
+            made._empty = _fill_summary(made, taken, path_of(len(documents)), problems)  # noqa: SLF001  # as above
         made.flow = made.metaflow = made.ringback = None
         made.metadata = ABSENT_OBJECT
-    else:
-        fields = Fields(raw, path, problems)
-        made.flow = fields.nested("flow", read_flow)
-        made.metaflow = fields.nested("metaflow", _metaflow)
-        made.ringback = fields.nested("ringback", _ringback)
-        made.metadata = fields.mapping("metadata")
-        empty += fields.empty
-    made.extra = raw or ABSENT_OBJECT
-    made._empty = empty  # noqa: SLF001  # as in a node
-    made.__class__ = Callflow
-    return made  # type: ignore[no-any-return]  # by its new class
+        for key, value in raw.items():
+            if type(value) is tuple or key in _OF_WHOLES:
+                _fill_whole(made, raw, path_of(len(documents)), problems)
+                break
+        made.extra = raw or ABSENT_OBJECT
+        made.__class__ = Callflow
+        documents.append(made)
+    return documents
+
+
+def _callflow(raw: dict[str, Any], path: Path, problems: Problems) -> Callflow:
+    return _callflows([raw], lambda _: path, problems)[0]  # type: ignore[no-any-return]  # of a dict it is a callflow
 
 
 def _fill_summary(made: Any, taken: dict[str, Any], path: Path, problems: Problems) -> Empty:
@@ -165,8 +170,25 @@ def _fill_summary(made: Any, taken: dict[str, Any], path: Path, problems: Proble
     return fields.empty
 
 
+def _fill_featurecode(made: Any, code: Any, path: Path, problems: Problems) -> None:
+    fields = Fields({"featurecode": code}, path, problems)
+    made.featurecode = fields.nested("featurecode", _featurecode)
+    made._empty = fields.empty  # noqa: SLF001  # as above
+
+
+def _fill_whole(made: Any, raw: dict[str, Any], path: Path, problems: Problems) -> None:
+    """Take what a whole callflow has beyond a summary."""
+    _make_lists(raw)
+    fields = Fields(raw, path, problems)
+    made.flow = fields.nested("flow", read_flow)
+    made.metaflow = fields.nested("metaflow", _metaflow)
+    made.ringback = fields.nested("ringback", _ringback)
+    made.metadata = fields.mapping("metadata")
+    made._empty += fields.empty  # noqa: SLF001  # of the class that it is going to have
+
+
 def _is_absent(value: Any) -> bool:
-    return value is ABSENT or value is _NO_TEXT or value is _NO_TEXTS
+    return value is ABSENT or value is _NO_TEXT or value is ABSENT_ARRAY
 
 
 def _make_lists(raw: dict[str, Any]) -> None:
@@ -227,6 +249,13 @@ READERS: Final[Mapping[type, Callable[[Any, Path, Problems], Document]]] = {
     Metaflow: _metaflow,
     Ringback: _ringback,
 }
+
+
+def read_objects(rows: Sequence[Any], kind: type, first: int, problems: Problems) -> list[Any]:
+    """The documents in a listing's ``rows``, the first of which is ``data[first]``; None for one that is wrong."""
+    if kind is Callflow:
+        return _callflows(rows, lambda index: ("$", ".data", first + index), problems)
+    return [read_object(row, kind, ("$", ".data", index), problems) for index, row in enumerate(rows, first)]
 
 
 def read_object(raw: Any, kind: type, path: Path, problems: Problems) -> Any:
