@@ -223,6 +223,31 @@ def test_what_is_learned_is_bounded() -> None:
     assert len(one._met) <= 1002
 
 
+def test_a_page_with_a_key_that_no_shell_knows_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Family(Callflow, Whole, (AnyCallflow,), wholes, first=_Shell(Summary, summaries), learned=("note",))
+    flow = b'{"id":"1","note":1,"flow":{"module":"a"}}'
+    assert one.read_reply(listing(b"[" + flow + b"]")) is not None
+    monkeypatch.setattr(one, "_tried", (one._tried[0], None))  # a second try would fail
+    for odd in (b'{"id":"1","odd":1}', b'{"id":"1","featurecode":{"name":"a","number":"1","odd":1}}'):
+        assert one.read_reply(listing(b"[" + odd + b"]")) is None
+    with pytest.raises(AttributeError):
+        one.read_reply(listing(b"[" + flow + b"]"))
+
+
+def test_a_summary_with_keys_of_its_own_reads_as_any_other() -> None:
+    usual = {"id": "1", "name": "x", "type": "t", "numbers": ["1"], "patterns": [], "flags": ["a"], "owner_id": "o"}
+    usual |= {"group_id": "g", "modules": ["user"], "featurecode": False}
+    rows: list[dict[str, Any]] = [{key: value for key, value in usual.items() if key != left_out} for left_out in usual]
+    rows = rows[1:] + [usual | {key: None} for key in usual if key != "id"]
+    rows += [usual | {"odd": ["a"]}, usual | {"odd": [1]}, usual | {"featurecode": {"name": "n", "odd": 1}}]
+    rows += [usual | {"featurecode": {}}, usual | {"featurecode": []}, usual | {"metadata": {"a": 1}, "flow": {}}]
+    for row in rows:
+        page = [row | {"custom": 1}, usual | {"id": "2", "other": 2}]
+        body = listing(json.dumps(page).encode())
+        assert fast(body, Callflow) == slow(body, Callflow)
+        assert [to_dict(document) for document in decode_page(body).items] == page
+
+
 def test_odd_rows_cost_the_others_nothing() -> None:
     rows: list[dict[str, Any]] = [{"id": str(number), "name": "x"} for number in range(40)]
     rows[7]["name"] = None
@@ -255,10 +280,22 @@ def test_a_large_page_comes_in_pieces() -> None:
     assert len(pieces) > 5
     assert [document.id for piece in pieces for document in piece] == [str(number) for number in range(2000)]
     assert len(list(iter_rows(decode_envelope(large(20), Callflow).data, Callflow))) == 1
-    values = list(iter_rows([{"id": str(number)} for number in range(40)], Callflow))
+    values = list(iter_rows([{"id": str(number)} for number in range(160)], Callflow))
     assert [[row.id for row in piece] for piece in values] == [
-        [str(number) for number in range(first, min(first + 16, 40))] for first in (0, 16, 32)
+        [str(number) for number in range(first, min(first + 64, 160))] for first in (0, 64, 128)
     ]
+
+
+def test_a_wrong_value_is_named_by_its_place_in_the_page() -> None:
+    rows: list[Any] = [{"id": str(number), "numbers": []} for number in range(160)]
+    rows[3]["name"], rows[70], rows[150]["featurecode"] = 7, "x", True
+    with pytest.raises(DecodeError) as caught:
+        read_rows(rows, Callflow)
+    assert caught.value.problems == (
+        "$.data[3].name: expected str, got int",
+        "$.data[70]: expected object, got str",
+        "$.data[150].featurecode: expected object, got bool",
+    )
 
 
 def test_a_wrong_row_is_named_by_its_place_in_the_page() -> None:

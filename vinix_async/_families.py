@@ -94,6 +94,7 @@ class Family:
         self._learned = tuple(keys)
         widest = _Shell(with_keys(self._strict, keys), self._build(keys))
         self._widest = widest
+        self._names = frozenset(widest.kind.__struct_encode_fields__)
         self._tried = (widest,) if self._first is None else (self._first, widest)
         self._shells |= {shell.kind: shell for shell in self._tried}
 
@@ -102,8 +103,9 @@ class Family:
         for shell in self._tried:
             try:
                 return shell.reply(body)
-            except (msgspec.DecodeError, RecursionError):
-                continue
+            except (msgspec.DecodeError, RecursionError) as error:
+                if self._is_strange(error):
+                    break
         return None
 
     def read(self, rows: Sequence[Any], first: int, problems: Problems) -> list[Any]:
@@ -125,13 +127,19 @@ class Family:
         for shell in self._tried:
             try:
                 return shell.build(shell.many(text), first, problems)
-            except (msgspec.DecodeError, RecursionError):
-                continue
+            except (msgspec.DecodeError, RecursionError) as error:
+                if self._is_strange(error):
+                    break
         for shell in self._lenient:
             documents = self._read_leniently(shell, text, first, problems)
             if documents is not None:
                 return documents
         return self._read_singly(rows, first, problems)
+
+    def _is_strange(self, error: Exception) -> bool:
+        """Whether ``error`` names a key that no shell takes, so that there is no need to try another one."""
+        key = str(error).partition("unknown field `")[2].partition("`")[0]
+        return bool(key) and key not in self._names
 
     def _read_leniently(self, shell: _Shell, text: bytes, first: int, problems: Problems) -> list[Any] | None:
         try:

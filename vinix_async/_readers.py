@@ -139,8 +139,8 @@ def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Pr
             made._empty = _fill_summary(made, taken, path_of(len(documents)), problems)  # noqa: SLF001  # as above
         made.flow = made.metaflow = made.ringback = None
         made.metadata = ABSENT_OBJECT
-        for key, value in raw.items():
-            if type(value) is tuple or key in _OF_WHOLES:
+        for key in raw:
+            if key in _OF_WHOLES or type(raw[key]) is tuple:
                 _fill_whole(made, raw, path_of(len(documents)), problems)
                 break
         made.extra = raw or ABSENT_OBJECT
@@ -171,7 +171,9 @@ def _fill_summary(made: Any, taken: dict[str, Any], path: Path, problems: Proble
 
 
 def _fill_featurecode(made: Any, code: Any, path: Path, problems: Problems) -> None:
-    fields = Fields({"featurecode": code}, path, problems)
+    raw = {"featurecode": code}
+    _make_lists(raw)
+    fields = Fields(raw, path, problems)
     made.featurecode = fields.nested("featurecode", _featurecode)
     made._empty = fields.empty  # noqa: SLF001  # as above
 
