@@ -235,8 +235,8 @@ def test_a_page_with_a_key_that_no_shell_knows_is_tried_once(monkeypatch: pytest
 
 
 def test_a_summary_with_keys_of_its_own_reads_as_any_other() -> None:
-    usual = {"id": "1", "name": "x", "type": "t", "numbers": ["1"], "patterns": [], "flags": ["a"], "owner_id": "o"}
-    usual |= {"group_id": "g", "modules": ["user"], "featurecode": False}
+    usual: dict[str, Any] = {"id": "1", "name": "x", "type": "t", "numbers": ["1"], "patterns": [], "flags": ["a"]}
+    usual |= {"owner_id": "o", "group_id": "g", "modules": ["user"], "featurecode": False}
     rows: list[dict[str, Any]] = [{key: value for key, value in usual.items() if key != left_out} for left_out in usual]
     rows = rows[1:] + [usual | {key: None} for key in usual if key != "id"]
     rows += [usual | {"odd": ["a"]}, usual | {"odd": [1]}, usual | {"featurecode": {"name": "n", "odd": 1}}]
