@@ -87,6 +87,7 @@ def _nodes(key: str, fields: Fields) -> dict[str, FlowNode]:
 def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Problems) -> list[Any]:
     """What a summary has is taken at one go if all is of the right type, and its arrays are tuples of texts."""
     documents: list[Any] = []
+    no_text, no_array, of_wholes = _NO_TEXT, ABSENT_ARRAY, _OF_WHOLES  # a local name is found sooner
     for raw in rows:
         if type(raw) is not dict:
             problems.add(path_of(len(documents)), "object", raw)
@@ -94,28 +95,28 @@ def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Pr
             continue
         made = OpenCallflow()
         id_ = raw.pop("id", ABSENT)
-        name = raw.pop("name", _NO_TEXT)
-        kind = raw.pop("type", _NO_TEXT)
-        numbers = raw.pop("numbers", ABSENT_ARRAY)
-        patterns = raw.pop("patterns", ABSENT_ARRAY)
+        name = raw.pop("name", no_text)
+        kind = raw.pop("type", no_text)
+        numbers = raw.pop("numbers", no_array)
+        patterns = raw.pop("patterns", no_array)
         code = raw.pop("featurecode", ABSENT)
-        flags = raw.pop("flags", ABSENT_ARRAY)
-        owner_id = raw.pop("owner_id", _NO_TEXT)
-        group_id = raw.pop("group_id", _NO_TEXT)
-        modules = raw.pop("modules", ABSENT_ARRAY)
+        flags = raw.pop("flags", no_array)
+        owner_id = raw.pop("owner_id", no_text)
+        group_id = raw.pop("group_id", no_text)
+        modules = raw.pop("modules", no_array)
         if (
             type(id_) is type(name) is type(kind) is type(owner_id) is type(group_id) is str
             and type(numbers) is type(patterns) is type(flags) is type(modules) is tuple
             and id_ != ""
         ):
             made.id = id_
-            made.name = None if name is _NO_TEXT else name
-            made.type = None if kind is _NO_TEXT else kind
+            made.name = None if name is no_text else name
+            made.type = None if kind is no_text else kind
             made.numbers = numbers
             made.patterns = patterns
             made.flags = flags
-            made.owner_id = None if owner_id is _NO_TEXT else owner_id
-            made.group_id = None if group_id is _NO_TEXT else group_id
+            made.owner_id = None if owner_id is no_text else owner_id
+            made.group_id = None if group_id is no_text else group_id
             made.modules = modules
             if code is False:
                 made.featurecode = None
@@ -140,7 +141,7 @@ def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Pr
         made.flow = made.metaflow = made.ringback = None
         made.metadata = ABSENT_OBJECT
         for key in raw:
-            if key in _OF_WHOLES or type(raw[key]) is tuple:
+            if key in of_wholes or type(raw[key]) is tuple:
                 _fill_whole(made, raw, path_of(len(documents)), problems)
                 break
         made.extra = raw or ABSENT_OBJECT
