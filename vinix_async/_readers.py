@@ -118,9 +118,9 @@ def _callflows(rows: Sequence[Any], path_of: Callable[[int], Path], problems: Pr
             made.owner_id = None if owner_id is no_text else owner_id
             made.group_id = None if group_id is no_text else group_id
             made.modules = modules
-            if code is False:
+            if code is False or code is ABSENT:
                 made.featurecode = None
-                made._empty = NO_FEATURECODE  # noqa: SLF001  # as in a node
+                made._empty = NO_FEATURECODE if code is False else ()  # noqa: SLF001  # as in a node
             else:
                 _fill_featurecode(made, code, path_of(len(documents)), problems)
         else:
