@@ -39,6 +39,7 @@ async def compare(url: str, latency: int, pages: int, rounds: int) -> tuple[Samp
         page = body("L")
 
         async def walk(name: str, pages: int) -> None:
+            await asyncio.sleep(0.1)  # what the one before has left to be freed is freed at its own expense
             gc.collect()
             begun, worked = time.perf_counter(), time.process_time()
             if decode := DECODING.get(name):

@@ -209,6 +209,18 @@ async def test_a_large_page_is_freed_a_few_rows_at_a_time(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("uncollected")
+async def test_pages_that_wait_to_be_freed_do_not_pile_up() -> None:
+    held = []
+    for _ in range(10):
+        page = page_of(1000)
+        held += [weakref.ref(each) for each in page.items]
+    del page
+    assert alive(held) <= 3000
+    while alive(held):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("uncollected")
 async def test_a_small_page_is_freed_at_once() -> None:
     page = page_of(50)
     held = [weakref.ref(each) for each in page.items]

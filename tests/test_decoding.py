@@ -3,6 +3,7 @@
 import gc
 import json
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -303,6 +304,28 @@ def test_a_wrong_row_is_named_by_its_place_in_the_page() -> None:
     with pytest.raises(DecodeError) as caught:
         decode_page(body)
     assert caught.value.problems == ("$.data[7].id: expected str, got int", "$.data[1500].id: expected str, got int")
+
+
+@pytest.mark.parametrize("parse", [lambda body: decode_envelope(body).data, lambda body: parse_json(body)["data"]])
+def test_from_what_is_wrong_on_no_rows_come_and_all_of_it_is_told(parse: Any) -> None:
+    ids: list[Any] = [str(number) for number in range(3000)]
+    ids[1500] = ids[2900] = 7
+    data = parse(listing(json.dumps([{"id": each} for each in ids]).encode()))
+    got: list[Callflow] = []
+    with pytest.raises(DecodeError) as caught:
+        for piece in iter_rows(data, Callflow):
+            got.extend(piece)
+    assert 500 < len(got) < 1500
+    assert [each.id for each in got] == ids[: len(got)]
+    assert len(caught.value.problems) == 2
+
+
+def test_no_frame_holds_a_piece() -> None:
+    data = [{"id": str(number)} for number in range(100)]
+    for piece in iter_rows(data, Callflow):
+        held = weakref.ref(piece[0])
+        del piece
+        assert held() is None
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import pickle
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -232,6 +233,92 @@ async def test_a_page_that_was_taken_apart_leaves_a_turn_to_others_first(row: An
     ticks: list[None] = []
     asyncio.get_running_loop().call_soon(ticks.append, None)
     assert await server.pager().to_list() == [str(turns)]
+
+
+def in_pieces(envelope: Envelope) -> Iterable[Sequence[str]]:
+    """Two rows a piece; an error behind the last one if there is a row ``!``, and nothing from its piece on."""
+    wrong = False
+    for first in range(0, len(envelope.data), 2):
+        piece = envelope.data[first : first + 2]
+        wrong = wrong or "!" in piece
+        yield () if wrong else piece
+    if wrong:
+        raise DecodeError("no row")
+
+
+async def test_by_item_a_page_is_read_no_further_than_it_is_asked_for() -> None:
+    server = Server({None: (list("abcdefg"), "2"), "2": (list("hi"), None)})
+    read: list[str] = []
+
+    def watched(envelope: Envelope) -> Iterable[Sequence[str]]:
+        for piece in in_pieces(envelope):
+            read.extend(piece)
+            yield piece
+
+    server.read = watched
+    ahead = [(item, "".join(read)) async for item in server.pager()]
+    assert ahead[:5] == [("a", "ab"), ("b", "ab"), ("c", "abcd"), ("d", "abcd"), ("e", "abcdef")]
+    assert [item for item, _ in ahead] == list("abcdefghi")
+    read.clear()
+    assert [item async for item in server.pager(max_items=3)] == list("abc")
+    assert read == list("abcd")
+
+
+async def test_by_item_an_error_comes_behind_the_rows_before_it() -> None:
+    server = Server({None: (list("ab"), "2"), "2": (list("cde!f"), "3"), "3": (["g"], None)})
+    server.read = in_pieces
+    pager = server.pager()
+    seen = []
+    with pytest.raises(DecodeError) as caught:
+        async for item in pager:
+            seen.append(item)
+    assert seen == list("abcd")
+    assert caught.value.start_key == "2"
+    server.pages["2"] = (list("cdef"), "3")
+    assert await server.pager(resume=pager.checkpoint()).to_list() == list("efg")
+
+
+async def test_by_page_a_page_with_an_error_is_none() -> None:
+    server = Server({None: (list("abcde!f"), None)})
+    server.read = in_pieces
+    with pytest.raises(DecodeError):
+        await server.pager()
+    with pytest.raises(DecodeError):
+        await anext(server.pager().by_page())
+
+
+async def test_rows_are_dropped_counted_and_resumed_over_the_pieces_of_a_page() -> None:
+    server = Server({None: (list("abbabcad"), "2"), "2": (list("ddef"), None)})
+    server.read = in_pieces
+    pager = server.pager(max_items=4)
+    assert [item async for item in pager] == await server.pager(max_items=4).to_list() == list("abcd")
+    assert await server.pager(resume=pager.checkpoint()).to_list() == list("ef")
+    for stop in range(1, 7):
+        seen: list[str] = []
+        pager = server.pager()
+        async for item in pager:
+            seen.append(item)
+            if len(seen) == stop:
+                break
+        assert seen + await server.pager(resume=pager.checkpoint()).to_list() == list("abcdef")
+
+
+async def test_an_item_is_gone_when_the_caller_lets_go_of_it() -> None:
+    class Row:
+        pass
+
+    def read(envelope: Envelope) -> Iterable[Any]:
+        return map(lambda _: [Row() for _ in range(3)], envelope.data)  # noqa: C417  # a generator would hold them
+
+    server = Server({None: (["a", "b"], None)})
+    server.key = lambda row: ""  # type: ignore[method-assign]  # noqa: ARG005  # none of them has been seen
+    server.read = read
+    held: list[weakref.ref[Any]] = []
+    async for item in server.pager():
+        held.append(weakref.ref(item))
+        assert [each() for each in held[:-1]] == [None] * (len(held) - 1)
+        del item
+    assert len(held) == 6
 
 
 async def test_never_more_than_one_page_ahead() -> None:

@@ -31,11 +31,12 @@ _Piece = tuple[list[Any], int, Problems]
 
 
 def _reader(kind: Any) -> Callable[[_Piece, Any], list[Any]]:
-    """The hook for ``tuple[kind, ...]``, which gives the documents in a piece."""
+    """The hook for ``tuple[kind, ...]``, which gives the documents in a piece; none once there are problems."""
     read = FAMILIES[get_args(kind)[0]].read
 
     def read_piece(piece: _Piece, _kind: Any) -> list[Any]:
-        return read(*piece)
+        documents = read(*piece)
+        return [] if piece[2] else documents
 
     return read_piece
 
@@ -59,18 +60,19 @@ _READ: Final = {kind: _converter.get_structure_hook(tuple[kind, ...]) for kind i
 def iter_rows(data: Any, kind: type[D]) -> Iterator[Sequence[D]]:
     """The documents in a listing's ``data``: an array, one object, or nothing. ``data`` is used up.
 
-    They come in pieces of some kilobytes, each decoded when it is asked for. Behind the last one ``DecodeError`` is
-    raised if anything in ``data`` was wrong.
+    They come in pieces of some kilobytes, each decoded when it is asked for. From the first piece on in which anything
+    is wrong they are empty, and behind the last one ``DecodeError`` tells all that is.
     """
     problems = Problems()
     if type(data) is list:
         read = _READ[kind]
         for rows, first in _pieces(data):
-            yield read((rows, first, problems), kind)
+            yield read((rows, first, problems), kind)  # in no variable, which would hold what the caller lets go
     elif data is MISSING or data is None or data == {}:
         return
     else:  # the vendor documents one object in place of the array
-        yield [read_object(data, kind, "$.data", problems)]
+        document = read_object(data, kind, "$.data", problems)
+        yield () if problems else [document]
     if problems:
         _refuse(problems, f"listing of {kind.__name__}s")
 

@@ -34,6 +34,7 @@ def cut(body: bytes) -> Generator[None, None, Sent[list[Raw]] | None]:
     if head is None or end < head.end():
         return None
     rows: list[Raw] = []
+    view = memoryview(body)
     guesses = 0
     search = re.compile(_BETWEEN).search
     try:
@@ -43,9 +44,9 @@ def cut(body: bytes) -> Generator[None, None, Sent[list[Raw]] | None]:
         while begin < end:
             between = search(body, look + _STEP, end)
             stop = end if between is None else between.start(1)
-            piece = check_text(body[begin:stop])
+            piece = check_text(b"".join((b"[", view[begin:stop], b"]")))
             try:
-                rows += _rows(b"[%b]" % piece)
+                rows += _rows(piece)
             except msgspec.DecodeError:
                 guesses += 1
                 if stop == end or guesses == _MOST_GUESSES:

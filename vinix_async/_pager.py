@@ -1,6 +1,6 @@
 """A listing as the caller has it: by item, by page, the first page, all of it, from a checkpoint."""
 
-import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,6 +19,9 @@ class Pager(Generic[T]):
 
     ``async for item in pager`` and ``async for page in pager.by_page()`` walk it, from the first page each
     time; ``await pager`` is the first page. Every error of a page has the page's cursor as ``start_key``.
+
+    A page's rows are read as the items are asked for: by item, a large page's rows before one that is wrong are handed
+    out before its ``DecodeError`` is raised. A page is whole or an error.
     """
 
     def __init__(
@@ -92,25 +95,24 @@ class Pager(Generic[T]):
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         walk = self._begin(self._prefetch)
-        now = asyncio.get_running_loop().time
+        now = time.monotonic
         try:
-            while page := await walk.page():
-                waiting = list(reversed(page.items))
-                del page  # an item goes when the caller lets go of it, which may take as long as to read it
-                ends_at = now() + self._listing.turn
-                while waiting:
-                    walk.handed_out += 1
-                    yield waiting.pop()
-                    if now() >= ends_at:
-                        await asyncio.sleep(0)
-                        ends_at = now() + self._listing.turn
+            while await walk.turn_page():
+                while waiting := await walk.rows():
+                    waiting.reverse()
+                    while waiting:
+                        walk.handed_out += 1
+                        yield waiting.pop()  # an item goes when the caller lets go of it, which takes a while, too
+                        if now() >= walk.turn_ends_at:
+                            await walk.rest()
         finally:
             await walk.close()
 
     def checkpoint(self) -> "Checkpoint":
         """The walk up to the item (or page) whose loop body is running, that one included.
 
-        It belongs to the walk that was begun last. After an error it goes on with the page that failed.
+        It belongs to the walk that was begun last. After an error it goes on with the page that failed, behind the
+        items of it that were handed out.
         """
         return (self._walk or self._begin(self._prefetch)).checkpoint()
 

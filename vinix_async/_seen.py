@@ -31,6 +31,9 @@ class Seen:
                     places.append(place)
                     if key:
                         newer.add(key)
-        if len(newer) > _REMEMBERED // 2:
-            self._newer, self._older = set(), newer
         return places
+
+    def page_ends(self) -> None:
+        """Forget the older keys, if there are many. In between, keys are of one page."""
+        if len(self._newer) > _REMEMBERED // 2:
+            self._newer, self._older = set(), self._newer

@@ -195,8 +195,8 @@ class AccountSweep:
         pager = failed = None
         try:
             pager = self._pager(account_id, self._failed.get(account_id))
-            async for callflow in pager:
-                callflows.append(callflow)  # noqa: PERF401  # what came before an error counts
+            async for page in pager.by_page():  # what came before an error counts
+                callflows += page.items
         except VinixError as error:
             failed = error
         result = AccountResult(

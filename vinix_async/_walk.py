@@ -7,7 +7,7 @@ The server's cursors form a chain, so one page can be ahead and no more. A walk 
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Raw, Struct
@@ -79,8 +79,10 @@ class Listing(Protocol[T]):
 class Walk(Generic[T]):
     """``page()`` is the next page, None behind the last; ``close()`` ends the walk wherever it is.
 
-    ``handed_out`` is for the caller to set: how many items of the page in hand it has handed out. ``start_key`` is the
-    cursor of that page, else of the one that comes.
+    Who needs no whole page asks for it with ``turn_page()``, and takes its ``rows()`` as they are read: rows that are
+    let go before the next ones are made find their memory in the processor's cache. ``handed_out`` is for the caller to
+    set: how many items of the page in hand it has handed out. ``start_key`` is the cursor of that page, else of the one
+    that comes.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Walk(Generic[T]):
         prefetch: int,
     ) -> None:
         self.handed_out = 0
+        self.turn_ends_at = 0.0
         self._listing = listing
         self._most = math.inf if max_items is None else max_items
         self._prefetch = prefetch
@@ -106,7 +109,9 @@ class Walk(Generic[T]):
         if resume is not None:
             self.start_key, self._finished = resume.start_key, resume.finished
             self._done, self._before, self._yielded = resume.done, resume.before, resume.yielded
-        self._met: list[str] | None = None  # keys of the page in hand, None if there is none
+        self._in_hand = False  # whether a page is
+        self._unread: Iterator[Sequence[T]] | None = None  # what is left of it, piece by piece
+        self._met: list[str] = []  # keys of its rows
         self._new: list[str] = []  # keys of its items
         self._cursor: str | None = None  # of the page behind it
         self._cut = False  # it is the last one that max_items allows, and has more rows
@@ -131,29 +136,79 @@ class Walk(Generic[T]):
 
     async def page(self) -> Page[T] | None:
         """The next page, without rows that have been seen already. All of the page in hand counts as handed out."""
+        envelope = await self.turn_page()
+        if envelope is None:
+            return None
+        items: list[T] = []
+        while (unread := self._unread) is not None:
+            items += self._read(unread, whole=True)
+            if self._unread is not None:
+                await self.rest()
+        cursor = None if self._cut else envelope.next_start_key
+        return Page(tuple(items), cursor, self.start_key, envelope.page_size, envelope.request_id)
+
+    async def turn_page(self) -> Envelope | None:
+        """The next page's envelope, None behind the last. All of the page in hand counts as handed out."""
         if self._cut:
             return None
-        if self._met is not None:
-            self._go_on(self._met)
-        start_key, left = self.start_key, self._most - self._yielded
+        if self._in_hand:
+            self._go_on(self._cursor)
+        left = self._most - self._yielded
         if self._finished or left <= 0:
             return None
         try:
-            envelope = await self._envelope(start_key, left)
-            rows = await self._rows(envelope)
+            envelope = await self._envelope(self.start_key, left)
         except VinixError as error:
-            error.start_key = start_key
+            error.start_key = self.start_key
             raise
+        self._in_hand, self._cursor = True, envelope.next_start_key
+        self._unread = iter(self._listing.read(envelope))
+        self.turn_ends_at = time.monotonic() + self._listing.turn
+        return envelope
+
+    async def rows(self) -> list[T]:
+        """The next rows of the page in hand, without those that have been seen already; none at its end."""
+        while (unread := self._unread) is not None:
+            rows = self._read(unread, whole=False)
+            if self._unread is not None and time.monotonic() >= self.turn_ends_at:
+                await self.rest()
+            if rows:
+                return rows
+        return []
+
+    async def rest(self) -> None:
+        """Let other tasks run: the time of this one's turn is over."""
+        await asyncio.sleep(0)
+        self.turn_ends_at = time.monotonic() + self._listing.turn
+
+    def _read(self, unread: Iterator[Sequence[T]], *, whole: bool) -> list[T]:
+        """The next piece, or as much of the ``whole`` page as the turn's time is enough for."""
+        rows: list[T] = []
+        try:
+            with collector_paused():
+                for piece in unread:
+                    rows += piece
+                    if not whole or time.monotonic() >= self.turn_ends_at:
+                        break
+                else:
+                    self._unread = None
+        except VinixError as error:
+            error.start_key = self.start_key
+            raise
+        return self._only_new(rows) if rows else rows
+
+    def _only_new(self, rows: list[T]) -> list[T]:
         keys = new = list(map(self._listing.key, rows))
         places = self._seen.new(keys)
         if len(places) < len(keys):
             new, rows = [keys[place] for place in places], [rows[place] for place in places]
-        if len(new) > left:
-            self._cut = True
-            del new[int(left) :], rows[int(left) :]
-        self._met, self._new, self._cursor = keys, new, envelope.next_start_key
-        cursor = None if self._cut else envelope.next_start_key
-        return Page(tuple(rows), cursor, start_key, envelope.page_size, envelope.request_id)
+        self._met += keys
+        self._new += new
+        over = len(self._new) + self._yielded - self._most
+        if over > 0:
+            self._cut, self._unread = True, None
+            del self._new[-int(over) :], rows[-int(over) :]
+        return rows
 
     async def _envelope(self, start_key: str | None, left: float) -> Envelope:
         """The page's envelope; the page behind it is on its way from then on."""
@@ -175,24 +230,9 @@ class Walk(Generic[T]):
             await asyncio.sleep(0)
         return envelope
 
-    async def _rows(self, envelope: Envelope) -> list[T]:
-        """The rows of a page, read piece by piece; other tasks run whenever that has taken a turn's time."""
-        rows: list[T] = []
-        pieces = iter(self._listing.read(envelope))
-        while True:
-            ends_at = time.monotonic() + self._listing.turn
-            with collector_paused():
-                for piece in pieces:
-                    rows += piece
-                    if time.monotonic() >= ends_at:
-                        break
-                else:
-                    return rows
-            await asyncio.sleep(0)
-
-    def _go_on(self, met: list[str]) -> None:
-        """Stand behind the page in hand, whose keys are ``met``."""
-        cursor = self._cursor
+    def _go_on(self, cursor: str | None) -> None:
+        """Stand behind the page in hand, whose ``next_start_key`` is ``cursor``."""
+        met = self._met
         self._empty_pages = 0 if met else self._empty_pages + 1
         if (cursor and cursor in self._cursors) or self._empty_pages == _EMPTY_PAGES:
             raise _loop(cursor, len(self._cursors))
@@ -203,7 +243,8 @@ class Walk(Generic[T]):
         self._before = tuple(filter(None, met))
         self._yielded += len(self._new)
         self.start_key, self._finished = cursor, cursor is None
-        self._met, self._new, self.handed_out = None, [], 0
+        self._in_hand, self._met, self._new, self.handed_out = False, [], [], 0
+        self._seen.page_ends()
 
     async def close(self) -> None:
         if self._ahead is not None:
