@@ -132,15 +132,15 @@ class _Operation:
         def again() -> Awaitable[Envelope]:
             return attempt(gate) if self._ends_at == math.inf else self._in_time(attempt, gate)
 
-        first: VinixError | None = None
+        outcome: Envelope | VinixError
         try:
             try:
-                envelope = await again()
+                outcome = await again()
             except VinixError as error:
-                first = error
-            if first is not None:
-                envelope = await retried(
-                    first,
+                outcome = error
+            if isinstance(outcome, VinixError):
+                outcome = await retried(
+                    outcome,
                     again,
                     policy=self._options.retry,
                     clock=self._shared.clock,
@@ -159,7 +159,7 @@ class _Operation:
             gate.succeeded()
             for each in budgets:
                 each.refund()
-            return envelope
+            return outcome
         finally:
             gates.release(gate)
         failed.account_id = account_id
