@@ -23,7 +23,7 @@ PROGRAMS = {
     "`import httpx, pydantic`": "import httpx, pydantic; pydantic.BaseModel",
     "`import requests`": "import requests",
 }
-ROUNDS = 15
+ROUNDS = 30
 
 
 def seconds(program: str, compiled: str) -> float:

@@ -17,8 +17,8 @@ from ._exceptions import DecodeError
 from ._json import check_text
 from ._shells import Sent
 
-_STEP: Final = 256 * 1024
-LARGE: Final = 2 * _STEP
+_STEP: Final = 512 * 1024
+LARGE: Final = _STEP
 _MOST_GUESSES: Final = 16
 
 _SCALAR: Final = rb'(?:"[^"\\]*"|[-+.0-9a-zA-Z]+)'
