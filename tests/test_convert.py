@@ -345,7 +345,7 @@ def uncollected() -> Iterator[None]:
 
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("uncollected")
-@pytest.mark.parametrize("depth", [5_000, 100_000])
+@pytest.mark.parametrize("depth", [5_000, 40_000])
 def test_deeper_than_any_parser_takes(depth: int) -> None:
     limit = sys.getrecursionlimit()
     sent = chain(depth)
@@ -364,7 +364,7 @@ def test_deeper_than_any_parser_takes(depth: int) -> None:
 
 
 def test_bytes_of_any_depth_decode_or_are_refused() -> None:
-    for depth in (100, 505, 600, 5_000, 100_000):
+    for depth in (100, 505, 600, 5_000, 40_000):
         body = b'{"data":[{"flow":' + b'{"children":{"_":' * depth + b"{}" + b"}}" * depth + b"}]}"
         try:
             page = decode_page(body)
