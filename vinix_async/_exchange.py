@@ -17,6 +17,7 @@ from yarl import URL
 
 from ._auth import Token
 from ._body import DroppedError, read_body
+from ._version import __version__
 from ._watch import Watch
 from ._wire import Request, Response
 
@@ -45,6 +46,23 @@ def is_mocked() -> bool:
     return aiohttp.ClientSession._request is not _REQUEST  # noqa: SLF001  # as above
 
 
+ALWAYS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"vinix-async/{__version__}",
+}
+
+
+def headers_of(request: Request, request_id: str, token: Token | None) -> dict[str, str]:
+    """What ``request`` says beside what all say ``ALWAYS``."""
+    headers = {"X-Request-ID": request_id}
+    if token is not None:
+        headers["X-Auth-Token"] = token.value
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
 class _Server(aiohttp.ClientRequest):
     """What aiohttp must know of a request to find a connection for it: one for all, since they have one server."""
 
@@ -65,7 +83,6 @@ class Exchanges:
         base_url: str,
         session: aiohttp.ClientSession,
         *,
-        headers: Mapping[str, str],
         max_body: int,
         ssl: ssl.SSLContext | bool,
     ) -> None:
@@ -73,8 +90,7 @@ class Exchanges:
         self._server = _Server(url, session=session, ssl=ssl)
         self._connector = cast("aiohttp.BaseConnector", session.connector)  # None in a session that is closed
         self._path = url.raw_path.rstrip("/")
-        lines = {"Host": url.host_port_subcomponent, **headers}
-        self._head = "".join([f"{name}: {value}\r\n" for name, value in lines.items()])
+        self._always = _lines({"Host": cast("str", url.host_port_subcomponent), **ALWAYS})
         self._max_body = max_body
         self._time = loop.time
         self._watch = Watch(loop)
@@ -115,17 +131,20 @@ class Exchanges:
         return Response(message.code, headers, body, request_id)
 
     def _text(self, request: Request, request_id: str, token: Token | None) -> bytes:
-        head = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n{self._head}X-Request-ID: {request_id}\r\n"
-        if token is not None:
-            head += f"X-Auth-Token: {token.value}\r\n"
-        if request.body is None:
-            return f"{head}\r\n".encode()
-        head += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
-        return head.encode() + request.body
+        headers = headers_of(request, request_id, token)
+        if request.body is not None:
+            headers["Content-Length"] = str(len(request.body))
+        line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n"
+        head = f"{line}{self._always}{_lines(headers)}\r\n".encode()
+        return head if request.body is None else head + request.body
 
     def close(self) -> None:
         """Watch no longer; the connections are the session's to close."""
         self._watch.close()
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 @lru_cache

@@ -9,8 +9,8 @@ import os
 import socket
 import ssl as ssl_module
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -25,9 +25,8 @@ from ._exceptions import (
     ConfigurationError,
     VinixError,
 )
-from ._exchange import LINE, Exchanges, Timeout, is_free, is_mocked
+from ._exchange import ALWAYS, LINE, Exchanges, Timeout, headers_of, is_free, is_mocked
 from ._targets import check_base_url, check_proxy, check_ssl, proxy_of_environment
-from ._version import __version__
 from ._wire import Request, Response
 
 
@@ -36,13 +35,6 @@ class _Headers(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
-
-
-_ALWAYS: Final[Mapping[str, str]] = {
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip",
-    "User-Agent": f"vinix-async/{__version__}",
-}
 
 
 class Transport:
@@ -90,7 +82,7 @@ class Transport:
             async with session.request(
                 request.method,
                 URL(self.base_url + request.target, encoded=True),
-                headers=_headers(request, request_id, token),
+                headers=_Headers({**ALWAYS, **headers_of(request, request_id, token)}),
                 data=request.body,
                 timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
                 allow_redirects=False,
@@ -140,22 +132,12 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         if is_free(session) and self._proxy is None:
-            self._exchanges = Exchanges(self.base_url, session, headers=_ALWAYS, max_body=self._max_body, ssl=self._ssl)
+            self._exchanges = Exchanges(self.base_url, session, max_body=self._max_body, ssl=self._ssl)
         return session
 
     def _where(self) -> str:
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
-
-
-def _headers(request: Request, request_id: str, token: Token | None) -> dict[str, str]:
-    headers = _Headers(_ALWAYS)
-    headers["X-Request-ID"] = request_id
-    if token is not None:
-        headers["X-Auth-Token"] = token.value
-    if request.body is not None:
-        headers["Content-Type"] = "application/json"
-    return headers
 
 
 async def _send_once(
