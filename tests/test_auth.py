@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, TokenAuth, UserAuth
-from vinix_async._auth import read_token
-from vinix_async._wire import Envelope
+from vinix_async._http.request import Envelope
+from vinix_async._pipeline.auth import read_token
 
 MONOTONIC, TIME = 500.0, 1_750_000_000.0
 

@@ -25,8 +25,8 @@ from vinix_async import (
     to_dict,
     to_json,
 )
-from vinix_async._convert import read_one, read_rows
-from vinix_async._wire import MISSING
+from vinix_async._documents.convert import read_one, read_rows
+from vinix_async._http.request import MISSING
 
 WHOLE: dict[str, Any] = {
     "id": "611",

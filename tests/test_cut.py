@@ -16,11 +16,11 @@ from scripted import Scripted, scripted_server
 from test_convert_properties import json_values, objects
 
 from vinix_async import Page, RetryPolicy, VinixClient, decode_page
-from vinix_async import _cut as cutting
-from vinix_async._cut import LARGE, cut
+from vinix_async._documents import cut as cutting
+from vinix_async._documents.cut import LARGE, cut
+from vinix_async._documents.json import check_text
 from vinix_async._exceptions import DecodeError
-from vinix_async._json import check_text
-from vinix_async._reply import _split
+from vinix_async._http.response import _split
 
 ENVELOPE = {"status": "success", "request_id": "r", "next_start_key": "g20", "node": "n"}
 
@@ -194,7 +194,7 @@ def uncollected() -> Any:
 
 @pytest.mark.usefixtures("uncollected")
 async def test_a_large_page_is_freed_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vinix_async._freeing._TURN", 0)
+    monkeypatch.setattr("vinix_async._documents.freeing._TURN", 0)
     page = page_of(1000)
     held = [weakref.ref(each) for each in page.items]
     del page

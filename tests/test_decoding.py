@@ -13,12 +13,12 @@ from msgspec import Raw
 from test_convert_properties import callflows, document, exact, json_values, lists, objects, optional_text
 
 from vinix_async import Account, Callflow, DecodeError, FlowNode, decode_page, to_dict
-from vinix_async._convert import iter_rows, read_rows
-from vinix_async._families import FAMILIES, Family, _Shell
-from vinix_async._fields import Problems
-from vinix_async._json import parse_json
-from vinix_async._reply import decode_envelope
-from vinix_async._shells import AnyCallflow, AnyNodes, Summary, Whole, summaries, wholes
+from vinix_async._documents.convert import iter_rows, read_rows
+from vinix_async._documents.families import FAMILIES, Family, _Shell
+from vinix_async._documents.fields import Problems
+from vinix_async._documents.json import parse_json
+from vinix_async._documents.shells import AnyCallflow, AnyNodes, Summary, Whole, summaries, wholes
+from vinix_async._http.response import decode_envelope
 
 usual = st.fixed_dictionaries(
     {"id": st.text(min_size=1, max_size=5), "featurecode": st.just(False), "numbers": st.lists(st.text(max_size=3))},

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vinix_async import Checkpoint, Pager, ServerError
-from vinix_async._wire import Envelope
+from vinix_async._http.request import Envelope
 from vinix_async.sandbox._views import View, decode, encode, view_5, view_43
 
 KEYS = [f"{number:02}" for number in range(40)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from vinix_async import ConfigurationError, VinixClient
-from vinix_async._logging import configure_logging, logger
+from vinix_async._pipeline.log import configure_logging, logger
 
 
 @pytest.fixture(autouse=True)

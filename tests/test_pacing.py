@@ -10,7 +10,7 @@ import pytest
 from fake_clock import FakeClock
 
 from vinix_async import APITimeoutError, ConfigurationError, Limits
-from vinix_async._pacing import Gate, Gates
+from vinix_async._pipeline.rate_limiter import Gate, Gates
 from vinix_async.sandbox._bucket import Buckets
 from vinix_async.testing import VirtualClock
 

@@ -14,9 +14,9 @@ import pytest
 from msgspec import Raw
 
 from vinix_async import Checkpoint, ConfigurationError, DecodeError, Page, Pager, PaginationLoopError, ServerError
-from vinix_async import _seen as seen_module
-from vinix_async import _walk as walk_module
-from vinix_async._wire import Envelope
+from vinix_async._http.request import Envelope
+from vinix_async._listing import seen as seen_module
+from vinix_async._listing import walk as walk_module
 
 
 class Server:

@@ -26,10 +26,8 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
-from vinix_async._auth import Token
-from vinix_async._json import parse_json
-from vinix_async._reply import decode_envelope, read_envelope, read_retry_after
-from vinix_async._wire import (
+from vinix_async._documents.json import parse_json
+from vinix_async._http.request import (
     MISSING,
     Envelope,
     Request,
@@ -43,6 +41,8 @@ from vinix_async._wire import (
     page_of,
     put,
 )
+from vinix_async._http.response import decode_envelope, read_envelope, read_retry_after
+from vinix_async._pipeline.auth import Token
 
 NOW = 1_750_000_000.0
 REQUEST = Request("GET", "/accounts/a-b/callflows", "a-b")

@@ -22,7 +22,7 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
-from vinix_async._retry import RetryBudget, is_retryable, retried
+from vinix_async._pipeline.retry import RetryBudget, is_retryable, retried
 
 
 class Call:

@@ -8,8 +8,8 @@ from fake_clock import FakeClock
 from test_auth import jwt
 
 from vinix_async import ApiKeyAuth, AuthenticationError, RateLimitError, ServerError, TokenAuth, VinixError
-from vinix_async._tokens import TokenSource
-from vinix_async._wire import Envelope, Request
+from vinix_async._http.request import Envelope, Request
+from vinix_async._pipeline.token_cache import TokenSource
 
 
 class Exchange:

@@ -30,12 +30,12 @@ from vinix_async import (
     VinixError,
     __version__,
 )
-from vinix_async import _body as body_module
-from vinix_async import _exchange as exchange_module
-from vinix_async._auth import Token
-from vinix_async._exchange import KNOWN, Exchanges
-from vinix_async._transport import Transport, check_timeout, translate
-from vinix_async._wire import Request, Response, get, put
+from vinix_async._http import exchange as exchange_module
+from vinix_async._http import response_body as body_module
+from vinix_async._http.exchange import KNOWN, Exchanges
+from vinix_async._http.request import Request, Response, get, put
+from vinix_async._http.transport import Transport, check_timeout, translate
+from vinix_async._pipeline.auth import Token
 
 TOKEN = Token("planted-token")
 REQUEST = get("accounts", "a", "callflows", account_id="a")

@@ -4,7 +4,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-from vinix_async._watch import Watch
+from vinix_async._http.watch import Watch
 
 
 class Loop:

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from ._accounts import Accounts
-    from ._auth import Auth, TokenAuth
-    from ._callflows import Callflows, decode_page
-    from ._checkpoint import Checkpoint
     from ._client import VinixClient
-    from ._clock import Clock
-    from ._convert import structure, to_dict, to_json
-    from ._event import RetryEvent
+    from ._documents.convert import structure, to_dict, to_json
+    from ._documents.models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
     from ._exceptions import (
         APIConnectionError,
         APIStatusError,
@@ -36,13 +31,18 @@ if TYPE_CHECKING:
         ServerError,
         VinixError,
     )
-    from ._login import ApiKeyAuth, UserAuth
-    from ._models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
-    from ._pacing import Limits
-    from ._pager import Pager
-    from ._retry import RetryPolicy
-    from ._sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
-    from ._walk import Page
+    from ._listing.checkpoint import Checkpoint
+    from ._listing.pager import Pager
+    from ._listing.sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
+    from ._listing.walk import Page
+    from ._pipeline.auth import Auth, TokenAuth
+    from ._pipeline.clock import Clock
+    from ._pipeline.event import RetryEvent
+    from ._pipeline.login import ApiKeyAuth, UserAuth
+    from ._pipeline.rate_limiter import Limits
+    from ._pipeline.retry import RetryPolicy
+    from ._resources.accounts import Accounts
+    from ._resources.callflows import Callflows, decode_page
 
 __all__ = [
     "APIConnectionError",
@@ -93,14 +93,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_accounts": ("Accounts",),
-    "_auth": ("Auth", "TokenAuth"),
-    "_callflows": ("Callflows", "decode_page"),
-    "_checkpoint": ("Checkpoint",),
+    "_resources.accounts": ("Accounts",),
+    "_pipeline.auth": ("Auth", "TokenAuth"),
+    "_resources.callflows": ("Callflows", "decode_page"),
+    "_listing.checkpoint": ("Checkpoint",),
     "_client": ("VinixClient",),
-    "_clock": ("Clock",),
-    "_convert": ("structure", "to_dict", "to_json"),
-    "_event": ("RetryEvent",),
+    "_pipeline.clock": ("Clock",),
+    "_documents.convert": ("structure", "to_dict", "to_json"),
+    "_pipeline.event": ("RetryEvent",),
     "_exceptions": (
         "APIConnectionError",
         "APIStatusError",
@@ -119,13 +119,13 @@ _HOMES = {
         "ServerError",
         "VinixError",
     ),
-    "_login": ("ApiKeyAuth", "UserAuth"),
-    "_models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
-    "_pacing": ("Limits",),
-    "_pager": ("Pager",),
-    "_retry": ("RetryPolicy",),
-    "_sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
-    "_walk": ("Page",),
+    "_pipeline.login": ("ApiKeyAuth", "UserAuth"),
+    "_documents.models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
+    "_pipeline.rate_limiter": ("Limits",),
+    "_listing.pager": ("Pager",),
+    "_pipeline.retry": ("RetryPolicy",),
+    "_listing.sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
+    "_listing.walk": ("Page",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

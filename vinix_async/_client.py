@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from msgspec import structs
 
-from ._accounts import Accounts
-from ._auth import Auth, TokenAuth
-from ._callflows import Callflows
-from ._clock import Clock, SystemClock
 from ._exceptions import ConfigurationError
-from ._exchange import Timeout
-from ._logging import configure_logging
-from ._options import Options
-from ._pacing import Limits
-from ._requester import Requester, as_auth
-from ._retry import RetryPolicy
-from ._transport import Transport, check_timeout
+from ._http.exchange import Timeout
+from ._http.transport import Transport, check_timeout
+from ._pipeline.auth import Auth, TokenAuth
+from ._pipeline.clock import Clock, SystemClock
+from ._pipeline.log import configure_logging
+from ._pipeline.options import Options
+from ._pipeline.rate_limiter import Limits
+from ._pipeline.retry import RetryPolicy
+from ._pipeline.send import Requester, as_auth
+from ._resources.accounts import Accounts
+from ._resources.callflows import Callflows
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from ._event import RetryEvent
+    from ._pipeline.event import RetryEvent
 
 _UNSET: Final[Any] = object()
 
@@ -166,7 +166,7 @@ def _checked(options: Options) -> Options:
 def _auth_from(environ: Mapping[str, str]) -> Auth:
     if token := environ.get("VINIX_AUTH_TOKEN"):
         return TokenAuth(token)
-    from ._login import ApiKeyAuth, UserAuth  # noqa: PLC0415  # a client with a token does without
+    from ._pipeline.login import ApiKeyAuth, UserAuth  # noqa: PLC0415  # a client with a token does without
 
     if api_key := environ.get("VINIX_API_KEY"):
         return ApiKeyAuth(api_key)

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Auth
-from .._auth import read_token
-from .._pacing import ACCOUNT_RETRIES
-from .._retry import RetryBudget
+from .._pipeline.auth import read_token
+from .._pipeline.rate_limiter import ACCOUNT_RETRIES
+from .._pipeline.retry import RetryBudget
 from ._connect import Server
 from ._errors import UsageError
 from ._output import print_data, printable, to_terminal, write_data

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from .. import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
-from .._json import write_json
+from .._documents.json import write_json
 from ._boxes import KINDS, Box, boxes, numbers, title
 from ._output import printable
 from ._svg import PATHS

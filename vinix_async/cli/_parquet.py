@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .. import Account
-from .._json import parse_json
+from .._documents.json import parse_json
 from ._errors import UsageError
 from ._files import plain_mode, replacing
 from ._rows import NEVER_NULL, TEXTS, column_names

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from .. import Account, Callflow, FlowNode, to_dict, to_json
-from .._flat import Document
+from .._documents.base import Document
 
 Cell = str | list[str] | None
 

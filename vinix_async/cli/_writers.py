@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from .. import Account, Callflow
-from .._json import write_json
+from .._documents.json import write_json
 from ._errors import UsageError
 from ._files import sync_folder
 from ._output import print_data, printable, printable_json, write_data

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from .._clock import Clock, SystemClock
 from .._exceptions import ConfigurationError
-from .._login import ApiKeyAuth, UserAuth
+from .._pipeline.clock import Clock, SystemClock
+from .._pipeline.login import ApiKeyAuth, UserAuth
 from ._accounts import Accounts
 from ._bucket import Buckets
 from ._dialects import DIALECTS, Reply

@@ -2,7 +2,7 @@
 
 from attrs import define, field
 
-from .._clock import Clock
+from .._pipeline.clock import Clock
 from ._accounts import Accounts
 from ._bucket import Buckets
 from ._dialects import Dialect, Reply

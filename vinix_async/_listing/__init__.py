@@ -1,0 +1,1 @@
+"""Listings: pages, cursors, checkpoints, many accounts."""

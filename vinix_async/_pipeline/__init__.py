@@ -1,0 +1,1 @@
+"""One call: token, rate limit, attempt, response, retry."""
