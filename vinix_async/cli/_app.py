@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from .. import _version
+from .. import __version__
 from ._errors import CommandError, ExitCode, UsageError, explain
 from ._output import discard_stdout, note
 
@@ -12,7 +12,7 @@ app = App(
     name="vinix",
     help="Callflows of the Vinix telephony API. `vinix demo` shows it without an account.",
     help_format="plaintext",  # Markdown would take as long to import as all the rest
-    version=_version.__version__,
+    version=__version__,
     result_action="return_value",
 )
 _HERE = "vinix_async.cli"
