@@ -11,7 +11,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from ._client import VinixClient
-    from ._documents.convert import structure, to_dict, to_json
+    from ._documents.decode import structure
+    from ._documents.encode import to_dict, to_json
     from ._documents.models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
     from ._exceptions import (
         APIConnectionError,
@@ -99,7 +100,8 @@ _HOMES = {
     "_listing.checkpoint": ("Checkpoint",),
     "_client": ("VinixClient",),
     "_pipeline.clock": ("Clock",),
-    "_documents.convert": ("structure", "to_dict", "to_json"),
+    "_documents.decode": ("structure",),
+    "_documents.encode": ("to_dict", "to_json"),
     "_pipeline.event": ("RetryEvent",),
     "_exceptions": (
         "APIConnectionError",

@@ -11,11 +11,10 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
+from .._documents.base import Document
+from .._documents.decode import MISSING as MISSING  # noqa: PLC0414  # imported from here by others
 from .._documents.json import write_json
 from .._exceptions import ConfigurationError
-
-MISSING: Final = object()
-"""The ``data`` of an envelope that has none."""
 
 
 class Value(Struct, frozen=True):
@@ -38,7 +37,7 @@ class Request(Value, frozen=True):
     target: str
     account_id: str | None = None
     body: bytes | None = None
-    kind: type | None = None
+    kind: type[Document] | None = None
 
     @property
     def path(self) -> str:
@@ -88,7 +87,7 @@ def get(
     *segments: str,
     query: Mapping[str, str] | None = None,
     account_id: str | None = None,
-    kind: type | None = None,
+    kind: type[Document] | None = None,
 ) -> Request:
     """A GET of ``/segment/segment?query``."""
     try:
@@ -186,14 +185,6 @@ def check_filters(filters: Mapping[str, str] | None) -> dict[str, str]:
 
 
 # --- inbound ---------------------------------------------------------------------------------------
-
-
-def json_type(value: object) -> str:
-    """The name of a JSON value's type, for messages."""
-    return _JSON_TYPES.get(type(value), type(value).__name__)
-
-
-_JSON_TYPES: Final[dict[type, str]] = {dict: "object", list: "array", type(None): "null"}
 
 
 def clean(value: object, secrets: Secrets = NO_SECRETS, limit: int = 200) -> str | None:

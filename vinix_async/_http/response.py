@@ -11,13 +11,9 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
-from msgspec import Raw
-from msgspec.json import Decoder
-
-from .._documents.families import FAMILIES
-from .._documents.json import check_text, parse_json
-from .._documents.shells import Sent
+from .._documents.base import Document
+from .._documents.decode import MISSING, json_type, parse_envelope
+from .._documents.json import parse_json
 from .._exceptions import (
     APIConnectionError,
     APIStatusError,
@@ -32,7 +28,7 @@ from .._exceptions import (
     ServerError,
     VinixError,
 )
-from .request import MISSING, NO_SECRETS, Envelope, Request, Response, Secrets, clean, json_type
+from .request import NO_SECRETS, Envelope, Request, Response, Secrets, clean
 
 
 def read_envelope(
@@ -42,17 +38,16 @@ def read_envelope(
     base_url: str,
     now: float,
     secrets: Secrets = NO_SECRETS,
-    sent: Sent[Any] | None = None,
 ) -> Envelope:
     """The envelope of a success; anything else is raised.
 
     ``now`` is the time since 1970 that a ``Retry-After`` date is held against. ``secrets`` are blotted
-    out wherever a field of the answer repeats them. ``sent`` is what ``cut`` has found in the body, if it has.
+    out wherever a field of the answer repeats them.
     """
     try:
         if response.status >= 300:
             raise _status_error(request, response, now, secrets)
-        return _read_success(request, response, base_url, secrets, sent)
+        return _read_success(request, response, base_url, secrets)
     except VinixError as error:
         error.account_id = request.account_id
         if error.request_id is None:
@@ -61,9 +56,7 @@ def read_envelope(
         raise error.with_traceback(None) from None
 
 
-def _read_success(
-    request: Request, response: Response, base_url: str, secrets: Secrets, sent: Sent[Any] | None
-) -> Envelope:
+def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
     text = response.headers.get("content-type", "").startswith("text/plain")
     if text and not response.body.lstrip().startswith(b"{"):
         version = urlsplit(base_url).path.rpartition("/")[2]
@@ -71,59 +64,18 @@ def _read_success(
             raise DecodeError(
                 "the server sent its text banner in place of JSON: the /v2 is missing at the end of base_url"
             )
-    sent = sent or _scan(response.body, request.kind)
-    if sent is not None:
-        _check_request_id(response, sent.request_id)
-        return _envelope_of(sent)
-    body = _parse_object(response.body)
+    body = _parse_object(response.body, request.kind)
     _check_request_id(response, body.get("request_id"))
     return _envelope(body, response.status, request.account_id, secrets)
 
 
-def decode_envelope(body: bytes, kind: type | None = None) -> Envelope:
+def decode_envelope(body: bytes, kind: type[Document] | None = None) -> Envelope:
     """The envelope in ``body`` by itself, with no reply around it and nobody waiting meanwhile."""
-    sent = _scan(body, kind, len(body))
-    return _envelope(_parse_object(body), 200, None, NO_SECRETS) if sent is None else _envelope_of(sent)
+    return _envelope(_parse_object(body, kind), 200, None, NO_SECRETS)
 
 
-_Rows = list[Raw] | dict[str, Any] | str | int | float | bool | None
-_SMALL: Final = 32 * 1024
-_split: Final = Decoder(Sent[_Rows]).decode
-_values: Final = Decoder(Sent[Any]).decode
-_rows: Final = Decoder(Sent[list[dict[str, str | int | float | bool | tuple[str, ...] | dict[str, Any] | None]]]).decode
-
-
-def _scan(body: bytes, kind: type | None, most: int = _SMALL) -> Sent[Any] | None:
-    """The reply in ``body``, if it is a plain success.
-
-    In a body of up to ``most`` bytes the rows of ``kind`` are in shells, if one takes them all. Otherwise those of a
-    small one are values, and those of a large one are JSON, to be read piece by piece.
-    """
-    body = check_text(body)
-    if kind is not None and len(body) <= most:
-        sent = FAMILIES[kind].read_reply(body)
-        if sent is not None:
-            return sent
-    for decode in (_rows, _values) if kind is not None and len(body) <= _SMALL else (_split,):
-        try:
-            return decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-    return None
-
-
-def _envelope_of(sent: Sent[Any]) -> Envelope:
-    return Envelope(
-        data=sent.data,
-        request_id=sent.request_id,
-        next_start_key=sent.next_start_key or None,
-        page_size=sent.page_size,
-        auth_token=sent.auth_token,
-    )
-
-
-def _parse_object(body: bytes) -> dict[str, Any]:
-    value = parse_json(body)
+def _parse_object(body: bytes, kind: type[Document] | None) -> dict[str, Any]:
+    value = parse_envelope(body, kind)
     if not isinstance(value, dict):
         raise DecodeError("the body is no envelope", problems=(f"$: expected object, got {json_type(value)}",))
     return value

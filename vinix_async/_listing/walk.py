@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Raw, Struct
 
-from .._documents.convert import collector_paused
-from .._documents.freeing import MANY, free_slowly
 from .._exceptions import ClientClosedError, PaginationLoopError, VinixError
 from .._http.request import Envelope
 from .seen import Seen
@@ -34,11 +32,6 @@ class Page(Struct, Generic[T], frozen=True):
     start_key: str | None
     page_size: int | None
     request_id: str | None
-
-    def __del__(self) -> None:
-        items = getattr(self, "items", ())
-        if len(items) > MANY:
-            free_slowly(items)
 
 
 class Listing(Protocol[T]):
@@ -185,13 +178,12 @@ class Walk(Generic[T]):
         """The next piece, or as much of the ``whole`` page as the turn's time is enough for."""
         rows: list[T] = []
         try:
-            with collector_paused():
-                for piece in unread:
-                    rows += piece
-                    if not whole or time.monotonic() >= self.turn_ends_at:
-                        break
-                else:
-                    self._unread = None
+            for piece in unread:
+                rows += piece
+                if not whole or time.monotonic() >= self.turn_ends_at:
+                    break
+            else:
+                self._unread = None
         except VinixError as error:
             error.start_key = self.start_key
             raise

@@ -5,10 +5,8 @@ import logging
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from .._documents.cut import LARGE, cut
-from .._documents.shells import Sent
 from .._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from .._http.request import Envelope, Request, Secrets
 from .._http.response import read_envelope
@@ -230,11 +228,8 @@ class _Operation:
             raise
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
-        sent = await _cut_in_turns(response.body) if len(response.body) >= LARGE else None
         try:
-            return read_envelope(
-                request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets, sent=sent
-            )
+            return read_envelope(request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets)
         except RateLimitError as error:
             self._options.meter.refusals += 1
             asked = error.retry_after or 0.0
@@ -252,16 +247,6 @@ class _Operation:
 
             event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
             self._options.on_retry(event)
-
-
-async def _cut_in_turns(body: bytes) -> Sent[Any] | None:
-    steps = cut(body)
-    while True:
-        await asyncio.sleep(0)
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("Sent[Any] | None", end.value)
 
 
 def as_auth(value: object) -> Auth:

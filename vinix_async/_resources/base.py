@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .._documents.convert import iter_rows, read_one
+from .._documents.decode import iter_rows, read_one
 from .._documents.models import Account, Callflow
 from .._exceptions import DecodeError
 from .._http.request import Envelope, Request, check_count, check_filters, check_id, get, page_of
@@ -53,11 +53,21 @@ class Listing(Generic[Document]):
         return envelope if self._complete is None else await self._complete(envelope, ends_at)
 
     def read(self, envelope: Envelope) -> Iterator[Sequence[Document]]:
+        problems: list[str] = []
         try:
-            yield from iter_rows(envelope.data, self._kind)
+            for documents, bad_rows in iter_rows(envelope.data, self._kind):
+                problems += [problem for row in bad_rows for problem in row.problems]
+                yield [] if problems else documents
         except DecodeError as error:
             error.account_id, error.request_id = self._request.account_id, envelope.request_id
             raise
+        if problems:
+            raise DecodeError(
+                "the listing has rows that cannot be read",
+                problems=tuple(problems[:100]),
+                account_id=self._request.account_id,
+                request_id=envelope.request_id,
+            )
 
     key = staticmethod(attrgetter("id"))
 

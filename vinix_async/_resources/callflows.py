@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Raw, structs
+from msgspec import structs
 
-from .._documents.convert import collector_paused, read_rows
-from .._documents.json import parse_json
+from .._documents.decode import read_rows
 from .._documents.models import Callflow
 from .._exceptions import ConfigurationError, DecodeError, NotFoundError
 from .._http.request import MISSING, Envelope, check_count, check_filters, check_id, get
@@ -149,7 +148,6 @@ class Callflows(Resource):
             return envelope
 
         async def whole(row: Any) -> Any:
-            row = parse_json(row) if type(row) is Raw else row
             callflow_id = row.get("id") if isinstance(row, dict) else None
             if not isinstance(callflow_id, str) or not callflow_id:
                 return row
@@ -185,9 +183,8 @@ def decode_page(body: bytes) -> Page[Callflow]:
 
     Raises ``DecodeError`` if it is no listing of callflows.
     """
-    with collector_paused():
-        envelope = decode_envelope(body, Callflow)
-        items = read_rows(envelope.data, Callflow)
+    envelope = decode_envelope(body, Callflow)
+    items = read_rows(envelope.data, Callflow)
     return Page(
         items=items,
         next_start_key=envelope.next_start_key,
