@@ -113,3 +113,12 @@ def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
         monkeypatch.setattr(mocks, "ClientResponse", _MockedResponse)
     with aioresponses() as mock:
         yield mock
+
+
+@pytest.fixture(scope="module", params=["with the accelerator", "without it"])
+def accelerator(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a module's tests twice: as the library is, and as it is where ``fast_decode.py`` has been deleted."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without it":
+            patch.setattr("vinix_async._documents.decode._FAST", {})
+        yield

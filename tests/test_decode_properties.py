@@ -55,7 +55,7 @@ callflows = document(
     {
         "id": optional_text,
         "name": optional_text,
-        "type": optional_text,
+        "type": json_values,
         "numbers": lists,
         "patterns": lists,
         "featurecode": document({"name": optional_text, "number": optional_text}) | empty | st.just(False),
@@ -72,8 +72,8 @@ callflows = document(
             }
         ),
         "ringback": document({"early": optional_text, "transfer": optional_text}) | empty,
-        "owner_id": optional_text,
-        "group_id": optional_text,
+        "owner_id": json_values,
+        "group_id": json_values,
         "modules": lists,
         "metadata": maps,
     }
