@@ -23,10 +23,11 @@ from vinix_async import (
     to_dict,
 )
 from vinix_async.sandbox import Sandbox
-from vinix_async.sandbox._documents import summary
-from vinix_async.sandbox._filters import matches
-from vinix_async.sandbox._flows import QUIRKS
-from vinix_async.sandbox._views import decode, encode, view_5, view_43
+from vinix_async.sandbox.cursors import decode_cursor, encode_cursor
+from vinix_async.sandbox.estate.quirks import QUIRKS
+from vinix_async.sandbox.estate.summary import summary
+from vinix_async.sandbox.filters import matches
+from vinix_async.sandbox.paging import kazoo5_page, kazoo43_page
 
 DIALECTS = ["kazoo5", "kazoo43", "documented"]
 FILTERS: list[dict[str, str] | None] = [
@@ -233,7 +234,7 @@ async def test_a_wrong_key_is_not_repeated(sandbox: Sandbox) -> None:
     async with VinixClient(auth=ApiKeyAuth("short"), base_url=sandbox.url) as client:
         with pytest.raises(BadRequestError) as bad:
             await client.callflows.list(sandbox.root_id)
-    if sandbox._state.dialect.account_style == "hex":
+    if sandbox._state.dialect.id_style == "hex":
         assert bad.value.problems == ("api_key: minLength: String must have exactly 64 characters",)
 
 
@@ -440,23 +441,23 @@ KEYS = [f"{number:02}" for number in range(10)]
 
 
 def test_kazoo_5_fills_its_pages() -> None:
-    page = view_5(KEYS, None, 3, lambda _: True, ascending=False)
+    page = kazoo5_page(KEYS, None, 3, lambda _: True, ascending=False)
     assert (page.keys, page.next_key) == (("09", "08", "07"), "06")
-    assert view_5(KEYS, "06", 3, lambda _: True, ascending=False).keys == ("06", "05", "04")
-    assert view_5(KEYS, "065", 1, lambda _: True, ascending=False).keys == ("06",)
-    assert view_5(KEYS, "06", 3, lambda _: True, ascending=True).keys == ("06", "07", "08")
-    last = view_5(KEYS, "01", 2, lambda _: True, ascending=False)
+    assert kazoo5_page(KEYS, "06", 3, lambda _: True, ascending=False).keys == ("06", "05", "04")
+    assert kazoo5_page(KEYS, "065", 1, lambda _: True, ascending=False).keys == ("06",)
+    assert kazoo5_page(KEYS, "06", 3, lambda _: True, ascending=True).keys == ("06", "07", "08")
+    last = kazoo5_page(KEYS, "01", 2, lambda _: True, ascending=False)
     assert (last.keys, last.next_key) == (("01", "00"), None)
-    assert view_5(KEYS, None, 2, lambda key: key in {"08", "03"}, ascending=False).next_key is None
+    assert kazoo5_page(KEYS, None, 2, lambda key: key in {"08", "03"}, ascending=False).next_key is None
 
 
 def test_kazoo_43_leaves_stale_cursors() -> None:
-    page = view_43(KEYS, None, 3, lambda _: True)
+    page = kazoo43_page(KEYS, None, 3, lambda _: True)
     assert (page.keys, page.next_key) == (("02", "01", "00"), "03")
-    nothing = view_43(KEYS, None, 3, lambda _: False)
+    nothing = kazoo43_page(KEYS, None, 3, lambda _: False)
     assert nothing.keys == ()
     assert nothing.next_key is not None
-    stale = view_43(KEYS, None, 3, lambda key: key in {"01", "09"})
+    stale = kazoo43_page(KEYS, None, 3, lambda key: key in {"01", "09"})
     assert set(stale.keys) == {"01", "09"}
     assert stale.next_key is not None
     assert stale.next_key <= "09"
@@ -464,10 +465,10 @@ def test_kazoo_43_leaves_stale_cursors() -> None:
 
 @pytest.mark.parametrize("key", ["0" * 32, "é", "", "x" * 300])
 def test_cursors(key: str) -> None:
-    assert decode(encode(key)) == key
-    assert decode(encode(key, "above")) == key
-    assert decode("not a cursor") == "not a cursor"
-    assert "=" not in encode(key)
+    assert decode_cursor(encode_cursor(key)) == key
+    assert decode_cursor(encode_cursor(key, "above")) == key
+    assert decode_cursor("not a cursor") == "not a cursor"
+    assert "=" not in encode_cursor(key)
 
 
 DOCUMENT = {

@@ -17,7 +17,7 @@ from vinix_async import (
     VinixError,
 )
 from vinix_async.sandbox import Faults, Sandbox
-from vinix_async.sandbox._faults import KINDS, PASSING
+from vinix_async.sandbox.faults import KINDS, TRANSIENT
 
 OUTCOMES: dict[str, type[VinixError]] = {
     "reset": APIConnectionError,
@@ -90,4 +90,4 @@ def test_the_same_seed_draws_the_same_faults() -> None:
     one, same = Faults(share=0.5, seed=3), Faults(share=0.5, seed=3)
     drawn = [one.draw("/x") for _ in range(200)]
     assert drawn == [same.draw("/x") for _ in range(200)]
-    assert set(drawn) == {None, *PASSING}
+    assert set(drawn) == {None, *TRANSIENT}

@@ -1,4 +1,4 @@
-"""What goes wrong between a server and its clients, on purpose: a share of the answers, drawn from a seed."""
+"""Random faults between the server and its clients: a share of the responses goes wrong, drawn from a seed."""
 
 import asyncio
 import gzip
@@ -10,22 +10,23 @@ import msgspec
 from aiohttp import web
 from attrs import field, frozen
 
-from .._exceptions import ConfigurationError
+from .. import ConfigurationError
 
-Answer = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
+SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
+"""Sends what a client gets in place of a response."""
 
 
 async def _reset(request: web.Request, response: web.Response) -> web.StreamResponse:
-    _cut(request)
+    _abort(request)
     return response
 
 
 async def _half_a_body(request: web.Request, response: web.Response) -> web.StreamResponse:
-    body = _bytes(response)
+    body = _body(response)
     half = web.StreamResponse(headers={"Content-Length": str(len(body) + 1)})
     await half.prepare(request)
     await half.write(body[: len(body) // 2])
-    _cut(request)
+    _abort(request)
     return half
 
 
@@ -33,14 +34,14 @@ async def _no_last_chunk(request: web.Request, response: web.Response) -> web.St
     half = web.StreamResponse()
     half.enable_chunked_encoding()
     await half.prepare(request)
-    await half.write(_bytes(response))
-    _cut(request)
+    await half.write(_body(response))
+    _abort(request)
     return half
 
 
 async def _cut_gzip(_: web.Request, response: web.Response) -> web.StreamResponse:
-    zipped = gzip.compress(_plain(response))
-    return web.Response(body=zipped[:-9], headers={"Content-Encoding": "gzip"})
+    compressed = gzip.compress(_decompressed_body(response))
+    return web.Response(body=compressed[:-9], headers={"Content-Encoding": "gzip"})
 
 
 async def _html(_: web.Request, __: web.Response) -> web.StreamResponse:
@@ -52,7 +53,7 @@ async def _nothing(_: web.Request, __: web.Response) -> web.StreamResponse:
 
 
 async def _mixed_up(_: web.Request, response: web.Response) -> web.StreamResponse:
-    value = msgspec.json.decode(_plain(response))
+    value = msgspec.json.decode(_decompressed_body(response))
     return web.Response(body=msgspec.json.encode({**value, "request_id": "0" * 32}), content_type="application/json")
 
 
@@ -61,14 +62,14 @@ async def _hang(_: web.Request, response: web.Response) -> web.StreamResponse:
     return response
 
 
-def _status(status: int, headers: Mapping[str, str] | None = None) -> Answer:
-    async def answer(_: web.Request, __: web.Response) -> web.StreamResponse:
+def _status(status: int, headers: Mapping[str, str] | None = None) -> SendFault:
+    async def send(_: web.Request, __: web.Response) -> web.StreamResponse:
         return web.Response(status=status, text=f"<html>{status}</html>", content_type="text/html", headers=headers)
 
-    return answer
+    return send
 
 
-KINDS: Final[Mapping[str, Answer]] = {
+KINDS: Final[Mapping[str, SendFault]] = {
     "reset": _reset,
     "half_a_body": _half_a_body,
     "no_last_chunk": _no_last_chunk,
@@ -85,49 +86,54 @@ KINDS: Final[Mapping[str, Answer]] = {
     "retry_after": _status(503, {"Retry-After": "0.2"}),
 }
 
-PASSING: Final = tuple(kind for kind in KINDS if kind != "hang")
-"""Every kind but ``hang``: what a client gets over by asking again."""
+TRANSIENT: Final = tuple(kind for kind in KINDS if kind != "hang")
+"""Every kind but ``hang``: the faults that a client overcomes by sending the request again."""
 
 
 @frozen(kw_only=True)
 class Faults:
-    """``share`` of all answers go wrong, each in one of ``kinds``; logins are left alone unless ``logins``.
+    """Makes a share of all successful responses go wrong.
 
-    The kinds: ``reset``, ``half_a_body``, ``no_last_chunk``, ``cut_gzip``, ``html`` and ``nothing`` with status 200,
-    ``mixed_up`` (the answer carries another request's id), ``hang`` (no answer comes), ``429``, ``500``, ``502``,
-    ``503``, ``504``, and ``retry_after`` (503 with ``Retry-After: 0.2``).
+    Args:
+        share: the share of responses, from 0 to 1.
+        kinds: the kinds of faults, each as likely as the others: ``reset``; ``half_a_body``; ``no_last_chunk``;
+            ``cut_gzip``; ``html`` and ``nothing`` (an empty body), both with status 200; ``mixed_up`` (the response
+            carries another request's id); ``hang`` (no response is sent); ``429``, ``500``, ``502``, ``503``,
+            ``504``; and ``retry_after`` (503 with ``Retry-After: 0.2``).
+        seed: the same seed draws the same faults.
+        logins: whether logins go wrong, too.
     """
 
     share: float = 0.05
-    kinds: tuple[str, ...] = PASSING
+    kinds: tuple[str, ...] = TRANSIENT
     seed: int = 0
     logins: bool = False
-    _chance: random.Random = field(init=False, repr=False, eq=False)
+    _random: random.Random = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.share <= 1:
             raise ConfigurationError("share must be a number from 0 to 1")
         if unknown := set(self.kinds) - KINDS.keys():
             raise ConfigurationError(f"kinds of faults are {', '.join(KINDS)}; not {', '.join(sorted(unknown))}")
-        object.__setattr__(self, "_chance", random.Random(self.seed))
+        object.__setattr__(self, "_random", random.Random(self.seed))
 
     def draw(self, path: str) -> str | None:
-        """The kind of the next answer's fault, if it has one."""
-        if self._chance.random() >= self.share or (path.endswith("_auth") and not self.logins):
+        """Return the kind of fault that the next response has; None for none."""
+        if self._random.random() >= self.share or (path.endswith("_auth") and not self.logins):
             return None
-        return self._chance.choice(self.kinds)
+        return self._random.choice(self.kinds)
 
 
-def _cut(request: web.Request) -> None:
+def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
 
 
-def _bytes(response: web.Response) -> bytes:
+def _body(response: web.Response) -> bytes:
     body: Any = response.body
     return bytes(body or b"")
 
 
-def _plain(response: web.Response) -> bytes:
-    zipped = response.headers.get("Content-Encoding") == "gzip"
-    return gzip.decompress(_bytes(response)) if zipped else _bytes(response)
+def _decompressed_body(response: web.Response) -> bytes:
+    compressed = response.headers.get("Content-Encoding") == "gzip"
+    return gzip.decompress(_body(response)) if compressed else _body(response)
