@@ -17,18 +17,27 @@ def encode_cursor(key: str, account_id: str | None = None) -> str:
     return base64.urlsafe_b64encode(_VERSION + term).decode().rstrip("=")
 
 
+class InvalidCursorError(Exception):
+    """A cursor that is an Erlang term which is no key of a view. It crashes the request's process."""
+
+
 def decode_cursor(cursor: str) -> str:
     """Return the key in a cursor. Text that is not an Erlang term is used as the key itself."""
     try:
-        term = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        if term[:2] == _VERSION + _BINARY and len(term) == 6 + int.from_bytes(term[2:6], "big"):
+        term = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
+    except ValueError:
+        return cursor
+    if not term.startswith(_VERSION):
+        return cursor
+    try:
+        if term[1:2] == _BINARY and len(term) == 6 + int.from_bytes(term[2:6], "big"):
             return term[6:].decode()
-        if term[:2] == _VERSION + _LIST:
+        if term[1:2] == _LIST:
             account_end = 6 + 5 + int.from_bytes(term[7:11], "big")
             return term[account_end + 5 : -1].decode()
-    except (ValueError, IndexError):
+    except UnicodeDecodeError:
         pass
-    return cursor
+    raise InvalidCursorError
 
 
 def _binary(key: str) -> bytes:

@@ -20,6 +20,7 @@ class EnvelopeContext:
     """What an envelope says about its request.
 
     Args:
+        token: the token that the request came with, valid or not; None without one.
         authenticated: whether the request came with a valid token.
         tokens_remaining: what is left in the request's token bucket.
     """
@@ -32,14 +33,29 @@ class EnvelopeContext:
 
 
 class Dialect:
-    """One way of answering."""
+    """One way of answering.
 
+    Attributes:
+        version: the server's version.
+        id_style: ``hex``, or ``uuid`` for dashed account ids.
+        opaque_tokens: whether tokens are opaque text instead of JWTs.
+        whole_rows: whether a listing has whole documents instead of summaries.
+        kazoo5_engine: whether listings behave as in Kazoo 5, or else as in Kazoo 4.3.
+        charges_valid_tokens: whether a request with a valid token is charged to its bucket.
+        requests_per_connection: the number of requests after which the server closes a connection.
+        untyped_early_errors: whether errors before content negotiation have no ``Content-Type``.
+        accepts_media_parameters: whether ``Accept`` may have parameters such as a charset.
+    """
+
+    version = "4.3.142"
     id_style = "hex"
     opaque_tokens = False
     whole_rows = False
     kazoo5_engine = False
     charges_valid_tokens = True
     requests_per_connection = 1000
+    untyped_early_errors = False
+    accepts_media_parameters = True
 
     def envelope(self, response: ApiResponse, context: EnvelopeContext) -> dict[str, Any]:
         """Return the JSON body of a response."""
@@ -57,12 +73,14 @@ class Kazoo43(Dialect):
     a token in its request has ``"auth_token": "undefined"``.
     """
 
+    accepts_media_parameters = False
+
     def envelope(self, response: ApiResponse, context: EnvelopeContext) -> dict[str, Any]:
         """Return Kazoo's envelope with the version."""
         body = _kazoo_envelope(response, context)
         if response.status >= 400 and context.token is None:
             body["auth_token"] = "undefined"
-        return body | {"version": "4.3.142"}
+        return body | {"version": self.version}
 
 
 class Kazoo5(Dialect):
@@ -72,15 +90,17 @@ class Kazoo5(Dialect):
     was authenticated.
     """
 
+    version = "5.0.0"
     kazoo5_engine = True
     charges_valid_tokens = False
+    untyped_early_errors = True
     requests_per_connection = 100
 
     def envelope(self, response: ApiResponse, context: EnvelopeContext) -> dict[str, Any]:
         """Return Kazoo's envelope with the state of the token bucket."""
         tokens = {"consumed": 1, "remaining": context.tokens_remaining}
         body = _kazoo_envelope(response, context) | {"tokens": tokens}
-        return body | {"version": "5.0.0"} if context.authenticated else body
+        return body | {"version": self.version} if context.authenticated else body
 
     def expired_token(self) -> ApiResponse:
         """Return the 401 for an expired token, which differs from that for an invalid one."""

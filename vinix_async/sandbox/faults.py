@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import random
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -15,9 +17,12 @@ from .. import ConfigurationError
 SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
 """Sends what a client gets in place of a response."""
 
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+"""The value of ``SO_LINGER`` with which closing a socket sends a reset."""
+
 
 async def _reset(request: web.Request, response: web.Response) -> web.StreamResponse:
-    _abort(request)
+    reset_connection(request.transport)
     return response
 
 
@@ -57,11 +62,6 @@ async def _mixed_up(_: web.Request, response: web.Response) -> web.StreamRespons
     return web.Response(body=msgspec.json.encode({**value, "request_id": "0" * 32}), content_type="application/json")
 
 
-async def _hang(_: web.Request, response: web.Response) -> web.StreamResponse:
-    await asyncio.Event().wait()  # until the server closes
-    return response
-
-
 def _status(status: int, headers: Mapping[str, str] | None = None) -> SendFault:
     async def send(_: web.Request, __: web.Response) -> web.StreamResponse:
         return web.Response(status=status, text=f"<html>{status}</html>", content_type="text/html", headers=headers)
@@ -69,7 +69,7 @@ def _status(status: int, headers: Mapping[str, str] | None = None) -> SendFault:
     return send
 
 
-KINDS: Final[Mapping[str, SendFault]] = {
+SENDERS: Final[Mapping[str, SendFault]] = {
     "reset": _reset,
     "half_a_body": _half_a_body,
     "no_last_chunk": _no_last_chunk,
@@ -77,7 +77,6 @@ KINDS: Final[Mapping[str, SendFault]] = {
     "html": _html,
     "nothing": _nothing,
     "mixed_up": _mixed_up,
-    "hang": _hang,
     "429": _status(429),
     "500": _status(500),
     "502": _status(502),
@@ -86,8 +85,10 @@ KINDS: Final[Mapping[str, SendFault]] = {
     "retry_after": _status(503, {"Retry-After": "0.2"}),
 }
 
-TRANSIENT: Final = tuple(kind for kind in KINDS if kind != "hang")
-"""Every kind but ``hang``: the faults that a client overcomes by sending the request again."""
+TRANSIENT: Final = tuple(SENDERS)
+"""The faults that a client overcomes by sending the request again."""
+
+KINDS: Final = (*TRANSIENT, "hang")
 
 
 @frozen(kw_only=True)
@@ -113,7 +114,7 @@ class Faults:
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.share <= 1:
             raise ConfigurationError("share must be a number from 0 to 1")
-        if unknown := set(self.kinds) - KINDS.keys():
+        if unknown := set(self.kinds) - set(KINDS):
             raise ConfigurationError(f"kinds of faults are {', '.join(KINDS)}; not {', '.join(sorted(unknown))}")
         object.__setattr__(self, "_random", random.Random(self.seed))
 
@@ -124,7 +125,15 @@ class Faults:
         return self._random.choice(self.kinds)
 
 
+def reset_connection(transport: asyncio.BaseTransport | None) -> None:
+    """Close a connection with a TCP reset, whatever has been read and written on it."""
+    if isinstance(transport, asyncio.Transport):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        transport.abort()
+
+
 def _abort(request: web.Request) -> None:
+    """Close a connection in the middle of a response."""
     if request.transport is not None:
         request.transport.abort()
 

@@ -1,9 +1,11 @@
 """The filters of a listing as Kazoo applies them: all of them at once, to the whole stored document."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+# A document without the date sorts after every number in Erlang: it passes ``_from`` and fails ``_to``.
 _RANGES = {
     "created_from": ("pvt_created", 1),
     "created_to": ("pvt_created", -1),
@@ -27,7 +29,7 @@ def _matches(document: Mapping[str, Any], name: str, value: str) -> bool:
     if name in _RANGES:
         key, sign = _RANGES[name]
         try:
-            return bool(sign * (document.get(key, 0) - int(value)) >= 0)
+            return bool(sign * (document.get(key, math.inf) - int(value)) >= 0)
         except ValueError:
             return False
     if name == "has_key":

@@ -12,11 +12,12 @@ from .._pipeline.clock import SystemClock
 from .dialects import DIALECTS
 from .estate.accounts import AccountTree
 from .estate.callflow_store import CallflowStore
+from .estate.dates import gregorian_seconds
 from .estate.summary import summary
 from .faults import Faults
 from .filters import filters_in, matches
-from .http_handler import HttpHandler, RecordedRequest
-from .responses import MESSAGES, ApiResponse
+from .http_handler import HttpHandler, RecordedRequest, restore_cowboy_headers
+from .responses import early, status_error
 from .state import SandboxState
 from .token_bucket import TokenBuckets
 from .tokens import USERNAME, TokenIssuer, normalized_name
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _MAX_UPLOAD: Final = 8 * 2**20
 """The largest request body in bytes, which is Kazoo's default ``max_upload_size``."""
+
+_MAX_REQUEST_LINE: Final = 2**16
+"""aiohttp's own limit for lines of a request head, well above Cowboy's, which the handler applies."""
 
 _IDLE_TIMEOUT: Final = 5.0
 """Seconds after which Cowboy closes an idle connection."""
@@ -48,9 +52,11 @@ class Sandbox:
         callflows: the number of callflows of each account: an exact number, or a range (smallest, largest).
         seed: the same seed gives the same accounts, documents and credentials.
         host, port: where to listen; port 0 chooses a free one.
-        rate_limit: whether each client address and account has a bucket of 100 tokens that gets 10 more each second;
-            or (capacity, tokens a second).
-        login_cost: the number of tokens that a login costs; 35 where the operator has configured costs.
+        rate_limit: True for Kazoo's buckets, one for each client address and account, of 100 tokens with 10 more
+            each second. Kazoo 5 does not charge requests with a valid token to them. With (capacity, tokens a
+            second) every request is charged, in every dialect. False for no limit.
+        login_cost: the number of tokens that a login costs besides the one that each request costs; 35 where the
+            operator has configured costs.
         token_ttl: seconds for which a token is valid.
         faults: a ``Faults`` that makes a share of the responses go wrong.
         clock: the source of time, shared with ``client()``.
@@ -95,6 +101,7 @@ class Sandbox:
             tokens=TokenIssuer(seed, tree, opaque=chosen.opaque_tokens, ttl=token_ttl),
             buckets=TokenBuckets(_UNLIMITED if rate_limit is False else capacity, rate),
             clock=self._clock,
+            charges_valid_tokens=chosen.charges_valid_tokens or not isinstance(rate_limit, bool),
             login_cost=login_cost,
         )
         self._handler = HttpHandler(self._state, self.requests, faults)
@@ -107,10 +114,18 @@ class Sandbox:
 
     async def start(self) -> None:
         """Start to listen, and set ``url`` to the base URL."""
+        self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
         app.router.add_route("*", "/{path:.*}", self._handler.handle)
+        app.on_response_prepare.append(restore_cowboy_headers)
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_IDLE_TIMEOUT, shutdown_timeout=_SHUTDOWN_TIMEOUT
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=_IDLE_TIMEOUT,
+            shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            max_line_size=_MAX_REQUEST_LINE,
+            max_field_size=_MAX_REQUEST_LINE,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
@@ -121,6 +136,7 @@ class Sandbox:
     async def close(self) -> None:
         """Stop listening and close every connection."""
         if self._runner is not None:
+            self._handler.close()
             await self._runner.cleanup()
             self._runner = None
 
@@ -189,9 +205,15 @@ class Sandbox:
 
     # --- changes that a test makes ---
 
-    def put(self, account_id: str, document: Mapping[str, Any]) -> str:
-        """Add a callflow, or replace the one with the same id. Returns the id."""
-        return self._state.callflows.put(self._index(account_id), dict(document))
+    def put(self, account_id: str, document: Mapping[str, Any], *, dated: bool = True) -> str:
+        """Add a callflow, or replace the one with the same id. Returns the id.
+
+        The document gets the date of the sandbox's clock as ``pvt_modified`` (and ``pvt_created`` if it is new), which
+        the filters ``modified_from`` and ``created_from`` see. With ``dated=False`` it keeps the dates that it had, as
+        when Kazoo toggles a member of a ring group. Dates in ``document`` are kept.
+        """
+        modified = gregorian_seconds(self._clock.time()) if dated else None
+        return self._state.callflows.put(self._index(account_id), dict(document), modified)
 
     def remove(self, account_id: str, callflow_id: str) -> None:
         """Delete a callflow. Raises KeyError if there is none."""
@@ -208,16 +230,21 @@ class Sandbox:
     def deny(self, account_id: str, status: int = 403) -> None:
         """Answer every request for an account with an error."""
         self._index(account_id)
-        message = MESSAGES.get(status, "failed")
-        self._state.denied_accounts[account_id] = ApiResponse(status, {"message": message.replace("_", " ")}, message)
+        self._state.denied_accounts[account_id] = early(status_error(status))
 
     def hang(self, account_id: str) -> None:
         """Never answer requests for an account: they wait until their clients give up."""
         self._index(account_id)
         self._state.hanging_accounts.add(account_id)
 
+    def disable(self, account_id: str) -> None:
+        """Disable an account. Its logins get 400; a token from before still reads it, as on the real server."""
+        self._index(account_id)
+        self._state.disabled_accounts.add(account_id)
+
     def allow(self, account_id: str) -> None:
-        """Undo ``deny`` and ``hang``."""
+        """Undo ``deny``, ``disable`` and ``hang``."""
+        self._state.disabled_accounts.discard(account_id)
         self._state.denied_accounts.pop(account_id, None)
         self._state.hanging_accounts.discard(account_id)
 

@@ -13,7 +13,12 @@ from .tokens import TokenIssuer
 
 @define
 class SandboxState:
-    """Everything that a response depends on, besides its request."""
+    """Everything that a response depends on, besides its request.
+
+    Args:
+        charges_valid_tokens: whether requests with a valid token are charged to their bucket.
+        login_cost: what a login costs, besides the cost of a request.
+    """
 
     dialect: Dialect
     accounts: AccountTree
@@ -21,8 +26,10 @@ class SandboxState:
     tokens: TokenIssuer
     buckets: TokenBuckets
     clock: Clock
+    charges_valid_tokens: bool
     login_cost: int
     logins_refused: bool = False
     denied_accounts: dict[str, ApiResponse] = field(factory=dict)
+    disabled_accounts: set[str] = field(factory=set)
     hanging_accounts: set[str] = field(factory=set)
     listings_served: int = 0

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from .estate.accounts import AccountTree
@@ -53,32 +54,40 @@ class TokenIssuer:
 
     def owner(self, token: str, now: float) -> int | str:
         """Return the index of the token's account, or ``expired`` or ``invalid``."""
-        if self._opaque:
-            signed, signature = token[:-_SIGNATURE_LENGTH], token[-_SIGNATURE_LENGTH:]
-        else:
-            signed, signature = token.rpartition(".")[::2]
+        signed, signature = self._split(token)
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return "invalid"
-        claims = json.loads(base64.urlsafe_b64decode(signed.rpartition(".")[2] + "=="))
+        claims = self._claims(signed)
         if claims["exp"] <= now or claims["n"] < self._first_valid:
             return "expired"
         index = self._accounts.find(claims["account_id"])
         return "invalid" if index is None else index
 
-    def verify_user(self, data: dict[str, Any]) -> int | None:
-        """Return the account that a ``user_auth`` request names, or None if its credentials are wrong."""
-        credentials = f"{USERNAME}:{self.password}".encode()
-        hash_function = {"md5": hashlib.md5, "sha": hashlib.sha1}[data.get("method", "md5")]
-        if data["credentials"] != hash_function(credentials, usedforsecurity=False).hexdigest():
-            return None
-        return self._find_account(data)
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return what a valid token claims."""
+        return self._claims(self._split(token)[0])
+
+    def credentials_match(self, credentials: str, method: str) -> bool:
+        """Return whether credentials are the hash of the user's name and password."""
+        hash_function = {"md5": hashlib.md5, "sha": hashlib.sha1}[method]
+        text = f"{USERNAME}:{self.password}".encode()
+        return credentials == hash_function(text, usedforsecurity=False).hexdigest()
+
+    def basic_owner(self, value: str) -> int | str:
+        """Return the index of the account that an ``Authorization: Basic`` value names, or ``invalid``."""
+        try:
+            account_id, _, credentials = base64.b64decode(value).decode().partition(":")
+        except ValueError:
+            return "invalid"
+        index = self._accounts.find(account_id)
+        return "invalid" if index is None or not self.credentials_match(credentials, "md5") else index
 
     def verify_api_key(self, key: str) -> int | None:
         """Return the account that an API key belongs to, or None."""
         index = self._api_keys.index(key)
         return index if index is not None and 0 <= index < len(self._accounts) else None
 
-    def _find_account(self, data: dict[str, Any]) -> int | None:
+    def find_account(self, data: Mapping[str, Any]) -> int | None:
         """Find an account by phone number, else by realm, else by name, as Kazoo does."""
         selectors = (
             (data.get("phone_number"), phone_number),
@@ -94,6 +103,18 @@ class TokenIssuer:
                     if value_of(index) == value.lower():
                         return index
         return None
+
+    def _split(self, token: str) -> tuple[str, str]:
+        """Return the signed part of a token, and the signature."""
+        if self._opaque:
+            return token[:-_SIGNATURE_LENGTH], token[-_SIGNATURE_LENGTH:]
+        signed, _, signature = token.rpartition(".")
+        return signed, signature
+
+    @staticmethod
+    def _claims(signed: str) -> dict[str, Any]:
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(signed.rpartition(".")[2] + "=="))
+        return claims
 
     def _normalized_name(self, index: int) -> str:
         return normalized_name(self._accounts.name(index))

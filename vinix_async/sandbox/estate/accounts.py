@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, overload
 
+from .dates import GREGORIAN_EPOCH
 from .ids import IdSequence, digest
 
 _FIRST_WORDS = [
@@ -60,6 +61,9 @@ _TRADES = [
 
 _BLOCK_SIZE = 8
 """Accounts come in blocks of a smaller reseller, two direct customers of the root, and the reseller's customers."""
+
+_CREATED = 1_700_000_000
+"""Unix time at which every account was created."""
 
 
 class AccountTree(Sequence[str]):
@@ -133,12 +137,37 @@ class AccountTree(Sequence[str]):
         """Return the SIP realm, which is unique."""
         return f"{self.name(index).split()[0].lower()}-{digest(self._seed, 'realm', index, size=3)}.sip.example.com"
 
+    def reseller(self, index: int) -> int:
+        """Return the index of the account's reseller: its parent, or the root itself."""
+        return self.parent(index) or 0
+
+    def document(self, index: int) -> dict[str, Any]:
+        """Return the account as ``GET`` of one sends it."""
+        return {
+            "id": self[index],
+            "name": self.name(index),
+            "realm": self.realm(index),
+            "timezone": "America/Los_Angeles",
+            "enabled": True,
+            "call_restriction": {},
+            "music_on_hold": {},
+            "preflow": {},
+            "ringtones": {},
+            "descendants_count": sum(1 for _ in self._descendants(index)),
+            "wnm_allow_additions": False,
+            "superduper_admin": False,
+            "created": GREGORIAN_EPOCH + _CREATED,
+            "reseller_id": self[self.reseller(index)],
+            "is_reseller": index == 0,
+            "billing_mode": "limits_only",
+        }
+
     def row(self, index: int, view: str) -> dict[str, Any]:
-        """Return the account as a row of ``descendants`` or ``children``."""
+        """Return the account as a row of a view: ``descendants``, ``children``, ``siblings`` or ``tree``."""
         row: dict[str, Any] = {"id": self[index], "name": self.name(index), "realm": self.realm(index), "flags": []}
         if view == "descendants":
             row["tree"] = [self[each] for each in self.ancestors(index)]
-        else:
+        elif view != "tree":
             row["descendants_count"] = sum(1 for _ in self._descendants(index))
         return row
 
@@ -147,7 +176,10 @@ class AccountTree(Sequence[str]):
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        found = self._descendants(index) if view == "descendants" else self._children(index)
+        if view == "siblings":
+            found = self._children(self.reseller(index))
+        else:
+            found = self._descendants(index) if view == "descendants" else self._children(index)
         return sorted((self.name(each), self[each], each) for each in found)
 
     def _children(self, index: int) -> Iterator[int]:

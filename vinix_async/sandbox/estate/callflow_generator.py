@@ -2,11 +2,9 @@
 
 import random
 
+from .dates import gregorian_seconds
 from .ids import digest
 from .quirks import QUIRKS, Json
-
-GREGORIAN_EPOCH = 62_167_219_200
-"""Seconds from the year 0, from which Kazoo counts, to 1970."""
 
 _FIRST_CREATED = 1_700_000_000
 """Unix time at which the first callflow of an account was created; the others follow, one an hour."""
@@ -66,7 +64,7 @@ class CallflowGenerator:
         document: Json = {"id": callflow_id, "numbers": [], "patterns": [], "flags": [], **make()}
         if self._number >= len(first_kinds) and self._random.random() < _QUIRK_SHARE:
             self._random.choice(QUIRKS)(document)
-        created = GREGORIAN_EPOCH + _FIRST_CREATED + self._number * 3_600
+        created = gregorian_seconds(_FIRST_CREATED + self._number * 3_600)
         document |= {"pvt_type": "callflow", "pvt_created": created, "pvt_modified": created + 60}
         return document
 

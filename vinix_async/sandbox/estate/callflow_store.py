@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from .callflow_generator import CallflowGenerator
@@ -70,10 +71,21 @@ class CallflowStore:
         number = self._revisions.get((account, callflow_id), 1)
         return f"{number}-{digest(callflow_id, number)}"
 
-    def put(self, account: int, document: Json) -> str:
-        """Add or replace a document, and return its id. A document without an id gets one."""
+    def put(self, account: int, document: Json, modified: int | None = None) -> str:
+        """Add or replace a document, and return its id. A document without an id gets one.
+
+        ``modified`` is the date of the change in Gregorian seconds, and of the creation where the document is new.
+        Without it the document keeps the dates of the one that it replaces. Dates in the document itself win.
+        """
         callflow_id = document.get("id") or digest(self._seed, account, "added", len(self._revisions))
-        self._added.setdefault(account, {})[callflow_id] = {**document, "id": callflow_id}
+        dates = {"pvt_created": modified, "pvt_modified": modified}
+        with suppress(KeyError):
+            replaced = self.stored(account, callflow_id)
+            dates["pvt_created"] = replaced.get("pvt_created")
+            if modified is None:
+                dates["pvt_modified"] = replaced.get("pvt_modified")
+        known = {name: date for name, date in dates.items() if date is not None}
+        self._added.setdefault(account, {})[callflow_id] = {**known, **document, "id": callflow_id}
         self._removed.get(account, set()).discard(callflow_id)
         self._mark_changed(account, callflow_id)
         return str(callflow_id)
