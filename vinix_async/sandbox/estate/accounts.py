@@ -1,13 +1,17 @@
-"""The tree of accounts: a reseller, its customers, smaller resellers with theirs. Made on the fly."""
+"""The tree of accounts: a reseller, its customers, and smaller resellers with customers of their own.
+
+Every property of an account is computed from its index, so that 100,000 accounts need no memory.
+"""
 
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, overload
 
-from ._ids import Ids, digest
+from .dates import GREGORIAN_EPOCH
+from .ids import IdSequence, digest
 
-_FIRST = [
+_FIRST_WORDS = [
     "Alder",
     "Birch",
     "Cedar",
@@ -31,7 +35,7 @@ _FIRST = [
     "Union",
     "Valley",
 ]
-_TRADE = [
+_TRADES = [
     "Bakery",
     "Books",
     "Clinic",
@@ -55,18 +59,27 @@ _TRADE = [
     "Works",
 ]
 
-_BLOCK = 8
-"""Accounts come in blocks: a smaller reseller, two direct customers of the root, and its own customers."""
+_BLOCK_SIZE = 8
+"""Accounts come in blocks of a smaller reseller, two direct customers of the root, and the reseller's customers."""
+
+_CREATED = 1_700_000_000
+"""Unix time at which every account was created."""
 
 
-class Accounts(Sequence[str]):
-    """The ids of all accounts, the root first; ``style`` is ``hex`` or, as the vendor shows them, ``uuid``."""
+class AccountTree(Sequence[str]):
+    """The ids of all accounts, the root account first.
 
-    def __init__(self, seed: int, count: int, style: str) -> None:
+    Args:
+        seed: the same seed gives the same accounts.
+        count: the number of accounts.
+        id_style: ``hex`` for Kazoo's ids, ``uuid`` for the vendor's dashed ones.
+    """
+
+    def __init__(self, seed: int, count: int, id_style: str) -> None:
         self._seed = seed
         self._count = count
-        self._uuid = style == "uuid"
-        self._ids = Ids(seed, "account")
+        self._uuid = id_style == "uuid"
+        self._ids = IdSequence(seed, "account")
         self._sorted = lru_cache(maxsize=64)(self._sort)
 
     def __len__(self) -> int:
@@ -89,23 +102,23 @@ class Accounts(Sequence[str]):
         return value
 
     def find(self, account_id: str) -> int | None:
-        """The index of an account; None for an id that is none of them."""
+        """Return the index of an account, or None if there is no such account."""
         plain = account_id.replace("-", "") if self._uuid else account_id
         index = self._ids.index(plain) if len(plain) == 32 else None
         return index if index is not None and 0 <= index < self._count and self[index] == account_id else None
 
     @staticmethod
     def parent(index: int) -> int | None:
-        """The index of the account above."""
+        """Return the index of the parent account; None for the root."""
         if index == 0:
             return None
-        place = (index - 1) % _BLOCK
+        place = (index - 1) % _BLOCK_SIZE
         if place < 3:
             return 0
-        return index - 1 if place == _BLOCK - 1 else index - place
+        return index - 1 if place == _BLOCK_SIZE - 1 else index - place
 
     def ancestors(self, index: int) -> list[int]:
-        """The accounts above, the topmost first."""
+        """Return the indexes of all accounts above, the root first."""
         above: list[int] = []
         parent = self.parent(index)
         while parent is not None:
@@ -114,35 +127,63 @@ class Accounts(Sequence[str]):
         return above
 
     def name(self, index: int) -> str:
-        """A company's name; now and then two companies have the same."""
+        """Return a company's name. A few companies share theirs with another."""
         if index == 0:
             return "Sandbox Telecom"
         chance = random.Random(f"{self._seed} name {index}")
-        return f"{chance.choice(_FIRST)} {chance.choice(_TRADE)}"
+        return f"{chance.choice(_FIRST_WORDS)} {chance.choice(_TRADES)}"
 
     def realm(self, index: int) -> str:
-        """The SIP realm, which no other account has."""
+        """Return the SIP realm, which is unique."""
         return f"{self.name(index).split()[0].lower()}-{digest(self._seed, 'realm', index, size=3)}.sip.example.com"
 
+    def reseller(self, index: int) -> int:
+        """Return the index of the account's reseller: its parent, or the root itself."""
+        return self.parent(index) or 0
+
+    def document(self, index: int) -> dict[str, Any]:
+        """Return the account as ``GET`` of one sends it."""
+        return {
+            "id": self[index],
+            "name": self.name(index),
+            "realm": self.realm(index),
+            "timezone": "America/Los_Angeles",
+            "enabled": True,
+            "call_restriction": {},
+            "music_on_hold": {},
+            "preflow": {},
+            "ringtones": {},
+            "descendants_count": sum(1 for _ in self._descendants(index)),
+            "wnm_allow_additions": False,
+            "superduper_admin": False,
+            "created": GREGORIAN_EPOCH + _CREATED,
+            "reseller_id": self[self.reseller(index)],
+            "is_reseller": index == 0,
+            "billing_mode": "limits_only",
+        }
+
     def row(self, index: int, view: str) -> dict[str, Any]:
-        """The account as ``descendants`` or ``children`` lists it."""
+        """Return the account as a row of a view: ``descendants``, ``children``, ``siblings`` or ``tree``."""
         row: dict[str, Any] = {"id": self[index], "name": self.name(index), "realm": self.realm(index), "flags": []}
         if view == "descendants":
             row["tree"] = [self[each] for each in self.ancestors(index)]
-        else:
-            row["descendants_count"] = sum(1 for _ in self._below(index))
+        elif view != "tree":
+            row["descendants_count"] = sum(1 for _ in self._descendants(index))
         return row
 
-    def sorted_below(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        """(name, id, index) of the accounts in a view of ``index``, ascending."""
+    def sorted_rows(self, index: int, view: str) -> list[tuple[str, str, int]]:
+        """Return (name, id, index) of the accounts in a view of the account ``index``, sorted by name and id."""
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        found = self._below(index) if view == "descendants" else self._right_below(index)
+        if view == "siblings":
+            found = self._children(self.reseller(index))
+        else:
+            found = self._descendants(index) if view == "descendants" else self._children(index)
         return sorted((self.name(each), self[each], each) for each in found)
 
-    def _right_below(self, index: int) -> Iterator[int]:
+    def _children(self, index: int) -> Iterator[int]:
         return (each for each in range(index + 1, self._count) if self.parent(each) == index)
 
-    def _below(self, index: int) -> Iterator[int]:
+    def _descendants(self, index: int) -> Iterator[int]:
         return (each for each in range(index + 1, self._count) if index in self.ancestors(each))

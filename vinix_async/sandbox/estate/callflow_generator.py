@@ -1,15 +1,16 @@
-"""Callflows as admins make them, and as old systems leave them behind. Each one is made alone, from its place."""
+"""Generates synthetic callflow documents, each from its own number, without the others."""
 
 import random
-from collections.abc import Callable, Iterator
-from typing import Any
 
-from ._ids import digest
+from .dates import gregorian_seconds
+from .ids import digest
+from .quirks import QUIRKS, Json
 
-GREGORIAN = 62_167_219_200
-"""Seconds from the year 0, in which Kazoo counts, to 1970."""
+_FIRST_CREATED = 1_700_000_000
+"""Unix time at which the first callflow of an account was created; the others follow, one an hour."""
 
-Json = dict[str, Any]
+_QUIRK_SHARE = 1 / 6
+"""The share of generated documents that have one of the quirks."""
 
 _PEOPLE = (
     "Ann Ash",
@@ -32,19 +33,22 @@ _PEOPLE = (
 _TEAMS = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Warehouse", "Night desk")
 
 
-class Maker:
-    """Makes one document. What its nodes refer to is noted in ``names``, for the metadata of a single document."""
+class CallflowGenerator:
+    """Generates one document.
+
+    ``referenced`` then holds a metadata entry for each entity that the document's nodes refer to, by entity id.
+    """
 
     def __init__(self, seed: int, account_id: str, number: int) -> None:
-        self._family = (seed, account_id)
-        self._chance = random.Random(f"{seed} {account_id} {number}")
+        self._namespace = (seed, account_id)
+        self._random = random.Random(f"{seed} {account_id} {number}")
         self._number = number
-        self.names: dict[str, Json] = {}
+        self.referenced: dict[str, Json] = {}
 
     def document(self, callflow_id: str) -> Json:
-        """The stored document, private fields included."""
-        kinds = (self._main_menu, self._after_hours, self._ring_group, self._voicemail_code)
-        others = (
+        """Return the stored document, with its private fields."""
+        first_kinds = (self._main_menu, self._after_hours, self._ring_group, self._voicemail_code)
+        other_kinds = (
             self._user,
             self._user,
             self._user,
@@ -56,37 +60,38 @@ class Maker:
             self._by_caller,
             self._queue_menu,
         )
-        make = kinds[self._number] if self._number < len(kinds) else self._chance.choice(others)
+        make = first_kinds[self._number] if self._number < len(first_kinds) else self._random.choice(other_kinds)
         document: Json = {"id": callflow_id, "numbers": [], "patterns": [], "flags": [], **make()}
-        if self._number >= len(kinds) and self._chance.random() < 1 / 6:
-            self._chance.choice(QUIRKS)(document)
-        made = GREGORIAN + 1_700_000_000 + self._number * 3_600
-        document |= {"pvt_type": "callflow", "pvt_created": made, "pvt_modified": made + 60}
+        if self._number >= len(first_kinds) and self._random.random() < _QUIRK_SHARE:
+            self._random.choice(QUIRKS)(document)
+        created = gregorian_seconds(_FIRST_CREATED + self._number * 3_600)
+        document |= {"pvt_type": "callflow", "pvt_created": created, "pvt_modified": created + 60}
         return document
 
     # --- parts ---
 
-    def _refer(self, kind: str, name: str, which: object = None) -> str:
-        entity = digest(*self._family, kind, which if which is not None else name)
-        self.names[entity] = {"name": name, "pvt_type": kind}
+    def _reference(self, kind: str, name: str) -> str:
+        """Return the id of an entity, and add the entity to the metadata."""
+        entity = digest(*self._namespace, kind, name)
+        self.referenced[entity] = {"name": name, "pvt_type": kind}
         return entity
 
     def _person(self) -> tuple[str, str]:
-        name = self._chance.choice(_PEOPLE)
-        return self._refer("user", name), name
+        name = self._random.choice(_PEOPLE)
+        return self._reference("user", name), name
 
     def _extension(self) -> str:
         return str(1000 + self._number)
 
     def _outside(self) -> str:
-        return f"+1555{int(digest(*self._family, 'number', self._number, size=4), 16) % 10**7:07d}"
+        return f"+1555{int(digest(*self._namespace, 'number', self._number, size=4), 16) % 10**7:07d}"
 
     @staticmethod
     def _node(module: str, data: Json, children: Json | None = None) -> Json:
         return {"module": module, "data": data, "children": children or {}}
 
     def _voicemail(self, name: str) -> Json:
-        return self._node("voicemail", {"id": self._refer("vmbox", name), "action": "compose", "timeout": "20"})
+        return self._node("voicemail", {"id": self._reference("vmbox", name), "action": "compose", "timeout": "20"})
 
     def _ring_user(self, timeout: int | str = 20) -> Json:
         user, name = self._person()
@@ -96,18 +101,18 @@ class Maker:
     def _ring_team(self, team: str) -> Json:
         endpoints = [
             {"endpoint_type": "user", "id": self._person()[0], "delay": str(5 * place), "timeout": "20"}
-            for place in range(self._chance.randint(2, 4))
+            for place in range(self._random.randint(2, 4))
         ]
         data = {"name": team, "strategy": "simultaneous", "timeout": 20, "endpoints": endpoints, "repeats": 1}
         busy = self._node("play", {"id": "/system_media/en-us%2Fuser-busy", "answer": True})
         return self._node("ring_group", data, {"_": self._voicemail(team), "sip:486": busy})
 
     def _menu(self, name: str) -> Json:
-        routes = {str(digit): self._ring_user() for digit in range(1, self._chance.randint(3, 5))}
+        routes = {str(digit): self._ring_user() for digit in range(1, self._random.randint(3, 5))}
         routes["0"] = self._ring_team("Reception")
         routes["timeout"] = self._ring_team("Support")
         routes["_"] = self._node("hangup", {})
-        return self._node("menu", {"id": self._refer("menu", name)}, routes)
+        return self._node("menu", {"id": self._reference("menu", name)}, routes)
 
     # --- documents ---
 
@@ -115,8 +120,8 @@ class Maker:
         return {"name": "Main menu", "type": "main", "numbers": [self._outside()], "flow": self._menu("Main menu")}
 
     def _after_hours(self) -> Json:
-        hours, holidays = self._refer("temporal_rule", "Office hours"), self._refer("temporal_rule", "Holidays")
-        closed = self._node("play", {"id": self._refer("media", "We are closed")}, {"_": self._voicemail("Office")})
+        hours, holidays = self._reference("temporal_rule", "Office hours"), self._reference("temporal_rule", "Holidays")
+        closed = self._node("play", {"id": self._reference("media", "We are closed")}, {"_": self._voicemail("Office")})
         routes = {hours: self._menu("Day menu"), holidays: closed, "_": self._voicemail("Office")}
         flow = self._node("temporal_route", {"timezone": "America/New_York", "rules": [hours, holidays]}, routes)
         return {
@@ -127,8 +132,8 @@ class Maker:
         }
 
     def _ring_group(self) -> Json:
-        team = self._chance.choice(_TEAMS)
-        group = self._refer("group", team)
+        team = self._random.choice(_TEAMS)
+        group = self._reference("group", team)
         return {
             "name": f"{team} group",
             "type": "userGroup",
@@ -138,9 +143,9 @@ class Maker:
         }
 
     def _queue_menu(self) -> Json:
-        team = self._chance.choice(_TEAMS)
+        team = self._random.choice(_TEAMS)
         waiting = self._node(
-            "acdc_wait_time", {"id": self._refer("queue", team)}, {"60": self._voicemail(team), "_": {}}
+            "acdc_wait_time", {"id": self._reference("queue", team)}, {"60": self._voicemail(team), "_": {}}
         )
         return {"name": f"{team} queue", "numbers": [self._extension()], "flow": waiting, "flags": ["queue"]}
 
@@ -168,7 +173,7 @@ class Maker:
             "owner_id": user,
             "numbers": [self._extension()],
             "flow": flow,
-            **({"metaflow": metaflow} if self._chance.random() < 0.3 else {}),
+            **({"metaflow": metaflow} if self._random.random() < 0.3 else {}),
         }
 
     def _number_only(self) -> Json:
@@ -183,7 +188,7 @@ class Maker:
         }
 
     def _conference(self) -> Json:
-        room = self._refer("conference", f"Room {self._number}")
+        room = self._reference("conference", f"Room {self._number}")
         return {
             "name": f"Room {self._number}",
             "type": "conference",
@@ -192,14 +197,14 @@ class Maker:
         }
 
     def _fax(self) -> Json:
-        box = self._refer("faxbox", "Office fax")
+        box = self._reference("faxbox", "Office fax")
         detect = self._node(
             "fax_detect", {"duration": 3}, {"ON_FAX": self._node("faxbox", {"id": box}), "ON_VOICE": self._ring_user()}
         )
         return {"name": "Fax", "type": "faxing", "numbers": [self._outside()], "flow": detect}
 
     def _page_group(self) -> Json:
-        endpoints = [{"endpoint_type": "device", "id": self._refer("device", f"Phone {each}")} for each in range(3)]
+        endpoints = [{"endpoint_type": "device", "id": self._reference("device", f"Phone {each}")} for each in range(3)]
         return {
             "name": "Paging",
             "numbers": [self._extension()],
@@ -213,82 +218,3 @@ class Maker:
             "numbers": [self._extension()],
             "flow": self._node("check_cid", {"use_absolute_mode": True}, routes),
         }
-
-
-# --- what the parser of a client has to live with ---------------------------------------------------
-
-
-def _nodes(document: Json) -> Iterator[Json]:
-    waiting = [document.get("flow") or {}]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend((node.get("children") or {}).values())
-
-
-def _no_flow(document: Json) -> None:
-    document.pop("flow")
-
-
-def _no_children(document: Json) -> None:
-    for node in _nodes(document):
-        if not node.get("children"):
-            node.pop("children", None)
-
-
-def _children_as_a_list(document: Json) -> None:
-    for node in list(_nodes(document)):
-        if not node.get("children"):
-            node["children"] = []
-
-
-def _skipped_node(document: Json) -> None:
-    document["flow"]["data"]["skip_module"] = True
-
-
-def _unknown_module(document: Json) -> None:
-    document["flow"] |= {"module": "qubicle", "vendor": {"ticket": 7}}
-
-
-def _placeholder_numbers(document: Json) -> None:
-    document["numbers"] = ["undefinedMainNumber", "no_match", *document["numbers"]]
-
-
-def _empty_reference(document: Json) -> None:
-    document["flow"]["data"] |= {"id": "", "media_id": "http://127.0.0.1/hold.wav"}
-
-
-def _extra_keys(document: Json) -> None:
-    document |= {"ui_metadata": {"origin": "voip", "version": "4.3"}, "contact_list": {"exclude": False}, "realms": []}
-
-
-def _jumps_to_itself(document: Json) -> None:
-    document["flow"] = {"module": "callflow", "data": {"id": document["id"]}, "children": {"_": document["flow"]}}
-
-
-def _nulls(document: Json) -> None:
-    document |= {"name": None, "metaflow": None, "ringback": [], "flags": None}
-
-
-def _node_without_data(document: Json) -> None:
-    document["flow"]["children"] = {"#": {"module": "noop"}, **document["flow"]["children"]}
-
-
-def _stored_metadata(document: Json) -> None:
-    document["metadata"] = {}
-
-
-QUIRKS: tuple[Callable[[Json], None], ...] = (
-    _no_flow,
-    _no_children,
-    _children_as_a_list,
-    _skipped_node,
-    _unknown_module,
-    _placeholder_numbers,
-    _empty_reference,
-    _extra_keys,
-    _jumps_to_itself,
-    _nulls,
-    _node_without_data,
-    _stored_metadata,
-)
