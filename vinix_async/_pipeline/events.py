@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
-from attrs import asdict, define, field, frozen
+from attrs import asdict, define, field, fields, frozen
 
 from .._exceptions import VinixError
 from .._public import public
@@ -446,14 +446,9 @@ class ClientStats:
                 pass
 
     def __repr__(self) -> str:
-        counts = {name: getattr(self, name) for name in _COUNTERS if getattr(self, name)}
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in counts.items())})"
-
-
-_COUNTERS: Final = (
-    *("accounts_done", "accounts_failed"),
-    *("requests", "logins", "retries", "rate_limited", "outages", "callflows", "bad_items", "deleted"),
-)
+        names = [each.name for each in fields(type(self)) if not each.name.startswith("_")]
+        counts = [f"{name}={value}" for name in names if (value := getattr(self, name))]
+        return f"{type(self).__name__}({', '.join(counts)})"
 
 
 # --- the log ------------------------------------------------------------------------------------------------
