@@ -24,7 +24,7 @@ try:
     from .fast_decode import make_fast_decoders
 except ModuleNotFoundError:  # fast_decode.py may be deleted; it is not imported anywhere else
 
-    def make_fast_decoders(_: Any) -> Any:  # type: ignore[misc]  # the real signature says more
+    def make_fast_decoders(all_rules: Any) -> Any:  # type: ignore[misc]  # noqa: ARG001  # has the real one's name
         """Return no decoders."""
         return {}
 
@@ -96,7 +96,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
 
 def _rules(kind: type[Document]) -> tuple[Rule, ...]:
     # Names in annotations are looked up in models.py, wherever the class says that it lives.
-    own_fields = attrs.fields(attrs.resolve_types(kind, globalns=vars(models)))[len(attrs.fields(Document)) :]
+    own_fields = attrs.fields(attrs.resolve_types(kind, globalns=dict(vars(models))))[len(attrs.fields(Document)) :]
     return tuple(_rule(field) for field in own_fields)
 
 
