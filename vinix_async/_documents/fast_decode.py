@@ -142,21 +142,25 @@ def _write_builder(
     """Return a function that makes a document of a Struct, and adds the maps in it, which are left to do, to a list."""
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}
-    values = {"extra": "ABSENT_OBJECT", "_empty": "()"}
+    values = {"extra": "ABSENT_OBJECT"}
+    empties = ["()"]
     if keys:
         values["extra"] += f" if {' is '.join(f'row.{key}' for key in keys)} is UNSET else other_keys(row, keys)"
     for rule in rules:
         value = values[rule.name] = f"row.{rule.name}"
         if rule.may_be_false:
-            values["_empty"] += f" if {value} is not False else (({rule.name!r}, False),)"
+            empties.append(f"((({rule.name!r}, False),) if {value} is False else ())")
         if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # which builds it when it is read
             continue
-        build = "construct" if rule.kind is kind else f"build_{rule.name}"  # the former is the function itself
-        names[build] = builders.get(rule.kind)
+        build = "construct"  # the function itself
+        if rule.kind is not kind:
+            build = f"build_{rule.name}"
+            names[build] = builders[rule.kind]
         if rule.is_map:
             values[rule.name] = f"{value} and later({value}, {build}, maps)"
         else:
             values[rule.name] = f"{build}({value}, maps) if {value} else None"
+    values["_empty"] = " + ".join(empties)
     return write_constructor(kind, ("row", "maps"), values, names)
 
 
