@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+_async_fixture: Any = None
 _asyncio_plugin: "ModuleType | None" = None
 try:
-    import pytest_asyncio
-    import pytest_asyncio.plugin
-
-    _asyncio_plugin = pytest_asyncio.plugin
+    from pytest_asyncio import fixture, plugin
 except ImportError:  # pragma: no cover
     pass  # the fixtures then say what they need
+else:
+    _async_fixture, _asyncio_plugin = fixture, plugin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -140,7 +140,7 @@ def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
     """
     names = {kind: f"_vinix_{kind}_in_{scope}_loop" for kind in ("sandbox", "client")}
 
-    @pytest_asyncio.fixture(loop_scope=scope, name=names["sandbox"])
+    @_async_fixture(loop_scope=scope, name=names["sandbox"])
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
         from .sandbox import Sandbox  # noqa: PLC0415  # pytest loads this plugin at every start
 
@@ -148,7 +148,7 @@ def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
         async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:
             yield sandbox
 
-    @pytest_asyncio.fixture(loop_scope=scope, name=names["client"])
+    @_async_fixture(loop_scope=scope, name=names["client"])
     async def run_client(vinix_sandbox: "Sandbox") -> "AsyncIterator[VinixClient]":
         async with vinix_sandbox.client() as client:
             yield client

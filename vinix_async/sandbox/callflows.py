@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .breakage import break_content, broken_response
 from .estate.dates import gregorian_seconds
 from .responses import INIT_FAILED, ApiResponse, bad_identifier, validation_error
 from .state import SandboxState
@@ -10,11 +11,14 @@ from .state import SandboxState
 
 def get_callflow(state: SandboxState, account: int, callflow_id: str) -> ApiResponse:
     """Answer ``GET /accounts/{id}/callflows/{callflow_id}``."""
+    how = state.broken_callflows.get((account, callflow_id))
+    if problem := broken_response(how):
+        return problem
     try:
         document = state.callflows.document(account, callflow_id)
     except KeyError:
         return bad_identifier(callflow_id)
-    return ApiResponse(200, document, revision=state.callflows.revision(account, callflow_id))
+    return ApiResponse(200, break_content(how, document), revision=state.callflows.revision(account, callflow_id))
 
 
 def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) -> ApiResponse:
