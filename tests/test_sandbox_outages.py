@@ -110,6 +110,41 @@ async def test_requests_hang_also_after_the_outage() -> None:
         await late
 
 
+async def test_outages_that_follow_each_other_without_a_pause() -> None:
+    async with Sandbox() as sandbox, sandbox.client(retry=ONCE) as client:
+        for _ in range(20):
+            sandbox.outage(kind="refuse")
+            sandbox.end_outage()
+        await client.callflows.list(sandbox.root_id)
+        sandbox.end_outage()
+        with sandbox.outage(kind="refuse"):
+            pass
+        sandbox.outage(kind="refuse")
+        await asyncio.sleep(0.01)
+        with pytest.raises(APIConnectionError):
+            await client.callflows.list(sandbox.root_id)
+
+
+async def test_requests_under_way_lose_their_connections() -> None:
+    async with Sandbox(callflows=50) as sandbox, sandbox.client(retry=ONCE) as client:
+        await client.callflows.list(sandbox.root_id)
+        asked = [asyncio.ensure_future(client.callflows.list(sandbox.root_id).to_list()) for _ in range(50)]
+        while not any(task.done() for task in asked):
+            await asyncio.sleep(0)
+        with sandbox.outage(kind="refuse"):
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        failed = [each for each in outcomes if not isinstance(each, list)]
+        assert {type(each) for each in failed} == {APIConnectionError}
+        await client.callflows.list(sandbox.root_id)
+
+
+async def test_a_port_that_is_taken() -> None:
+    async with Sandbox() as sandbox:
+        with pytest.raises(OSError, match="in use"):
+            await Sandbox(port=port(sandbox)).start()
+        assert await status_of(sandbox) == 401
+
+
 PARTS = ("callflows", "accounts", "logins")
 
 

@@ -110,9 +110,12 @@ class HttpHandler:
         self._requests_by_connection[request.transport] = count
         if count >= self._state.dialect.requests_per_connection:
             response.force_close()
+        if fault is None:
+            return response
         if fault == "hang":
             return await self._hang(request)
-        return response if fault is None else await SENDERS[fault](request, response)
+        # A request that was read just before connections were refused loses its connection like the others.
+        return await SENDERS["reset" if fault == "refuse" else fault](request, response)
 
     def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
         """Return the kind of fault that a response has, or None."""

@@ -24,8 +24,9 @@ class Listener:
         self._protocol_factory = protocol_factory
         self._socket = self._bind()
         self._address = self._socket.getsockname()
-        self._server: asyncio.Server | None = None
+        self._is_accepting = False
         self._starting: asyncio.Task[None] | None = None
+        self._server: asyncio.Server | None = None
 
     @property
     def port(self) -> int:
@@ -33,34 +34,48 @@ class Listener:
         return int(self._address[1])
 
     def accept(self) -> None:
-        """Accept connections. The system does so at once, and the event loop serves them at its next turn."""
-        self._socket.listen(_BACKLOG)
-        self._starting = asyncio.get_running_loop().create_task(self._serve())
+        """Accept connections. The system does so at once, and the event loop serves them after a turn or two."""
+        self._is_accepting = True
+        self._update()
 
     def refuse(self) -> None:
-        """Refuse connections, but keep the port: the system refuses them where a bound socket does not listen."""
-        self._stop()
-        self._socket = self._bind()
+        """Refuse connections but keep the port: the system refuses them where a bound socket does not listen."""
+        self._is_accepting = False
+        self._update()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give up the port."""
-        self._stop()
-
-    async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._protocol_factory, sock=self._socket, backlog=_BACKLOG)
-
-    def _stop(self) -> None:
         if self._starting is not None:
-            self._starting.cancel()
-            self._starting = None
+            await self._starting
         if self._server is not None:
             self._server.close()
             self._server = None
         self._socket.close()
 
+    def _update(self) -> None:
+        """Start or stop the server. While it starts it cannot be stopped, and ``_start`` calls this again."""
+        if self._starting is not None:
+            return
+        if self._is_accepting and self._server is None:
+            self._socket.listen(_BACKLOG)
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+        elif not self._is_accepting and self._server is not None:
+            self._server.close()  # which closes the socket
+            self._server = None
+            self._socket = self._bind()
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._protocol_factory, sock=self._socket, backlog=_BACKLOG)
+        self._starting = None
+        self._update()
+
     def _bind(self) -> socket.socket:
         bound = socket.socket(self._family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(self._address)
+        try:
+            bound.bind(self._address)
+        except OSError:
+            bound.close()
+            raise
         return bound

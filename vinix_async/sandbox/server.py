@@ -134,7 +134,11 @@ class Sandbox:
         )
         await self._runner.setup()
         web_server = cast("web.Server", self._runner.server)  # which setup has made
-        self._listener = Listener(self._host, self._port, web_server)
+        try:
+            self._listener = Listener(self._host, self._port, web_server)
+        except OSError:
+            await self._runner.cleanup()
+            raise
         self._listener.accept()
         self._outages.attach(self._listener, web_server)
         self._port = self._listener.port
@@ -146,7 +150,7 @@ class Sandbox:
         if self._runner is None or self._listener is None:
             return
         self._outages.detach()
-        self._listener.close()
+        await self._listener.close()
         self._handler.close()
         await self._runner.cleanup()
         self._runner = self._listener = None
