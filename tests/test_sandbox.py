@@ -414,11 +414,13 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
             {"credentials": sha, "method": "sha", "phone_number": "+1999", "account_name": "sandboxtelecom"},
         ):
             assert (await ask("PUT", "/v2/user_auth", data))[0] == 201
-        for data in (
+        refused_logins: list[dict[str, Any]] = [
             {"credentials": sha, "method": "sha"},
             {"credentials": sha, "account_name": "sandboxtelecom"},
             {"credentials": sha, "method": "sha", "account_name": "nobody"},
-        ):
+            {"credentials": sha, "method": "sha", "account_name": 5, "phone_number": 5},
+        ]
+        for data in refused_logins:
             assert (await ask("PUT", "/v2/user_auth", data))[0] == 401
         bad_logins: list[dict[str, Any]] = [
             {},
@@ -481,6 +483,7 @@ async def test_other_ways_to_authenticate(session: aiohttp.ClientSession) -> Non
             ("Basic !", 401),
             ("Digest x", 401),
         ):
+            assert (await ask("GET", "/v2/token_auth", Authorization=text))[0] == status, text
             assert (await ask("GET", ask.listing(), Authorization=text))[0] == status, text
 
 
@@ -509,6 +512,8 @@ async def test_callflows_can_be_created(session: aiohttp.ClientSession) -> None:
         status, body = await ask("PUT", ask.listing(), {"name": "New", "numbers": ["4711"]})
         assert (status, ask.headers["Location"]) == (201, f"{ask.listing()}/{body['data']['id']}")
         assert body["data"]["id"] in sandbox.callflow_ids(sandbox.root_id)
+        assert (await ask("PUT", ask.listing(), {"numbers": "4712"}))[0] == 500
+        sandbox.put(sandbox.root_id, {"numbers": 4713})
         status, body = await ask("PUT", ask.listing(), {"name": "Again", "numbers": ["4711"]})
         assert (status, body["data"].keys()) == (400, {"numbers"})
 

@@ -30,12 +30,13 @@ def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) 
     if not numbers and not data.get("patterns"):
         message = "Callflows must be assigned at least one number or pattern"
         return validation_error("numbers", "required", message)
-    if not all(isinstance(number, str) for number in numbers):
+    if not isinstance(numbers, list) or not all(isinstance(number, str) for number in numbers):
         return INIT_FAILED
     for callflow_id in state.callflows.ids(account):
-        taken = set(numbers).intersection(state.callflows.cached(account, callflow_id).get("numbers") or ())
+        others = state.callflows.cached(account, callflow_id).get("numbers")
+        taken = [number for number in numbers if isinstance(others, list) and number in others]
         if taken:
-            return validation_error("numbers", "unique", f"Number {min(taken)} exists in callflow {callflow_id}")
+            return validation_error("numbers", "unique", f"Number {taken[0]} exists in callflow {callflow_id}")
     created = gregorian_seconds(state.clock.time())
     callflow_id = state.callflows.put(account, {"patterns": [], **data, "pvt_type": "callflow"}, created)
     document = {
