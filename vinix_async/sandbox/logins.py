@@ -53,15 +53,11 @@ def refresh_token(state: SandboxState, owner: int) -> ApiResponse:
 
 def describe_token(state: SandboxState, owner: int, credentials: Credentials) -> ApiResponse:
     """Answer ``GET /token_auth``: the token's claims, and the session that it stands for."""
-    claims: dict[str, Any] = {}
-    if credentials.scheme == "token":
-        claims = state.tokens.claims(credentials.text or "")
-    data = {
-        **_session(state, owner, is_user=claims.get("method") != "cb_api_auth"),
-        **{name: claims[name] for name in ("exp", "iss", "method") if name in claims},
-        "identity_sig": digest("identity", owner),
-    }
-    return ApiResponse(200, data)
+    is_token = credentials.scheme == "token"
+    claims: dict[str, Any] = state.tokens.claims(credentials.text or "") if is_token else {}
+    shown = {name: claims[name] for name in ("exp", "iss", "method") if name in claims}
+    session = _session(state, owner, is_user=claims.get("method") != "cb_api_auth")
+    return ApiResponse(200, {**session, **shown, "identity_sig": digest("identity", owner)})
 
 
 def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any]:
