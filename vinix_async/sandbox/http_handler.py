@@ -90,7 +90,7 @@ class HttpHandler:
         self._requests = requests
         self._requests_by_connection: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._closed = asyncio.Event()
-        self.served = 0
+        self.served: int = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""

@@ -30,7 +30,7 @@ class TokenIssuer:
         self._ttl = ttl
         self._signing_key = digest(seed, "signature").encode()
         self._api_keys = IdSequence(seed, "api key", length=64)
-        self.password = f"sandbox-{digest(seed, 'password', size=6)}"
+        self.password: str = f"sandbox-{digest(seed, 'password', size=6)}"
         self._issued = 0
         self._first_valid = 1
 
