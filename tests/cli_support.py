@@ -15,7 +15,7 @@ from unittest import mock
 
 from forked import Process
 
-from vinix_async.cli._app import run
+from vinix_async.cli.app import run
 from vinix_async.sandbox import Sandbox
 
 VINIX = [sys.executable, "-m", "vinix_async.cli"]

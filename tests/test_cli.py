@@ -15,9 +15,9 @@ import pytest
 from cli_support import Command, Done, served, variables
 
 from vinix_async import Account, AccountResult, Callflow, FeatureCode, structure, to_json
-from vinix_async.cli._output import printable, printable_json
-from vinix_async.cli._rows import cells, csv_lines, row_json
-from vinix_async.cli._show import indented, match, tables
+from vinix_async.cli.console import printable, printable_json
+from vinix_async.cli.rows import cells, csv_lines, row_json
+from vinix_async.cli.show import indented, match, tables
 from vinix_async.sandbox import Sandbox
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -221,14 +221,20 @@ def test_a_wrong_command_line_is_explained(alone: Command) -> None:
         ("callflows", "list", "x"): "vinix auth login",
         ("callflows", "list", "--sandbox", "--filter", "x"): "KEY=VALUE",
         ("callflows", "list", "--sandbox", "--filter", "missing_value=x"): "missing_value",
-        ("callflows", "list", "--sandbox", "--page-size", "0"): "page_size",
-        ("callflows", "list", "--sandbox", "--output", "xml"): "xml",
+        ("callflows", "list", "--sandbox", "--page-size", "0"): "--page-size must be at least 1",
+        (
+            "callflows",
+            "list",
+            "--sandbox",
+            "--output",
+            "xml",
+        ): "--output must be one of table, json, ndjson, csv, parquet, not 'xml'",
         ("callflows", "list", "--sandbox", "--shard", "3/2"): "2/8",
-        ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency",
+        ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency must be at least 1",
         ("callflows", "list", "--sandbox", "--resume", "nothing"): "nothing",
         ("frobnicate",): "frobnicate",
-        ("demo", "--accounts", "0"): "accounts",
-        ("callflows", "list", "--sandbox", "--sandbox-faults", "2"): "share",
+        ("demo", "--accounts", "0"): "--accounts must be at least 1",
+        ("callflows", "list", "--sandbox", "--sandbox-faults", "2"): "--sandbox-faults must be between 0 and 1",
     }
     for done, words in zip((alone(*arguments) for arguments in wrong), wrong.values(), strict=True):
         assert done.returncode == 2, done.args
@@ -324,7 +330,7 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
 def test_a_report_has_every_account_and_appears_when_it_is_whole(
     vinix: Command, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vinix_async.cli._reporting.ReportWriter", ReportWriter)
+    monkeypatch.setattr("vinix_async.cli.report.ReportWriter", ReportWriter)
     page = tmp_path / "page.html"
     report = ("report", "--to", str(page))
     done = vinix(*report, "--all", "0" * 32, "--title", "Mine")
@@ -461,7 +467,7 @@ def test_importing_the_library_imports_nothing_of_the_command() -> None:
 
 def test_help_needs_neither_the_client_nor_asyncio() -> None:
     code = (
-        "import sys; from vinix_async.cli._app import run; run(['--help']);"
+        "import sys; from vinix_async.cli.app import run; run(['--help']);"
         "heavy = {'aiohttp', 'asyncio', 'tenacity', 'cattrs', 'pyarrow', 'platformdirs'};"
         "sys.exit(str(sorted(heavy & set(sys.modules))))"
     )

@@ -104,11 +104,11 @@ def test_a_file_elsewhere(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> N
     [
         ('[default]\npassword = "planted-2"\n', 0o644, "chmod 600"),
         ('[default]\npassword = "planted-2"\n', 0o620, "chmod 600"),
-        ("[default\n", 0o600, "no TOML"),
+        ("[default\n", 0o600, "not valid TOML"),
         ('password = "planted-2"\n', 0o600, "[default]"),
-        ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is no setting"),
-        ("[default]\nusername = 7\n", 0o600, "text in quotes"),
-        ('[default]\nkeyring = "all"\n', 0o600, "keyring names"),
+        ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is not a setting"),
+        ("[default]\nusername = 7\n", 0o600, "string in quotes"),
+        ('[default]\nkeyring = "all"\n', 0o600, "keyring must name"),
         ('[default]\npassword = "planted-2"\n', 0o600, "VINIX_USERNAME"),
         ('[other]\nusername = "ann"\n', 0o600, "no credentials"),
         ('[default]\nusername = "a"\nkeyring = "password"\n', 0o600, "NoKeyringError"),
@@ -200,7 +200,7 @@ def test_login_asks_on_a_terminal_and_shows_no_secret(vinix: Command, sandbox: S
         return f"{answers.pop(prompt)}\n" if prompt else None
 
     seen = vinix.on_a_terminal("auth", "login", "--base", sandbox.url, keys=keys)
-    assert "logged in" in seen
+    assert "Logged in" in seen
     assert auth.password not in seen
     assert not answers
     assert len(vinix("callflows", "list").stdout.splitlines()) == 2

@@ -1,19 +1,15 @@
 """Whether credentials are good, and whose they are."""
 
-import json
 import time
 
-from attrs import asdict, frozen
-from rich.table import Table
-from rich.text import Text
+from attrs import frozen
 
 from .. import Auth
 from .._pipeline.auth import read_token
 from .._pipeline.rate_limiter import ACCOUNT_RETRIES
 from .._pipeline.retry import RetryBudget
-from ._connect import Server
-from ._errors import UsageError
-from ._output import print_data, printable, to_terminal, write_data
+from .connection import Server, base_url
+from .exit_codes import UsageError
 
 
 @frozen
@@ -31,7 +27,7 @@ async def try_credentials(server: Server) -> Check:
     """Exchange the credentials for a token, and read one page of accounts with it; raises the library's errors."""
     requester = server.client._requester  # noqa: SLF001  # the reply names the account, which no public call gives
     auth = requester._auth  # noqa: SLF001  # as above
-    account_id, seconds = server.own, None
+    account_id, seconds = server.root, None
     if isinstance(auth, Auth) and (request := auth.exchange()) is not None:
         envelope = await requester._exchange(request, auth, RetryBudget(ACCOUNT_RETRIES))  # noqa: SLF001  # as above
         token = read_token(envelope, monotonic=0.0, time=time.time())
@@ -43,22 +39,9 @@ async def try_credentials(server: Server) -> Check:
     await server.client.accounts.children(account_id, max_items=1)
     kind = type(auth).__name__.removesuffix("Auth")
     return Check(
-        server.base,
+        base_url(server.client),
         {"User": "password", "ApiKey": "API key"}.get(kind, kind.lower()),
         server.source,
         account_id,
         seconds,
     )
-
-
-def print_check(check: Check, output: str | None) -> None:
-    """A table on a terminal, JSON in a pipe."""
-    if (output or ("table" if to_terminal() else "json")) == "json":
-        write_data(json.dumps(asdict(check)).encode() + b"\n")
-        return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in asdict(check).items():
-        table.add_row(name.replace("_", " "), Text(printable("unknown" if value is None else str(value))))
-    print_data(table)

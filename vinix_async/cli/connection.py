@@ -1,0 +1,69 @@
+"""The client that the options, the environment and the profile describe."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from attrs import field, frozen
+
+from .. import Auth, ConfigurationError, VinixClient
+from ..sandbox import Faults, Sandbox
+from .exit_codes import UsageError
+from .options import DEFAULT_CALLFLOWS, Connection
+from .settings import Settings, find_credentials, read_settings
+
+
+@frozen
+class Server:
+    """A client and where it connects to.
+
+    ``root``: the account that ROOT stands for. ``where``: the base URL, or ``sandbox``. ``source``: where the
+    credentials come from.
+    """
+
+    client: VinixClient = field(repr=False)
+    root: str | None
+    where: str
+    source: str
+    settings: Settings | None = None
+
+    def account_id(self, word: str | None) -> str:
+        """Return the account id for an argument: the argument itself, or your own account for ROOT and None."""
+        if word is not None and word != "ROOT":
+            return word
+        if self.root is None:
+            raise UsageError("name an account, or set VINIX_ACCOUNT_ID, or use --sandbox")
+        return self.root
+
+
+@asynccontextmanager
+async def connect(
+    connection: Connection, *, auth: Auth | None = None, root: str | None = None
+) -> AsyncIterator[Server]:
+    """Open the client; nothing is sent yet. With ``auth``, as for a login, the profile is not read."""
+    if connection.sandbox:
+        callflows, faults = connection.sandbox_callflows, connection.sandbox_faults
+        sandbox = Sandbox(
+            accounts=connection.sandbox_accounts,
+            callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
+            dialect=connection.sandbox_dialect,
+            faults=Faults(share=faults) if faults else None,
+        )
+        async with sandbox, sandbox.client() as client:
+            yield Server(client, sandbox.root_id, "sandbox", "sandbox")
+        return
+    settings = read_settings(connection.profile, use_profile=auth is None)
+    auth, source = (auth, "login") if auth else find_credentials(settings)
+    base = connection.base or settings.get("base")
+    options: dict[str, Any] = {"base_url": base} if base else {}
+    try:
+        client = VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options)
+    except ConfigurationError as error:
+        raise UsageError(str(error).replace("allow_http=True", "--allow-http")) from None
+    async with client:
+        yield Server(client, root or settings.get("account_id"), base_url(client), source, settings)
+
+
+def base_url(client: VinixClient) -> str:
+    """TEMPORARY until the client has ``base_url``."""
+    return client._requester.transport.base_url  # noqa: SLF001

@@ -1,0 +1,90 @@
+"""What the command prints: data on stdout, everything else on stderr.
+
+Text from the server is never interpreted as markup, and a terminal never gets its control characters.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+errors = Console(stderr=True)
+_before_printing: list[Callable[[], None]] = []
+
+
+def note(text: str) -> None:
+    """Print one line on stderr."""
+    hide_progress()
+    errors.print(Text(text), soft_wrap=True)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or plural: ``1 account``, ``1,013 accounts``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` with control characters replaced by escapes; ``lines`` keeps line breaks."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Return ``printable(text)`` with its line breaks."""
+    return printable(text, lines=True)
+
+
+def printable_json(text: str) -> str:
+    """Return JSON with control characters replaced by JSON's own escapes, so that its value does not change."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else _json_escape(letter) for letter in text)
+
+
+def _json_escape(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def to_terminal() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def write_data(data: bytes, escape: Callable[[str], str] = printable_json) -> None:
+    """Write bytes to stdout and flush it. ``escape`` is applied to what a terminal gets."""
+    if to_terminal():
+        hide_progress()
+        data = escape(data.decode()).encode()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def print_data(*renderables: Any) -> None:
+    """Print tables, trees and text on stdout."""
+    hide_progress()
+    console = Console()
+    for each in renderables:
+        console.print(each)
+    sys.stdout.flush()
+
+
+def before_printing(hide: Callable[[], None]) -> None:
+    """Register the function that removes the progress line before anything else is printed."""
+    _before_printing[:] = [hide]
+
+
+def hide_progress() -> None:
+    """Remove the progress line, if one is shown."""
+    for hide in _before_printing:
+        hide()
+
+
+def discard_stdout() -> None:
+    """Redirect stdout to the null device after its reader has left, so that flushing it at exit cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

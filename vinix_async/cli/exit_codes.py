@@ -1,0 +1,50 @@
+"""Exit codes, the errors that the command itself raises, and how an error is printed."""
+
+from enum import IntEnum
+
+from .. import AuthenticationError, ConfigurationError, VinixError
+from .console import note, printable
+
+
+class ExitCode(IntEnum):
+    """The exit codes of the command. docs/cli.md explains each one."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    AUTHENTICATION = 4
+    INTERRUPTED = 130
+    READER_GONE = 141
+    TERMINATED = 143
+
+
+class UsageError(Exception):
+    """The command line, an input file or the configuration is wrong: exit code 2."""
+
+
+class CommandError(Exception):
+    """The command line is valid, but the command cannot do what it asks for: exit code 1."""
+
+
+def report_error(error: Exception) -> ExitCode:
+    """Print an error with its notes and return the exit code for it. Raise an unexpected error again."""
+    if not isinstance(error, VinixError | UsageError | CommandError | OSError):
+        raise error
+    for line in (describe(error), *getattr(error, "__notes__", ())):
+        note(f"vinix: {printable(line, lines=True)}")
+    if isinstance(error, UsageError | ConfigurationError):
+        return ExitCode.USAGE
+    return ExitCode.AUTHENTICATION if isinstance(error, AuthenticationError) else ExitCode.ERROR
+
+
+def describe(error: BaseException) -> str:
+    """Return the text of an error; the library's errors begin with the name of their class."""
+    if isinstance(error, VinixError) and not isinstance(error, ConfigurationError):
+        return f"{type(error).__name__}: {error}"
+    return str(error)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error on one line that is safe for a terminal."""
+    return printable(describe(error).replace("\n  ", "; ").replace("\n", "; "))

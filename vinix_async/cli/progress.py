@@ -1,0 +1,154 @@
+"""The progress line at the bottom of a terminal, and the summary of a job."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from attrs import define, field
+from rich.text import Text
+
+from .. import Account
+from ._sweep import Stats as ClientStats
+from ._sweep import Stats as SweepStats
+from .console import before_printing, count, errors
+
+_INTERVAL: Final = 0.1
+"""Seconds between two updates of the line."""
+
+_RATE_SAMPLES: Final = 30
+"""The number of updates over which the rate of requests is measured."""
+
+_MAX_BAR: Final = 30
+_CLOCK_WIDTH: Final = 12
+"""The columns of the bar, and those of the spinner and the clock."""
+
+
+@define(kw_only=True)
+class Tally:
+    """The counters of a job. ``accounts_found`` grows until ``all_found``."""
+
+    client: ClientStats
+    sweep: SweepStats
+    accounts_found: int = 0
+    all_found: bool = False
+    began: float = field(factory=time.monotonic)
+    _sent: "deque[tuple[float, int]]" = field(factory=lambda: deque(maxlen=_RATE_SAMPLES), init=False)
+
+    def found(self, account: Account | None) -> None:
+        """Count an account that the job will read. None means that there are no more."""
+        if account is None:
+            self.all_found = True
+        else:
+            self.accounts_found += 1
+
+    @property
+    def accounts(self) -> int:
+        """The number of accounts that were read or have failed."""
+        return self.sweep.accounts_done + self.sweep.accounts_failed
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self.began
+
+    def sample_rate(self) -> float:
+        """Return the number of requests in a second, and add a sample to its measurement."""
+        now = time.monotonic()
+        then, before = self._sent[0] if self._sent else (self.began, 0)
+        self._sent.append((now, self.client.requests))
+        return (self.client.requests - before) / max(now - then, _INTERVAL)
+
+    def parts(self) -> list[str]:
+        """Return the parts of the progress line, the most important ones first."""
+        client, failed, limited = self.client, self.sweep.accounts_failed, self.client.rate_limited
+        found = f"{self.accounts_found:,}" + ("" if self.all_found else "+")
+        return [
+            f"{self.accounts:,}/{found} accounts",
+            *([f"{failed:,} failed"] if failed else []),
+            count(self.sweep.callflows, "callflow"),
+            f"{self.sample_rate():,.0f} req/s",
+            *([f"{client.retries:,} retries"] if client.retries else []),
+            *([f"{limited:,} rate-limited, waited {client.wait_seconds:,.0f} s"] if limited else []),
+        ]
+
+    def summary(self) -> str:
+        """Return the line that ends a job."""
+        parts = [
+            count(self.accounts, "account"),
+            f"{self.sweep.callflows:,} callflows",
+            f"{self.client.requests:,} requests",
+            f"{self.client.retries:,} retries",
+            *([f"{self.client.deleted:,} deleted meanwhile"] if self.client.deleted else []),
+            f"{self.elapsed:.2f} s",
+        ]
+        return ", ".join(parts)
+
+
+class _Line:
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._shown = False
+        self._frame = 0
+        unicode = (errors.encoding or "").lower().startswith("utf")
+        self._done, self._rest, self._spinner = ("━", "─", "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏") if unicode else ("#", "-", "|/-\\")
+        self._separator = " · " if unicode else ", "
+
+    def show(self) -> None:
+        self._frame += 1
+        line = self._text(errors.width - 1)
+        errors.file.write("\r")
+        errors.print(line, end="", soft_wrap=True)
+        errors.file.write("\x1b[K")
+        errors.file.flush()
+        self._shown = True
+
+    def hide(self) -> None:
+        if self._shown:
+            errors.file.write("\r\x1b[2K")
+            errors.file.flush()
+            self._shown = False
+
+    def _text(self, width: int) -> Text:
+        tally = self._tally
+        seconds = int(tally.elapsed)
+        parts = tally.parts()
+        while len(parts) > 1 and len(self._separator.join(parts)) > width - _CLOCK_WIDTH:
+            parts.pop()
+        words = self._separator.join(parts)
+        bar = max(0, min(_MAX_BAR, width - len(words) - _CLOCK_WIDTH))
+        done = int(bar * min(tally.accounts / (tally.accounts_found or 1), 1.0))
+        text = Text.assemble(
+            (self._spinner[self._frame % len(self._spinner)] + " ", "cyan"),
+            (self._done * done, "cyan"),
+            (self._rest * (bar - done), "dim"),
+            " " + words,
+            (f" {seconds // 60}:{seconds % 60:02}", "dim"),
+        )
+        text.truncate(width)
+        return text
+
+
+@asynccontextmanager
+async def progress_line(tally: Tally) -> AsyncIterator[None]:
+    """Show the progress line during the block, if stderr is a terminal."""
+    if not errors.is_terminal or errors.is_dumb_terminal:
+        yield
+        return
+    line = _Line(tally)
+    before_printing(line.hide)
+
+    async def update() -> None:
+        while True:
+            line.show()
+            await asyncio.sleep(_INTERVAL)
+
+    task = asyncio.create_task(update())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        line.hide()

@@ -1,0 +1,258 @@
+"""Run a job from its beginning or from its checkpoint to its exit code."""
+
+import asyncio
+import shlex
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from .. import Account, AuthenticationError, VinixError
+from ._sweep import AccountPage, Sweep, metered
+from .connection import Server, connect
+from .console import count, discard_stdout, note, printable, to_terminal
+from .exit_codes import ExitCode, UsageError, one_line, report_error
+from .export import ArrayWriter, Ending, File, TableWriter, Writer, csv_writer, ndjson_writer, stdout_for
+from .job import Job, SavedJob, default_checkpoint
+from .options import RUNNING, Connection, Running
+from .parquet import ParquetWriter
+from .progress import Tally, progress_line
+from .selection import Shard, named_accounts, read_ahead, selected_accounts
+
+_SAVE_INTERVAL: Final = 1.0
+_SAVE_SHARE: Final = 0.05
+"""Seconds between two saves of the progress, and the largest share of the time that saving may take."""
+
+
+async def run_job(job: Job, connection: Connection, running: Running = RUNNING, *, force: bool = False) -> int:
+    """Read the callflows of a job, write them, report the failures, and return the exit code."""
+    resumed = SavedJob.read(running.resume, job, connection) if running.resume else None
+    connection = resumed.connection if resumed else connection
+    async with connect(connection) as server:
+        if resumed and resumed.job.where != server.where:
+            raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
+        job = resumed.job if resumed else complete(job, server)
+        checkpoint = running.checkpoint or running.resume or default_checkpoint(job)
+        if not resumed and not force:
+            refuse_to_overwrite(job, checkpoint)
+        return await _Run(server, job, connection, checkpoint, resumed).run(running.concurrency)
+
+
+def complete(job: Job, server: Server) -> Job:
+    """Return the job with the ids of its accounts, its format and its server. Check what can be checked."""
+    Shard(job.shard)
+    if job.output == "parquet" and job.to is None and to_terminal():
+        raise UsageError("Parquet cannot be shown on a terminal: redirect stdout, or name a file with --to")
+    accounts = [server.account_id(word) for word in named_accounts(job)]
+    below = server.account_id(job.descendants_of) if job.descendants_of else None
+    if not (job.accounts or job.accounts_from or below or job.all):
+        accounts = [server.account_id(None)]
+    return attrs.evolve(
+        job,
+        accounts=tuple(accounts),
+        accounts_from=None,
+        descendants_of=below,
+        output=job.output or ("table" if to_terminal() else "ndjson"),
+        to=str(Path(job.to).absolute()) if job.to else None,
+        where=server.where,
+    )
+
+
+def refuse_to_overwrite(job: Job, checkpoint: Path | None) -> None:
+    """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
+    if checkpoint is not None and checkpoint.exists():
+        resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
+        raise UsageError(f"an earlier run did not finish: continue it with `{resume}`, or delete that file")
+    if job.to is not None and Path(job.to).exists():
+        raise UsageError(f"{job.to} exists already; --force replaces it")
+
+
+class _Run:
+    def __init__(
+        self, server: Server, job: Job, connection: Connection, checkpoint: Path, resumed: SavedJob | None
+    ) -> None:
+        self._job = job
+        self._connection = connection
+        self._checkpoint = checkpoint
+        self._resumed = resumed
+        self._begun = resumed is not None
+        self._unsaved = False
+        self._failures: list[AccountPage] = []
+        client, stats = metered(server.client)
+        self._server = attrs.evolve(server, client=client)
+        self._stats = stats
+        self._tally = Tally(client=stats, sweep=stats)
+
+    async def run(self, concurrency: int) -> int:
+        job, resumed = self._job, self._resumed
+        accounts = selected_accounts(self._server, job)
+        self._sweep = Sweep(
+            self._server.client,
+            self._stats,
+            read_ahead(accounts, self._found),
+            max_concurrency=concurrency,
+            resume=resumed.sweep if resumed else None,
+            page_size=job.page_size,
+            max_items=job.max_items,
+            filters=job.filters,
+            details=job.details,
+        )
+        self._writer = self._open_writer()
+        with _sigterm_cancels() as terminated:
+            try:
+                async with progress_line(self._tally), self._saving(), self._sweep:
+                    async for page in self._sweep.by_page():
+                        self._write(page)
+            except (asyncio.CancelledError, VinixError, OSError) as error:
+                code = self._break_off(error)
+                return ExitCode.TERMINATED if terminated else code
+            return self._finish()
+
+    def _open_writer(self) -> Writer:
+        job, size = self._job, self._resumed.size if self._resumed else 0
+        to = Path(job.to) if job.to else None
+        if job.output == "table":
+            return TableWriter(one_account=job.one_account)
+        if job.output == "json":
+            return ArrayWriter()
+        if job.output == "parquet":
+            rows = Path(f"{to or self._checkpoint}.rows")
+            rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return ParquetWriter(to, rows, size, details=job.details)
+        sink = File(to, size) if to else stdout_for(job.output or "")
+        if job.output == "csv":
+            return csv_writer(sink, details=job.details, raw=job.raw_cells, header=self._resumed is None)
+        return ndjson_writer(sink)
+
+    # --- while the job runs ---
+
+    def _found(self, account: Account | None) -> None:
+        if account is None or not self._resumed or account.id not in self._resumed.sweep.done:
+            self._tally.found(account)
+
+    def _write(self, page: AccountPage) -> None:
+        """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
+        self._writer.write(page.account, page.items)
+        if page.error is None:
+            self._begun = self._unsaved = True
+            return
+        self._failures.append(page)
+        if not self._job.one_account:
+            name = f" ({printable(page.account.name)})" if page.account.name else ""
+            note(f"failed: {printable(page.account_id)}{name}: {one_line(page.error)}")
+
+    def _save(self) -> None:
+        """Make the rows durable, and then the checkpoint that counts them."""
+        size = self._writer.save()
+        self._unsaved = False
+        sweep = self._sweep.checkpoint()
+        SavedJob(job=self._job, connection=self._connection, size=size, sweep=sweep).write(self._checkpoint)
+
+    @asynccontextmanager
+    async def _saving(self) -> AsyncIterator[None]:
+        """Save the progress regularly during the block."""
+
+        async def keep_saving() -> None:
+            took = 0.0
+            while True:
+                await asyncio.sleep(max(_SAVE_INTERVAL, took / _SAVE_SHARE))
+                if not self._unsaved:
+                    continue
+                began = time.monotonic()
+                try:
+                    self._save()
+                except OSError as error:
+                    note(f"vinix: cannot save the progress: {error}")
+                took = time.monotonic() - began
+
+        task = asyncio.create_task(keep_saving())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    # --- when it ends ---
+
+    def _break_off(self, error: BaseException) -> int:
+        """End a job that was interrupted, or that an error has ended which is not one account's."""
+        if isinstance(error, asyncio.CancelledError):
+            self._stop("interrupted")
+            return ExitCode.INTERRUPTED
+        if isinstance(error, VinixError):  # before OSError, since APITimeoutError is both
+            code = report_error(error)
+            self._stop("stopped")
+            return code
+        with suppress(OSError):
+            self._writer.end(Ending.STOPPED)
+        if isinstance(error, BrokenPipeError):
+            self._checkpoint.unlink(missing_ok=True)
+            discard_stdout()
+            return ExitCode.READER_GONE
+        note(f"vinix: {error}")  # such as a full disk; the last checkpoint is still valid
+        if self._checkpoint.exists():
+            note(f"To continue from the last saved state, run:\n  {self._resume_command()}")
+        return ExitCode.ERROR
+
+    def _stop(self, how: str) -> None:
+        """Save the progress, so that a resumed job reads and writes nothing twice."""
+        if self._begun:
+            self._save()
+            note(f"{how} after {self._tally.summary()}; to continue, run:\n  {self._resume_command()}")
+        elif how == "interrupted":
+            note(how)
+        try:
+            self._writer.end(Ending.STOPPED)
+        except BrokenPipeError:  # Ctrl-C ended the reader of the pipe, too
+            discard_stdout()
+
+    def _finish(self) -> int:
+        """End a job after all accounts were read or have failed."""
+        job, failed = self._job, self._failures
+        if failed or job.output == "parquet":
+            self._save()
+        self._writer.end(Ending.SOME_FAILED if failed else Ending.COMPLETE)
+        if not failed or (job.one_account and not self._begun):
+            self._checkpoint.unlink(missing_ok=True)
+        code = ExitCode.OK
+        if failed and job.one_account and failed[0].error:
+            code = report_error(failed[0].error)
+        elif failed:
+            refused = all(isinstance(page.error, AuthenticationError) for page in failed)
+            done = self._tally.sweep.accounts_done
+            code = ExitCode.AUTHENTICATION if refused and not done else ExitCode.SOME_FAILED
+        note(self._tally.summary())
+        if failed and self._checkpoint.exists():
+            note(f"{count(len(failed), 'account')} failed; to try again, run:\n  {self._resume_command()}")
+        return code
+
+    def _resume_command(self) -> str:
+        append = " >> the same file" if self._job.to is None and not sys.stdout.isatty() else ""
+        return f"vinix {self._job.command} --resume {shlex.quote(str(self._checkpoint))}{append}"
+
+
+@contextmanager
+def _sigterm_cancels() -> Iterator[list[int]]:
+    """Let SIGTERM cancel the current task, as Ctrl-C does. The list contains the signal once it came."""
+    received: list[int] = []
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        received.append(signal.SIGTERM)
+        if task is not None:
+            task.cancel()
+
+    try:
+        loop.add_signal_handler(signal.SIGTERM, cancel)
+    except (NotImplementedError, RuntimeError):  # on Windows, or in a thread
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
