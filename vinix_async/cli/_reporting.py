@@ -10,10 +10,10 @@ from ._files import plain_mode, replacing
 from ._job import Job
 from ._options import Connection
 from ._output import note, printable
-from ._report import ReportWriter
 from ._run import complete, refuse_to_overwrite
 from ._status import Tally, status_line
 from ._walk import selected
+from .drawing.report import ReportWriter
 
 
 async def write_report(job: Job, connection: Connection, *, title: str, concurrency: int, force: bool) -> int:

@@ -34,7 +34,7 @@ async def show_callflow(client: VinixClient, account_id: str, wanted: str, outpu
         about, nodes = tables(callflow)
         print_data(about, *(["", nodes] if callflow.flow else []))
     else:
-        from ._pictures import render, tree  # noqa: PLC0415  # tables and JSON do without
+        from .drawing.render import render, tree  # noqa: PLC0415  # tables and JSON do without
 
         if output == "tree":
             print_data(tree(callflow))
