@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from vinix_async import Account, AccountResult, Callflow, PermissionDeniedError, structure
-from vinix_async.cli._pictures import render, tree
-from vinix_async.cli._report import ReportWriter
+from vinix_async.cli.drawing.render import render, tree
+from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.sandbox import Sandbox
 
 DOCS = Path(__file__).parent

@@ -285,7 +285,7 @@ def test_a_reader_that_has_had_enough(alone: Command) -> None:
 
 
 class Pictures:
-    """What ``_pictures`` has, as far as the command knows it."""
+    """What ``drawing.render`` has, as far as the command knows it."""
 
     @staticmethod
     def tree(callflow: Callflow) -> str:
@@ -298,7 +298,7 @@ class Pictures:
 
 
 class ReportWriter:
-    """What ``_report`` has."""
+    """What ``drawing.report`` has."""
 
     def __init__(self, stream: TextIO, *, title: str) -> None:
         self._stream = stream
@@ -319,7 +319,7 @@ class ReportWriter:
 def test_pictures_are_asked_for_with_the_names_of_the_account(
     vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "vinix_async.cli._pictures", cast("ModuleType", Pictures))
+    monkeypatch.setitem(sys.modules, "vinix_async.cli.drawing.render", cast("ModuleType", Pictures))
     assert vinix("callflows", "show", "ROOT", "main menu", "--output", "tree").stdout == "tree of Main menu\n"
     known = len(sandbox.callflow_ids(sandbox.root_id))
     for kind in ("mermaid", "svg", "html"):
@@ -355,7 +355,7 @@ def test_a_report_that_breaks_off_leaves_nothing(
     def full(self: object, account: Account | None, result: AccountResult) -> None:
         raise OSError(28, "no space")
 
-    monkeypatch.setattr("vinix_async.cli._report.ReportWriter.add", full)
+    monkeypatch.setattr("vinix_async.cli.drawing.report.ReportWriter.add", full)
     folder = tmp_path / "reports"
     folder.mkdir()
     page = folder / "page.html"

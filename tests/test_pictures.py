@@ -12,9 +12,9 @@ from flows import ANN, BOX, HOSTILE, OTHER, callflow, deep, everything, hostile,
 from rich.console import Console
 
 from vinix_async import Callflow, structure
-from vinix_async.cli._boxes import boxes, fold, numbers, title
-from vinix_async.cli._pictures import Kind, render, tree
-from vinix_async.cli._svg import layout
+from vinix_async.cli.drawing.diagram import boxes, fold, numbers, title
+from vinix_async.cli.drawing.render import Kind, render, tree
+from vinix_async.cli.drawing.svg import layout
 from vinix_async.sandbox import Sandbox
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -254,6 +254,6 @@ def test_whatever_a_sandbox_has_can_be_drawn() -> None:
 
 
 def test_pictures_are_their_own_import() -> None:
-    code = "import sys, vinix_async.cli; print({'rich', 'vinix_async.cli._pictures'} & set(sys.modules))"
+    code = "import sys, vinix_async.cli; print({'rich', 'vinix_async.cli.drawing.render'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # as it stands
     assert done.stdout.strip() == "set()"

@@ -23,9 +23,9 @@ from vinix_async import (
     VinixError,
     structure,
 )
-from vinix_async.cli._page import data_block
-from vinix_async.cli._pictures import render
-from vinix_async.cli._report import ReportWriter
+from vinix_async.cli.drawing.page import data_block
+from vinix_async.cli.drawing.render import render
+from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.sandbox import Sandbox
 
 in_chromium = pytest.mark.skipif(

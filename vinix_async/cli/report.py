@@ -7,10 +7,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .. import Account, AccountResult, SweepStats
-from ._report import ReportWriter
 from ._sweep import Stats
 from .connection import Server, connect
 from .console import note, printable
+from .drawing.report import ReportWriter
 from .exit_codes import ExitCode, one_line
 from .files import default_mode, replacing
 from .job import Job

@@ -50,7 +50,7 @@ async def _show(client: VinixClient, account_id: str, wanted: str, output: Shown
         about, nodes = tables(callflow)
         print_data(about, *(["", nodes] if callflow.flow else []))
     else:
-        from ._pictures import render, tree  # noqa: PLC0415  # only pictures need it
+        from .drawing.render import render, tree  # noqa: PLC0415  # only pictures need it
 
         if output == "tree":
             print_data(tree(callflow))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from .. import Callflow
-from ._boxes import boxes, fold, kind_of, numbers
-from ._svg import cut
+from ... import Callflow
+from .diagram import boxes, fold, kind_of, numbers
+from .svg import cut
 
 _PLAIN: Final = frozenset(" _-+.,:/()'=!?…")
 _COLOURS: Final = {

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from rich.cells import cell_len, set_cell_size
 
-from .. import Callflow
-from ._boxes import Box, boxes, children, fold, kind_of, numbers
+from ... import Callflow
+from .diagram import Box, boxes, children, fold, kind_of, numbers
 
 WIDTH: Final = 188
 HEIGHT: Final = 56
@@ -119,7 +119,7 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: in
 
 def style_sheet() -> str:
     """The style of a picture, which pages share."""
-    return (files("vinix_async.cli") / "page" / "flow.css").read_text("utf-8")
+    return (files("vinix_async.cli.drawing") / "assets" / "flow.css").read_text("utf-8")
 
 
 def _size(box: Box, lines: int) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from .. import Callflow
-from ._boxes import Box, boxes, fold, kind_of, numbers
+from ... import Callflow
+from .diagram import Box, boxes, fold, kind_of, numbers
 
 _DEPTH: Final = 24
 _STYLES: Final = {

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from .. import Account, AccountResult
-from ._page import account_data, data_block, page
+from ... import Account, AccountResult
+from .page import account_data, data_block, page
 
 
 class ReportWriter:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from .. import Callflow
-from ._boxes import title
-from ._mermaid import mermaid
-from ._page import data_block, flow_data, page
-from ._svg import svg
-from ._tree import tree, tree_text
+from ... import Callflow
+from .diagram import title
+from .mermaid import mermaid
+from .page import data_block, flow_data, page
+from .svg import svg
+from .tree import tree, tree_text
 
 __all__ = ["Kind", "render", "tree"]
 

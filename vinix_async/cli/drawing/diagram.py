@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
-from .. import Callflow, FlowNode
-from ._output import printable
+from ... import Callflow, FlowNode
+from .._output import printable
 
 
 @frozen

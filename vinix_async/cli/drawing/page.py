@@ -8,11 +8,11 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from .. import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
-from .._documents.json import write_json
-from ._boxes import KINDS, Box, boxes, numbers, title
-from ._output import printable
-from ._svg import PATHS
+from ... import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
+from ..._documents.json import write_json
+from .._output import printable
+from .diagram import KINDS, Box, boxes, numbers, title
+from .svg import PATHS
 
 _SAFE: Final = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
 
@@ -113,7 +113,7 @@ def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> di
 
 
 def _part(name: str) -> str:
-    return (files("vinix_async.cli") / "page" / name).read_text("utf-8")
+    return (files("vinix_async.cli.drawing") / "assets" / name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:
