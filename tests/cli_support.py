@@ -56,7 +56,9 @@ class Command:
         try:
             with (
                 mock.patch.dict(os.environ, known, clear=True),
-                mock.patch.multiple(sys, stdin=io.StringIO(stdin), stdout=out, stderr=err),
+                mock.patch.multiple(
+                    sys, stdin=io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"), stdout=out, stderr=err
+                ),
             ):
                 code = run(arguments)
         finally:

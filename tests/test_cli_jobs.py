@@ -52,7 +52,7 @@ def ids(text: str) -> list[str]:
 
 def again(text: str) -> list[str]:
     """The arguments of the line that goes on."""
-    line = re.search(r"^  vinix (.*?)( >> the same file)?\r?$", text, re.MULTILINE)
+    line = re.search(r"^  vinix (.*?)\r?$", text, re.MULTILINE)
     assert line, text
     return shlex.split(line[1])
 
@@ -212,7 +212,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
     def peak(pages: int) -> int:
         writers: list[Writer] = [
             ndjson_writer(File(tmp_path / f"ndjson{pages}")),
-            csv_writer(File(tmp_path / f"csv{pages}"), details=True, raw=False, header=True),
+            csv_writer(File(tmp_path / f"csv{pages}"), details=True, raw=False),
         ]
         writers.append(ParquetWriter(tmp_path / f"{pages}.parquet", tmp_path / f"{pages}.rows", 0, details=True))
         tracemalloc.start()
@@ -262,7 +262,7 @@ def test_a_saved_job_comes_back(tmp_path: Path) -> None:
         saved.to_json().replace('"version": 2', '"version": 1', 1),
         '{"version": 1, "size": 1}',
     ):
-        with pytest.raises(UsageError, match="not a checkpoint of vinix|another version of vinix"):
+        with pytest.raises(UsageError, match=r"not a checkpoint of vinix|another version of vinix"):
             SavedJob.from_json(text, connection)
 
 
@@ -300,7 +300,9 @@ def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_loses_nothing_that_was_saved(vinix: Command) -> None:
-    done = vinix("callflows", "export", "--all", "--to", "/dev/full", "--force", "--checkpoint", "kept")
+    done = vinix(
+        "callflows", "export", "--all", "--to", "/dev/full", "--output", "csv", "--force", "--checkpoint", "kept"
+    )
     assert done.returncode == 1
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr

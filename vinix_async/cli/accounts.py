@@ -6,9 +6,10 @@ from cyclopts import App, Parameter
 
 from .. import Account, Pager, to_json
 from .connection import connect
-from .console import count, note, print_data, printable_lines, to_terminal, write_data
-from .options import CONNECTION, Connection, Flag, MaxItems, PageSize, RawCells
-from .rows import ACCOUNT_COLUMNS, account_cells, csv_lines
+from .console import count, note, print_data, printable_lines, stdout_width, to_terminal, write_data
+from .exit_codes import UsageError
+from .options import CONNECTION, Bom, Connection, Flag, MaxItems, PageSize, RawCells
+from .rows import ACCOUNT_COLUMNS, account_cells, csv_header, csv_lines
 from .table import account_table
 
 accounts = App(name="accounts", help="List the accounts below an account.")
@@ -23,22 +24,26 @@ async def list_accounts(
     max_items: MaxItems = None,
     output: Annotated[Literal["table", "json", "ndjson", "csv"] | None, Parameter(help="The format.")] = None,
     raw_cells: RawCells = False,
+    bom: Bom = False,
     connection: Connection = CONNECTION,
 ) -> None:
     """List the accounts below an account, at any depth: a table on a terminal, NDJSON in a pipe."""
+    output = output or ("table" if to_terminal() else "ndjson")
+    if bom and output != "csv":
+        raise UsageError("--bom is for CSV only")
     async with connect(connection) as server:
         listing = server.client.accounts.children if children else server.client.accounts.descendants
         pager = listing(server.account_id(of), page_size=page_size, max_items=max_items)
-        await _write(pager, output or ("table" if to_terminal() else "ndjson"), raw=raw_cells)
+        await _write(pager, output, raw=raw_cells, bom=bom)
 
 
-async def _write(pager: Pager[Account], output: str, *, raw: bool) -> None:
+async def _write(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> None:
     written = 0
     if output == "csv":
-        write_data(csv_lines([list(ACCOUNT_COLUMNS)], raw=True), printable_lines)
+        write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)
     async for page in pager.by_page():
         if output == "table" and (page.items or not written):
-            print_data(account_table(page.items, header=not written))
+            print_data(account_table(page.items, stdout_width(), header=not written))
         elif output == "csv":
             write_data(csv_lines(map(account_cells, page.items), raw=raw), printable_lines)
         elif output == "ndjson":

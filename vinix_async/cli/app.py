@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args, get_origin
 from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
 
 from .. import __version__
-from .console import discard_stdout, note
+from .console import PipeConsole, discard_output, note, open_missing_streams
 from .exit_codes import ExitCode, report_error
 
 app = App(
@@ -19,6 +19,7 @@ app = App(
     help_format="plaintext",  # importing a Markdown renderer takes as long as everything else
     version=__version__,
     result_action="return_value",
+    console=PipeConsole(),
 )
 for path, name, text in (
     ("demo:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
@@ -37,6 +38,7 @@ _KINDS: Final[dict[object, str]] = {int: "a whole number", float: "a number"}
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
+        open_missing_streams()
         code = app(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         note(f"vinix: {_wrong_arguments(error)}")
@@ -45,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
         note("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        discard_stdout()
+        discard_output()
         return ExitCode.READER_GONE
     except Exception as error:  # noqa: BLE001  # report_error raises unexpected errors again
         return report_error(error)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from .export import SUFFIXES
+from .export import format_of
 from .job import Job
 from .options import (
     CONNECTION,
@@ -13,6 +13,7 @@ from .options import (
     RUNNING,
     SELECTION,
     Accounts,
+    Bom,
     Connection,
     Flag,
     Force,
@@ -42,6 +43,7 @@ async def list_callflows(
         Literal["table", "json", "ndjson", "csv", "parquet"] | None, Parameter(help="The format.")
     ] = None,
     raw_cells: RawCells = False,
+    bom: Bom = False,
     running: Running = RUNNING,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -59,6 +61,7 @@ async def list_callflows(
         max_items=max_items,
         output=output,
         raw_cells=raw_cells,
+        bom=bom,
     )
     return await run_job(job, connection, running)
 
@@ -74,6 +77,7 @@ async def export(
         Literal["ndjson", "csv", "parquet"] | None, Parameter(help="The format (default: by the suffix, else ndjson).")
     ] = None,
     raw_cells: RawCells = False,
+    bom: Bom = False,
     force: Force = False,
     running: Running = RUNNING,
     connection: Connection = CONNECTION,
@@ -82,7 +86,6 @@ async def export(
 
     A run that was interrupted, even by SIGKILL, continues with --resume: no row is missing and none is written twice.
     """
-    by_suffix = None if to is None else SUFFIXES.get(to.suffix.lower())
     job = Job(
         command="callflows export",
         accounts=accounts,
@@ -90,8 +93,9 @@ async def export(
         filters=query.server_filters(),
         page_size=query.page_size,
         details=details,
-        output=output or by_suffix or (None if running.resume else "ndjson"),
+        output=format_of(to, output) if to else output or (None if running.resume else "ndjson"),
         to=None if to is None else str(to),
         raw_cells=raw_cells,
+        bom=bom,
     )
     return await run_job(job, connection, running, force=force)

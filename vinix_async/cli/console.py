@@ -11,7 +11,16 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-errors = Console(stderr=True)
+
+class PipeConsole(Console):
+    """A console that raises BrokenPipeError where rich would exit."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again."""
+        raise BrokenPipeError
+
+
+errors = PipeConsole(stderr=True)
 _before_printing: list[Callable[[], None]] = []
 
 
@@ -21,9 +30,9 @@ def note(text: str) -> None:
     errors.print(Text(text), soft_wrap=True)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, in the singular or plural: ``1 account``, ``1,013 accounts``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -57,21 +66,42 @@ def to_terminal() -> bool:
 
 
 def write_data(data: bytes, escape: Callable[[str], str] = printable_json) -> None:
-    """Write bytes to stdout and flush it. ``escape`` is applied to what a terminal gets."""
+    """Write UTF-8 to stdout and flush it. A terminal gets the result of ``escape``, in its own encoding."""
     if to_terminal():
         hide_progress()
-        data = escape(data.decode()).encode()
+        data = _encode(escape(data.decode()))
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
+def stdout_width() -> int:
+    """Return the number of columns of stdout."""
+    return PipeConsole().width
+
+
 def print_data(*renderables: Any) -> None:
-    """Print tables, trees and text on stdout."""
+    """Print tables, trees and text on stdout. Characters that its encoding lacks are replaced."""
+    console = PipeConsole()
+    with console.capture() as printed:
+        for each in renderables:
+            console.print(each)
     hide_progress()
-    console = Console()
-    for each in renderables:
-        console.print(each)
-    sys.stdout.flush()
+    sys.stdout.buffer.write(_encode(printed.get()))
+    sys.stdout.buffer.flush()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(sys.stdout.encoding or "utf-8", "replace")
+
+
+def open_missing_streams() -> None:
+    """Replace a closed stdin or stderr by the null device. Raise ``OSError`` if stdout is closed."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # open until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
+    if sys.stdout is None:
+        raise OSError("stdout is closed")
 
 
 def before_printing(hide: Callable[[], None]) -> None:
@@ -85,6 +115,7 @@ def hide_progress() -> None:
         hide()
 
 
-def discard_stdout() -> None:
-    """Redirect stdout to the null device after its reader has left, so that flushing it at exit cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_output() -> None:
+    """Redirect stdout and stderr to the null device after a reader has left, so that flushing at exit cannot fail."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

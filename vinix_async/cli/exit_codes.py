@@ -39,9 +39,11 @@ def report_error(error: Exception) -> ExitCode:
 
 
 def describe(error: BaseException) -> str:
-    """Return the text of an error; the library's errors begin with the name of their class."""
+    """Return the text of an error: with the class of an error of the library, and with the file of a system error."""
     if isinstance(error, VinixError) and not isinstance(error, ConfigurationError):
         return f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 

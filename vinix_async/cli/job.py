@@ -38,6 +38,8 @@ class Job:
     output: str | None = None
     to: str | None = None
     raw_cells: bool = False
+    bom: bool = False
+    title: str | None = None
     where: str = ""
 
     @property
@@ -87,7 +89,7 @@ class SavedJob:
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read {path}: {error}") from None
+            raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
         saved = cls.from_json(text, connection)
         if saved.job.command != job.command:
             raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`")

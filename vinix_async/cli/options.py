@@ -1,7 +1,10 @@
 """Options that several commands share."""
 
-from collections.abc import Callable, Sequence
+import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -11,6 +14,13 @@ from .exit_codes import UsageError
 
 DEFAULT_CALLFLOWS: Final = (4, 12)
 """The range from which the sandbox takes the number of callflows of an account."""
+
+
+_GREGORIAN_EPOCH: Final = 62_167_219_200
+"""Seconds from the year 0, from which the server counts, to the year 1970."""
+
+_SPAN: Final = re.compile(r"(\d+)([mhdw])")
+_SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], None]:
@@ -48,6 +58,7 @@ MaxItems: TypeAlias = Annotated[
     int | None, _option("The largest number of rows to read, of each account.", validator=between(1))
 ]
 RawCells: TypeAlias = Annotated[Flag, _option("Do not protect CSV cells that a spreadsheet would run as a formula.")]
+Bom: TypeAlias = Annotated[Flag, _option("Begin a CSV file with a byte order mark, for Excel.")]
 Force: TypeAlias = Annotated[Flag, _option("Replace an existing file, and discard an unfinished run.")]
 Title: TypeAlias = Annotated[str, _option("The heading of the page.")]
 
@@ -107,11 +118,29 @@ class Query:
             show_default=False,
         ),
     ] = ()
+    modified_from: Annotated[
+        str | None, _option("Only callflows modified since a date such as 2026-11-20, or in a span such as 7d or 12h.")
+    ] = None
+    modified_to: Annotated[str | None, _option("Only callflows modified until then.")] = None
+    created_from: Annotated[str | None, _option("Only callflows created since then.")] = None
+    created_to: Annotated[str | None, _option("Only callflows created until then.")] = None
     page_size: PageSize = None
 
     def server_filters(self) -> dict[str, str]:
-        """Return the filters as query parameters."""
-        return _pairs(self.filters)
+        """Return the filters as query parameters. Several values of one ``filter_`` name mean any of them."""
+        values: dict[str, list[str]] = {}
+        for text in self.filters:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise UsageError(f"--filter must be KEY=VALUE, not {text!r}")
+            values.setdefault(name, []).append(value)
+        for name in ("modified_from", "modified_to", "created_from", "created_to"):
+            if (text := getattr(self, name)) is not None:
+                values.setdefault(name, []).append(_server_time(f"--{name.replace('_', '-')}", text))
+        for name, several in values.items():
+            if len(several) > 1 and not name.startswith("filter_"):
+                raise UsageError(f"--filter {name} can be given only once: the server does not combine its values")
+        return {name: several[0] if len(several) == 1 else json.dumps(several) for name, several in values.items()}
 
 
 @Parameter(name="*")
@@ -135,8 +164,14 @@ QUERY: Final = Query()
 RUNNING: Final = Running()
 
 
-def _pairs(texts: Sequence[str]) -> dict[str, str]:
-    split = [text.partition("=") for text in texts]
-    if wrong := [name for name, equals, _ in split if not equals]:
-        raise UsageError(f"--filter must be KEY=VALUE, not {wrong[0]!r}")
-    return {name: value for name, _, value in split}
+def _server_time(option: str, text: str) -> str:
+    """Return a date, a time or a span before now in the server's seconds. Without a zone, it is local time."""
+    try:
+        if span := _SPAN.fullmatch(text):
+            moment = datetime.now(UTC) - timedelta(**{_SPAN_UNITS[span[2]]: int(span[1])})
+        else:
+            moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        message = f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}"
+        raise UsageError(message) from None
+    return str(int(moment.timestamp()) + _GREGORIAN_EPOCH)

@@ -1,6 +1,8 @@
 """The progress line at the bottom of a terminal, and the summary of a job."""
 
 import asyncio
+import logging
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -70,17 +72,18 @@ class Tally:
             *([f"{failed:,} failed"] if failed else []),
             count(self.sweep.callflows, "callflow"),
             f"{self.sample_rate():,.0f} req/s",
-            *([f"{client.retries:,} retries"] if client.retries else []),
+            *([count(client.retries, "retry", "retries")] if client.retries else []),
             *([f"{limited:,} rate-limited, waited {client.wait_seconds:,.0f} s"] if limited else []),
         ]
 
     def summary(self) -> str:
         """Return the line that ends a job."""
+        failed = self.sweep.accounts_failed
         parts = [
-            count(self.accounts, "account"),
-            f"{self.sweep.callflows:,} callflows",
-            f"{self.client.requests:,} requests",
-            f"{self.client.retries:,} retries",
+            count(self.accounts, "account") + (f" ({failed:,} failed)" if failed else ""),
+            count(self.sweep.callflows, "callflow"),
+            count(self.client.requests, "request"),
+            count(self.client.retries, "retry", "retries"),
             *([f"{self.client.deleted:,} deleted meanwhile"] if self.client.deleted else []),
             f"{self.elapsed:.2f} s",
         ]
@@ -134,11 +137,19 @@ class _Line:
 @asynccontextmanager
 async def progress_line(tally: Tally) -> AsyncIterator[None]:
     """Show the progress line during the block, if stderr is a terminal."""
-    if not errors.is_terminal or errors.is_dumb_terminal:
+    if not sys.stderr.isatty() or errors.is_dumb_terminal:  # errors.is_terminal may be forced by FORCE_COLOR
         yield
         return
     line = _Line(tally)
     before_printing(line.hide)
+    handlers = logging.getLogger("vinix_async").handlers
+
+    def above(_record: logging.LogRecord) -> bool:
+        line.hide()
+        return True
+
+    for handler in handlers:
+        handler.addFilter(above)
 
     async def update() -> None:
         while True:
@@ -152,3 +163,5 @@ async def progress_line(tally: Tally) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait([task])
         line.hide()
+        for handler in handlers:
+            handler.removeFilter(above)

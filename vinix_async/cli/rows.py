@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -97,6 +97,11 @@ def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:
         for row in rows
     )
     return "".join(line + "\n" for line in lines).encode("utf-8", "replace")
+
+
+def csv_header(names: Sequence[str], *, bom: bool) -> bytes:
+    """Return the first line of a CSV file."""
+    return (b"\xef\xbb\xbf" if bom else b"") + ",".join(names).encode() + b"\n"
 
 
 def _csv_cell(text: str, *, raw: bool) -> str:

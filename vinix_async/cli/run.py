@@ -3,7 +3,6 @@
 import asyncio
 import shlex
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -15,13 +14,14 @@ import attrs
 from .. import Account, AuthenticationError, VinixError
 from ._sweep import AccountPage, Sweep, metered
 from .connection import Server, connect
-from .console import count, discard_stdout, note, printable, to_terminal
-from .exit_codes import ExitCode, UsageError, one_line, report_error
-from .export import ArrayWriter, Ending, File, TableWriter, Writer, csv_writer, ndjson_writer, stdout_for
+from .console import count, discard_output, note, printable, to_terminal
+from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
+from .export import ArrayWriter, Ending, TableWriter, Writer, csv_writer, ndjson_writer, open_sink
 from .job import Job, SavedJob, default_checkpoint
 from .options import RUNNING, Connection, Running
 from .parquet import ParquetWriter
 from .progress import Tally, progress_line
+from .report_page import PageWriter
 from .selection import Shard, named_accounts, read_ahead, selected_accounts
 
 _SAVE_INTERVAL: Final = 1.0
@@ -31,23 +31,35 @@ _SAVE_SHARE: Final = 0.05
 
 async def run_job(job: Job, connection: Connection, running: Running = RUNNING, *, force: bool = False) -> int:
     """Read the callflows of a job, write them, report the failures, and return the exit code."""
+    _check(job)
     resumed = SavedJob.read(running.resume, job, connection) if running.resume else None
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
-        job = resumed.job if resumed else complete(job, server)
+        job = resumed.job if resumed else _complete(job, server)
         checkpoint = running.checkpoint or running.resume or default_checkpoint(job)
         if not resumed and not force:
-            refuse_to_overwrite(job, checkpoint)
+            _refuse_to_overwrite(job, checkpoint)
         return await _Run(server, job, connection, checkpoint, resumed).run(running.concurrency)
 
 
-def complete(job: Job, server: Server) -> Job:
-    """Return the job with the ids of its accounts, its format and its server. Check what can be checked."""
+def _check(job: Job) -> None:
+    """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
     Shard(job.shard)
     if job.output == "parquet" and job.to is None and to_terminal():
         raise UsageError("Parquet cannot be shown on a terminal: redirect stdout, or name a file with --to")
+    if job.bom and job.output != "csv":
+        raise UsageError("--bom is for CSV only")
+    to = Path(job.to).absolute() if job.to else None
+    if to and not to.parent.is_dir():
+        raise UsageError(f"--to: there is no folder {to.parent}")
+    if to and to.is_dir():
+        raise UsageError(f"--to: {to} is a folder")
+
+
+def _complete(job: Job, server: Server) -> Job:
+    """Return the job with the ids of its accounts, its format and its server."""
     accounts = [server.account_id(word) for word in named_accounts(job)]
     below = server.account_id(job.descendants_of) if job.descendants_of else None
     if not (job.accounts or job.accounts_from or below or job.all):
@@ -63,9 +75,9 @@ def complete(job: Job, server: Server) -> Job:
     )
 
 
-def refuse_to_overwrite(job: Job, checkpoint: Path | None) -> None:
+def _refuse_to_overwrite(job: Job, checkpoint: Path) -> None:
     """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint.exists():
         resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
         raise UsageError(f"an earlier run did not finish: continue it with `{resume}`, or delete that file")
     if job.to is not None and Path(job.to).exists():
@@ -108,10 +120,10 @@ class _Run:
                 async with progress_line(self._tally), self._saving(), self._sweep:
                     async for page in self._sweep.by_page():
                         self._write(page)
+                return self._finish()
             except (asyncio.CancelledError, VinixError, OSError) as error:
                 code = self._break_off(error)
                 return ExitCode.TERMINATED if terminated else code
-            return self._finish()
 
     def _open_writer(self) -> Writer:
         job, size = self._job, self._resumed.size if self._resumed else 0
@@ -120,13 +132,19 @@ class _Run:
             return TableWriter(one_account=job.one_account)
         if job.output == "json":
             return ArrayWriter()
-        if job.output == "parquet":
+        if job.output in {"parquet", "html"}:
             rows = Path(f"{to or self._checkpoint}.rows")
-            rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return ParquetWriter(to, rows, size, details=job.details)
-        sink = File(to, size) if to else stdout_for(job.output or "")
+            try:
+                rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if job.output == "html":
+                    return PageWriter(job, rows, size, failures=self._failures)
+                return ParquetWriter(to, rows, size, details=job.details)
+            except OSError as error:
+                hint = "name another place with --checkpoint" if to is None else "it is beside the output"
+                raise UsageError(f"Parquet needs a file for its rows ({hint}): {describe(error)}") from None
+        sink = open_sink(to, size, job.output or "")
         if job.output == "csv":
-            return csv_writer(sink, details=job.details, raw=job.raw_cells, header=self._resumed is None)
+            return csv_writer(sink, details=job.details, raw=job.raw_cells, bom=job.bom)
         return ndjson_writer(sink)
 
     # --- while the job runs ---
@@ -146,12 +164,17 @@ class _Run:
             name = f" ({printable(page.account.name)})" if page.account.name else ""
             note(f"failed: {printable(page.account_id)}{name}: {one_line(page.error)}")
 
-    def _save(self) -> None:
-        """Make the rows durable, and then the checkpoint that counts them."""
-        size = self._writer.save()
+    def _save(self) -> bool:
+        """Make the rows durable, and then the checkpoint that counts them. Return whether that was possible."""
+        try:
+            size = self._writer.save()
+            sweep = self._sweep.checkpoint()
+            SavedJob(job=self._job, connection=self._connection, size=size, sweep=sweep).write(self._checkpoint)
+        except OSError as error:
+            note(f"vinix: cannot save the progress: {describe(error)}")
+            return False
         self._unsaved = False
-        sweep = self._sweep.checkpoint()
-        SavedJob(job=self._job, connection=self._connection, size=size, sweep=sweep).write(self._checkpoint)
+        return True
 
     @asynccontextmanager
     async def _saving(self) -> AsyncIterator[None]:
@@ -161,13 +184,9 @@ class _Run:
             took = 0.0
             while True:
                 await asyncio.sleep(max(_SAVE_INTERVAL, took / _SAVE_SHARE))
-                if not self._unsaved:
-                    continue
                 began = time.monotonic()
-                try:
+                if self._unsaved:
                     self._save()
-                except OSError as error:
-                    note(f"vinix: cannot save the progress: {error}")
                 took = time.monotonic() - began
 
         task = asyncio.create_task(keep_saving())
@@ -179,7 +198,7 @@ class _Run:
 
     # --- when it ends ---
 
-    def _break_off(self, error: BaseException) -> int:
+    def _break_off(self, error: asyncio.CancelledError | VinixError | OSError) -> int:
         """End a job that was interrupted, or that an error has ended which is not one account's."""
         if isinstance(error, asyncio.CancelledError):
             self._stop("interrupted")
@@ -192,30 +211,30 @@ class _Run:
             self._writer.end(Ending.STOPPED)
         if isinstance(error, BrokenPipeError):
             self._checkpoint.unlink(missing_ok=True)
-            discard_stdout()
+            discard_output()
             return ExitCode.READER_GONE
-        note(f"vinix: {error}")  # such as a full disk; the last checkpoint is still valid
+        report_error(error)  # such as a full disk; the last checkpoint is still valid
         if self._checkpoint.exists():
-            note(f"To continue from the last saved state, run:\n  {self._resume_command()}")
+            note(f"to continue from the last saved state, run:\n  {self._resume_command()}")
+        else:
+            note("vinix: no progress was saved: run the command again")
         return ExitCode.ERROR
 
     def _stop(self, how: str) -> None:
         """Save the progress, so that a resumed job reads and writes nothing twice."""
-        if self._begun:
-            self._save()
-            note(f"{how} after {self._tally.summary()}; to continue, run:\n  {self._resume_command()}")
+        if self._begun and self._save():
+            note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
         elif how == "interrupted":
             note(how)
         try:
             self._writer.end(Ending.STOPPED)
         except BrokenPipeError:  # Ctrl-C ended the reader of the pipe, too
-            discard_stdout()
+            discard_output()
 
     def _finish(self) -> int:
         """End a job after all accounts were read or have failed."""
         job, failed = self._job, self._failures
-        if failed or job.output == "parquet":
-            self._save()
+        saved = (bool(failed) or job.output in {"parquet", "html"}) and self._save()
         self._writer.end(Ending.SOME_FAILED if failed else Ending.COMPLETE)
         if not failed or (job.one_account and not self._begun):
             self._checkpoint.unlink(missing_ok=True)
@@ -227,13 +246,16 @@ class _Run:
             done = self._tally.sweep.accounts_done
             code = ExitCode.AUTHENTICATION if refused and not done else ExitCode.SOME_FAILED
         note(self._tally.summary())
-        if failed and self._checkpoint.exists():
-            note(f"{count(len(failed), 'account')} failed; to try again, run:\n  {self._resume_command()}")
+        if failed and saved and self._checkpoint.exists():
+            note(f"{count(len(failed), 'account')} failed; to try again, {self._resume_hint()}")
         return code
 
     def _resume_command(self) -> str:
-        append = " >> the same file" if self._job.to is None and not sys.stdout.isatty() else ""
-        return f"vinix {self._job.command} --resume {shlex.quote(str(self._checkpoint))}{append}"
+        return f"vinix {self._job.command} --resume {shlex.quote(str(self._checkpoint))}"
+
+    def _resume_hint(self) -> str:
+        append = self._job.to is None and not to_terminal()
+        return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume_command()}"
 
 
 @contextmanager

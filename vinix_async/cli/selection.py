@@ -1,16 +1,26 @@
-"""The accounts of a job."""
+"""The accounts of a job: those that are named, those of an input file, and those below an account."""
 
 import asyncio
+import codecs
+import csv
 import hashlib
+import re
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Final
 
 from .. import Account
 from .connection import Server
-from .exit_codes import UsageError
+from .exit_codes import UsageError, describe
 from .job import Job
+
+_ID_COLUMNS: Final = ("account_id", "id")
+"""The columns of a CSV file that may hold the ids. The first one that the header names is used."""
+
+_DELIMITERS: Final = ",;\t"
+_NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
 
 class Shard:
@@ -32,16 +42,61 @@ class Shard:
 
 def named_accounts(job: Job) -> Iterator[str]:
     """Yield the accounts of the command line, and then those of ``--accounts-from``."""
-    yield from job.accounts
-    if job.accounts_from == "-":
-        yield from _lines(sys.stdin)
-    elif job.accounts_from is not None:
-        with Path(job.accounts_from).open() as file:
-            yield from _lines(file)
+    for account_id in job.accounts:
+        yield _checked(account_id, "")
+    if job.accounts_from is not None:
+        yield from _read_list(job.accounts_from)
 
 
-def _lines(file: Iterable[str]) -> Iterator[str]:
-    return filter(None, map(str.strip, file))
+def _read_list(path: str) -> Iterator[str]:
+    """Yield the ids of a file: one on each line, or in a column of a CSV file. Lines that begin with # are comments."""
+    name = "stdin" if path == "-" else path
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {describe(error)}") from None
+    lines = ["\n" if line.lstrip().startswith("#") else f"{line.strip(' ')}\n" for line in _lines(data, name)]
+    delimiter, column = _layout(next((line for line in lines if line.strip()), ""))
+    reader = csv.reader(lines, delimiter=delimiter)
+    rows = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
+    if column is not None:
+        next(rows)  # the header
+    for number, cells in rows:
+        if column is None:
+            found = delimiter.join(cells)
+        else:
+            found = cells[column] if column < len(cells) else ""
+        yield _checked(found.strip(), f"{name}, line {number}: ")
+
+
+def _lines(data: bytes, name: str) -> list[str]:
+    """Return the lines of a text in UTF-8, or in UTF-16 with a byte order mark."""
+    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding, data = ("utf-16", data) if utf_16 else ("utf-8", data.removeprefix(codecs.BOM_UTF8))
+    try:
+        text, wrong = data.decode(encoding), False
+    except UnicodeDecodeError as error:
+        text, wrong = data[: error.start].decode(encoding, "replace"), True
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if wrong:
+        raise UsageError(f"{name}, line {len(lines)}: the text is not valid {encoding.upper()}")
+    return lines
+
+
+def _layout(first_line: str) -> tuple[str, int | None]:
+    """Return the delimiter of a file and the column of its ids, or None if the first line is not a header."""
+    for delimiter in _DELIMITERS:
+        names = [cell.strip().lower() for cell in next(csv.reader([first_line], delimiter=delimiter), [])]
+        for name in _ID_COLUMNS:
+            if name in names:
+                return delimiter, names.index(name)
+    return ",", None
+
+
+def _checked(account_id: str, where: str) -> str:
+    if _NOT_AN_ID.fullmatch(account_id) or not account_id.isprintable():
+        raise UsageError(f"{where}{account_id!r} is not an account id")
+    return account_id
 
 
 async def selected_accounts(server: Server, job: Job) -> AsyncGenerator[Account, None]:

@@ -1,6 +1,7 @@
-"""Tables for a terminal. The columns depend on the terminal's width only, so that rows can be printed as they come."""
+"""Tables for a terminal. The columns depend on the terminal's width, so that rows can be printed as they come."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich import box
 from rich.table import Table
@@ -10,17 +11,42 @@ from .. import Account, Callflow
 from .console import printable
 from .rows import module_names
 
+_MODULES_FROM: Final = 60
+_REALM_FROM: Final = 100
+_TYPE_FROM: Final = 120
+"""The terminal's width from which each column is shown."""
 
-def callflow_table(callflows: Sequence[Callflow], *, header: bool) -> Table:
-    """Return a table of callflows."""
+_ID_COLUMN_FROM: Final = 60
+"""The width from which an account's id has a column of its own. Below it, the id is under the name."""
+
+
+def callflow_columns(width: int, callflows: Sequence[Callflow]) -> tuple[str, ...]:
+    """Return the columns of a table that begins with ``callflows``."""
+    typed = width >= _TYPE_FROM and any(callflow.type for callflow in callflows)
+    return (
+        *("Callflow", "Numbers"),
+        *(("Type",) if typed else ()),
+        *(("Modules",) if width >= _MODULES_FROM else ()),
+    )
+
+
+def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, header: bool) -> Table:
+    """Return a table of callflows. Its text is cut at words."""
     table = _table(header=header)
-    table.add_column("Callflow", style="cyan", overflow="fold", ratio=3)
-    table.add_column("Numbers", overflow="fold", ratio=3)
-    table.add_column("Type", style="dim", overflow="fold", width=16)
-    table.add_column("Modules", style="green", overflow="fold", ratio=5)
+    for name in columns:
+        if name == "Type":
+            table.add_column(name, style="dim", overflow="ellipsis", width=16)
+        else:
+            style, ratio = {"Callflow": ("cyan", 3), "Numbers": ("", 3), "Modules": ("green", 5)}[name]
+            table.add_column(name, style=style, overflow="ellipsis", ratio=ratio)
     for callflow in callflows:
-        numbers, modules = ", ".join(callflow.numbers + callflow.patterns), ", ".join(module_names(callflow))
-        _add_row(table, label(callflow), numbers, callflow.type or "", modules)
+        values = {
+            "Callflow": label(callflow),
+            "Numbers": ", ".join(callflow.numbers + callflow.patterns),
+            "Type": callflow.type or "",
+            "Modules": ", ".join(module_names(callflow)),
+        }
+        _add_row(table, *(values[name] for name in columns))
     return table
 
 
@@ -36,15 +62,21 @@ def heading(account: Account) -> Text:
     return Text.assemble("\n ", (name, "bold"), (printable(account.id), "dim"))
 
 
-def account_table(accounts: Sequence[Account], *, header: bool = True) -> Table:
-    """Return a table of accounts."""
+def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> Table:
+    """Return a table of accounts. An id is never cut."""
     table = _table(header=header)
-    table.add_column("Account", style="cyan", overflow="fold", ratio=4)
-    table.add_column("Id", overflow="fold", width=36)
-    table.add_column("Realm", style="dim", overflow="fold", ratio=4)
+    table.add_column("Account", style="cyan", overflow="ellipsis", ratio=4)
+    if width >= _ID_COLUMN_FROM:
+        table.add_column("Id", overflow="fold", width=34)
+    if width >= _REALM_FROM:
+        table.add_column("Realm", style="dim", overflow="ellipsis", ratio=4)
     for account in accounts:
         below = f" ({account.descendants_count:,} below)" if account.descendants_count else ""
-        _add_row(table, (account.name or "") + below, account.id, account.realm or "")
+        name = (account.name or "") + below
+        if width < _ID_COLUMN_FROM:
+            table.add_row(Text.assemble(printable(name), "\n", (printable(account.id), "default")))
+        else:
+            _add_row(table, *(name, account.id, account.realm or "")[: len(table.columns)])
     return table
 
 
