@@ -37,7 +37,7 @@ def main() -> None:
     (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        with ReportWriter(path, title="Sandbox Telecom") as report:
+        with path.open("w", encoding="utf-8") as stream, ReportWriter(stream, title="Sandbox Telecom") as report:
             for account in accounts[:-1]:
                 report.add(account, AccountResult(account_id=account.id, callflows=flows[account.id], elapsed=0.4))
             refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
