@@ -8,6 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from .text import printable, printable_json
+
+__all__ = ["printable", "printable_json"]
+
 errors = Console(stderr=True)
 _hide_status: list[Callable[[], None]] = []
 
@@ -16,26 +20,6 @@ def note(text: str) -> None:
     """One line for the person, not for the pipe."""
     hide_status()
     errors.print(Text(text), soft_wrap=True)
-
-
-def printable(text: str, *, lines: bool = False) -> str:
-    """``text`` with its control characters shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
-def printable_json(text: str) -> str:
-    """JSON with every character that a terminal could act on as JSON's own escape; it reads back the same."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in text)
-
-
-def _escape(letter: str) -> str:
-    units = letter.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def to_terminal() -> bool:

@@ -9,6 +9,7 @@ import attrs
 
 from .. import Account, Callflow, FlowNode, to_dict, to_json
 from .._documents.base import Document
+from .names import modules
 
 Cell = str | list[str] | None
 
@@ -47,18 +48,11 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
         *(account.id, account.name, callflow.id, callflow.name, callflow.type),
         *(list(callflow.numbers), list(callflow.patterns)),
         *(code.name if code else None, code.number if code else None),
-        *(list(callflow.flags), module_names(callflow), callflow.owner_id, callflow.group_id),
+        *(list(callflow.flags), modules(callflow), callflow.owner_id, callflow.group_id),
     ]
     if details:
         row += [_json(getattr(callflow, name)) for name in WHOLE]
     return row
-
-
-def module_names(callflow: Callflow) -> list[str]:
-    """The modules of the flow, each once; a whole document names them in its nodes only."""
-    if callflow.modules or callflow.flow is None:
-        return list(callflow.modules)
-    return list(dict.fromkeys(node.module for node in callflow.flow.walk() if node.module))
 
 
 def _json(value: "FlowNode | Document | Mapping[str, Any] | None") -> str | None:

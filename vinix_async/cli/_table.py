@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Account, Callflow
-from ._output import printable
-from ._rows import module_names
+from .names import modules, numbers, title, type_name
+from .text import display
 
 
 def callflow_table(title: str | None = None, *, header: bool = True) -> Table:
@@ -23,20 +23,13 @@ def callflow_table(title: str | None = None, *, header: bool = True) -> Table:
 
 def add_callflow(table: Table, callflow: Callflow) -> None:
     """One row."""
-    reached = ", ".join(callflow.numbers + callflow.patterns)
-    _add(table, label(callflow), reached, callflow.type or "", ", ".join(module_names(callflow)))
-
-
-def label(callflow: Callflow) -> str:
-    """What a person calls the callflow."""
-    code = callflow.featurecode
-    return callflow.name or (f"*{code.number} {code.name}" if code else "") or f"({callflow.id[:8]}…)"
+    _add(table, title(callflow), ", ".join(numbers(callflow)), type_name(callflow), ", ".join(modules(callflow)))
 
 
 def heading(account: Account) -> Text:
     """The line above an account's rows."""
-    name = f"{printable(account.name)}  " if account.name else ""
-    return Text.assemble("\n ", (name, "bold"), (printable(account.id), "dim"))
+    name = f"{display(account.name)}  " if account.name else ""
+    return Text.assemble("\n ", (name, "bold"), (display(account.id), "dim"))
 
 
 def account_table(accounts: Sequence[Account], *, header: bool = True) -> Table:
@@ -53,7 +46,7 @@ def account_table(accounts: Sequence[Account], *, header: bool = True) -> Table:
 
 def _table(title: str | None, *, header: bool) -> Table:
     return Table(
-        title=None if title is None else Text(printable(title)),
+        title=None if title is None else Text(display(title)),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -66,4 +59,4 @@ def _table(title: str | None, *, header: bool) -> Table:
 
 
 def _add(table: Table, *texts: str) -> None:
-    table.add_row(*(Text(printable(text)) for text in texts))
+    table.add_row(*(Text(display(text)) for text in texts))
