@@ -1,5 +1,6 @@
-"""Makes this folder's pictures from the sandbox: ``python docs/pictures.py``. Needs chromium and chromium-driver."""
+"""Draw the pictures of this folder from the sandbox; needs Chromium, its driver and Liberation Sans."""
 
+import argparse
 import re
 import sys
 import tempfile
@@ -16,13 +17,14 @@ from vinix_async.sandbox import Sandbox
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "tests"))
 
-from webdriver import Browser  # noqa: E402  # the tests' own browser
+from webdriver import Browser  # noqa: E402  # the tests' browser
 
 COMPANIES = ("Sandbox Telecom", "Cedar Garage", "Elm Music", "Fjord Optics", "Harbour Foods", "Linden Works")
 
 
 def main() -> None:
     """Write every picture."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sandbox = Sandbox(accounts=len(COMPANIES), callflows=40)
     accounts = [Account(id=each, name=name) for each, name in zip(sandbox.account_ids, COMPANIES, strict=True)]
     flows = {
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def terminal(flow: Callflow) -> str:
-    """The tree as a terminal shows it; the fonts are those of whoever looks."""
+    """Return the tree as a terminal shows it, in the fonts of whoever looks at it."""
     console = Console(record=True, width=72, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(tree(flow))
     picture = console.export_svg(title="a callflow, as a tree", unique_id="tree")

@@ -1,4 +1,4 @@
-"""Write the table of character widths that pictures measure text with: ``python docs/text_widths.py``.
+"""Write the table of character widths that pictures measure text with.
 
 Needs ``pip install fonttools`` and Debian's ``fonts-liberation``. Arial, Helvetica, Arimo and Liberation Sans have the
 same widths.
@@ -20,7 +20,11 @@ RANGES = [
     (0xA0, 0xA0, 278),  # spaces
     (0x2000, 0x200A, 400),
     (0x202F, 0x202F, 278),
+    (0x0590, 0x05FF, 540),  # Hebrew, in DejaVu Sans
+    (0x0600, 0x08FF, 480),  # Arabic; joined letters are narrower than the isolated ones
+    (0x0900, 0x0EFF, 450),  # the scripts of India, and Thai
     (0x1100, 0x115F, 1000),  # Hangul
+    (0x20E3, 0x20E3, 690),  # turns a digit into an emoji
     (0x2600, 0x27BF, 1000),  # symbols
     (0x2B00, 0x2BFF, 1000),
     (0x2E80, 0xA4CF, 1000),  # Chinese, Japanese and Korean

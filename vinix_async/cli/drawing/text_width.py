@@ -65,7 +65,7 @@ def _width(letter: str, *, bold: bool) -> int:
     known = _known_widths(bold=bold).get(letter)
     if known is not None:
         return known
-    if unicodedata.category(letter) in {"Mn", "Me", "Cf"}:
+    if unicodedata.category(letter) in {"Mn", "Cf"}:
         return 0
     table = widths_table()
     code = ord(letter)

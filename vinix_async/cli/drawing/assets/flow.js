@@ -25,7 +25,7 @@ for (const weight of ["regular", "bold"]) {
 function widthOf(letter, weight) {
   const width = known[weight].get(letter), code = letter.codePointAt(0);
   if (width !== undefined) return width;
-  if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(letter)) return 0;
+  if (/\p{Mn}|\p{Cf}/u.test(letter)) return 0;
   return head.widths.ranges.find(([first, last]) => first <= code && code <= last)?.[2] ?? head.widths.other;
 }
 
