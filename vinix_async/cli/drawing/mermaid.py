@@ -32,6 +32,7 @@ _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {
         **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # escapes, entities, links, HTML, formulas
+        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # with which Mermaid itself marks entities
         "@": _JOINER + "@",  # addresses
         "_": _JOINER + "_" + _JOINER,  # emphasis, which it is not inside a word
         "*": _SPACE + "*" + _SPACE,  # emphasis, which it is not between spaces
