@@ -15,9 +15,9 @@ import pytest
 from cli_support import Command, Done, served, variables
 
 from vinix_async import Account, AccountResult, Callflow, FeatureCode, structure, to_json
-from vinix_async.cli.console import printable, printable_json
 from vinix_async.cli.rows import cells, csv_lines, row_json
 from vinix_async.cli.show import indented, match, tables
+from vinix_async.cli.text import printable, printable_json
 from vinix_async.sandbox import Sandbox
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -288,8 +288,8 @@ class Pictures:
     """What ``drawing.render`` has, as far as the command knows it."""
 
     @staticmethod
-    def tree(callflow: Callflow) -> str:
-        return f"tree of {callflow.name}"
+    def tree(callflow: Callflow, names: Mapping[str, str]) -> str:
+        return f"tree of {callflow.name} among {len(names)}"
 
     @staticmethod
     def render(callflow: Callflow, kind: str, *, names: Mapping[str, str] | None = None) -> str:
@@ -318,9 +318,8 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
     vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "vinix_async.cli.drawing.render", cast("ModuleType", Pictures))
-    assert vinix("callflows", "show", "ROOT", "main menu", "--output", "tree").stdout == "tree of Main menu\n"
     known = len(sandbox.callflow_ids(sandbox.root_id))
-    for kind in ("mermaid", "svg", "html"):
+    for kind in ("tree", "mermaid", "svg", "html"):
         done = vinix("callflows", "show", "ROOT", "main menu", "--output", kind)
         assert done.stdout == f"{kind} of Main menu among {known}\n"
 
@@ -446,14 +445,14 @@ def test_cells_that_a_spreadsheet_would_run(start: str) -> None:
 
 
 def test_rows_have_their_account_once_and_lose_nothing() -> None:
-    value = {"id": "1", "name": "x", "account_id": "its own", "pvt": {"a": [1]}, "flow": {"module": "menu"}}
+    value = {"id": "1", "name": "x", "account_id": "its own", "pvt": {"a": [1]}, "flow": {"module": "menu", "data": {}}}
     account = Account(id="A", name="Acme")
     line = row_json(account, structure(value, Callflow))
     assert line.count(b"account_id") == 1
     assert json.loads(line) == {**value, "account_id": "A", "account_name": "Acme"}
     assert json.loads(row_json(Account(id="A"), Callflow())) == {"account_id": "A"}
     whole = cells(account, structure(value, Callflow), details=True)
-    assert whole[-5] == '{"module":"menu"}'
+    assert whole[-5] == '{"module":"menu","data":{}}'
     assert json.loads(str(whole[-1])) == {"account_id": "its own", "pvt": {"a": [1]}}
     assert whole[10] == ["menu"]
 

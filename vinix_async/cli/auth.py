@@ -16,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from .connection import connect
-from .console import note, print_data, printable, to_terminal, write_data
+from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
 from .login import Check, try_credentials
 from .options import CONNECTION, Connection, Flag
 from .profiles import save_profile, save_secret
 from .settings import make_auth
+from .text import printable
 
 auth = App(name="auth", help="Store and check credentials.")
 

@@ -6,10 +6,13 @@ Text from the server is never interpreted as markup, and a terminal never gets i
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+
+from .text import printable, printable_json
 
 
 class PipeConsole(Console):
@@ -35,29 +38,9 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with control characters replaced by escapes; ``lines`` keeps line breaks."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
 def printable_lines(text: str) -> str:
     """Return ``printable(text)`` with its line breaks."""
     return printable(text, lines=True)
-
-
-def printable_json(text: str) -> str:
-    """Return JSON with control characters replaced by JSON's own escapes, so that its value does not change."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else _json_escape(letter) for letter in text)
-
-
-def _json_escape(letter: str) -> str:
-    units = letter.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def to_terminal() -> bool:
@@ -97,9 +80,9 @@ def _encode(text: str) -> bytes:
 def open_missing_streams() -> None:
     """Replace a closed stdin or stderr by the null device. Raise ``OSError`` if stdout is closed."""
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # open until the process ends
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # open until the process ends
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
     if sys.stdout is None:
         raise OSError("stdout is closed")
 

@@ -3,7 +3,8 @@
 from enum import IntEnum
 
 from .. import AuthenticationError, ConfigurationError, VinixError
-from .console import note, printable
+from .console import note
+from .text import printable
 
 
 class ExitCode(IntEnum):

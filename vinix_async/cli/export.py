@@ -10,11 +10,12 @@ from typing import Final
 import msgspec
 
 from .. import Account, Callflow
-from .console import print_data, printable_json, printable_lines, stdout_width, write_data
+from .console import print_data, printable_lines, stdout_width, write_data
 from .exit_codes import UsageError
 from .files import sync_folder
 from .rows import cells, column_names, csv_header, csv_lines, row_json
 from .table import callflow_columns, callflow_table, heading
+from .text import printable_json
 
 Rows = Sequence[Callflow]
 

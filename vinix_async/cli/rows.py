@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from .. import Account, Callflow, to_dict, to_json
+from .names import modules
 
 Cell = str | list[str] | None
 
@@ -54,7 +55,7 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
         *(account.id, account.name, callflow.id, callflow.name, _text(callflow.type)),
         *(list(callflow.numbers), list(callflow.patterns)),
         *(code.name if code else None, code.number if code else None),
-        *(list(callflow.flags), module_names(callflow), _text(callflow.owner_id), _text(callflow.group_id)),
+        *(list(callflow.flags), modules(callflow), _text(callflow.owner_id), _text(callflow.group_id)),
     ]
     if details:
         row += [_json(getattr(callflow, name)) for name in DETAIL_COLUMNS]
@@ -66,13 +67,6 @@ def account_cells(account: Account) -> list[Cell]:
     count = to_dict(account).get("descendants_count")
     front = [account.id, account.name, account.realm, list(account.tree), list(account.flags)]
     return [*front, None if count is None else str(count)]
-
-
-def module_names(callflow: Callflow) -> list[str]:
-    """Return the modules of the flow, each once. A whole document names them only in its nodes."""
-    if callflow.modules or callflow.flow is None:
-        return list(callflow.modules)
-    return list(dict.fromkeys(node.module for node in callflow.flow.walk() if node.module))
 
 
 def _text(value: Any) -> str | None:

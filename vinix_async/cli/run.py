@@ -14,7 +14,7 @@ import attrs
 from .. import Account, AuthenticationError, VinixError
 from ._sweep import AccountPage, Sweep, metered
 from .connection import Server, connect
-from .console import count, discard_output, note, printable, to_terminal
+from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
 from .export import ArrayWriter, Ending, TableWriter, Writer, csv_writer, ndjson_writer, open_sink
 from .job import Job, SavedJob, default_checkpoint
@@ -23,6 +23,7 @@ from .parquet import ParquetWriter
 from .progress import Tally, progress_line
 from .report_page import PageWriter
 from .selection import Shard, named_accounts, read_ahead, selected_accounts
+from .text import printable
 
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05

@@ -56,17 +56,21 @@ def _read_list(path: str) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"cannot read {describe(error)}") from None
     lines = ["\n" if line.lstrip().startswith("#") else f"{line.strip(' ')}\n" for line in _lines(data, name)]
+    try:
+        yield from _ids(lines, name)
+    except csv.Error as error:
+        raise UsageError(f"{name} is not a list of account ids: {error}") from None
+
+
+def _ids(lines: list[str], name: str) -> Iterator[str]:
     delimiter, column = _layout(next((line for line in lines if line.strip()), ""))
     reader = csv.reader(lines, delimiter=delimiter)
     rows = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
     if column is not None:
         next(rows)  # the header
     for number, cells in rows:
-        if column is None:
-            found = delimiter.join(cells)
-        else:
-            found = cells[column] if column < len(cells) else ""
-        yield _checked(found.strip(), f"{name}, line {number}: ")
+        found = cells if column is None else cells[column : column + 1]
+        yield _checked(delimiter.join(found).strip(), f"{name}, line {number}: ")
 
 
 def _lines(data: bytes, name: str) -> list[str]:

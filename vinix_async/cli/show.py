@@ -11,13 +11,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Callflow, FlowNode, NotFoundError, VinixClient, to_json
+from .. import Callflow, DecodeError, FlowNode, NotFoundError, VinixClient, to_json
 from .connection import connect
-from .console import print_data, printable, to_terminal, write_data
+from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
+from .names import branch_label, feature_code, modules, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
-from .rows import module_names
-from .table import label
+from .text import display
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
@@ -41,34 +41,36 @@ async def show(
 async def _show(client: VinixClient, account_id: str, wanted: str, output: Shown | None) -> None:
     if output is None:
         output = "tree" if to_terminal() else "ndjson"
-    callflow, names = await _find(client, account_id, wanted, all_names=output in {"tree", "mermaid", "svg", "html"})
+    callflow, names = await _find(client, account_id, wanted, with_names=output not in {"ndjson", "json"})
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":
         write_data(indented(callflow) + b"\n")
     elif output == "table":
-        about, nodes = tables(callflow)
+        about, nodes = tables(callflow, names)
         print_data(about, *(["", nodes] if callflow.flow else []))
     else:
         from .drawing.render import render, tree  # noqa: PLC0415  # only pictures need it
 
         if output == "tree":
-            print_data(tree(callflow))
+            print_data(tree(callflow, names))
         else:
             write_data(render(callflow, output, names=names).encode() + b"\n", escape=str)
 
 
 async def _find(
-    client: VinixClient, account_id: str, wanted: str, *, all_names: bool
+    client: VinixClient, account_id: str, wanted: str, *, with_names: bool
 ) -> tuple[Callflow, Mapping[str, str]]:
-    """Return the whole callflow, and the names of the account's callflows by id if they were read."""
-    if _ID.fullmatch(wanted) and not all_names:
+    """Return the whole callflow, and the names of the account's callflows by id, if they were read."""
+    if _ID.fullmatch(wanted):
         try:
-            return await client.callflows.get(account_id, wanted), {}
+            callflow = await client.callflows.get(account_id, wanted)
         except NotFoundError:
             pass  # a callflow may have a name of this form
+        else:
+            return callflow, await _names(client, account_id) if with_names else {}
     rows = await client.callflows.list(account_id).to_list()
-    names = {row.id: label(row) for row in rows}
+    names = {row.id: title(row) for row in rows}
     found = match(rows, wanted)
     if not found:
         known = {name.casefold(): name for name in names.values()}
@@ -76,9 +78,17 @@ async def _find(
         hint = f"; similar names: {', '.join(map(repr, near))}" if near else ""
         raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; the account has {len(rows)}{hint}")
     if len(found) > 1:
-        lines = "".join(f"\n  {row.id}  {label(row)}  {', '.join(row.numbers)}" for row in found)
+        lines = "".join(f"\n  {row.id}  {title(row)}  {', '.join(numbers(row))}" for row in found)
         raise UsageError(f"{wanted!r} matches several callflows; give the id of one of them:{lines}")
     return await client.callflows.get(account_id, found[0].id), names
+
+
+async def _names(client: VinixClient, account_id: str) -> Mapping[str, str]:
+    """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
+    try:
+        return {row.id: title(row) async for row in client.callflows.list(account_id)}
+    except DecodeError:
+        return {}  # the names in the callflow's own metadata are used
 
 
 def match(rows: list[Callflow], wanted: str) -> list[Callflow]:
@@ -86,36 +96,39 @@ def match(rows: list[Callflow], wanted: str) -> list[Callflow]:
     number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
     ways = (
         lambda row: row.id == wanted,
-        lambda row: number in row.numbers or wanted in row.patterns or _feature_code(row) == wanted,
-        lambda row: label(row).casefold() == name,
-        lambda row: name in label(row).casefold(),
+        lambda row: number in row.numbers or wanted in row.patterns or _is_feature_code(row, wanted),
+        lambda row: title(row).casefold() == name,
+        lambda row: name in title(row).casefold(),
     )
     return next((found for way in ways if (found := list(filter(way, rows)))), []) if wanted else []
 
 
-def _feature_code(row: Callflow) -> str | None:
-    return f"*{row.featurecode.number}" if row.featurecode else None
+def _is_feature_code(row: Callflow, wanted: str) -> bool:
+    code = feature_code(row)
+    return code != "" and code.removeprefix("*") == wanted.removeprefix("*")
 
 
-def tables(callflow: Callflow) -> tuple[Table, Table]:
+def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[Table, Table]:
     """Return a table of the callflow's fields, and a table of its nodes."""
     about = Table(box=None, show_header=False, pad_edge=False)
     about.add_column(style="dim")
     about.add_column(overflow="fold")
+    code = callflow.featurecode
     values = {
         "name": callflow.name,
         "id": callflow.id,
-        "type": callflow.type,
+        "type": type_name(callflow),
+        "feature code": " ".join(filter(None, (feature_code(callflow), code.name if code else None))),
         "numbers": ", ".join(callflow.numbers),
         "patterns": ", ".join(callflow.patterns),
-        "feature code": label(callflow) if callflow.featurecode else None,
         "flags": ", ".join(callflow.flags),
-        "modules": ", ".join(module_names(callflow)),
+        "modules": ", ".join(modules(callflow)),
         "owner": callflow.owner_id,
     }
     for name, value in values.items():
         if value:
-            about.add_row(name, Text(printable(value)))
+            about.add_row(name, Text(display(str(value))))
+    known = {**(names or {}), **names_by_id(callflow)}
     nodes = Table(box=box.SIMPLE_HEAD, show_edge=False)
     nodes.add_column("Key", style="cyan", overflow="fold")
     nodes.add_column("Module", style="green", overflow="fold")
@@ -124,18 +137,11 @@ def tables(callflow: Callflow) -> tuple[Table, Table]:
     while waiting:
         key, node, depth = waiting.pop()
         indent = "  " * min(depth, _MAX_INDENT)
-        cells = (indent + key, node.module or "(empty)", _target(callflow, node.data.get("id")))
-        nodes.add_row(*(Text(printable(cell)) for cell in cells))
-        waiting.extend((key, child, depth + 1) for key, child in reversed(list(node.children.items())))
+        cells = (indent + key, display(node.module or "(empty)"), node_name(node, known))
+        nodes.add_row(*map(Text, cells))
+        below = [(branch_label(node, key, known), child, depth + 1) for key, child in node.children.items()]
+        waiting.extend(reversed(below))
     return about, nodes
-
-
-def _target(callflow: Callflow, target: object) -> str:
-    if not isinstance(target, str):
-        return ""
-    known = callflow.metadata.get(target)
-    name = known.get("name") if isinstance(known, Mapping) else None
-    return name if isinstance(name, str) else target
 
 
 def indented(callflow: Callflow) -> bytes:

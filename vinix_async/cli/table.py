@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Account, Callflow
-from .console import printable
-from .rows import module_names
+from .names import modules, numbers, title, type_name
+from .text import display
 
 _MODULES_FROM: Final = 60
 _REALM_FROM: Final = 100
@@ -22,7 +22,7 @@ _ID_COLUMN_FROM: Final = 60
 
 def callflow_columns(width: int, callflows: Sequence[Callflow]) -> tuple[str, ...]:
     """Return the columns of a table that begins with ``callflows``."""
-    typed = width >= _TYPE_FROM and any(callflow.type for callflow in callflows)
+    typed = width >= _TYPE_FROM and any(map(type_name, callflows))
     return (
         *("Callflow", "Numbers"),
         *(("Type",) if typed else ()),
@@ -41,25 +41,19 @@ def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, hea
             table.add_column(name, style=style, overflow="ellipsis", ratio=ratio)
     for callflow in callflows:
         values = {
-            "Callflow": label(callflow),
-            "Numbers": ", ".join(callflow.numbers + callflow.patterns),
-            "Type": callflow.type or "",
-            "Modules": ", ".join(module_names(callflow)),
+            "Callflow": title(callflow),
+            "Numbers": ", ".join(numbers(callflow)),
+            "Type": type_name(callflow),
+            "Modules": ", ".join(modules(callflow)),
         }
         _add_row(table, *(values[name] for name in columns))
     return table
 
 
-def label(callflow: Callflow) -> str:
-    """Return the name by which people know the callflow."""
-    code = callflow.featurecode
-    return callflow.name or (f"*{code.number} {code.name}" if code else "") or f"({callflow.id[:8]}…)"
-
-
 def heading(account: Account) -> Text:
     """Return the line above the rows of an account."""
-    name = f"{printable(account.name)}  " if account.name else ""
-    return Text.assemble("\n ", (name, "bold"), (printable(account.id), "dim"))
+    name = f"{display(account.name)}  " if account.name else ""
+    return Text.assemble("\n ", (name, "bold"), (display(account.id), "dim"))
 
 
 def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> Table:
@@ -74,7 +68,7 @@ def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> T
         below = f" ({account.descendants_count:,} below)" if account.descendants_count else ""
         name = (account.name or "") + below
         if width < _ID_COLUMN_FROM:
-            table.add_row(Text.assemble(printable(name), "\n", (printable(account.id), "default")))
+            table.add_row(Text.assemble(display(name), "\n", (display(account.id), "default")))
         else:
             _add_row(table, *(name, account.id, account.realm or "")[: len(table.columns)])
     return table
@@ -85,4 +79,4 @@ def _table(*, header: bool) -> Table:
 
 
 def _add_row(table: Table, *texts: str) -> None:
-    table.add_row(*(Text(printable(text)) for text in texts))
+    table.add_row(*(Text(display(text)) for text in texts))

@@ -1,22 +1,22 @@
-"""A callflow as a list of boxes, which every picture is drawn from: a head, then the flow, parents first."""
+"""Turn a callflow into the boxes and edges that every picture draws, and fold those of large flows."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
-from .._output import printable
+from ..names import branch_label, names_by_id, node_name, numbers, target, title
+from ..text import display
 
 
 @frozen
 class Box:
-    """One box, and the edge that leads to it. Control characters are already escapes.
+    """A box and the edge that leads to it; its texts are safe to show.
 
-    ``parent``: an index into the list; -1 for the head. ``label``: what the edge says. ``name``: the friendly name.
-    ``target``: the id of the callflow that it leads to. ``more``: how many boxes were folded into this one.
+    ``parent``: the parent's index in the list, -1 for the head. ``label``: the text on the edge. ``name``: what the
+    module refers to. ``target``: the id of the callflow to which it leads. ``more``: how many boxes are folded into it.
     """
 
     parent: int
@@ -27,8 +27,13 @@ class Box:
     target: str = ""
     more: int = 0
 
+    @property
+    def kind(self) -> str:
+        """The group of modules to which this one belongs, which decides its colour and icon."""
+        return MODULE_KINDS.get(self.module, "other")
 
-KINDS: Final = {
+
+_KINDS: Final = {
     "route": "branch_bnumber branch_variable check_cid cidlistmatch collect_dtmf disa directory dynamic_cid fax_detect "
     "language lookupcidname menu nomorobo route_to_cid temporal_route",
     "people": "acdc_agent acdc_member acdc_queue acdc_wait_time conference conference_feature device eavesdrop "
@@ -39,124 +44,77 @@ KINDS: Final = {
     "jump": "callflow function pivot ring_group_toggle transfer webhook",
     "end": "hangup response",
 }
-"""The colours, and which modules have them; the rest is ``other``."""
+MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for module in modules.split()}
 
-_KIND: Final = {module: kind for kind, modules in KINDS.items() for module in modules.split()}
-
-# Modules that choose among their children: there even a lone "_" says something.
-_CHOOSES: Final = {
-    "acdc_wait_time",
-    "branch_bnumber",
-    "branch_variable",
-    "check_cid",
-    "cidlistmatch",
-    "menu",
-    "nomorobo",
-    "temporal_route",
-}
-_UNITS: Final = {"acdc_wait_time": "over {} s", "nomorobo": "score {}", "park": "slot {}"}
-_SAYS: Final = {
-    "branch_variable": "variable",
-    "language": "language",
-    "play": "id",
-    "response": "code",
-    "set_cid": "caller_id_name",
-    "sleep": "duration",
-    "transfer": "target",
-    "tts": "text",
-}
 _KEYPAD: Final = "1234567890*#"
 
 
-def kind_of(module: str) -> str:
-    """The colour of a module."""
-    return _KIND.get(module, "other")
+def diagram(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Box]:
+    """Return the head and a box for each node of the flow, parents first.
 
-
-def title(callflow: Callflow) -> str:
-    """What to call it: its name, or the feature's, or the first number."""
-    code = callflow.featurecode
-    numbers = callflow.numbers + callflow.patterns
-    found = callflow.name or (code.name if code else None) or (numbers[0] if numbers else None)
-    return printable(found or callflow.id or "callflow")
-
-
-def numbers(callflow: Callflow) -> list[str]:
-    """What is dialled to reach it: the feature code, numbers and patterns."""
-    code = (callflow.featurecode.number or "") if callflow.featurecode else ""
-    dialled = f"*{code.removeprefix('*')}" if code else ""
-    return [printable(each) for each in (dialled, *callflow.numbers, *callflow.patterns) if each]
-
-
-def boxes(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Box]:
-    """The head and all nodes of the flow. ``names`` names ids that the callflow's own metadata does not."""
-    known = {**(names or {}), **_names(callflow.metadata)}
-    found = [Box(-1, name=title(callflow))]
+    ``names``: the names, by id, of what the callflow's own ``metadata`` does not name.
+    """
+    known = {**(names or {}), **names_by_id(callflow)}
+    boxes = [Box(-1, name=title(callflow))]
     waiting = [(callflow.flow, 0, "")] if callflow.flow else []
     while waiting:
         node, parent, label = waiting.pop()
-        place = len(found)
-        target = _target(node)
-        found.append(
-            Box(
-                parent,
-                printable(label),
-                printable(node.module or ""),
-                printable(_friendly(node, known)),
-                node.data.get("skip_module") is True,
-                printable(target),
-            )
-        )
-        below = [(child, place, _label(node, key, known)) for key, child in _ordered(node)]
-        waiting.extend(reversed(below))
-    return found
+        index = len(boxes)
+        disabled = node.data.get("skip_module") is True
+        boxes.append(Box(parent, label, display(node.module or ""), node_name(node, known), disabled, target(node)))
+        branches = [(child, index, branch_label(node, key, known)) for key, child in _ordered_children(node)]
+        waiting.extend(reversed(branches))
+    return boxes
 
 
-def children(found: Sequence[Box]) -> list[list[int]]:
-    """The children of each box, by index."""
-    below: list[list[int]] = [[] for _ in found]
-    for place, box in enumerate(found):
+def head_numbers(callflow: Callflow) -> list[str]:
+    """Return what the head shows below the title: the numbers that are not the title themselves."""
+    name = title(callflow)
+    return [number for number in numbers(callflow) if number != name]
+
+
+def children(boxes: Sequence[Box]) -> list[list[int]]:
+    """Return the indices of each box's children."""
+    below: list[list[int]] = [[] for _ in boxes]
+    for index, box in enumerate(boxes):
         if box.parent >= 0:
-            below[box.parent].append(place)
+            below[box.parent].append(index)
     return below
 
 
-def fold(found: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
-    """The upper ``limit`` boxes, and below each of them at most one more, which counts what it stands for.
+def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
+    """Return the upper ``limit`` boxes, each followed by at most one box that counts those left out below it.
 
-    ``breadth``: children shown of one box at most. ``depth``: levels at most.
+    ``breadth``: the most children shown of one box. ``depth``: the most levels.
     """
-    below = children(found)
-    sizes = [1] * len(found)
-    for place in range(len(found) - 1, 0, -1):
-        sizes[found[place].parent] += sizes[place]
-    places = {0: 0}
-    shown = [found[0]]
+    below = children(boxes)
+    sizes = [1] * len(boxes)
+    for index in range(len(boxes) - 1, 0, -1):
+        sizes[boxes[index].parent] += sizes[index]
+    shown = [boxes[0]]
     folded: list[Box] = []
-    waiting = deque([(0, 1)])
+    waiting = deque([(0, 0, 1)])  # the index before and after folding, and the level
     while waiting:
-        place, level = waiting.popleft()
+        index, new_index, level = waiting.popleft()
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0
-        count = min(len(below[place]), room, len(below[place]) if breadth is None else breadth)
-        if sum(sizes[each] for each in below[place][count:]) == 1:
-            count += 1  # to say "1 more" takes as much room
-        for child in below[place][:count]:
-            places[child] = len(shown)
-            box = found[child]
-            shown.append(Box(places[place], box.label, box.module, box.name, box.disabled, box.target))
-            waiting.append((child, level + 1))
-        if more := sum(sizes[each] for each in below[place][count:]):
-            folded.append(Box(places[place], more=more))
+        count = min(len(below[index]), room, len(below[index]) if breadth is None else breadth)
+        if sum(sizes[child] for child in below[index][count:]) == 1:
+            count += 1  # "+ 1 more" would need the same room
+        for child in below[index][:count]:
+            waiting.append((child, len(shown), level + 1))
+            shown.append(evolve(boxes[child], parent=new_index))
+        if more := sum(sizes[child] for child in below[index][count:]):
+            folded.append(Box(new_index, more=more))
     return shown + folded
 
 
-def _ordered(node: FlowNode) -> list[tuple[str, FlowNode]]:
-    """The children: keys of a telephone as they lie there, rules as they are tried, what is left over last."""
+def _ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
+    """Sort the children: rules as they are tried, digits as on a keypad, others as they came, and ``_`` last."""
     rules = node.data.get("rules")
     rules = rules if isinstance(rules, list | tuple) else []
 
-    def rank(pair: tuple[str, FlowNode]) -> tuple[int, int, list[int]]:
-        key = pair[0]
+    def rank(branch: tuple[str, FlowNode]) -> tuple[int, int, list[int]]:
+        key = branch[0]
         if key == "_":
             return 3, 0, []
         if key in rules:
@@ -166,70 +124,3 @@ def _ordered(node: FlowNode) -> list[tuple[str, FlowNode]]:
         return 2, 0, []
 
     return sorted(node.children.items(), key=rank)
-
-
-def _label(parent: FlowNode, key: str, known: Mapping[str, str]) -> str:
-    """What the edge says: a name where the key has one, and nothing where it tells nothing."""
-    module = parent.module or ""
-    if key == "_":
-        return "default" if len(parent.children) > 1 or module in _CHOOSES else ""
-    if key in {"nomatch", "no_match"}:
-        return "no match"
-    if key == "rule_set" and module == "temporal_route":
-        return known.get(_text(parent.data.get("rule_set")), "rule set")
-    if module in _UNITS and key.isdigit():
-        return _UNITS[module].format(key)
-    return known.get(key) or _short(key)
-
-
-def _target(node: FlowNode) -> str:
-    key = {"callflow": "id", "ring_group_toggle": "callflow_id"}.get(node.module or "")
-    return _text(node.data.get(key)) if key else ""
-
-
-def _friendly(node: FlowNode, known: Mapping[str, str]) -> str:
-    """The name of what the node refers to, or what it says of itself."""
-    data = node.data
-    references = [_text(data.get("id")), *(_text(value) for key, value in data.items() if key.endswith("_id"))]
-    for reference in references:
-        if reference in known:
-            return known[reference]
-    for key in ("name", _SAYS.get(node.module or "", "name")):
-        value = data.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if text := _text(value):
-            return text if key != "id" else _media(text)
-    return next((_short(reference) for reference in references if reference and "/" not in reference), "")
-
-
-def _media(reference: str) -> str:
-    """The file's name alone: a URL may hold credentials."""
-    if "/" not in reference:
-        return _short(reference)
-    try:
-        return unquote(urlsplit(reference).path.rpartition("/")[2])
-    except ValueError:
-        return ""
-
-
-def _names(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """The names in a callflow's metadata, by id."""
-    found = {}
-    for entity, about in metadata.items():
-        if isinstance(about, Mapping):
-            dialled = about.get("numbers")
-            first = dialled[0] if isinstance(dialled, list | tuple) and dialled else None
-            if name := _text(about.get("name")) or _text(first):
-                found[entity] = name
-    return found
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _short(key: str) -> str:
-    """An id that nothing names, cut; everything else as it is."""
-    is_id = len(key) == 32 and all(letter in "0123456789abcdef" for letter in key)
-    return f"{key[:8]}…" if is_id else key

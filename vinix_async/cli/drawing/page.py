@@ -1,95 +1,100 @@
-"""The page that callflows are looked at in: one file, nothing from a network, and what is in it as escaped JSON."""
+"""Build the HTML page in which callflows are looked at: one file that loads nothing, its data as escaped JSON."""
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
-from importlib.resources import files
 from typing import Any, Final
 
 from ... import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
-from ..._documents.json import write_json
-from .._output import printable
-from .diagram import KINDS, Box, boxes, numbers, title
-from .svg import PATHS
+from ..names import modules, numbers, title, type_name
+from ..text import display, printable
+from .diagram import MODULE_KINDS, Box, diagram
+from .svg import ICONS
+from .text_width import TEXT_STYLES, asset, widths_table
 
-_SAFE: Final = ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026"))
+_ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str, str]:
-    """The page up to the accounts, and from there on. ``single``: for one callflow, without a list."""
-    style, script = _part("flow.css") + _part("page.css"), _part("flow.js") + _part("report.js")
+    """Return the page in two parts, between which ``account_block`` puts the accounts.
+
+    ``single``: the page of one callflow, without a list. ``noscript``: what is shown where JavaScript is off.
+    """
+    heading = display(heading)
+    style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    about = {
-        "title": printable(heading),
+    head = {
+        "title": heading,
         "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "single": single,
-        "kinds": {module: kind for kind, modules in KINDS.items() for module in modules.split()},
-        "paths": PATHS,
+        "kinds": MODULE_KINDS,
+        "icons": ICONS,
+        "texts": TEXT_STYLES,
+        "widths": widths_table(),
     }
-    parts = {
+    values = {
         "policy": policy,
-        "title": escape(printable(heading)),
+        "title": escape(heading),
         "style": style,
         "noscript": noscript or "This page needs JavaScript. It loads nothing from anywhere.",
         "script": script,
-        "data": None,
     }
-    before: list[str] = []
-    after: list[str] = []
-    pieces = before
-    for text in _part("page.html").split("{{"):
-        name, found, rest = text.partition("}}")
-        if not found:
-            pieces.append(text)
-            continue
-        value = parts[name]
-        if value is None:
-            pieces = after
-            before.append(data_block(about, "id=head"))
-        else:
-            pieces.append(value)
-        pieces.append(rest)
-    return "".join(before) + "\n", "".join(after)
+    before, after = asset("page.html").split("{{data}}")
+    return _filled(before, values) + data_block(head, "id=head"), _filled(after, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """Replace each ``{{name}}`` once; what is put in is not searched again."""
+    first, *parts = (part.partition("}}") for part in template.split("{{"))
+    return first[0] + "".join(values[name] + text for name, _, text in parts)
+
+
+def end_block(*, complete: bool) -> str:
+    """Return what comes after the last account: whether all of them are in the page."""
+    return data_block({"complete": complete}, "id=end")
+
+
+def account_block(account: Account | None, result: AccountResult, retry: str) -> str:
+    """Return one account as the page's script reads it. ``retry``: the command that reads the account again."""
+    error = _error_data(result.error, result.next_start_key, retry) if result.error else None
+    name, realm = (account.name, account.realm) if account else (None, None)
+    flows = [_flow_data(callflow) for callflow in result.callflows]
+    about = [printable(result.account_id), display(name or ""), display(realm or ""), round(result.elapsed, 2)]
+    return data_block([*about, error, flows], "class=account")
+
+
+def callflow_block(callflow: Callflow, names: Mapping[str, str] | None) -> str:
+    """Return one callflow as the only one of the page."""
+    return data_block(["", "", "", 0, None, [_flow_data(callflow, names)]], "class=account")
 
 
 def data_block(value: Any, attribute: str) -> str:
-    """JSON in a page, where nothing in it can end the element."""
-    text = write_json(value)
-    for letter, escaped in _SAFE:
-        text = text.replace(letter, escaped)
-    return f'<script type="application/json" {attribute}>{text.decode()}</script>\n'
+    """Return JSON as an element of the page which nothing in the JSON can end."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+    return f'<script type="application/json" {attribute}>{text}</script>\n'
 
 
-def account_data(account: Account | None, result: AccountResult, retry: str) -> list[Any]:
-    """One account as the page reads it."""
-    error = _error_data(result.error, result.next_start_key, retry) if result.error else None
-    name = (account.name if account else None) or ""
-    realm = (account.realm if account else None) or ""
-    flows = [flow_data(callflow) for callflow in result.callflows]
-    account_id = printable(result.account_id)
-    return [account_id, printable(name), printable(realm), round(result.elapsed, 2), error, flows]
-
-
-def flow_data(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Any]:
-    """One callflow as the page reads it; without boxes where a listing gave no flow."""
+def _flow_data(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Any]:
+    """Return a callflow as the script reads it; its modules alone if a listing gave no flow."""
     whole = callflow.flow is not None or not callflow.modules
     return [
-        printable(callflow.id),
+        display(callflow.id),
         title(callflow),
-        printable(callflow.type or ""),
+        type_name(callflow),
         numbers(callflow),
         int(callflow.featurecode is not None),
-        [_box_data(box) for box in boxes(callflow, names)[1:]] if whole else None,
-        None if whole else [printable(module) for module in callflow.modules],
+        [_box_data(box) for box in diagram(callflow, names)[1:]] if whole else None,
+        None if whole else [display(module) for module in modules(callflow)],
     ]
 
 
-def _box_data(box: Box) -> Sequence[Any]:
+def _box_data(box: Box) -> list[Any]:
     row = [box.parent, box.module, box.label, box.name, int(box.disabled), box.target]
     while not row[-1] and len(row) > 2:
         row.pop()
@@ -110,10 +115,6 @@ def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> di
         "next": printable(next_start_key or ""),
         "retry": printable(retry),
     }
-
-
-def _part(name: str) -> str:
-    return (files("vinix_async.cli.drawing") / "assets" / name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:

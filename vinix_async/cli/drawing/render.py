@@ -1,12 +1,12 @@
-"""A callflow as a tree in the terminal, as Mermaid text, as SVG and as an HTML page."""
+"""Draw one callflow as text of any kind: a tree, Mermaid, SVG or an HTML page."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 from ... import Callflow
-from .diagram import title
+from ..names import title
 from .mermaid import mermaid
-from .page import data_block, flow_data, page
+from .page import callflow_block, end_block, page
 from .svg import svg
 from .tree import tree, tree_text
 
@@ -16,10 +16,10 @@ Kind = Literal["tree", "mermaid", "svg", "html"]
 
 
 def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, str] | None = None) -> str:
-    """The picture as text; a page of HTML needs nothing beside itself.
+    """Return the picture; an HTML page is one file that needs no other.
 
-    ``names``: of ids that the callflow's own ``metadata`` does not name. A large flow is folded: each picture says how
-    many modules it does not show, and the page opens them.
+    ``names``: the names, by id, of what the callflow's own ``metadata`` does not name. A large flow is folded: each
+    picture says how many modules it does not show, and the page opens them.
     """
     if kind == "tree":
         return tree_text(callflow, names)
@@ -27,6 +27,5 @@ def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, str] | None = 
         return mermaid(callflow, names)
     if kind == "svg":
         return svg(callflow, names)
-    before, after = page(title(callflow), single=True, noscript=svg(callflow, names, style=False))
-    account = ["", "", "", 0, None, [flow_data(callflow, names)]]
-    return before + data_block(account, "class=account") + data_block({"complete": True}, "id=end") + after
+    before, after = page(title(callflow), single=True, noscript=svg(callflow, names, with_style=False))
+    return before + callflow_block(callflow, names) + end_block(complete=True) + after

@@ -1,4 +1,4 @@
-"""A callflow in a terminal: rich's tree."""
+"""Draw a callflow in a terminal, as rich's tree."""
 
 from collections.abc import Mapping
 from io import StringIO
@@ -9,9 +9,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ... import Callflow
-from .diagram import Box, boxes, fold, kind_of, numbers
+from .diagram import Box, diagram, fold, head_numbers
 
-_DEPTH: Final = 24
+_MAX_BOXES: Final = 200
+_MAX_DEPTH: Final = 24
 _STYLES: Final = {
     "route": "magenta",
     "people": "green",
@@ -22,35 +23,34 @@ _STYLES: Final = {
 }
 
 
-def tree(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: int = 200) -> Tree:
-    """The callflow for ``Console.print``: the upper ``limit`` boxes, and how many are below them."""
-    found = fold(boxes(callflow, names), limit=limit, depth=_DEPTH)
-    root = Tree(_head(callflow, found[0]), guide_style="dim")
+def tree(callflow: Callflow, names: Mapping[str, str] | None = None) -> Tree:
+    """Return the callflow for ``Console.print``, with the number of boxes below those that are shown."""
+    boxes = fold(diagram(callflow, names), limit=_MAX_BOXES, depth=_MAX_DEPTH)
+    root = Tree(_head(callflow, boxes[0]), guide_style="dim")
     branches = [root]
-    branches.extend(branches[box.parent].add(_line(box)) for box in found[1:])
+    branches.extend(branches[box.parent].add(_line(box)) for box in boxes[1:])
     return root
 
 
-def tree_text(callflow: Callflow, names: Mapping[str, str] | None = None, *, limit: int = 200) -> str:
-    """The same without colours, each box on a line of its own."""
+def tree_text(callflow: Callflow, names: Mapping[str, str] | None = None) -> str:
+    """Return the tree without colours, each box on a line of its own."""
     console = Console(file=StringIO(), width=10_000, color_system=None, legacy_windows=False)
     with console.capture() as captured:
-        console.print(tree(callflow, names, limit=limit), crop=False)
+        console.print(tree(callflow, names), crop=False)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _head(callflow: Callflow, head: Box) -> Text:
-    dialled = [number for number in numbers(callflow) if number != head.name]
-    return Text.assemble((head.name, "bold"), *((f"  {number}", "cyan") for number in dialled))
+    return Text.assemble((head.name, "bold"), *((f"  {number}", "cyan") for number in head_numbers(callflow)))
 
 
 def _line(box: Box) -> Text:
     if box.more:
         return Text(f"+ {box.more:,} more", style="dim italic")
     parts = [(box.label, "bold cyan"), (" → ", "dim")] if box.label else []
+    module, name = box.module or "end", f"{'↗ ' if box.target else ''}{box.name}" if box.name else ""
     if box.disabled:
-        return Text.assemble(*parts, (f"{box.module or 'end'}  {box.name}".rstrip() + "  (disabled)", "dim strike"))
-    parts.append((box.module or "end", _STYLES[kind_of(box.module)]))
-    if box.name:
-        parts.append((f"  {'↗ ' if box.target else ''}{box.name}", "default"))
+        parts.append(("  ".join(filter(None, (module, box.name, "(disabled)"))), "dim strike"))
+    else:
+        parts += [(module, _STYLES[box.kind]), (f"  {name}" if name else "", "default")]
     return Text.assemble(*parts, overflow="ellipsis", no_wrap=True)

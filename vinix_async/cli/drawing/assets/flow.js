@@ -4,17 +4,46 @@
 // [parent, module, label, name, disabled, target], the head [-1, "", "", title, 0, "", ...numbers].
 
 const WIDTH = 188, HEIGHT = 56, HEAD = 252, SIDE = 20, DOWN = 30, MARGIN = 24, BREADTH = 12, FIRST = 80;
-const looks = {kinds: {}, paths: {}};
+const LABEL_ROOM = 240, TEXT_ROOM = WIDTH - 58, HEAD_ROOM = HEAD - 56;
+const head = JSON.parse(document.getElementById("head").textContent);
 
 function make(tag, attributes, ...inner) {
-  const drawn = ["svg", "g", "rect", "path", "text", "title", "clipPath"].includes(tag);
+  const drawn = ["svg", "g", "rect", "path", "text", "title"].includes(tag);
   const element = drawn ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) if (value !== null) element.setAttribute(name, value);
   element.append(...inner.filter((each) => each !== null && each !== ""));
   return element;
 }
 
-const cut = (text, most) => { const letters = [...text]; return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : text; };
+// --- text, measured as in text_width.py --------------------------------------------------------------
+
+const known = {};
+for (const weight of ["regular", "bold"]) {
+  known[weight] = new Map(Object.entries(head.widths[weight]).flatMap(([width, letters]) => [...letters].map((letter) => [letter, +width])));
+}
+
+function widthOf(letter, weight) {
+  const width = known[weight].get(letter), code = letter.codePointAt(0);
+  if (width !== undefined) return width;
+  if (/\p{Mn}|\p{Cf}/u.test(letter)) return 0;
+  return head.widths.ranges.find(([first, last]) => first <= code && code <= last)?.[2] ?? head.widths.other;
+}
+
+function fit(text, style, room) {
+  const [size, bold] = head.texts[style], weight = bold ? "bold" : "regular", letters = [...text];
+  const widths = letters.map((letter, place) => letters[place - 1] === "\u200d" ? 0 : widthOf(letter, weight));
+  let sum = widths.reduce((total, width) => total + width, 0);
+  if (sum * size / 1000 <= room) return [text, sum * size / 1000];
+  sum += widthOf("…", weight);
+  while (sum * size / 1000 > room && letters.length) { letters.pop(); sum -= widths.pop(); }
+  return fit(letters.join("").trimEnd() + "…", style, Infinity);
+}
+
+function write(text, style, x, y, room) {
+  const [shown, width] = fit(text, style, room), [size, bold] = head.texts[style];
+  const length = width ? {textLength: width, lengthAdjust: "spacingAndGlyphs"} : {};
+  return make("text", {class: style, x, y, "font-size": size, "font-weight": bold ? 700 : null, ...length}, shown);
+}
 
 class Picture {
   // follow(target): what opens a callflow of this page, or null.
@@ -60,20 +89,28 @@ class Picture {
     return found;
   }
 
+  // The numbers below the title, unless one is the title.
+  lines() {
+    const numbers = this.boxes[0].slice(6).filter((number) => number !== this.boxes[0][3]);
+    return numbers.length > 3 ? [...numbers.slice(0, 2), `+ ${numbers.length - 2} more`] : numbers;
+  }
+
   measure(seen) {
-    const lines = Math.min(3, this.boxes[0].length - 6);
+    const lines = this.lines().length;
     for (const each of seen) {
-      const head = each.parent < 0;
-      each.w = head ? HEAD : each.more ? 108 : WIDTH;
-      each.h = head ? 36 + 18 * lines + (lines ? 6 : 0) : each.more ? 32 : HEIGHT;
+      const first = each.parent < 0;
+      each.text = `+ ${each.more.toLocaleString("en")} more`;
+      each.w = first ? HEAD : each.more ? fit(each.text, "count", WIDTH)[1] + 32 : WIDTH;
+      each.h = first ? 36 + 18 * lines + (lines ? 6 : 0) : each.more ? 32 : HEIGHT;
       each.label = each.more ? "" : this.boxes[each.place][2];
+      each.pill = each.label ? fit(each.label, "branch", LABEL_ROOM)[1] + 16 : 0;
     }
   }
 
   // From the top down: a box above the middle of its children.
   arrange(seen) {
     for (let here = seen.length - 1; here >= 0; here--) {
-      const each = seen[here], half = each.w / 2;
+      const each = seen[here], half = Math.max(each.w, each.pill) / 2;
       let reach = 0, middle = half;
       for (const kid of each.kids) { seen[kid].offset = reach; reach += seen[kid].span + SIDE; }
       reach = Math.max(reach - SIDE, 0);
@@ -105,7 +142,7 @@ class Picture {
       each.x = left + each.w / 2;
       each.y = y;
       y += each.h;
-      wide = Math.max(wide, left + each.w);
+      wide = Math.max(wide, left + each.w, each.pill ? left + 18 + each.pill : 0);
     }
     return [wide, y];
   }
@@ -128,7 +165,6 @@ class Picture {
     this.margin = margin;
     const fit = Math.min(1, this.host.clientWidth / this.size[0]);
     if (!this.scale) this.scale = fit >= 0.75 ? fit : 0.9;
-    const clip = make("clipPath", {id: "clip"}, make("rect", {x: 44, width: WIDTH - 54, height: HEIGHT}));
     const edges = [], labels = [], drawn = [];
     for (const each of seen) {
       const box = this.boxes[each.place];
@@ -139,7 +175,7 @@ class Picture {
       each.element = each.more ? this.chip(each) : this.box(each, box);
       drawn.push(each.element);
     }
-    this.svg = make("svg", {class: "flow", role: "tree", "aria-label": this.boxes[0][3] + ", callflow"}, clip, ...edges, ...labels, ...drawn);
+    this.svg = make("svg", {class: "flow", role: "tree", "aria-label": this.boxes[0][3] + ", callflow"}, ...edges, ...labels, ...drawn);
     this.svg.setAttribute("viewBox", `${-margin} ${-margin} ${this.size[0]} ${this.size[1]}`);
     this.zoom(this.scale);
     this.host.replaceChildren(this.svg);
@@ -157,11 +193,9 @@ class Picture {
   at(place) { const each = this.seen.find((one) => one.place === place && !one.more); return {x: each.x + this.margin, y: each.y + this.margin}; }
 
   pill(each) {
-    const shown = cut(each.label, 26), upper = [...shown].filter((letter) => letter !== letter.toLowerCase()).length;
-    const wide = [...shown].reduce((sum, letter) => sum + (letter > "\u1100" ? 14 : 7.4), 0) + 1.7 * upper + 16;
-    const x = this.narrow ? each.x - each.w / 2 + 18 + wide / 2 : each.x, y = each.y - (this.narrow ? 15 : 20);
+    const x = this.narrow ? each.x - each.w / 2 + 18 + each.pill / 2 : each.x, y = each.y - (this.narrow ? 15 : 20);
     return make("g", {class: "label", transform: `translate(${x} ${y})`, "aria-hidden": "true"}, make("title", {}, each.label),
-      make("rect", {x: -wide / 2, y: -10, width: wide, height: 20, rx: 10}), make("text", {y: 4}, shown));
+      make("rect", {x: -each.pill / 2, y: -10, width: each.pill, height: 20, rx: 10}), write(each.label, "branch", 0, 4, LABEL_ROOM));
   }
 
   item(each, attributes, ...inner) {
@@ -172,20 +206,18 @@ class Picture {
   }
 
   chip(each) {
-    const text = `+ ${each.more.toLocaleString("en")} more`;
-    return this.item(each, {class: "more", "aria-label": `${text}: press Enter to show them`},
-      make("rect", {width: each.w, height: each.h, rx: 16}), make("text", {x: each.w / 2, y: 20}, text));
+    return this.item(each, {class: "more", "aria-label": `${each.text}: press Enter to show them`},
+      make("rect", {width: each.w, height: each.h, rx: 16}), write(each.text, "count", each.w / 2, 20, WIDTH));
   }
 
   box(each, [, module, label, name, disabled, target, ...numbers]) {
     if (each.parent < 0) {
-      const lines = numbers.length > 3 ? [...numbers.slice(0, 2), `+ ${numbers.length - 2} more`] : numbers;
+      const lines = this.lines();
       return this.item(each, {class: "box head", "aria-label": [name, ...numbers].join(", "), "aria-expanded": this.shown[0] > 0},
         make("title", {}, name), make("rect", {class: "frame", width: each.w, height: each.h, rx: 12}), icon("head", 15, 10),
-        make("text", {class: "name", x: 44, y: 23}, cut(name, 26)),
-        ...lines.map((line, row) => make("text", {class: "number", x: 44, y: 44 + 18 * row}, cut(line, 26))));
+        write(name, "title", 44, 23, HEAD_ROOM), ...lines.map((line, row) => write(line, "number", 44, 44 + 18 * row, HEAD_ROOM)));
     }
-    const kind = looks.kinds[module] || "other", kids = this.below[each.place].length;
+    const kind = head.kinds[module] || "other", kids = this.below[each.place].length;
     const says = [name, disabled ? "disabled" : ""].filter(Boolean).join(" · "), title = [module || "end", says].filter(Boolean).join(" · ");
     const linked = target && this.follow(target) ? "link" : "";
     return this.item(each, {
@@ -194,8 +226,7 @@ class Picture {
       "aria-expanded": kids ? this.shown[each.place] > 0 : null,
     }, make("title", {}, title), make("rect", {class: "frame", width: each.w, height: each.h, rx: 10}),
       make("rect", {class: "tile", x: 10, y: 14, width: 28, height: 28, rx: 7}), icon(kind, 16, 20),
-      make("g", {"clip-path": "url(#clip)"}, make("text", {class: "module", x: 48, y: says ? 25 : 33}, cut(module || "end", 18)),
-        says ? make("text", {class: "name", x: 48, y: 42}, cut(says, 20)) : null));
+      write(module || "end", "module", 48, says ? 25 : 33, TEXT_ROOM), says ? write(says, "name", 48, 42, TEXT_ROOM) : null);
   }
 
   // A jump goes there, a chip shows what it stands for, a box opens or closes.
@@ -255,4 +286,4 @@ class Picture {
   }
 }
 
-const icon = (kind, x, y) => make("path", {class: "icon", transform: `translate(${x} ${y})`, d: looks.paths[kind]});
+const icon = (kind, x, y) => make("path", {class: "icon", transform: `translate(${x} ${y})`, d: head.icons[kind]});

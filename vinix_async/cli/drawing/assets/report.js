@@ -4,8 +4,6 @@
 // Everything of the server's comes into the page as text, never as markup.
 
 const $ = (id) => document.getElementById(id);
-const head = JSON.parse($("head").textContent);
-Object.assign(looks, {kinds: head.kinds, paths: head.paths});
 const plain = (text) => (/[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}/gu, "") : text).toLowerCase();
 const count = (number, word, words) => `${number.toLocaleString("en")} ${number === 1 ? word : words || word + "s"}`;
 const order = new Intl.Collator("en", {numeric: true, sensitivity: "base"}).compare;
