@@ -2,19 +2,14 @@
 
 import asyncio
 import gc
-import inspect
 import os
 import pickle
 import traceback
 from collections.abc import AsyncIterator, Generator, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
 import pytest
-from aiohttp import ClientResponse
-from aioresponses import aioresponses
-from aioresponses import core as mocks
 from fake_clock import FakeClock
 from scripted import Scripted, scripted_server
 
@@ -99,17 +94,10 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-class _MockedResponse(ClientResponse):
-    """aioresponses 0.7.9 makes responses without the ``stream_writer`` that aiohttp wants since 3.14."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"stream_writer": SimpleNamespace(output_size=0), **kwargs})
-
-
-@pytest.fixture
-def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
-    """aioresponses, made to fit the aiohttp that is installed."""
-    if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
-        monkeypatch.setattr(mocks, "ClientResponse", _MockedResponse)
-    with aioresponses() as mock:
-        yield mock
+@pytest.fixture(scope="module", params=["with the accelerator", "without it"])
+def accelerator(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a module's tests twice: as the library is, and as it is where ``fast_decode.py`` has been deleted."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without it":
+            patch.setattr("vinix_async._documents.decode._FAST", {})
+        yield

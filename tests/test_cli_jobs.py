@@ -250,7 +250,7 @@ def test_shards_are_stable_and_together_everything() -> None:
 
 def test_a_saved_job_comes_back(tmp_path: Path) -> None:
     point = Checkpoint(scope="/accounts/a/callflows", start_key="k", done=("1", "2"), yielded=9)
-    sweep = SweepCheckpoint(done=frozenset({"b"}), failed={"a": point})
+    sweep = SweepCheckpoint(done=frozenset({"b"}), unfinished={"a": point})
     job = Job(command="callflows export", accounts=("a", "b"), filters={"has_key": "x"}, to="/x", where="sandbox")
     connection = Connection(sandbox=True, sandbox_accounts=9, profile="p")
     saved = SavedJob(job=job, connection=connection, size=7, sweep=sweep)
@@ -259,11 +259,23 @@ def test_a_saved_job_comes_back(tmp_path: Path) -> None:
         "",
         "[]",
         "{}",
-        saved.to_json().replace('"version": 2', '"version": 1', 1),
+        saved.to_json().replace('"version": 2', '"version": 9', 1),
         '{"version": 1, "size": 1}',
     ):
         with pytest.raises(UsageError, match=r"not a checkpoint of vinix|another version of vinix"):
             SavedJob.from_json(text, connection)
+
+
+def test_a_checkpoint_of_the_first_version_is_read() -> None:
+    point = {"version": 1, "scope": "/accounts/a/callflows", "start_key": "k", "done": ["1"], "before": ["0"]}
+    sweep = {"version": 1, "scope": "", "done": ["b"], "failed": {"a": {**point, "yielded": 9, "finished": False}}}
+    job = {"command": "callflows list", "accounts": ["a", "b"], "filters": {}, "raw_cells": False, "where": "sandbox"}
+    text = json.dumps({"version": 1, "job": job, "sandbox": {"sandbox": True}, "size": 7, "sweep": sweep})
+    saved = SavedJob.from_json(text, Connection())
+    assert (saved.job.accounts, saved.size, saved.sweep.done) == (("a", "b"), 7, {"b"})
+    assert saved.sweep.unfinished["a"].start_key == "k"
+    with pytest.raises(UsageError, match="damaged"):
+        SavedJob.from_json(text.replace('"yielded": 9', '"yielded": -9'), Connection())
 
 
 def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -199,7 +199,6 @@ ERROR_BODIES = {"empty": b"", "HTML": b"<html>", "Kazoo's": b'{"error": "500", "
 WRONG_FIELDS: dict[str, Any] = {
     "id": 7,
     "name": 7,
-    "type": [],
     "numbers": "1000",
     "patterns": [7],
     "flags": {},
@@ -207,8 +206,6 @@ WRONG_FIELDS: dict[str, Any] = {
     "flow": "menu",
     "metaflow": 7,
     "ringback": "x",
-    "owner_id": 7,
-    "group_id": {},
     "modules": [None],
     "metadata": [1],
 }

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from vinix_async import Checkpoint, Pager, ServerError
 from vinix_async._http.request import Envelope
-from vinix_async.sandbox._views import View, decode, encode, view_5, view_43
+from vinix_async.sandbox.cursors import decode_cursor, encode_cursor
+from vinix_async.sandbox.paging import KeyPage, kazoo5_page, kazoo43_page
 
 KEYS = [f"{number:02}" for number in range(40)]
 keys = st.sampled_from(KEYS)
@@ -53,17 +54,17 @@ class Server:
         if self.requests in self.failing:
             raise ServerError("down", status=503)
         ordered = sorted(self.present)
-        start = None if cursor is None else decode(cursor)
+        start = None if cursor is None else decode_cursor(cursor)
 
         def passes(key: str) -> bool:
             return self.wanted is None or key in self.wanted
 
-        page: View
+        page: KeyPage
         if self.engine == "kazoo43":
-            page = view_43(ordered, start, self.size, passes)
+            page = kazoo43_page(ordered, start, self.size, passes)
         else:
-            page = view_5(ordered, start, self.size, passes, ascending=self.engine == "ascending")
-        following = None if page.next_key is None else encode(page.next_key)
+            page = kazoo5_page(ordered, start, self.size, passes, ascending=self.engine == "ascending")
+        following = None if page.next_key is None else encode_cursor(page.next_key)
         return Envelope(data=list(page.keys), next_start_key=following)
 
     def pager(self, **options: Any) -> Pager[str]:

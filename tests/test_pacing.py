@@ -11,7 +11,7 @@ from fake_clock import FakeClock
 
 from vinix_async import APITimeoutError, ConfigurationError, Limits
 from vinix_async._pipeline.rate_limiter import Gate, Gates
-from vinix_async.sandbox._bucket import Buckets
+from vinix_async.sandbox.token_bucket import TokenBuckets
 from vinix_async.testing import VirtualClock
 
 
@@ -247,7 +247,7 @@ async def test_gates_are_kept_only_while_they_know_something(clock: FakeClock) -
 async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
     """Eight workers against Kazoo's bucket: 100 tokens, 10 more in one block each second."""
     clock = VirtualClock()
-    buckets = Buckets(100, 10)
+    buckets = TokenBuckets(100, 10)
     one = gate(clock)
     served: list[float] = []
     refused: list[float] = []

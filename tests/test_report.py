@@ -34,7 +34,7 @@ in_chromium = pytest.mark.skipif(
 
 
 def result(account_id: str, *callflows: Callflow, error: VinixError | None = None, **fields: Any) -> AccountResult:
-    return AccountResult(account_id=account_id, callflows=callflows, error=error, **fields)
+    return AccountResult(account=Account(id=account_id), callflows=callflows, error=error, **fields)
 
 
 def blocks(text: str) -> list[Any]:

@@ -45,7 +45,7 @@ def listed(flow: Callflow) -> str:
 def report(*flows: Callflow) -> str:
     stream = io.StringIO()
     with ReportWriter(stream) as writer:
-        writer.add(Account(id="a"), AccountResult(account_id="a", callflows=flows))
+        writer.add(Account(id="a"), AccountResult(account=Account(id="a"), callflows=flows))
     return stream.getvalue()
 
 

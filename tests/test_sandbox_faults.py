@@ -1,6 +1,7 @@
 """The sandbox's faults: each is what it says, and the client gets over every one that passes."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from vinix_async import (
     VinixError,
 )
 from vinix_async.sandbox import Faults, Sandbox
-from vinix_async.sandbox._faults import KINDS, PASSING
+from vinix_async.sandbox.faults import KINDS, TRANSIENT
 
 OUTCOMES: dict[str, type[VinixError]] = {
     "reset": APIConnectionError,
@@ -90,4 +91,36 @@ def test_the_same_seed_draws_the_same_faults() -> None:
     one, same = Faults(share=0.5, seed=3), Faults(share=0.5, seed=3)
     drawn = [one.draw("/x") for _ in range(200)]
     assert drawn == [same.draw("/x") for _ in range(200)]
-    assert set(drawn) == {None, *PASSING}
+    assert set(drawn) == {None, *TRANSIENT}
+
+
+@pytest.mark.parametrize("clients_close_first", [True, False])
+def test_s2_requests_that_hang_leave_nothing_behind(clients_close_first: bool) -> None:  # noqa: FBT001  # a variant
+    """No "Task was destroyed but it is pending", which goes to the loop's exception handler."""
+    reported: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with Sandbox() as sandbox:
+            client = sandbox.client(timeout=0.05, retry=RetryPolicy(attempts=1))
+            await client.accounts.descendants(sandbox.root_id)
+            sandbox.hang(sandbox.root_id)
+            asked = [client.callflows.list(sandbox.root_id).to_list() for _ in range(10)]
+            if clients_close_first:
+                assert all(
+                    isinstance(each, APITimeoutError) for each in await asyncio.gather(*asked, return_exceptions=True)
+                )
+                await client.close()
+            else:
+                waiting = [asyncio.ensure_future(each) for each in asked]
+                while sandbox.count(account_id=sandbox.root_id) < len(asked):
+                    await asyncio.sleep(0)
+        if not clients_close_first:
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await client.close()
+        assert len(asyncio.all_tasks()) == 1
+        gc.collect()
+
+    asyncio.run(main())
+    gc.collect()
+    assert reported == []

@@ -51,14 +51,15 @@ PLUGINS = {
 }
 
 
-@pytest.mark.parametrize("mode", PLUGINS)
-def test_in_a_project_of_their_own(pytester: pytest.Pytester, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "marker"), [("auto", ""), ("strict", "@pytest.mark.asyncio")])
+def test_s4_in_a_project_of_their_own(pytester: pytest.Pytester, mode: str, marker: str) -> None:
+    """A project sets ``asyncio_mode = auto``, or marks each test; the README shows both."""
     pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\naddopts = --strict-markers\n")
     pytester.makepyfile(
-        """
+        f"""
         import pytest
 
-        @pytest.mark.asyncio
+        {marker}
         @pytest.mark.vinix_sandbox(accounts=5)
         async def test_mine(vinix_sandbox, vinix_client):
             accounts = await vinix_client.accounts.descendants(vinix_sandbox.root_id).to_list()
@@ -67,6 +68,54 @@ def test_in_a_project_of_their_own(pytester: pytest.Pytester, mode: str) -> None
     )
     result = pytester.runpytest_subprocess("-q", *PLUGINS[mode])
     result.assert_outcomes(passed=1)
+
+
+SCOPES = ("function", "class", "module", "package", "session")
+TESTS_OF_ONE_SCOPE = """
+{marker}
+class Test{name}:
+    @pytest.mark.vinix_sandbox(accounts=5)
+    async def test_one(self, vinix_sandbox, vinix_client):
+        accounts = await vinix_client.accounts.descendants(vinix_sandbox.root_id).to_list()
+        assert len(accounts) == 4
+
+    async def test_two(self, vinix_client, vinix_sandbox, vinix_clock):
+        await asyncio.wait_for(vinix_client.callflows.list(vinix_sandbox.root_id), 10)
+        assert vinix_sandbox.served == 2  # a sandbox of its own
+        await vinix_clock.sleep(100)
+"""
+# pytest-asyncio warns while a project leaves this setting unset.
+INI = """
+[pytest]
+filterwarnings =
+    error
+    ignore:.*asyncio_default_fixture_loop_scope:pytest.PytestDeprecationWarning
+"""
+
+
+def test_s1_every_loop_scope_by_marker(pytester: pytest.Pytester) -> None:
+    classes = [
+        TESTS_OF_ONE_SCOPE.format(name=scope.title(), marker=f"@pytest.mark.asyncio(loop_scope={scope!r})")
+        for scope in SCOPES
+    ]
+    pytester.makeini(INI)
+    pytester.makepyfile(__init__="", test_mine="import asyncio, pytest\n" + "".join(classes))
+    pytester.runpytest_subprocess("-q", *PLUGINS["strict"], timeout=60).assert_outcomes(passed=2 * len(SCOPES))
+
+
+@pytest.mark.parametrize("setting", ["asyncio_default_test_loop_scope", "asyncio_default_fixture_loop_scope"])
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_s1_every_loop_scope_by_setting(pytester: pytest.Pytester, setting: str, scope: str) -> None:
+    pytester.makeini(f"{INI}asyncio_mode = auto\n{setting} = {scope}\n")
+    pytester.makepyfile(test_mine="import asyncio, pytest\n" + TESTS_OF_ONE_SCOPE.format(name="Mine", marker=""))
+    pytester.runpytest_subprocess("-q", *PLUGINS["strict"], timeout=60).assert_outcomes(passed=2)
+
+
+def test_without_pytest_asyncio_the_fixtures_say_what_they_need(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_mine(vinix_client): pass")
+    result = pytester.runpytest_subprocess("-q", "--disable-plugin-autoload", "-pvinix_async.testing")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*need the plugin pytest-asyncio*"])
 
 
 def test_the_plugin_is_light() -> None:

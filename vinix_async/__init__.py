@@ -1,17 +1,19 @@
 """Async client for the callflows of the Vinix telephony API.
 
-Everything public is importable from here; the modules with a leading underscore are not. What a name needs is
-imported when the name is first used, so that ``import vinix_async`` costs nothing: aiohttp alone takes 0.2 s.
+Everything public can be imported from here. Modules whose names begin with an underscore are private. The module of a
+name is imported when the name is first used, so that ``import vinix_async`` is fast: aiohttp alone takes 0.2 s.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ._version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ._client import VinixClient
-    from ._documents.convert import structure, to_dict, to_json
+    from ._config import Limits, RetryPolicy
+    from ._documents.decode import structure
+    from ._documents.encode import to_dict, to_json
     from ._documents.models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
     from ._exceptions import (
         APIConnectionError,
@@ -31,41 +33,41 @@ if TYPE_CHECKING:
         ServerError,
         VinixError,
     )
-    from ._listing.checkpoint import Checkpoint
-    from ._listing.pager import Pager
-    from ._listing.sweep import AccountResult, AccountSweep, SweepCheckpoint, SweepStats
-    from ._listing.walk import Page
-    from ._pipeline.auth import Auth, TokenAuth
+    from ._listing.checkpoint import Checkpoint, SweepCheckpoint
+    from ._listing.pager import BadItem, Page, Pager, decode_page
+    from ._listing.sweep import AccountPage, AccountResult, AccountSweep, SweepStats
     from ._pipeline.clock import Clock
-    from ._pipeline.event import RetryEvent
-    from ._pipeline.login import ApiKeyAuth, UserAuth
-    from ._pipeline.rate_limiter import Limits
-    from ._pipeline.retry import RetryPolicy
+    from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth
+    from ._pipeline.events import ClientStats, RetryEvent
     from ._resources.accounts import Accounts
-    from ._resources.callflows import Callflows, decode_page
+    from ._resources.callflows import Callflows
 
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
     "Account",
+    "AccountPage",
     "AccountResult",
     "AccountSweep",
     "Accounts",
     "ApiKeyAuth",
     "Auth",
     "AuthenticationError",
+    "BadItem",
     "BadRequestError",
     "Callflow",
     "Callflows",
     "Checkpoint",
     "ClientClosedError",
+    "ClientStats",
     "Clock",
     "ConfigurationError",
     "ConflictError",
     "DecodeError",
     "FeatureCode",
     "FlowNode",
+    "Identity",
     "Limits",
     "Metaflow",
     "NotFoundError",
@@ -92,15 +94,12 @@ __all__ = [
     "to_json",
 ]
 
-_HOMES = {
-    "_resources.accounts": ("Accounts",),
-    "_pipeline.auth": ("Auth", "TokenAuth"),
-    "_resources.callflows": ("Callflows", "decode_page"),
-    "_listing.checkpoint": ("Checkpoint",),
+_MODULES: Final = {
     "_client": ("VinixClient",),
-    "_pipeline.clock": ("Clock",),
-    "_documents.convert": ("structure", "to_dict", "to_json"),
-    "_pipeline.event": ("RetryEvent",),
+    "_config": ("Limits", "RetryPolicy"),
+    "_documents.decode": ("structure",),
+    "_documents.encode": ("to_dict", "to_json"),
+    "_documents.models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
     "_exceptions": (
         "APIConnectionError",
         "APIStatusError",
@@ -119,22 +118,25 @@ _HOMES = {
         "ServerError",
         "VinixError",
     ),
-    "_pipeline.login": ("ApiKeyAuth", "UserAuth"),
-    "_documents.models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
-    "_pipeline.rate_limiter": ("Limits",),
-    "_listing.pager": ("Pager",),
-    "_pipeline.retry": ("RetryPolicy",),
-    "_listing.sweep": ("AccountResult", "AccountSweep", "SweepCheckpoint", "SweepStats"),
-    "_listing.walk": ("Page",),
+    "_listing.checkpoint": ("Checkpoint", "SweepCheckpoint"),
+    "_listing.pager": ("BadItem", "Page", "Pager", "decode_page"),
+    "_listing.sweep": ("AccountPage", "AccountResult", "AccountSweep", "SweepStats"),
+    "_pipeline.clock": ("Clock",),
+    "_pipeline.credentials": ("ApiKeyAuth", "Auth", "Identity", "TokenAuth", "UserAuth"),
+    "_pipeline.events": ("ClientStats", "RetryEvent"),
+    "_resources.accounts": ("Accounts",),
+    "_resources.callflows": ("Callflows",),
 }
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-    return value
+    module = import_module(f".{_MODULE_OF[name]}", __name__)
+    for public in _MODULES[_MODULE_OF[name]]:
+        globals()[public] = getattr(module, public)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

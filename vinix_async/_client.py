@@ -4,53 +4,78 @@ import os
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
-from msgspec import structs
+from attrs import evolve
 
+from ._config import CallOptions, Limits, RetryPolicy, check_options
 from ._exceptions import ConfigurationError
-from ._http.exchange import Timeout
-from ._http.transport import Transport, check_timeout
-from ._pipeline.auth import Auth, TokenAuth
+from ._http.request import get
+from ._http.transport import Transport
 from ._pipeline.clock import Clock, SystemClock
-from ._pipeline.log import configure_logging
-from ._pipeline.options import Options
-from ._pipeline.rate_limiter import Limits
-from ._pipeline.retry import RetryPolicy
-from ._pipeline.send import Requester, as_auth
+from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
+from ._pipeline.events import ClientStats, Listener, Log, configure_logging
+from ._pipeline.send import Sender
+from ._public import public
 from ._resources.accounts import Accounts
 from ._resources.callflows import Callflows
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from ._pipeline.event import RetryEvent
+    from ._config import Timeout
+    from ._pipeline.events import RetryEvent
 
 _UNSET: Final[Any] = object()
 
 
-class VinixClient:
-    """The Vinix API, for one event loop: one connection pool, however many accounts.
+class ClientOptions(TypedDict, total=False):
+    """The arguments of ``VinixClient``, as ``from_env`` takes them."""
 
-    It may be made anywhere; the pool opens with the first request, and that request's event loop is the
-    client's from then on. Close it with ``await client.close()`` or ``async with``.
+    auth: "Auth | str | Callable[[str], Auth | str]"
+    base_url: str
+    session: "aiohttp.ClientSession | None"
+    retry: RetryPolicy
+    limits: Limits
+    timeout: "Timeout"
+    deadline: float | None
+    ssl: ssl_module.SSLContext | None
+    proxy: str | None
+    trust_env: bool
+    allow_http: bool
+    on_retry: "Callable[[RetryEvent], None] | None"
+    clock: Clock | None
+
+
+@public
+class VinixClient:
+    """The Vinix API, for one asyncio event loop: one connection pool for any number of accounts.
+
+    A client may be created anywhere. The first request opens the pool, and the client belongs to that request's event
+    loop from then on. Close it with ``await client.close()`` or ``async with``.
 
     Args:
-        auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for
-            an account id. What it raises is the cause of that account's ``ConfigurationError``.
-        base_url: with the ``/v2``. Plain http is taken for this machine only, unless ``allow_http``.
-        session: an aiohttp session to borrow. It is never closed here.
-        retry: how often and for what a request is repeated.
-        limits: connections, concurrency, body size, pace.
-        timeout: seconds for one attempt, its body included, or an ``aiohttp.ClientTimeout``.
-        deadline: seconds for one whole call: queueing, every attempt and wait, and for a listing all of
-            its pages. None is no bound.
-        ssl: a context of your own. It must verify.
+        auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for an
+            account id. What the function raises becomes the cause of that account's ``ConfigurationError``.
+        base_url: the API's address, with the ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
+            ``allow_http`` is set.
+        session: an aiohttp session to borrow. The client does not close it. Its cookies, and a default
+            ``If-None-Match`` header, would be sent along.
+        retry: how often and after which failures a request is sent again.
+        limits: connections, concurrency, size of a response, assumed rate limit.
+        timeout: seconds for one attempt, including the body, or an ``aiohttp.ClientTimeout``.
+        deadline: seconds for one whole call: queueing, every attempt and wait, and all pages of a listing. None means
+            no bound.
+        ssl: a TLS context of your own. It must verify certificates.
         proxy: the URL of an HTTP proxy.
-        trust_env: take the proxy from the environment's ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never
-            read.
-        on_retry: called with a ``RetryEvent`` before each wait. An error that it raises ends the call.
+        trust_env: take the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
+        allow_http: allow plain HTTP for any address.
+        on_retry: called with a ``RetryEvent`` before each wait. An exception that it raises ends the call.
         clock: time, sleep and chance, for tests.
+
+    Attributes:
+        callflows: the callflows of one account or of many.
+        accounts: the accounts below an account.
 
     Raises:
         ConfigurationError: an argument is wrong.
@@ -67,7 +92,7 @@ class VinixClient:
         session: "aiohttp.ClientSession | None" = None,
         retry: RetryPolicy = RetryPolicy(),
         limits: Limits = Limits(),
-        timeout: Timeout = 30.0,
+        timeout: "Timeout" = 30.0,
         deadline: float | None = None,
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
@@ -79,7 +104,7 @@ class VinixClient:
         configure_logging()
         if not isinstance(limits, Limits):
             raise ConfigurationError(f"limits must be a Limits, not {type(limits).__name__}")
-        options = _checked(Options(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry))
+        options = check_options(CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry))
         transport = Transport(
             base_url=base_url,
             session=session,
@@ -92,50 +117,82 @@ class VinixClient:
             allow_http=allow_http,
         )
         credentials = auth if callable(auth) else as_auth(auth)
-        self._wire(Requester(transport, credentials, limits, clock or SystemClock(), options), options, owner=True)
+        clock = clock or SystemClock()
+        self._log = Log(clock)
+        self._connect(Sender(transport, credentials, limits, clock), options, (self._log,), owner=True)
 
-    def _wire(self, requester: Requester, options: Options, *, owner: bool) -> None:
-        self._requester = requester
-        self._options = options
+    def _connect(self, sender: Sender, options: CallOptions, listeners: tuple[Listener, ...], *, owner: bool) -> None:
+        self._stats = ClientStats()
+        self._sender = sender
+        self._options = evolve(options, listeners=(*listeners, self._stats))
         self._owner = owner
-        self.callflows = Callflows(requester, options)
-        self.accounts = Accounts(requester, options)
+        self.callflows = Callflows(sender, self._options)
+        self.accounts = Accounts(sender, self._options)
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
-        """A client from ``VINIX_BASE`` and one kind of credentials; ``overrides`` go to the constructor.
+    def from_env(cls, **overrides: Unpack[ClientOptions]) -> Self:
+        """Create a client from ``VINIX_BASE`` and one kind of credentials. ``overrides`` go to the constructor.
 
         The credentials are ``VINIX_AUTH_TOKEN``, else ``VINIX_API_KEY``, else ``VINIX_USERNAME`` and
-        ``VINIX_PASSWORD`` with one of ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and
-        ``VINIX_PHONE_NUMBER``. Raises ``ConfigurationError`` where they are incomplete.
+        ``VINIX_PASSWORD`` with exactly one of ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and
+        ``VINIX_PHONE_NUMBER``. Raises ``ConfigurationError`` if they are incomplete.
         """
-        found: dict[str, Any] = {}
-        if "auth" not in overrides:
-            found["auth"] = _auth_from(os.environ)
-        if base := os.environ.get("VINIX_BASE"):
-            found["base_url"] = base
-        return cls(**(found | overrides))
+        options = ClientOptions(**overrides)
+        if "auth" not in options:
+            options["auth"] = _auth_from(os.environ)
+        base_url = os.environ.get("VINIX_BASE")
+        if base_url and "base_url" not in options:
+            options["base_url"] = base_url
+        return cls(**options)
+
+    @property
+    def base_url(self) -> str:
+        """The API's address."""
+        return self._sender.transport.base_url
+
+    @property
+    def stats(self) -> ClientStats:
+        """Counters of what went through this client and its views; of a view, what went through the view."""
+        return self._stats
+
+    async def whoami(self) -> Identity:
+        """Return whose credentials these are.
+
+        The answer comes from the login's response or the token's claims; only an opaque token costs a request
+        (``GET /token_auth``). Raises ``ConfigurationError`` if ``auth`` is a function, and what a login raises.
+        """
+        if not self._sender.shares_credentials:
+            raise ConfigurationError("whoami() needs one set of credentials, and auth is a function of the account")
+        request = get("token_auth")
+        ends_at = self._sender.ends_at(self._options)
+        envelope = await self._sender.send(request, self._options, ends_at, claims_suffice=True)
+        return read_identity(envelope.data if isinstance(envelope.data, dict) else {})
 
     def with_options(
         self,
         *,
-        timeout: Timeout = _UNSET,
+        timeout: "Timeout" = _UNSET,
         deadline: float | None = _UNSET,
         retry: RetryPolicy = _UNSET,
         on_retry: "Callable[[RetryEvent], None] | None" = _UNSET,
     ) -> Self:
-        """A view with other options: same pool, paces and tokens; closing it closes nothing."""
+        """Return a view with other options and counters of its own.
+
+        It shares the pool, the tokens and the rate limits; closing it closes nothing.
+        """
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
-        options = _checked(structs.replace(self._options, **changed))
+        options = check_options(evolve(self._options, **changed))
         view = object.__new__(type(self))
-        view._wire(self._requester, options, owner=False)
+        view._log = self._log
+        view._connect(self._sender, options, options.listeners, owner=False)
         return view
 
     async def close(self) -> None:
-        """End what is under way and close the pool. A second time does nothing, nor does a view's."""
+        """End everything under way and close the pool. Closing twice, or closing a view, does nothing."""
         if self._owner:
-            await self._requester.close()
+            await self._sender.close()
+            self._log.flush()
 
     async def __aenter__(self) -> Self:
         return self
@@ -146,40 +203,29 @@ class VinixClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._requester.transport.base_url}>"
-
-
-def _checked(options: Options) -> Options:
-    """``options`` as they are; they come from callers that may not check types."""
-    retry, on_retry, deadline = options.retry, options.on_retry, options.deadline
-    if not isinstance(retry, RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
-    if on_retry is not None and not callable(on_retry):
-        raise ConfigurationError("on_retry must be a function of one RetryEvent")
-    number = isinstance(deadline, int | float) and not isinstance(deadline, bool)
-    if deadline is not None and not (number and 0 < deadline < float("inf")):
-        raise ConfigurationError("deadline must be a number of seconds above 0, or None")
-    check_timeout(options.timeout)
-    return options
+        return f"<{type(self).__name__} {self.base_url}>"
 
 
 def _auth_from(environ: Mapping[str, str]) -> Auth:
     if token := environ.get("VINIX_AUTH_TOKEN"):
         return TokenAuth(token)
-    from ._pipeline.login import ApiKeyAuth, UserAuth  # noqa: PLC0415  # a client with a token does without
-
     if api_key := environ.get("VINIX_API_KEY"):
         return ApiKeyAuth(api_key)
     username, password = environ.get("VINIX_USERNAME"), environ.get("VINIX_PASSWORD")
     if not username or not password:
         raise ConfigurationError(
-            "no credentials in the environment: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME "
-            "and VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
+            "the environment has no credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and "
+            "VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
         )
-    return UserAuth(
-        username,
-        password,
-        account_name=environ.get("VINIX_ACCOUNT_NAME") or None,
-        account_realm=environ.get("VINIX_ACCOUNT_REALM") or None,
-        phone_number=environ.get("VINIX_PHONE_NUMBER") or None,
-    )
+    selectors = {
+        "account_name": environ.get("VINIX_ACCOUNT_NAME"),
+        "account_realm": environ.get("VINIX_ACCOUNT_REALM"),
+        "phone_number": environ.get("VINIX_PHONE_NUMBER"),
+    }
+    given = {name: value for name, value in selectors.items() if value}
+    if len(given) != 1:
+        raise ConfigurationError(
+            "VINIX_USERNAME needs its account: set exactly one of VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM and "
+            "VINIX_PHONE_NUMBER"
+        )
+    return UserAuth(username, password, **given)

@@ -1,38 +1,59 @@
 """Every error that the library raises.
 
 VinixError
-├── ConfigurationError            bad arguments, before anything is sent (also a ValueError)
-├── APIConnectionError            no usable reply: refused, reset, cut short, TLS
-│   └── APITimeoutError           (also a TimeoutError)
+├── ConfigurationError            a bad argument or setting; nothing was sent (also a ValueError)
+├── APIConnectionError            no usable response: refused, reset, cut short, TLS
+│   └── APITimeoutError           too slow (also a TimeoutError)
 ├── APIStatusError                the server answered with an error
 │   ├── BadRequestError           400
-│   ├── AuthenticationError       401
+│   ├── AuthenticationError       401, and every refused login
 │   ├── PaymentRequiredError      402
 │   ├── PermissionDeniedError     403
 │   ├── NotFoundError             404
 │   ├── ConflictError             409
 │   ├── RateLimitError            429
 │   └── ServerError               5xx
-├── DecodeError                   an answer that does not have the API's shape
-├── PaginationLoopError           a listing that goes round in circles
-└── ClientClosedError             used after close, or from another event loop
+├── DecodeError                   the response does not have the shape that the API documents
+├── PaginationLoopError           the server's cursors form a loop
+└── ClientClosedError             the client was closed, or belongs to another event loop
 
-An error holds checked fields and nothing else: no header, no body, no token. Each one survives
-``pickle`` and ``copy`` with its fields.
+An error holds checked fields only: never a header, a body, a token or a password. Every error survives ``pickle`` and
+``copy`` with all its fields.
 """
 
-from typing import Any
+from typing import Any, Final
 
-_CONTEXT = ("account_id", "request_id", "attempts", "start_key")
+from ._public import public
+
+MAX_TEXT: Final = 500
+"""Characters that ``str(error)`` has at most, whatever the server or the caller sent."""
+
+_MAX_HEADLINE: Final = 300
+_MAX_PATH: Final = 160
+_MAX_FIELD: Final = 64
+_SHOWN_PROBLEMS: Final = 10
 
 
+@public
 class VinixError(Exception):
     """The base of every error of this library.
 
-    ``account_id``: the account that was asked for. ``request_id``: the id of the last attempt, which
-    the server's own logs carry too. ``attempts``: how many requests were sent, the first one
-    included. ``start_key``: for a listing, the cursor of the page that failed (``None`` for the
-    first page). Each is ``None`` where it does not apply.
+    Attributes:
+        message: what happened, without the request that it happened to.
+        account_id: the account that was asked for. A failed login has none.
+        callflow_id: the callflow that was asked for, or the first bad one of a listing.
+        method, path: the request; the path is relative to the base URL and has no query.
+        request_id: the ``X-Request-ID`` of the last attempt. The server's own log has it too.
+        attempts: how many times the request was sent or tried to be sent, the first time included. Logins are not
+            counted. 0 if nothing was sent.
+        attempts_allowed: what the ``RetryPolicy`` allows.
+        probes: how many of the ``attempts`` only tested whether an outage had ended; they do not count towards
+            ``attempts_allowed``.
+        start_key: for a listing, the cursor of the page that failed; None for the first page.
+        gave_up: why the request was not tried again. None only if no request failed.
+        affects_others: True if other requests of the account would fail for the same reason: an outage, a deadline.
+
+    ``str(error)`` is one line of at most 500 characters, made for a log.
     """
 
     def __init__(
@@ -40,51 +61,106 @@ class VinixError(Exception):
         message: str = "",
         *,
         account_id: str | None = None,
+        callflow_id: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
         request_id: str | None = None,
         attempts: int | None = None,
+        attempts_allowed: int | None = None,
+        probes: int = 0,
         start_key: str | None = None,
+        gave_up: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.account_id = account_id
+        self.callflow_id = callflow_id
+        self.method = method
+        self.path = path
         self.request_id = request_id
         self.attempts = attempts
+        self.attempts_allowed = attempts_allowed
+        self.probes = probes
         self.start_key = start_key
+        self.gave_up = gave_up
+        self.affects_others: bool = False
 
     def __str__(self) -> str:
-        known = [f"{name}={value}" for name in _CONTEXT if (value := getattr(self, name)) is not None]
-        return f"{self._headline()} ({', '.join(known)})" if known else self._headline()
+        path = self.path or ""
+        request = f" [{self.method} {_cut(path, _MAX_PATH)}]" if self.method else ""
+        details = [*self._tries(), *([self.gave_up] if self.gave_up else [])]
+        for name in ("account_id", "callflow_id", "start_key", "request_id"):
+            value = getattr(self, name)
+            if value is not None and not (name in {"account_id", "callflow_id"} and value and f"/{value}" in path):
+                details.append(f"{name}={_cut(value, _MAX_FIELD)}")
+        context = request + (f" ({'; '.join(details)})" if details else "")
+        context = _cut(context, MAX_TEXT - _MAX_HEADLINE // 2)
+        return _cut(self._headline(), MAX_TEXT - len(context)) + context
+
+    def __repr__(self) -> str:
+        fields = {
+            "status": getattr(self, "status", None),
+            "account_id": self.account_id,
+            "callflow_id": self.callflow_id,
+            "request_id": self.request_id,
+        }
+        known = [f"{name}={_short(value)}" for name, value in fields.items() if value is not None]
+        return f"{type(self).__name__}({', '.join([_short(self.message, _MAX_HEADLINE), *known])})"
 
     def _headline(self) -> str:
         return self.message
 
+    def _tries(self) -> list[str]:
+        if self.attempts is None:
+            return []
+        if not self.attempts:
+            return [] if self.request_id else ["not sent"]  # a failed login was sent, but is not counted
+        if self.probes:
+            plural = "s" if self.probes > 1 else ""
+            return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
+        of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
+        return [f"attempt {self.attempts}{of}"]
 
+
+@public
 class ConfigurationError(VinixError, ValueError):
-    """An argument or a setting is wrong. Raised before anything is sent; the text says what to do."""
+    """An argument or a setting is wrong. Raised before anything is sent; the message says what to do."""
 
 
+@public
 class APIConnectionError(VinixError):
-    """No usable reply came: refused, reset, cut short, corrupt, or a TLS failure.
+    """No usable response came: refused, reset, cut short, corrupt, or a TLS failure.
 
-    ``transient`` is false where another attempt cannot help, as with a certificate that does not verify.
+    Attributes:
+        transient: False if another attempt cannot help, for example after a certificate that does not verify.
+        server_away: True if the failure says nothing about one account, so that it may be part of an outage.
     """
 
-    def __init__(self, message: str = "", *, transient: bool = True, **context: Any) -> None:
+    def __init__(self, message: str = "", *, transient: bool = True, server_away: bool = False, **context: Any) -> None:
         super().__init__(message, **context)
         self.transient = transient
+        self.server_away = server_away
 
 
+@public
 class APITimeoutError(APIConnectionError, TimeoutError):
     """An attempt took longer than ``timeout``, or the whole call longer than ``deadline``."""
 
 
+@public
 class APIStatusError(VinixError):
     """The server answered with an error.
 
-    ``status``: the HTTP status. ``code``: the word or number that the body gives (Kazoo's ``error``,
-    the vendor's ``code``). ``retry_after``: seconds that the server asked to wait. ``detail``: Kazoo's
-    ``data.message``. ``problems``: for a 400, each refused field as ``"path: rule: message"``. Every one
-    is ``None`` or empty where the answer had none.
+    Attributes:
+        status: the HTTP status.
+        code: the word or number that the body gives (Kazoo's ``error``, the vendor's ``code``).
+        detail: Kazoo's ``data.message``.
+        problems: for a 400, each refused field as ``"path: rule: message"``.
+        retry_after: seconds that the server asked to wait.
+        transient: False if the same request is known to fail in the same way again.
+        server_away: True if the answer is a gateway's, so that it may be part of an outage.
+
+    A field that the answer did not have is None or empty.
     """
 
     def __init__(
@@ -96,6 +172,8 @@ class APIStatusError(VinixError):
         detail: str | None = None,
         problems: tuple[str, ...] = (),
         retry_after: float | None = None,
+        transient: bool = True,
+        server_away: bool = False,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
@@ -104,72 +182,91 @@ class APIStatusError(VinixError):
         self.detail = detail
         self.problems = problems
         self.retry_after = retry_after
+        self.transient = transient
+        self.server_away = server_away
 
     def _headline(self) -> str:
         words = [str(self.status), self.message]
         if self.detail and self.detail != self.message:
             words.append(f"- {self.detail}")
-        return " ".join(word for word in words if word) + "".join(f"\n  {line}" for line in self.problems)
+        return " ".join(word for word in words if word) + _listed(self.problems)
 
 
+@public
 class BadRequestError(APIStatusError):
     """400: the request does not validate; ``problems`` names the fields."""
 
 
+@public
 class AuthenticationError(APIStatusError):
-    """401: the credentials or the token were refused, after one exchange for a new token."""
+    """The login was refused, whatever its status; or the token was (401), and a new one as well."""
 
 
+@public
 class PaymentRequiredError(APIStatusError):
     """402: the account has no credit for this."""
 
 
+@public
 class PermissionDeniedError(APIStatusError):
     """403: the token's account is neither this account nor one of its ancestors."""
 
 
+@public
 class NotFoundError(APIStatusError):
-    """404: no such account, callflow or endpoint."""
+    """404: there is no such account, callflow or endpoint."""
 
 
+@public
 class ConflictError(APIStatusError):
     """409: somebody else changed the document meanwhile."""
 
 
+@public
 class RateLimitError(APIStatusError):
-    """429: the token bucket of this account and client address is empty."""
+    """429: the server's token bucket for this account and client address is empty."""
 
 
+@public
 class ServerError(APIStatusError):
     """5xx: the server, its database or a gateway failed."""
 
 
+@public
 class DecodeError(VinixError):
-    """The answer is not what the API sends.
+    """The response is not what the API sends.
 
-    ``problems``: every bad field, as ``'$.data[3].flow.children["1"].module: expected str, got int'``;
-    types and paths, never values. ``transient`` is true where the body was no JSON at all, as when a
-    proxy answered in the server's place.
+    Attributes:
+        problems: every bad field, as ``'$.data[3].flow.children["1"].module: expected str, got int'``: paths and
+            types, never values.
+        transient: True if the body was not JSON at all, as when a proxy answered in the server's place.
+        server_away: True if the answer came from something else than the API, so that it may be part of an outage.
     """
 
     def __init__(
-        self, message: str = "", *, problems: tuple[str, ...] = (), transient: bool = False, **context: Any
+        self,
+        message: str = "",
+        *,
+        problems: tuple[str, ...] = (),
+        transient: bool = False,
+        server_away: bool = False,
+        **context: Any,
     ) -> None:
         super().__init__(message, **context)
         self.problems = problems
         self.transient = transient
+        self.server_away = server_away
 
     def _headline(self) -> str:
-        shown = self.problems[:10]
-        more = len(self.problems) - len(shown)
-        lines = [self.message, *shown, *([f"and {more} more"] if more else [])]
-        return "\n  ".join(lines)
+        return self.message + _listed(self.problems)
 
 
+@public
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this walk has already followed.
+    """The server sent a cursor that this listing has already followed.
 
-    ``pages``: how many pages were read. The rows of those pages have been yielded.
+    Attributes:
+        pages: how many pages were read. The rows of those pages have been yielded.
     """
 
     def __init__(self, message: str = "", *, pages: int = 0, **context: Any) -> None:
@@ -177,5 +274,21 @@ class PaginationLoopError(VinixError):
         self.pages = pages
 
 
+@public
 class ClientClosedError(VinixError):
-    """The client was closed, or is used from another event loop than the one it began in."""
+    """The client was closed, or is used from another event loop or process than the one it began in."""
+
+
+def _listed(problems: tuple[str, ...]) -> str:
+    if not problems:
+        return ""
+    more = len(problems) - _SHOWN_PROBLEMS
+    return ": " + "; ".join([*problems[:_SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _short(value: object, limit: int = _MAX_FIELD) -> str:
+    return repr(_cut(value, limit) if isinstance(value, str) else value)

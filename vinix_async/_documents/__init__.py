@@ -1,1 +1,1 @@
-"""What the server's JSON becomes."""
+"""Documents: their classes, and how they are read from JSON and written back."""

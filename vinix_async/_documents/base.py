@@ -1,53 +1,69 @@
-"""Trees as flat sequences, so that no depth of nesting meets Python's recursion limit.
+"""The base class of all documents: equality, copying and pickling at any depth of nesting.
 
-A flat sequence lists a tree in pre-order: a leaf as itself, a container as a tuple of what it is and what it
-needs to take its children back. Leaves are JSON's scalars and never tuples.
+Python's own ways to compare, copy and pickle call themselves for each level, and fail in a flow of some hundred nodes.
+The functions here keep a list of what is left to do instead.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 
-
-def _shared(*_: Any, **__: Any) -> Any:
-    raise TypeError("this mapping is that of every document that has none: make a new one")
+D = TypeVar("D", bound="Document")
 
 
-_SHARED: Final[Any] = _shared
+def _refuse_change(*_: Any, **__: Any) -> Any:
+    raise TypeError("this empty mapping is shared by all documents: assign a new one")
 
 
-class _AbsentObject(dict[str, Any]):
+_REFUSE: Final[Any] = _refuse_change
+
+
+class AbsentObject(dict[str, Any]):
+    """The type of ``ABSENT_OBJECT``. It cannot be filled, because all documents share the one instance."""
+
     __slots__ = ()
-    __setitem__ = setdefault = update = __ior__ = _SHARED
+    __setitem__ = setdefault = update = __ior__ = _REFUSE
 
     def __reduce__(self) -> str:
         return "ABSENT_OBJECT"
 
 
-class _AbsentArray(tuple[Any, ...]):
+class AbsentArray(tuple[Any, ...]):
+    """An array that the server did not send. It is empty, unless the library has computed what it would contain."""
+
     __slots__ = ()
 
-    def __reduce__(self) -> str:
-        return "ABSENT_ARRAY"
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return (AbsentArray, (tuple(self),)) if self else "ABSENT_ARRAY"
 
 
-ABSENT_OBJECT: Final = _AbsentObject()
-"""The value of a field that holds an object and did not come: empty, and by being this very one not ``{}``."""
+ABSENT_OBJECT: Final = AbsentObject()
+"""The value of a field that holds an object, if the server did not send it. It differs from ``{}``, which was sent."""
 
-ABSENT_ARRAY: Final = _AbsentArray()
-"""The same for an array."""
+ABSENT_ARRAY: Final = AbsentArray()
+"""The value of a field that holds an array, if the server did not send it. It differs from ``()``, which was sent."""
 
 
+def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    return extra or ABSENT_OBJECT
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class Document:
-    """The base of the documents: compared, copied, hashed and pickled at any depth."""
+    """The base of all documents.
 
-    __slots__ = ("__weakref__",)
+    ``extra`` holds the keys that the class has no field for. ``_empty`` holds each key that the server sent with a
+    value that reads as the field's default, such as ``null`` or ``false``, together with that value.
+    """
+
+    extra: Mapping[str, Any] = attrs.field(default=ABSENT_OBJECT, converter=_or_absent)
+    _empty: tuple[tuple[str, Any], ...] = attrs.field(default=(), alias="empty")
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return _same(self, other)
+        return _equal(self, other)
 
     def __hash__(self) -> int:
         return hash((type(self), getattr(self, "id", None)))
@@ -62,49 +78,112 @@ class Document:
         return unflatten, (flatten(self),)
 
 
-def open_twin(kind: type[Document]) -> type[Any]:
-    """A class whose instances can be filled by plain assignment, and then be given ``kind`` as their class.
+class Unbuilt:
+    """The base of values that stand in for a document until it is looked at. ``build`` makes the document."""
 
-    That takes a fraction of the time that the ``__init__`` of a frozen class does.
+    __slots__ = ()
+
+    def build(self) -> Document:
+        """Make the document. The value does not change, so that two threads can do this at the same time."""
+        raise NotImplementedError
+
+
+class BuiltField:
+    """A descriptor for a field whose slot may hold an ``Unbuilt`` value, which is replaced when it is first read."""
+
+    def __init__(self, slot: Any) -> None:
+        self.slot = slot
+
+    def __get__(self, document: Any, owner: type | None = None) -> Any:
+        if document is None:
+            return self
+        value = self.slot.__get__(document)
+        if isinstance(value, Unbuilt):
+            value = value.build()
+            self.slot.__set__(document, value)
+        return value
+
+    def __set__(self, document: Any, value: Any) -> None:
+        self.slot.__set__(document, value)
+
+
+_NAMES: Final[dict[type, tuple[str, ...]]] = {}
+_CONSTRUCTORS: Final[dict[type, Callable[..., Any]]] = {}
+
+
+def field_names(kind: type[Document]) -> tuple[str, ...]:
+    """Return the names of all fields of ``kind`` in their order: first those of ``Document``, then its own."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
+    return _NAMES[kind]
+
+
+def field_values(document: Document) -> list[Any]:
+    """Return the values of all fields of ``document``, in the order of ``field_names``."""
+    return [getattr(document, name) for name in field_names(type(document))]
+
+
+def write_constructor(
+    kind: type[D], parameters: Sequence[str], values: Mapping[str, str], names: Mapping[str, Any]
+) -> Callable[..., D]:
+    """Return a function of ``parameters`` that makes a ``kind`` without the checks of its ``__init__``.
+
+    ``values`` has an expression for each field, in which ``names`` are known.
+
+    The ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which takes about eight times as
+    long as an assignment, and documents are made by the thousand. So the function, whose source is put together as
+    attrs does it for an ``__init__``, makes an instance of a subclass that has the same slots and is not frozen, and
+    assigns to them. In the end it gives the instance its real class. No other place changes the class of an object.
     """
-    slots = {name: kind.__dict__[name] for name in kind.__slots__}
+    slots = {name: field.slot for name, field in vars(kind).items() if isinstance(field, BuiltField)}
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
-    return type(f"Open{kind.__name__}", (kind,), {"__slots__": (), **slots, **plain})
+    lines = [f"def construct({', '.join(parameters)}):", " document = Unfrozen()"]
+    lines += [f" document.{name} = {values[name]}" for name in field_names(kind)]
+    lines += [" document.__class__ = kind", " return document"]
+    unfrozen = type(f"Unfrozen{kind.__name__}", (kind,), {"__slots__": (), **slots, **plain})
+    scope: dict[str, Any] = {**names, "Unfrozen": unfrozen, "kind": kind}
+    exec("\n".join(lines), scope)  # noqa: S102  # the source is made of the names of our own fields
+    constructor: Callable[..., D] = scope["construct"]
+    return constructor
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees are alike, whatever the order of keys."""
+def unchecked(kind: type[D]) -> Callable[..., D]:
+    """Return a constructor of ``kind`` that takes the values of all fields, in the order of ``field_names``."""
+    if kind not in _CONSTRUCTORS:
+        names = field_names(kind)
+        _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})
+    return _CONSTRUCTORS[kind]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two trees are equal, apart from the order of keys."""
     waiting = [(one, other)]
     while waiting:
         one, other = waiting.pop()
         if one is other:
             continue
-        inside = _pairs(one, other)
-        if inside is None:
+        kind = type(one)
+        if kind is not type(other) and (kind in _CONTAINERS or type(other) in _CONTAINERS):
+            return False  # dict and AbsentObject, tuple and AbsentArray
+        if kind is dict and one.keys() == other.keys():
+            waiting += [(value, other[key]) for key, value in one.items()]
+        elif kind in {list, tuple} and len(one) == len(other):
+            waiting += zip(one, other, strict=True)
+        elif isinstance(one, Document) and kind is type(other):
+            waiting += zip(field_values(one), field_values(other), strict=True)
+        elif kind is not AbsentArray and one != other:  # an AbsentArray depends on the other fields
             return False
-        waiting += inside
     return True
 
 
-def _pairs(one: Any, other: Any) -> list[tuple[Any, Any]] | None:
-    """What must be alike in two values for them to be alike; None if they are not."""
-    kind = type(one)
-    if kind is dict:
-        if kind is type(other) and one.keys() == other.keys():
-            return [(value, other[key]) for key, value in one.items()]
-    elif kind is list or kind is tuple:
-        if kind is type(other) and len(one) == len(other):
-            return list(zip(one, other, strict=True))
-    elif isinstance(one, Document):
-        if kind is type(other):
-            return [(getattr(one, name), getattr(other, name)) for name in field_names(kind)]
-    elif one is not ABSENT_OBJECT and one is not ABSENT_ARRAY and one == other:
-        return []
-    return None
+_CONTAINERS: Final = {dict, list, tuple, AbsentObject, AbsentArray}
 
 
 def flatten(value: Any) -> list[Any]:
-    """``value`` as a flat list."""
+    """Return ``value`` as a flat list, in which each container comes before its content.
+
+    A container is in it as a tuple of its type and its keys or its length, anything else as itself.
+    """
     flat: list[Any] = []
     waiting = [value]
     while waiting:
@@ -117,16 +196,16 @@ def flatten(value: Any) -> list[Any]:
             flat.append((kind, len(item)))
             waiting.extend(reversed(item))
         elif isinstance(item, Document):
-            names = field_names(kind)
-            flat.append((kind, len(names)))
-            waiting.extend([getattr(item, name) for name in reversed(names)])
+            values = field_values(item)
+            flat.append((kind, len(values)))
+            waiting.extend(reversed(values))
         else:
-            flat.append(item)
+            flat.append(ABSENT_ARRAY if kind is AbsentArray else item)
     return flat
 
 
 def unflatten(flat: Sequence[Any]) -> Any:
-    """The value that ``flatten`` took apart."""
+    """Return the value that ``flatten`` has made ``flat`` of."""
     built: list[Any] = []
     for item in reversed(flat):
         if type(item) is not tuple:
@@ -135,45 +214,10 @@ def unflatten(flat: Sequence[Any]) -> Any:
         kind, shape = item
         if kind is dict:
             built.append({key: built.pop() for key in shape})
-        elif kind is list:
-            built.append([built.pop() for _ in range(shape)])
-        elif kind is tuple:
-            built.append(tuple([built.pop() for _ in range(shape)]))
+        elif kind is list or kind is tuple:
+            built.append(kind([built.pop() for _ in range(shape)]))
+        elif shape == len(field_names(kind)):
+            built.append(unchecked(kind)(*[built.pop() for _ in range(shape)]))
         else:
-            names = field_names(kind)
-            if shape != len(names):
-                raise ValueError(f"this {kind.__name__} was pickled by another version of vinix_async")
-            if kind not in _OPEN:
-                _OPEN[kind] = open_twin(kind)
-            document = _OPEN[kind]()
-            for name in names:
-                setattr(document, name, built.pop())
-            document.__class__ = kind
-            built.append(document)
+            raise ValueError(f"this {kind.__name__} was pickled by another version of vinix_async")
     return built.pop()
-
-
-_OPEN: dict[type, Any] = {}
-_NAMES: dict[type, tuple[str, ...]] = {}
-
-
-def field_names(kind: type) -> tuple[str, ...]:
-    """The names of a document's fields, in their order."""
-    if kind not in _NAMES:
-        _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
-    return _NAMES[kind]
-
-
-def copy_json(value: Any) -> Any:
-    """A copy of a JSON value that shares nothing with it."""
-    if type(value) is not dict and type(value) is not list:
-        return value
-    whole = value.copy()
-    waiting: list[Any] = [whole]
-    while waiting:
-        container = waiting.pop()
-        for key, item in container.items() if type(container) is dict else enumerate(container):
-            if type(item) is dict or type(item) is list:
-                container[key] = item.copy()
-                waiting.append(container[key])
-    return whole

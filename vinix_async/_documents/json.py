@@ -1,25 +1,32 @@
-"""JSON texts to values: by msgspec, and by a stack of our own where a text is nested too deeply for it."""
+"""JSON text to values, and values to JSON text.
+
+msgspec does the ordinary work. It calls itself for each level of nesting, so that Python's recursion limit stops it at
+about 500 nodes of a flow; the functions for deeper values keep a list of the open containers instead.
+"""
 
 import json
-import math
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Any, Final
 
 import msgspec
 
 from .._exceptions import DecodeError
 
-_MOST_LEVELS: Final = 1024
+_MAX_DEPTH: Final = 20_100
+"""The deepest nesting that is read: a flow of 10,000 nodes, each of which adds two levels, and what is around it."""
+
 _BOM: Final = b"\xef\xbb\xbf"
-_parse: Final = msgspec.json.Decoder().decode
-_write: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def check_text(body: bytes) -> bytes:
-    """``body`` without its byte order mark, if it is UTF-8: where a parser only skips a value it does not look."""
-    if body.isascii():  # tells it in a fraction of the time, and mostly is so
+    """Return ``body`` without its byte order mark; raise ``DecodeError`` if it is not UTF-8.
+
+    msgspec does not check the text of values that it skips.
+    """
+    if body.isascii():  # most bodies are, and this is far faster than decoding them
         return body
     body = body.removeprefix(_BOM)
     try:
@@ -28,145 +35,125 @@ def check_text(body: bytes) -> bytes:
         position = error.start
     else:
         return body
-    raise _no_json(f"at byte {position}")
+    raise _not_json(f"at byte {position}")
 
 
 def parse_json(text: bytes | msgspec.Raw) -> Any:
-    """The value in ``text`` (UTF-8, with or without a byte order mark), or in a part of a text that has been checked.
+    """Return the value of a JSON text (UTF-8, with or without a byte order mark), or of a part of a checked text.
 
-    Raises ``DecodeError``, ``transient`` unless the text is nested too deeply; 1,024 levels can always be read.
+    Raises ``DecodeError``. It is ``transient`` unless the text is nested too deeply.
     """
     body = text if type(text) is msgspec.Raw else check_text(text)
     try:
-        return _parse(body)
+        return _decode(body)
     except RecursionError:
-        where = None
-    except msgspec.DecodeError as error:
-        at = re.search(r"\(byte (\d+)\)", str(error))
-        where = f"at byte {at[1]}" if at else "a number is out of range"
-        if "truncated" in str(error):
-            where = f"at byte {len(body)}"
-    # Outside of the handler: no error of ours holds one that has seen the body.
-    if where is not None:
-        raise _no_json(where)
-    return _parse_deep(str(body, "utf-8"))
+        too_deep = True
+    except msgspec.DecodeError:
+        too_deep = False
+    # This is outside the handlers, so that no error of ours keeps one that has seen the body.
+    if too_deep:
+        return _parse_deep(str(body, "utf-8"))
+    raise _not_json(_find_error(str(body, "utf-8")))
 
 
 def write_json(value: Any) -> bytes:
-    """``value`` as compact JSON, however deep it is."""
+    """Return ``value`` as compact JSON, at any depth of nesting."""
     try:
-        return _write(value)
-    except (RecursionError, UnicodeEncodeError):  # or a lone surrogate, which a JSON text can spell
-        return "".join(_pieces_of(value)).encode()
+        return _encode(value)
+    except (RecursionError, UnicodeEncodeError):  # the latter for a lone surrogate, which JSON can write as \ud800
+        return "".join(_write_deep(value)).encode()
 
 
-def _pieces_of(value: Any) -> Iterator[str]:
-    """The pieces of a JSON text, by a stack in place of recursion; a piece of the text itself is a tuple."""
-    waiting: list[Any] = [value]
+def _not_json(where: str) -> DecodeError:
+    return DecodeError(f"the response body is not valid JSON ({where})", transient=True)
+
+
+def _find_error(text: str) -> str:
+    """Say where ``text`` stops being JSON. The standard library tells it as a number, msgspec only in a message."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return _place(text, error.pos)
+    except (ValueError, RecursionError):
+        pass
+    return "it has a number or a character that is out of range"
+
+
+def _place(text: str, position: int) -> str:
+    return f"at byte {len(text[:position].encode())}"
+
+
+_TOKEN: Final = re.compile(r'[ \t\n\r]*([{}\[\],:]|"[^"\\]*(?:\\.[^"\\]*)*"|[^ \t\n\r{}\[\],:"]+)', re.DOTALL)
+_INVALID: Final[Any] = object()
+
+
+def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each kind of token
+    """Return the value of ``text``. msgspec reads the strings, numbers and words; the structure is read here."""
+    containers: list[Any] = [[]]  # those that are open; the first is ours and receives the whole value
+    key: Any = None
+    last = "["  # the mark before this token, or "key", or "value"
+    end = 0
+    while token := _TOKEN.match(text, end):
+        word, here = token[1], containers[-1]
+        is_object = type(here) is dict
+        if word == "," and last == "value" and len(containers) > 1:
+            last = ","
+        elif word == ":" and last == "key":
+            last = ":"
+        elif word == ("}" if is_object else "]") and last in {"value", "{", "["} and len(containers) > 1:
+            containers.pop()
+            last = "value"
+        elif is_object and last in {"{", ","}:
+            key = _parse_word(word) if word[0] == '"' else _INVALID
+            if key is _INVALID:
+                break
+            last = "key"
+        elif last in {"[", ",", ":"}:
+            value = {} if word == "{" else [] if word == "[" else _parse_word(word)
+            if value is _INVALID:
+                break
+            if is_object:
+                here[key] = value
+            else:
+                here.append(value)
+            last = "value"
+            if word in {"{", "["}:
+                containers.append(value)
+                last = word
+                if len(containers) > _MAX_DEPTH:
+                    raise DecodeError(f"the response body is nested too deeply: more than {_MAX_DEPTH} levels")
+        else:
+            break
+        end = token.end()
+    if len(containers) > 1 or not containers[0] or text[end:].strip(" \t\n\r"):
+        raise _not_json(_place(text, end))
+    return containers[0][0]
+
+
+def _parse_word(word: str) -> Any:
+    try:
+        return _decode(word)
+    except msgspec.DecodeError:
+        return _INVALID
+
+
+def _write_deep(value: Any) -> Iterator[str]:
+    """Yield the pieces of the JSON text of ``value``."""
+    waiting: list[Any] = [value]  # values, and in tuples of one the text between them
     while waiting:
         item = waiting.pop()
         kind = type(item)
         if kind is tuple:
             yield item[0]
-        elif kind is str:
-            yield _quoted(item)
         elif kind is dict:
+            yield "{"
             waiting.append(("}",))
-            for number, (key, inner) in enumerate(reversed(item.items())):
-                comma = "," if number < len(item) - 1 else ""
-                waiting += [inner, (f"{comma}{_quoted(key)}:",)]
-            waiting.append(("{",))
+            for index, (key, inner) in reversed(list(enumerate(item.items()))):
+                waiting += [inner, (f"{',' if index else ''}{json.dumps(key)}:",)]
         elif kind is list:
+            yield "["
             waiting.append(("]",))
-            for number, inner in enumerate(reversed(item)):
-                waiting += [inner, ("," if number < len(item) - 1 else "",)]
-            waiting.append(("[",))
+            for index, inner in reversed(list(enumerate(item))):
+                waiting += [inner, ("," if index else "",)]
         else:
             yield json.dumps(item)
-
-
-_quoted: Final = json.encoder.encode_basestring_ascii
-
-
-def _no_json(where: str) -> DecodeError:
-    return DecodeError(f"the body is no JSON ({where})", transient=True)
-
-
-_LEXEME: Final = (
-    r"[ \t\n\r]*(?:(?P<mark>[{}\[\],:\"])|(?P<number>-?(?:0|[1-9][0-9]*)(?P<real>(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?))"
-    r"|(?P<word>true|false|null))"
-)
-_WORDS: Final = {"true": True, "false": False, "null": None}
-
-
-def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # one branch for each mark
-    """As ``_parse`` does it, without recursion."""
-    outer: list[Any] = []  # the containers around the one at hand, each with the key that waits in it
-    here: Any = []  # the text's value becomes its only item
-    key: str | None = None
-    last: str = "["  # the mark before, "key", or "value"
-    good = end = 0
-    lexeme_at = re.compile(_LEXEME).match
-    while token := lexeme_at(text, end):
-        mark, end = token["mark"], token.end()
-        naming = type(here) is dict and last in {"{", ","}
-        if mark == ",":
-            if last != "value" or not outer:
-                break
-            last = mark
-        elif mark == ":":
-            if last != "key":
-                break
-            last = mark
-        elif mark in {"}", "]"}:
-            if not outer or mark != ("}" if type(here) is dict else "]") or last not in {"value", "{", "["}:
-                break
-            value = here
-            here, key = outer.pop()
-            _put(here, key, value)
-            last = "value"
-        elif not naming and last not in {"[", ",", ":"}:
-            break
-        elif mark in {"{", "["} and not naming:
-            if len(outer) == _MOST_LEVELS:
-                raise DecodeError("the JSON is nested too deeply to be read")
-            outer.append((here, key))
-            here, last = ({} if mark == "{" else []), mark
-        else:
-            found = _scalar(text, token)
-            if found is None or (naming and mark != '"'):
-                break
-            value, end = found
-            if naming:
-                key, last = value, "key"
-            else:
-                _put(here, key, value)
-                last = "value"
-        good = end
-    if outer or not here or text[good:].strip(" \t\n\r"):
-        raise _no_json(f"at byte {len(text[:good].encode())}")
-    return here[0]
-
-
-def _put(container: Any, key: str | None, value: Any) -> None:
-    if type(container) is dict:
-        container[key] = value
-    else:
-        container.append(value)
-
-
-def _scalar(text: str, token: re.Match[str]) -> tuple[Any, int] | None:
-    """The string, number or word that begins at ``token``, and where it ends; None if it is none."""
-    if token["word"]:
-        return _WORDS[token["word"]], token.end()
-    try:
-        if token["mark"] == '"':
-            value, end = scanstring(text, token.end(), True)  # strict: no control characters
-            value.encode()  # a lone surrogate is no text
-            return value, end
-        if token["mark"]:  # where a key belongs
-            return None
-        number = float(token["number"]) if token["real"] else int(token["number"])
-    except ValueError:  # of the string, or of more digits than Python reads
-        return None
-    return None if number in {math.inf, -math.inf} else (number, token.end())

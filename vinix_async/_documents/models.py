@@ -1,8 +1,11 @@
-"""The documents, with the API's own names. What the server sends beyond them is in ``extra``.
+"""The documents of the API, with the API's own names.
 
-Lists are tuples, and empty objects are empty mappings or None, whether the server sent ``[]``, ``{}``, ``null``
-or nothing; ``to_dict`` still tells these apart: a field that was not given is not in it. Two documents are equal if
-``to_dict`` gives the same for both.
+Arrays are tuples. An object or array that is empty, ``null`` or absent reads as an empty mapping, an empty tuple or
+None. ``to_dict`` still tells these cases apart: it returns what the server sent, and two documents are equal if it
+returns the same for both.
+
+Each field is declared here and nowhere else. Its annotation says which JSON values are accepted. A value in
+``metadata["empties"]`` is accepted too and reads as the default.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,33 +13,24 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .base import ABSENT_ARRAY, ABSENT_OBJECT, Document, open_twin
-
-Empty = tuple[tuple[str, Any], ...]
-"""The keys that came with another value than what they read as (null, false), and which one it was."""
+from .base import ABSENT_ARRAY, ABSENT_OBJECT, AbsentArray, BuiltField, Document
 
 
-def _unless_empty(extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    return extra or ABSENT_OBJECT
-
-
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class FlowNode(Document):
-    """One module of a flow, and by key where a call goes from there.
+    """One step of a flow: a module, and the steps that may follow it.
 
-    ``module``: such as ``menu``, ``user``, ``voicemail``; None for an empty node, at which a call stops.
-    ``data``: the module's settings, ids of other documents among them. ``children``: the next node by what the
-    parent gives meaning to: a digit, a rule's id, ``timeout``, ``_`` for anything else.
+    ``module`` is a name such as ``menu``, ``user`` or ``voicemail``; it is None in an empty node, where a call ends.
+    ``data`` holds the settings of the module, among them the ids of other documents. ``children`` holds the next node
+    for each outcome: a digit, the id of a rule, ``timeout``, or ``_`` for all others.
     """
 
     module: str | None = None
     data: Mapping[str, Any] = ABSENT_OBJECT
     children: "Mapping[str, FlowNode]" = ABSENT_OBJECT
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def walk(self) -> "Iterator[FlowNode]":
-        """This node and every node below it, parents first, siblings in the server's order."""
+        """Yield this node and every node below it, parents before children, siblings in the server's order."""
         waiting: list[FlowNode] = [self]
         while waiting:
             node = waiting.pop()
@@ -44,23 +38,21 @@ class FlowNode(Document):
             waiting.extend(reversed(list(node.children.values())))
 
     def __repr__(self) -> str:
-        return f"FlowNode(module={_cut(self.module)}, {sum(1 for _ in self.walk())} nodes)"
+        return f"FlowNode(module={_shown(self.module)}, {sum(1 for _ in self.walk())} nodes)"
 
 
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class FeatureCode(Document):
-    """What a feature code does and the number that is dialled for it."""
+    """The name of a feature code, and the number that callers dial for it."""
 
     name: str | None = None
     number: str | None = None
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
-        return f"FeatureCode(name={_cut(self.name)}, number={_cut(self.number)})"
+        return f"FeatureCode(name={_shown(self.name)}, number={_shown(self.number)})"
 
 
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Metaflow(Document):
     """What callers can do during a call. ``digit_timeout`` is in milliseconds."""
 
@@ -69,98 +61,61 @@ class Metaflow(Document):
     listen_on: str | None = None
     numbers: Mapping[str, FlowNode] = ABSENT_OBJECT
     patterns: Mapping[str, FlowNode] = ABSENT_OBJECT
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return f"Metaflow({len(self.numbers)} numbers, {len(self.patterns)} patterns)"
 
 
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Ringback(Document):
-    """Media ids of what callers hear: ``early`` before and ``transfer`` during a transfer."""
+    """The ids of the media that callers hear: ``early`` before the call is answered, ``transfer`` during a transfer."""
 
     early: str | None = None
     transfer: str | None = None
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
-        return f"Ringback(early={_cut(self.early)}, transfer={_cut(self.transfer)})"
+        return f"Ringback(early={_shown(self.early)}, transfer={_shown(self.transfer)})"
 
 
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Callflow(Document):
-    """A callflow: the numbers and patterns that reach it, and the flow that a call takes.
+    """A callflow: the numbers and patterns that lead to it, and the flow that a call follows.
 
-    A listing's rows have no ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` names the modules
-    of the flow, each once, those without ``data`` or with ``skip_module`` left out. ``metadata`` has, by id, the
-    names and numbers of what the flow refers to. ``featurecode`` is None where the server sends ``false``.
+    The rows of a listing have no ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` names the modules
+    of the flow, each once, without the nodes that have no ``data`` object and those with ``skip_module: true``; where
+    the server does not send it, it is computed from ``flow`` by the same rule. ``metadata`` holds, by id, the names and
+    numbers of the documents that the flow refers to. ``featurecode`` is None where the server sends ``false``. The
+    server does not check ``type``, ``owner_id`` and ``group_id``, so that they may hold any JSON value.
     """
 
     id: str = ""
     name: str | None = None
-    type: str | None = None
+    type: Any = None
     numbers: tuple[str, ...] = ABSENT_ARRAY
     patterns: tuple[str, ...] = ABSENT_ARRAY
-    featurecode: FeatureCode | None = None
+    featurecode: FeatureCode | None = field(default=None, metadata={"empties": (False,)})
     flags: tuple[str, ...] = ABSENT_ARRAY
     flow: FlowNode | None = None
     metaflow: Metaflow | None = None
     ringback: Ringback | None = None
-    owner_id: str | None = None
-    group_id: str | None = None
+    owner_id: Any = None
+    group_id: Any = None
     modules: tuple[str, ...] = ABSENT_ARRAY
     metadata: Mapping[str, Any] = ABSENT_OBJECT
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
         return (
-            f"Callflow(id={_cut(self.id)}, name={_cut(self.name)}, numbers={_cut_all(self.numbers)}, "
-            f"patterns={_cut_all(self.patterns)}, flow={self.flow!r})"
+            f"Callflow(id={_shown(self.id)}, name={_shown(self.name)}, numbers={_shown_all(self.numbers)}, "
+            f"patterns={_shown_all(self.patterns)}, flow={self.flow!r})"
         )
 
 
-class Seed:
-    """What ``flow`` and ``metaflow`` are until they are looked at: parsed and checked.
-
-    Most readers of a listing look at few of its flows, and a node costs as much to make as to parse.
-    """
-
-    __slots__ = ()
-
-    def grow(self) -> Document:
-        """The document, for which the seed is used up."""
-        raise NotImplementedError
-
-
-class _Grown:
-    """A slot that grows the seed that it finds."""
-
-    def __init__(self, slot: Any) -> None:
-        self._slot = slot
-
-    def __get__(self, document: Any, kind: type) -> Any:
-        value = self._slot.__get__(document, kind)
-        if isinstance(value, Seed):
-            value = value.grow()
-            self._slot.__set__(document, value)
-        return value
-
-    def __set__(self, document: Any, value: Any) -> None:
-        self._slot.__set__(document, value)
-
-
-OpenCallflow = open_twin(Callflow)  # its flow is the bare slot
-Callflow.flow = _Grown(Callflow.flow)  # type: ignore[assignment]  # to the caller it is the field
-Callflow.metaflow = _Grown(Callflow.metaflow)  # type: ignore[assignment]  # as flow
-
-
-@frozen(kw_only=True, eq=False, repr=False, weakref_slot=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Account(Document):
-    """An account. ``tree``: the ids of its ancestors, the topmost first, in ``descendants``;
-    ``descendants_count`` comes in ``children`` only.
+    """An account.
+
+    ``tree`` holds the ids of its ancestors, the topmost first; the server sends it in ``descendants``. It sends
+    ``descendants_count`` in ``children`` only.
     """
 
     id: str = ""
@@ -169,18 +124,41 @@ class Account(Document):
     tree: tuple[str, ...] = ABSENT_ARRAY
     flags: tuple[str, ...] = ABSENT_ARRAY
     descendants_count: int | None = None
-    extra: Mapping[str, Any] = field(default=ABSENT_OBJECT, converter=_unless_empty)
-    _empty: Empty = field(default=(), alias="empty")
 
     def __repr__(self) -> str:
-        return f"Account(id={_cut(self.id)}, name={_cut(self.name)}, realm={_cut(self.realm)})"
+        return f"Account(id={_shown(self.id)}, name={_shown(self.name)}, realm={_shown(self.realm)})"
 
 
-def _cut(text: str | None, limit: int = 60) -> str:
+class _Modules(BuiltField):
+    """The descriptor of ``Callflow.modules``. What it computes is an ``AbsentArray``: the server did not send it."""
+
+    def __get__(self, callflow: Any, owner: type | None = None) -> Any:
+        if callflow is None:
+            return self
+        modules = self.slot.__get__(callflow)
+        if type(modules) is not AbsentArray or callflow.flow is None:
+            return modules
+        return AbsentArray(dict.fromkeys(node.module for node in callflow.flow.walk() if _is_listed(node)))
+
+
+def _is_listed(node: FlowNode) -> bool:
+    """Whether the server names the node's module in ``modules`` (the view ``crossbar_listing`` of Kazoo)."""
+    has_data = node.data is not ABSENT_OBJECT
+    return has_data and node.data.get("skip_module") is not True and node.module is not None
+
+
+# attrs has made a slot for each field. These two fields need more than a slot when they are read.
+Callflow.flow = BuiltField(Callflow.flow)  # type: ignore[assignment]  # users see the field
+Callflow.modules = _Modules(Callflow.modules)  # type: ignore[assignment]  # users see the field
+
+
+def _shown(text: str | None, limit: int = 60) -> str:
     return repr(text if text is None or len(text) <= limit else text[: limit - 1] + "…")
 
 
-def _cut_all(texts: tuple[str, ...], limit: int = 3) -> str:
-    shown = [_cut(text, 30) for text in texts[:limit]]
-    more = len(texts) - len(shown)
-    return f"({', '.join(shown)}{f', and {more} more' if more else ''})"
+def _shown_all(texts: tuple[str, ...], limit: int = 3) -> str:
+    """The repr of a tuple; of a long one, the first items and how many more it has."""
+    shown = [_shown(text, 30) for text in texts[:limit]]
+    if len(texts) > limit:
+        shown.append(f"and {len(texts) - limit} more")
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"

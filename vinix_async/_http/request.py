@@ -1,205 +1,228 @@
-"""What goes over the wire, as values: a request to be sent, a reply that came, what a reply says.
+"""Requests as values: paths, ids, queries, filters and headers, all checked before anything is sent. No I/O."""
 
-Nothing here does I/O. Every field that leaves this module for an error or a log has been named,
-checked for its type, cleaned of control characters and cut to a length; the body itself never leaves.
-"""
-
+import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
 from urllib.parse import quote, urlencode
 
-from msgspec import Struct
+from attrs import define, evolve
 
+from .. import __version__
+from .._documents.base import Document
 from .._documents.json import write_json
 from .._exceptions import ConfigurationError
 
-MISSING: Final = object()
-"""The ``data`` of an envelope that has none."""
+Filters = Mapping[str, str | int | datetime | Sequence[str]]
 
 
-class Value(Struct, frozen=True):
-    """A value whose repr shows nothing: a debugger shows the arguments of a frame."""
+@define(eq=False, repr=False)
+class Request:
+    """One request of the API.
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:  # a struct has one of its own, with every field
-        return []
-
-
-class Request(Value, frozen=True):
-    """``target`` is the path below the base URL with its query, percent-encoded.
-
-    ``kind`` is what a listing's rows are; a reply that is small is then decoded in one go with its envelope.
+    Attributes:
+        method: ``GET`` or ``PUT``.
+        target: the path below the base URL and the query, percent-encoded.
+        account_id, callflow_id: what it asks for; None for a login.
+        body: JSON, or None.
+        kind: the class of a listing's rows, so that they can be decoded together with their envelope.
+        login_as: for a login, whose it is, in words for an error. None for all other requests.
     """
 
     method: str
     target: str
     account_id: str | None = None
+    callflow_id: str | None = None
     body: bytes | None = None
-    kind: type | None = None
+    kind: type[Document] | None = None
+    login_as: str | None = None
 
     @property
     def path(self) -> str:
+        """The path without the query."""
         return self.target.partition("?")[0]
 
+    @property
+    def asks_for_callflows(self) -> bool:
+        """Whether it asks for callflows, and not for accounts or an identity."""
+        return self.path.split("/")[3:4] == ["callflows"]
 
-class Response(Value, frozen=True):
-    """``headers`` are asked for in lower case; ``body`` is whole and decompressed; ``sent_request_id`` is ours."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    sent_request_id: str
-
-
-class Envelope(Value, frozen=True):
-    """What a success says around its data, and in every body its ``auth_token``.
-
-    ``data`` is a JSON value; the rows of an array may still be JSON (``msgspec.Raw``), or all be shells.
-    """
-
-    data: Any
-    request_id: str | None = None
-    next_start_key: str | None = None
-    page_size: int | None = None
-    auth_token: str | None = None
-
-
-class Secrets(Value, frozen=True):
-    """What no text may repeat."""
-
-    values: tuple[str, ...] = ()
-
-    def redact(self, text: str) -> str:
-        for value in self.values:
-            if len(value) >= 4:  # a shorter one would blot out parts of other words
-                text = text.replace(value, "[redacted]")
-        return text
-
-
-NO_SECRETS: Final = Secrets()
-
-# --- outbound ------------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        # The body of a login is a secret, and debuggers show the arguments of a frame.
+        return f"<Request {self.method} {self.path}>"
 
 
 def get(
     *segments: str,
     query: Mapping[str, str] | None = None,
     account_id: str | None = None,
-    kind: type | None = None,
+    callflow_id: str | None = None,
+    kind: type[Document] | None = None,
 ) -> Request:
-    """A GET of ``/segment/segment?query``."""
-    try:
-        target = _path(segments) + (f"?{urlencode(query, quote_via=quote, safe='')}" if query else "")
-    except UnicodeEncodeError:
-        target = ""
-    if not target:
-        raise _no_text()
-    return Request("GET", target, account_id, kind=kind)
+    """Return a GET of ``/segment/segment?query``."""
+    target = _path(segments) + (f"?{_encoded(query)}" if query else "")
+    return Request("GET", target, account_id, callflow_id, kind=kind)
+
+
+def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
+    """Return the PUT of ``{"data": ...}`` that exchanges credentials for a token."""
+    return Request("PUT", f"/{endpoint}", body=write_json({"data": data}), login_as=login_as)
 
 
 def page_of(listing: Request, page_size: int | None, start_key: str | None) -> Request:
-    """The request for the page of a ``listing`` that begins at a cursor."""
-    query = "" if page_size is None else f"page_size={page_size}"
+    """Return the request for the page of ``listing`` that begins at ``start_key``."""
+    query = {} if page_size is None else {"page_size": str(page_size)}
     if start_key is not None:
-        query += "&start_key=" if query else "start_key="
-        try:
-            query += quote(start_key, safe="")
-        except UnicodeEncodeError:
-            query = ""
-        if not query:
-            raise _no_text()
+        query["start_key"] = start_key
     if not query:
         return listing
-    target = f"{listing.target}{'&' if '?' in listing.target else '?'}{query}"
-    return Request("GET", target, listing.account_id, kind=listing.kind)
+    return evolve(listing, target=f"{listing.target}{'&' if '?' in listing.target else '?'}{_encoded(query)}")
 
 
-def _no_text() -> ConfigurationError:
-    return ConfigurationError("ids, cursors and filters must be text that can be written as UTF-8")
+def headers_for(request: Request, request_id: str, token: str | None) -> dict[str, str]:
+    """Return the headers of one attempt of ``request``."""
+    headers = Headers(_COMMON_HEADERS)
+    headers["X-Request-ID"] = request_id
+    if token is not None:
+        headers["X-Auth-Token"] = token
+    if request.body is not None:
+        headers["Content-Type"] = "application/json"
+    return headers
 
 
-def put(*segments: str, data: Mapping[str, str]) -> Request:
-    """A PUT of ``{"data": ...}``, the form that the server wants."""
-    return Request("PUT", _path(segments), body=write_json({"data": data}))
+class Headers(dict[str, str]):
+    """Headers whose repr shows the names only: debuggers and tracebacks show the arguments of a frame."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
+# Kazoo 4.3 answers 406 to an Accept with a charset (api-facts 12).
+_COMMON_HEADERS: Final[Mapping[str, str]] = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"vinix-async/{__version__}",
+}
 
 
 def _path(segments: tuple[str, ...]) -> str:
-    path = "/".join(("", *segments))
-    if _PLAIN.fullmatch(path) and path.count("/") == len(segments):
-        return path
-    return "".join([f"/{quote(segment, safe='')}" for segment in segments])
+    try:
+        return "".join([f"/{quote(segment, safe='')}" for segment in segments])
+    except UnicodeEncodeError:
+        pass
+    raise _not_text()
 
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9/_.~-]*")
+def _encoded(query: Mapping[str, str]) -> str:
+    try:
+        return urlencode(query, quote_via=quote, safe="")
+    except UnicodeEncodeError:
+        pass
+    raise _not_text()
+
+
+def _not_text() -> ConfigurationError:
+    # Raised outside of the handler: the encoder's error repeats the value.
+    return ConfigurationError("ids, cursors and filters must be text that can be encoded as UTF-8")
+
+
+# --- checks of arguments ------------------------------------------------------------------------------------
+
+
+_NOT_IN_A_SEGMENT: Final = r"/\%?#"
 
 
 def check_id(name: str, value: object) -> str:
-    """``value`` if it can be one segment of a path. It is sent unchanged, whatever its form.
+    """Return ``value`` if it can be one segment of a path. It is sent unchanged.
 
-    The server takes any 32 characters for an account id, and a gateway may take others (a dashed UUID).
+    The server takes any 32 characters as an account id, and a gateway may take others (a dashed UUID).
     """
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     if value in {"", ".", ".."}:
         raise ConfigurationError(f"{name} must not be {value!r}")
     if not value.isprintable():
-        raise ConfigurationError(f"{name} must not have control or other unprintable characters")
+        raise ConfigurationError(f"{name} must not contain control or other unprintable characters")
+    if wrong := [letter for letter in _NOT_IN_A_SEGMENT if letter in value]:
+        raise ConfigurationError(f"{name} must not contain {wrong[0]!r}: it is one segment of the path")
     return value
 
 
-def check_count(name: str, value: object) -> int | None:
-    """``value`` if it is None or at least 1 (a bad ``page_size`` would come back as a 404)."""
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be an int, not {type(value).__name__}")
-    if value < 1:
-        raise ConfigurationError(f"{name} must be at least 1, not {value}")
-    return value
+_TIMES: Final = ("created_from", "created_to", "modified_from", "modified_to")
+_KEYS: Final = ("has_key", "key_missing", "has_value", "value_missing")
+_GREGORIAN_EPOCH: Final = 62_167_219_200
+"""Seconds between the beginning of year 0, from which the server counts, and of 1970."""
+
+_LEAST_GREGORIAN: Final = 10**10
+"""A smaller number of seconds can only be a Unix time: the server would find every document modified after it."""
 
 
-_FILTERS: Final = (
-    r"filter_(not_)?.+|has_key|key_missing|has_value|value_missing"
-    r"|(created|modified)_(from|to)|ascending|descending|paginate"
-)
+def check_filters(filters: Filters | None) -> dict[str, str]:
+    """Return ``filters`` as the server's query parameters (api-facts 3.2).
 
-
-def check_filters(filters: Mapping[str, str] | None) -> dict[str, str]:
-    """A copy of ``filters``, if the server knows each name: it ignores an unknown one without a word."""
+    The server ignores a parameter that it does not know, and then sends every row. So unknown names are refused.
+    """
     if filters is None:
         return {}
     if not isinstance(filters, Mapping):
         raise ConfigurationError(f"filters must be a mapping, not {type(filters).__name__}")
-    for name, value in filters.items():
-        if type(name) is not str or type(value) is not str:
-            raise ConfigurationError(f"filters take strings (true is 'true'), not {name!r}: {type(value).__name__}")
-        if not re.fullmatch(_FILTERS, name):
-            raise ConfigurationError(
-                f"{name!r} is no filter of the server, which would ignore it and send everything; "
-                "it knows filter_*, filter_not_*, has_key, key_missing, has_value, value_missing, "
-                "created_from, created_to, modified_from and modified_to"
-            )
-    return dict(filters)
+    return {_filter_name(name): _filter_value(name, value) for name, value in filters.items()}
 
 
-# --- inbound ---------------------------------------------------------------------------------------
+def _filter_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise ConfigurationError(f"the names of filters must be str, not {type(name).__name__}")
+    if name in {"paginate", "ascending", "descending"}:
+        raise ConfigurationError(
+            f"{name!r} is not a filter: this library pages by itself; sort the callflows if needed"
+        )
+    if name not in {*_TIMES, *_KEYS} and not re.fullmatch(r"filter_(not_)?(?!not_$).+", name):
+        raise ConfigurationError(
+            f"the server does not know the filter {name[:80]!r}: it would ignore it and send everything. It knows "
+            f"filter_<path>, filter_not_<path>, {', '.join(_KEYS)}, {', '.join(_TIMES)}"
+        )
+    return name
 
 
-def json_type(value: object) -> str:
-    """The name of a JSON value's type, for messages."""
-    return _JSON_TYPES.get(type(value), type(value).__name__)
+def _filter_value(name: str, value: object) -> str:
+    if name in _TIMES:
+        return _gregorian_seconds(name, value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        if name in _KEYS and not value:
+            raise ConfigurationError(f"{name} must not be empty: the server would not match anything")
+        return value
+    if isinstance(value, Sequence) and value and all(isinstance(each, str) for each in value):
+        if len(value) == 1:
+            return _filter_value(name, value[0])
+        if name in _KEYS:
+            raise ConfigurationError(f"{name} takes one value: the server does not match several")
+        return json.dumps(list(value))  # which the server reads as "one of"
+    raise ConfigurationError(
+        f"{name[:80]} must be a str, an int or a sequence of str that is not empty, not {type(value).__name__}"
+    )
 
 
-_JSON_TYPES: Final[dict[type, str]] = {dict: "object", list: "array", type(None): "null"}
+def _gregorian_seconds(name: str, value: object) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigurationError(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)")
+        return str(int(value.timestamp()) + _GREGORIAN_EPOCH)
+    digits = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]{1,20}", digits):
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, or the server's Gregorian seconds")
+    if int(digits) < _LEAST_GREGORIAN:
+        raise ConfigurationError(
+            f"{name} looks like a Unix time, which the server would misread: give a datetime with a time zone, "
+            f"or add {_GREGORIAN_EPOCH} to get Gregorian seconds"
+        )
+    return digits
 
 
-def clean(value: object, secrets: Secrets = NO_SECRETS, limit: int = 200) -> str | None:
-    """A string or number of a body as it may be shown: printable, short, without the secrets."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    text = secrets.redact(str(value))
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:limit])
-    return text or None
+def describe_filters(filters: Mapping[str, str]) -> str:
+    """Return checked filters as a query, for checkpoints."""
+    return _encoded(filters) if filters else ""

@@ -1,7 +1,9 @@
-"""What a reply says: the envelope of a success, or the error in place of it.
+"""From a status and bytes to an envelope or an error; and what of a body may be shown. No I/O.
 
-Kazoo's errors are ``{status, error, message, data, request_id}``, the vendor documents ``{code, message,
-request_id}``, and a proxy in front may send HTML or nothing at all.
+Kazoo's errors are ``{status, error, message, data, request_id}``, the vendor documents ``{code, message, request_id}``,
+and a proxy in front may send HTML or nothing at all. Every body echoes the token, and a refused API key is echoed in
+its error. So nothing of a body reaches an error or a log except fields that are named here, checked for their type,
+redacted, and cut to a length.
 """
 
 import re
@@ -11,13 +13,11 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
-from msgspec import Raw
-from msgspec.json import Decoder
+from attrs import define
 
-from .._documents.families import FAMILIES
-from .._documents.json import check_text, parse_json
-from .._documents.shells import Sent
+from .._documents.base import Document
+from .._documents.decode import MISSING, json_type, parse_envelope
+from .._documents.json import parse_json, write_json
 from .._exceptions import (
     APIConnectionError,
     APIStatusError,
@@ -32,109 +32,144 @@ from .._exceptions import (
     ServerError,
     VinixError,
 )
-from .request import MISSING, NO_SECRETS, Envelope, Request, Response, Secrets, clean, json_type
+from .request import Request
+from .transport import Response
+
+_MAX_SHOWN: Final = 200
+"""Characters of a field of a body that an error may show."""
+
+_LEAST_SECRET: Final = 4
+"""Characters that a secret must have to be redacted; a shorter one would blot out parts of other words."""
+
+
+@define(eq=False, repr=False)
+class Envelope:
+    """A success.
+
+    Attributes:
+        data: a JSON value; the rows of a listing may be prepared for ``_documents.decode.iter_rows``.
+        request_id: the one that the server gave, or the one that was sent.
+        echoes_request_id: whether the response carries the ``X-Request-ID`` that was sent.
+        next_start_key: the cursor of the next page; None on the last.
+        start_key: the cursor of this page, where the server names it.
+        page_size: how many rows this page has, as the server counts them.
+        auth_token: the token, which the server echoes in every body.
+        attempts: how many attempts it took.
+    """
+
+    data: Any
+    request_id: str | None = None
+    echoes_request_id: bool = False
+    next_start_key: str | None = None
+    start_key: str | None = None
+    page_size: int | None = None
+    auth_token: str | None = None
+    attempts: int = 1
+
+    def __repr__(self) -> str:
+        return "<Envelope>"  # it holds the token, and debuggers show the arguments of a frame
+
+
+@define(eq=False, repr=False)
+class Secrets:
+    """What no message may repeat."""
+
+    values: tuple[str, ...] = ()
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without the secrets."""
+        for value in self.values:
+            if len(value) >= _LEAST_SECRET:
+                text = text.replace(value, "[redacted]")
+        return text
+
+    def __repr__(self) -> str:
+        return "<Secrets>"
+
+
+NO_SECRETS: Final = Secrets()
+
+
+def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
+    """Return a string or number of a body as it may be shown: printable, short and without secrets."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    text = secrets.redact(str(value))[:_MAX_SHOWN]
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) or None
 
 
 def read_envelope(
-    request: Request,
-    response: Response,
-    *,
-    base_url: str,
-    now: float,
-    secrets: Secrets = NO_SECRETS,
-    sent: Sent[Any] | None = None,
+    request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """The envelope of a success; anything else is raised.
+    """Return the envelope of a success, and raise the error that anything else stands for.
 
-    ``now`` is the time since 1970 that a ``Retry-After`` date is held against. ``secrets`` are blotted
-    out wherever a field of the answer repeats them. ``sent`` is what ``cut`` has found in the body, if it has.
+    Args:
+        request: what was asked.
+        response: what came.
+        request_id: the ``X-Request-ID`` that was sent.
+        base_url: tells whether the ``/v2`` was forgotten.
+        now: seconds since 1970, to compare a ``Retry-After`` date with.
+        secrets: what is redacted wherever a field of the body repeats it.
     """
     try:
         if response.status >= 300:
             raise _status_error(request, response, now, secrets)
-        return _read_success(request, response, base_url, secrets, sent)
+        return _read_success(request, response, request_id, base_url, secrets)
     except VinixError as error:
-        error.account_id = request.account_id
-        if error.request_id is None:
-            error.request_id = response.sent_request_id
-        # The frames below hold the body, which holds the token.
-        raise error.with_traceback(None) from None
+        failure = error
+    failure.request_id = failure.request_id or request_id
+    # Raised without the frames below, which hold the body and with it the token.
+    raise failure.with_traceback(None)
 
 
-def _read_success(
-    request: Request, response: Response, base_url: str, secrets: Secrets, sent: Sent[Any] | None
-) -> Envelope:
-    text = response.headers.get("content-type", "").startswith("text/plain")
-    if text and not response.body.lstrip().startswith(b"{"):
-        version = urlsplit(base_url).path.rpartition("/")[2]
-        if not re.fullmatch(r"v\d+", version):
-            raise DecodeError(
-                "the server sent its text banner in place of JSON: the /v2 is missing at the end of base_url"
-            )
-    sent = sent or _scan(response.body, request.kind)
-    if sent is not None:
-        _check_request_id(response, sent.request_id)
-        return _envelope_of(sent)
-    body = _parse_object(response.body)
-    _check_request_id(response, body.get("request_id"))
-    return _envelope(body, response.status, request.account_id, secrets)
+def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
+    """Return the envelope in ``body``, the 200 response to a listing."""
+    return _envelope(parse_envelope(body, kind), 200, None, NO_SECRETS)
 
 
-def decode_envelope(body: bytes, kind: type | None = None) -> Envelope:
-    """The envelope in ``body`` by itself, with no reply around it and nobody waiting meanwhile."""
-    sent = _scan(body, kind, len(body))
-    return _envelope(_parse_object(body), 200, None, NO_SECRETS) if sent is None else _envelope_of(sent)
+def _read_success(request: Request, response: Response, request_id: str, base_url: str, secrets: Secrets) -> Envelope:
+    status = response.status
+    if status != 200 and not (status == 201 and request.login_as):
+        raise APIConnectionError(f"the server answered {status}, which is not a status of this API", server_away=True)
+    if _is_banner(response, base_url):
+        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
+    try:
+        body = parse_envelope(response.body, request.kind)
+    except DecodeError as error:
+        if not error.transient:
+            raise
+        failure = error
+    else:
+        envelope = _envelope(body, status, request, secrets)
+        sent = (response.headers.get("x-request-id"), envelope.request_id)
+        envelope.echoes_request_id = any(each is not None and each.lower() == request_id for each in sent)
+        envelope.request_id = envelope.request_id or request_id
+        return envelope
+    raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
 
 
-_Rows = list[Raw] | dict[str, Any] | str | int | float | bool | None
-_SMALL: Final = 32 * 1024
-_split: Final = Decoder(Sent[_Rows]).decode
-_values: Final = Decoder(Sent[Any]).decode
-_rows: Final = Decoder(Sent[list[dict[str, str | int | float | bool | tuple[str, ...] | dict[str, Any] | None]]]).decode
+def _is_banner(response: Response, base_url: str) -> bool:
+    """Whether this is the answer of Kazoo's default handler to a path without a version (api-facts 1.5)."""
+    if not response.headers.get("content-type", "").startswith("text/plain"):
+        return False
+    version = urlsplit(base_url).path.rpartition("/")[2]
+    return not response.body.lstrip().startswith(b"{") and not re.fullmatch(r"v\d+", version)
 
 
-def _scan(body: bytes, kind: type | None, most: int = _SMALL) -> Sent[Any] | None:
-    """The reply in ``body``, if it is a plain success.
-
-    In a body of up to ``most`` bytes the rows of ``kind`` are in shells, if one takes them all. Otherwise those of a
-    small one are values, and those of a large one are JSON, to be read piece by piece.
-    """
-    body = check_text(body)
-    if kind is not None and len(body) <= most:
-        sent = FAMILIES[kind].read_reply(body)
-        if sent is not None:
-            return sent
-    for decode in (_rows, _values) if kind is not None and len(body) <= _SMALL else (_split,):
-        try:
-            return decode(body)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-    return None
+def _described(response: Response) -> str:
+    content_type = clean(response.headers.get("content-type", "").partition(";")[0]) or "no content type"
+    size = len(response.body)
+    return f"{content_type}, {size:,} bytes" if size else f"{content_type}, an empty body"
 
 
-def _envelope_of(sent: Sent[Any]) -> Envelope:
-    return Envelope(
-        data=sent.data,
-        request_id=sent.request_id,
-        next_start_key=sent.next_start_key or None,
-        page_size=sent.page_size,
-        auth_token=sent.auth_token,
-    )
-
-
-def _parse_object(body: bytes) -> dict[str, Any]:
-    value = parse_json(body)
-    if not isinstance(value, dict):
-        raise DecodeError("the body is no envelope", problems=(f"$: expected object, got {json_type(value)}",))
-    return value
-
-
-def _envelope(body: Mapping[str, Any], status: int, account_id: str | None, secrets: Secrets) -> Envelope:
+def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets) -> Envelope:
+    if not isinstance(body, dict):
+        raise DecodeError("the response is not an envelope", problems=(f"$: expected object, got {json_type(body)}",))
     said = body.get("status", "success")
     if said != "success" or ("data" not in body and ("error" in body or "code" in body)):
-        raise _status_error_of(status, body, account_id, None, secrets)
+        raise _error_of(status, body, request, None, secrets)
     if not _ENVELOPE_KEYS & body.keys():
-        raise DecodeError("the body is no envelope", problems=("$: expected data or status, got neither",))
+        raise DecodeError("the response is not an envelope", problems=("$: expected data or status, got neither",))
     problems = [
         f"$.{key}: expected {expected.__name__}, got {json_type(body[key])}"
         for key, expected in _ENVELOPE_TYPES.items()
@@ -145,30 +180,24 @@ def _envelope(body: Mapping[str, Any], status: int, account_id: str | None, secr
     return Envelope(
         data=body.get("data", MISSING),
         request_id=body.get("request_id"),
-        next_start_key=body.get("next_start_key") or None,
+        next_start_key=_cursor(body.get("next_start_key")),
+        start_key=_cursor(body.get("start_key")),
         page_size=body.get("page_size"),
         auth_token=body.get("auth_token"),
     )
 
 
+def _cursor(value: Any) -> str | None:
+    """Return a cursor as text. Before Kazoo 4.2 it was a JSON array or number, which is sent back as JSON."""
+    if value is None or isinstance(value, str):
+        return value or None
+    return write_json(value).decode()
+
+
 _ENVELOPE_KEYS: Final = {"data", "status", "page_size", "next_start_key", "request_id"}
 
-# A page_size that is a string comes from a streamed reply, which may end early and say success all the same.
-_ENVELOPE_TYPES: Final[Mapping[str, type]] = {
-    "request_id": str,
-    "next_start_key": str,
-    "page_size": int,
-    "auth_token": str,
-}
-
-
-def _check_request_id(response: Response, request_id: object) -> None:
-    for echoed in (response.headers.get("x-request-id"), request_id):
-        if echoed is not None and echoed != response.sent_request_id:
-            raise APIConnectionError(
-                "the reply belongs to another request: its request id is not the one that was sent. "
-                "A proxy or a reused connection has mixed up two answers"
-            )
+# A page_size that is a string comes from a streamed response, which may end early and still claim success.
+_ENVELOPE_TYPES: Final[Mapping[str, type]] = {"request_id": str, "page_size": int, "auth_token": str}
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -183,55 +212,90 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     429: RateLimitError,
 }
 
+_GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
+
+_TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
+"""Answers to a login that do not refuse it."""
+
 
 def _status_error(request: Request, response: Response, now: float, secrets: Secrets) -> APIStatusError:
     retry_after = read_retry_after(response.headers, now)
-    if 300 <= response.status < 400:
+    status = response.status
+    if status < 400:
         return APIStatusError(
-            f"{_origin(response.headers.get('location'))}; redirects are not followed, because the token "
-            "would go along. If you trust the new address, make it the base_url",
-            status=response.status,
+            f"{_redirect(response.headers.get('location'))}; redirects are not followed, because the token would go "
+            "along. If you trust the new address, make it the base_url",
+            status=status,
             retry_after=retry_after,
+            transient=False,
         )
     try:
         body = parse_json(response.body)
     except DecodeError:
         body = None  # a proxy's HTML, or nothing: the status alone has to do
-    fields = body if isinstance(body, dict) else {}
-    return _status_error_of(response.status, fields, request.account_id, retry_after, secrets)
+    error = _error_of(status, body if isinstance(body, dict) else {}, request, retry_after, secrets)
+    # A 503 in the API's own JSON may still mean that the whole server is starting.
+    error.server_away = status in _GATEWAY_STATUSES or (status >= 500 and not isinstance(body, dict))
+    return error
 
 
-def _status_error_of(
-    status: int, body: Mapping[str, Any], account_id: str | None, retry_after: float | None, secrets: Secrets
+def _error_of(
+    status: int, body: Mapping[str, Any], request: Request | None, retry_after: float | None, secrets: Secrets
 ) -> APIStatusError:
     def said(value: object) -> str | None:
         return clean(value, secrets)
 
     code = said(body.get("error")) or said(body.get("code"))
     if status < 300 and code and re.fullmatch(r"[45]\d\d", code):
-        status = int(code)  # an error that came as a 200 names its status in the body
+        status = int(code)  # an error that came with status 200 names its own in the body
     data = body.get("data")
+    message = said(body.get("message")) or _phrase(status)
     detail = said(data.get("message")) if isinstance(data, dict) else None
-    if status == 404 and detail and "invalid account_id" in detail and "-" in (account_id or ""):
-        detail += "; this server takes 32 characters: try the account id without its dashes"
     kind = _BY_STATUS.get(status) or (ServerError if 500 <= status < 600 else APIStatusError)
+    if request is not None and request.login_as and 400 <= status < 500 and status not in _TEMPORARY_STATUSES:
+        kind = AuthenticationError
+        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, data)}", None
+    elif status == 401:
+        message, detail = f"the server refused the token ({detail or message})", None
+    if status == 404 and detail and "invalid account_id" in detail and request and "-" in (request.account_id or ""):
+        detail += "; Kazoo's ids have 32 characters: try the account id without its dashes"
     return kind(
-        said(body.get("message")) or _phrase(status),
+        message,
         status=status,
         code=code,
         detail=detail,
         problems=tuple(_validation_problems(data, secrets)) if status == 400 else (),
         retry_after=retry_after,
+        # Such a 500 tells of a document that the server cannot read, and comes again (api-facts 12).
+        transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=said(body.get("request_id")),
     )
 
 
+def _why_refused(request: Request, status: int, data: object) -> str:
+    """Say why a login was refused (api-facts 5.3 and 12). The body of an unknown API key repeats the key."""
+    if isinstance(data, dict):
+        if "multi_factor_request" in data:
+            return "the account wants a second factor, which this library cannot give; use an API key"
+        account = data.get("account")
+        for state in ("disabled", "expired"):
+            if isinstance(account, dict) and state in account:
+                return f"the account is {state}"
+    if status == 404:
+        return "the server does not know the API key" if request.path == "/api_auth" else "there is no such login"
+    if status == 401:
+        return "the user, the password or the account is wrong"
+    return _phrase(status)
+
+
 def _validation_problems(data: object, secrets: Secrets) -> list[str]:
-    """Kazoo's ``{path: {rule: {message, value, ...}}}``; ``value`` may repeat a secret and is not read."""
+    """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` may repeat a secret and is not read."""
     if not isinstance(data, dict):
         return []
     return [
-        f"{clean(path, secrets)}: {clean(rule, secrets)}: {clean(details.get('message'), secrets)}"
+        # Kazoo 4.3 writes the dots of a path as %2E (api-facts 12).
+        f"{clean(str(path).replace('%2E', '.'), secrets)}: {clean(rule, secrets)}: "
+        f"{clean(details.get('message'), secrets)}"
         for path, rules in list(data.items())[:50]
         if isinstance(rules, dict)
         for rule, details in list(rules.items())[:10]
@@ -246,20 +310,20 @@ def _phrase(status: int) -> str:
         return "unknown status"
 
 
-def _origin(location: str | None) -> str:
+def _redirect(location: str | None) -> str:
     try:
         parts = urlsplit(location or "")
         host = clean(parts.hostname or "")
     except ValueError:
-        return "the server redirects"
+        host = None
     return f"the server redirects to {parts.scheme}://{host}" if host else "the server redirects"
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait by ``retry-after-ms`` or ``Retry-After`` (number or HTTP date); None for nonsense."""
-    millis = _number(headers.get("retry-after-ms"))
-    if millis is not None:
-        return millis / 1000
+    """Return the seconds to wait by ``retry-after-ms`` or ``Retry-After`` (seconds or a date); None for nonsense."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("retry-after")
     seconds = _number(value)
     if seconds is not None or value is None:

@@ -1,4 +1,4 @@
-"""The body of a reply: whole, bounded, decompressed."""
+"""The body of a response: complete, bounded, decompressed."""
 
 import asyncio
 import zlib
@@ -6,73 +6,110 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from .._exceptions import APIConnectionError
-from .watch import Watched
 
-_STEP: Final = 256 * 1024
+_CHUNK: Final = 256 * 1024
+"""Bytes that are decompressed at once, so that a small body cannot fill the memory before it is bounded."""
+
 _QUIET: Final = 0.5
-"""Seconds without a byte after which it is looked at whether the connection still is one."""
+"""Seconds without data after which the connection is checked."""
 
 
-class DroppedError(Exception):
-    """A connection that broke under a request, in a form that aiohttp does not answer by sending it again."""
+class BrokenConnectionError(Exception):
+    """The connection broke while it was in use."""
 
 
 class Stream(Protocol):
-    """The bytes of a body as they come, of aiohttp's reader."""
-
-    def read_nowait(self, n: int, /) -> bytes:
-        """What has come."""
-        ...
+    """The part of ``aiohttp.StreamReader`` that is used."""
 
     async def readany(self) -> bytes:
-        """What comes next."""
+        """Wait for data and return all that has come."""
         ...
 
     def at_eof(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether all data has been read."""
         ...
 
 
-async def read_body(stream: Stream, connection: Watched | None, headers: Mapping[str, str], most: int) -> bytes:
-    """The whole body. Raises ``APIConnectionError`` if it has more than ``most`` bytes, packed or unpacked."""
+class Connection(Protocol):
+    """The part of ``aiohttp.connector.Connection`` that is used."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the connection has been released."""
+        ...
+
+
+async def read_body(stream: Stream, connection: Connection | None, headers: Mapping[str, str], max_body: int) -> bytes:
+    """Return the complete, decompressed body.
+
+    Raises:
+        APIConnectionError: the body has more than ``max_body`` bytes, compressed or not; or it was cut short.
+        BrokenConnectionError: the connection broke.
+        zlib.error: the body is not gzip although its headers say so.
+    """
     encoding = headers.get("Content-Encoding", "identity").lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise APIConnectionError("the reply is compressed in a way that was not asked for", transient=False)
-    unzip = None if encoding == "identity" else zlib.decompressobj(31)
+        raise APIConnectionError("the response has a compression that was not asked for", transient=False)
+    decompress = None if encoding == "identity" else _Gunzip(max_body)
     pieces: list[bytes] = []
-    received = size = 0
+    received = 0
     while not stream.at_eof():
-        chunk = stream.read_nowait(-1) or await _more(stream, connection)
+        chunk = await _read_some(stream, connection)
         received += len(chunk)
-        _bound(received, most)
-        if unzip is None:
+        _check_size(received, max_body)
+        if decompress is None:
             pieces.append(chunk)
-            continue
-        while chunk:
-            pieces.append(unzip.decompress(chunk, _STEP))
-            size += len(pieces[-1])
-            _bound(size, most)
-            chunk = unzip.unconsumed_tail
-        if unzip.unused_data:
-            raise APIConnectionError("the reply goes on behind the end of its gzip stream")
-    if unzip is not None and received and not unzip.eof:
-        raise APIConnectionError("the reply is cut short: its gzip stream has no end")
+        else:
+            pieces += decompress.feed(chunk)
+    if decompress is not None and received and not decompress.complete:
+        raise APIConnectionError("the response was cut short: its gzip stream does not end", server_away=True)
     return b"".join(pieces)
 
 
-def _bound(size: int, most: int) -> None:
-    if size > most:
+class _Gunzip:
+    """Decompresses a gzip stream of one or more members (RFC 1952, 2.2), bounded over all of them."""
+
+    def __init__(self, max_body: int) -> None:
+        self._max_body = max_body
+        self._size = 0
+        self._member = _new_member()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last member has ended."""
+        return self._member.eof
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return what ``data`` decompresses to, in pieces."""
+        pieces: list[bytes] = []
+        while data:
+            if self._member.eof:
+                self._member = _new_member()
+            piece = self._member.decompress(data, _CHUNK)
+            pieces.append(piece)
+            self._size += len(piece)
+            _check_size(self._size, self._max_body)
+            data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+        return pieces
+
+
+def _new_member() -> "zlib._Decompress":
+    return zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip, not zlib
+
+
+def _check_size(size: int, max_body: int) -> None:
+    if size > max_body:
         raise APIConnectionError(
-            f"the reply is larger than Limits.max_body={most}; ask for a smaller page_size, or raise it",
+            f"the response is larger than Limits.max_body={max_body}; ask for a smaller page_size, or raise the limit",
             transient=False,
         )
 
 
-async def _more(stream: Stream, connection: Watched | None) -> bytes:
-    """The next bytes of the body, none at its end.
+async def _read_some(stream: Stream, connection: Connection | None) -> bytes:
+    """Return the next bytes of the body; none at its end.
 
-    After a framing error behind the head, aiohttp's parser leaves its reader asleep whatever the connection
-    does; so a reader that hears nothing looks at the connection from time to time.
+    After a framing error that follows the headers, aiohttp's parser does not wake its reader, whatever happens to
+    the connection. So a reader that gets no data checks the connection from time to time.
     """
     while not stream.at_eof():
         quiet = asyncio.timeout(_QUIET)
@@ -85,5 +122,5 @@ async def _more(stream: Stream, connection: Watched | None) -> bytes:
                 raise
             transport = None if connection is None else connection.transport
             if transport is None or transport.is_closing():
-                raise DroppedError from None
+                raise BrokenConnectionError from None
     return b""

@@ -1,7 +1,7 @@
-"""A request to a reply: connections, TLS, bytes. With ``_exchange`` the only module that knows aiohttp.
+"""One exchange with the server: a request's parts in, a response's parts out. The only importer of aiohttp.
 
-No retry, no JSON, no decision about statuses. What aiohttp raises never leaves: its errors hold the request's
-headers, and the token with them.
+There are no retries here, no JSON, and no decisions about statuses. Errors of aiohttp never leave this module: some of
+them hold the request's headers, and with them the token.
 """
 
 import asyncio
@@ -9,39 +9,40 @@ import os
 import socket
 import ssl as ssl_module
 import zlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
+from attrs import define
 from yarl import URL
 
-from .._exceptions import (
-    APIConnectionError,
-    APITimeoutError,
-    ClientClosedError,
-    ConfigurationError,
-    VinixError,
-)
-from .._pipeline.auth import Token
-from .exchange import ALWAYS, LINE, Exchanges, Timeout, headers_of, is_free, is_mocked
-from .request import Request, Response
-from .response_body import DroppedError, read_body
-from .targets import check_base_url, check_proxy, check_ssl, proxy_of_environment
+from .._config import check_base_url, check_proxy, check_ssl, proxy_from_environment
+from .._exceptions import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError, VinixError
+from .response_body import BrokenConnectionError, read_body
+
+if TYPE_CHECKING:
+    from .._config import Timeout
+
+_MAX_HEADER_LINE: Final = 16 * 1024
 
 
-class _Headers(dict[str, str]):
-    """Headers whose repr has their names only: a debugger shows the arguments of a frame."""
+@define(eq=False, repr=False)
+class Response:
+    """``headers`` are looked up in any case; ``body`` is complete and decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
     def __repr__(self) -> str:
-        return f"<headers {', '.join(self)}>"
+        # The body holds the token, and debuggers show the arguments of a frame.
+        return f"<Response {self.status}, {len(self.body)} bytes>"
 
 
 class Transport:
-    """The connection pool, opened by the first request, and closed here unless it is borrowed.
-
-    A session that is borrowed, traced or mocked, and a proxy, are used in aiohttp's own way.
-    """
+    """The connection pool. The first request opens it, and it is closed here unless it was borrowed."""
 
     def __init__(
         self,
@@ -66,132 +67,207 @@ class Transport:
         self._keepalive = keepalive
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
-        self._proxy = check_proxy(proxy) or (proxy_of_environment(self.base_url) if trust_env else None)
-        self._exchanges: Exchanges | None = None
+        self._proxy = check_proxy(proxy) or (proxy_from_environment(self.base_url) if trust_env else None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
 
-    async def send(self, request: Request, *, request_id: str, token: Token | None, timeout: Timeout) -> Response:
-        """The reply to one request, sent once. Raises ``APIConnectionError`` or ``APITimeoutError`` without one."""
-        session = self._open()
-        failure: VinixError
-        try:
-            if self._exchanges is not None and not is_mocked():
-                return await self._exchanges.send(request, request_id, token, timeout)
-            async with session.request(
-                request.method,
-                URL(self.base_url + request.target, encoded=True),
-                headers=_Headers({**ALWAYS, **headers_of(request, request_id, token)}),
-                data=request.body,
-                timeout=timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout),
-                allow_redirects=False,
-                auto_decompress=False,
-                max_line_size=LINE,
-                max_field_size=LINE,
-                middlewares=(_send_once,),
-                proxy=self._proxy,
-                ssl=self._ssl,
-            ) as response:
-                body = await read_body(response.content, response.connection, response.headers, self._max_body)
-                return Response(response.status, response.headers, body, request_id)
-        except VinixError:
-            raise
-        except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
-            failure = translate(error, self._where())
-        # Outside of the handler, so that aiohttp's error is not this one's context.
-        raise failure
-
-    async def close(self) -> None:
-        """Close the pool if it is ours; a second time does nothing."""
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None and session is not self._borrowed:
-            await session.close()
-        if self._exchanges is not None:
-            self._exchanges.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
+    def open(self) -> None:
+        """Open the pool if needed. Raises ``ClientClosedError`` if the client cannot be used here or any more."""
+        loop = _running_loop()
         if self._closed:
-            raise ClientClosedError("the client is closed; make a new one")
+            raise ClientClosedError("the client is closed; create a new one")
         if self._loop is None:
             self._loop, self._pid = loop, os.getpid()
         if self._loop is not loop or self._pid != os.getpid():
             raise ClientClosedError(
-                "the client was first used in another event loop or process, where its connections belong; "
-                "make one for each"
+                "the client was first used in another event loop or process, and its connections belong there; "
+                "create one client for each"
             )
         if self._session is None:
-            self._session = self._new_session()
-        return self._session
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
 
-    def _new_session(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        if is_free(session) and self._proxy is None:
-            self._exchanges = Exchanges(self.base_url, session, max_body=self._max_body, ssl=self._ssl)
-        return session
+    async def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: "Timeout"
+    ) -> Response:
+        """Send one request once and return the response, whatever its status.
 
-    def _where(self) -> str:
+        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, ``ClientClosedError`` if
+        the session was closed.
+        """
+        self.open()
+        client_timeout = _client_timeout(timeout)
+        try:
+            return await self._exchange(method, target, headers, body, client_timeout)
+        except VinixError:
+            raise
+        except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
+            failure = translate(error, self._server(), client_timeout)
+            cause = _safe_cause(error)
+        # Raised outside of the handler, so that aiohttp's error is not this one's context.
+        raise failure from cause
+
+    async def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        if self._session is None:
+            raise ClientClosedError("the client is closed; create a new one")
+        async with self._session.request(
+            method,
+            URL(self.base_url + target, encoded=True),
+            headers=headers,
+            data=body,
+            timeout=timeout,
+            allow_redirects=False,  # the token would go along
+            auto_decompress=False,  # response_body.py bounds what a body decompresses to
+            max_line_size=_MAX_HEADER_LINE,
+            max_field_size=_MAX_HEADER_LINE,
+            middlewares=(_send_once,),
+            proxy=self._proxy,
+            raise_for_status=False,  # a borrowed session may have it on
+            ssl=self._ssl,
+        ) as response:
+            if 200 <= response.status < 300 and not _tells_its_end(response.headers):
+                raise APIConnectionError(
+                    "the response has neither a Content-Length nor chunks, so it cannot be told whether it is complete",
+                    server_away=True,
+                )
+            content = await read_body(response.content, response.connection, response.headers, self._max_body)
+            return Response(response.status, response.headers, content)
+
+    async def close(self) -> None:
+        """Close the pool unless it was borrowed. Closing twice does nothing."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None and session is not self._borrowed:
+            await session.close()
+
+    def _server(self) -> str:
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    raise ConfigurationError("vinix_async needs a running asyncio event loop; other async frameworks are not supported")
+
+
+def _tells_its_end(headers: Mapping[str, str]) -> bool:
+    return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
+
+
+@lru_cache(maxsize=64)
+def _client_timeout(timeout: "Timeout") -> aiohttp.ClientTimeout:
+    return timeout if isinstance(timeout, aiohttp.ClientTimeout) else aiohttp.ClientTimeout(timeout)
 
 
 async def _send_once(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or PUT again by itself: each request is to be counted."""
+    """Keep aiohttp from sending a GET or PUT again when a kept connection drops: every attempt is counted here."""
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         pass
-    raise DroppedError
+    raise BrokenConnectionError
 
 
-def translate(error: Exception, where: str) -> VinixError:  # noqa: C901, PLR0911  # one line for each kind
-    """Our error for one of aiohttp's. Of its own text nothing is taken: it may hold headers and bodies."""
+# --- errors -------------------------------------------------------------------------------------------------
+
+
+def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> VinixError:  # noqa: C901, PLR0911, PLR0912  # one case for each kind
+    """Return our error for one of aiohttp's. Only the operating system's and OpenSSL's own words are repeated."""
     match error:
+        case aiohttp.ConnectionTimeoutError():
+            seconds = timeout.sock_connect or timeout.connect or timeout.total
+            return APITimeoutError(f"no connection to {server}{_within(seconds)}", server_away=True)
+        case aiohttp.SocketTimeoutError():
+            return APITimeoutError(f"no data from {server}{_within(timeout.sock_read)}", server_away=True)
         case TimeoutError():
-            return APITimeoutError(f"no whole reply from {where} in time")
+            return APITimeoutError(f"no complete response from {server}{_within(timeout.total)}", server_away=True)
         case aiohttp.ClientConnectorCertificateError() | ssl_module.SSLCertVerificationError():
             return APIConnectionError(
-                f"the certificate of {where} does not verify: check the name in base_url, the clock, and the authority "
-                "(ssl= takes a context of your own)",
+                f"the certificate of {server} does not verify{_certificate_fault(error)}; check the host name in "
+                "base_url, this machine's clock, and the certificate authority (ssl= takes a context of your own)",
                 transient=False,
             )
         case aiohttp.ClientSSLError() | ssl_module.SSLError():
-            return APIConnectionError(f"no TLS with {where}: it may not speak TLS at this port", transient=False)
+            return APIConnectionError(
+                f"the TLS handshake with {server} failed{_tls_fault(error)}; this port may not speak TLS",
+                transient=False,
+            )
         case aiohttp.ClientConnectorDNSError():
-            again = getattr(getattr(error, "os_error", None), "errno", None) == socket.EAI_AGAIN
-            return APIConnectionError(f"the name of {where} cannot be looked up", transient=again)
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return APIConnectionError("the proxy cannot be reached, or refuses")
+            fault = error.os_error
+            return APIConnectionError(
+                f"the host name of {server} cannot be resolved{_system_words(fault)}",
+                transient=fault.errno == socket.EAI_AGAIN,
+            )
+        case aiohttp.ClientProxyConnectionError():
+            words = _system_words(error.os_error)
+            return APIConnectionError(f"the proxy cannot be reached{words}", server_away=True)
+        case aiohttp.ClientHttpProxyError():
+            return APIConnectionError(
+                f"the proxy answered {error.status} to the request for a connection to {server}",
+                transient=error.status != 407,
+                server_away=error.status >= 500,
+            )
         case aiohttp.ClientConnectorError():
-            return APIConnectionError(f"{where} cannot be reached, or refuses connections")
-        case DroppedError() | aiohttp.ServerConnectionError() | aiohttp.ClientConnectionError() | OSError():
-            return APIConnectionError(f"{where} dropped the connection before the reply was whole")
+            return APIConnectionError(f"cannot connect to {server}{_system_words(error.os_error)}", server_away=True)
         case aiohttp.ClientPayloadError() | zlib.error():
-            return APIConnectionError(f"the reply of {where} is cut short or corrupt")
-        case aiohttp.InvalidURL() | ValueError():
-            return ConfigurationError("the request cannot be sent: its address or a header is not valid")
+            return APIConnectionError(f"the response of {server} was cut short or is corrupt", server_away=True)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return ConfigurationError("the request cannot be sent: its address is not valid")
+        case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
+            words = _system_words(error) if isinstance(error, OSError) else ""
+            return APIConnectionError(
+                f"{server} closed the connection before the response was complete{words}", server_away=True
+            )
+        case ValueError():
+            return ConfigurationError("the request cannot be sent: a header is not valid")
         case aiohttp.ClientError() | HttpProcessingError():
-            return APIConnectionError(f"the reply of {where} is not HTTP")
+            return APIConnectionError(f"the response of {server} is not HTTP", server_away=True)
         case RuntimeError():
             return ClientClosedError("the session is closed")
         case _:
-            return APIConnectionError(f"the request to {where} failed with {type(error).__name__}")
+            return APIConnectionError(f"the request to {server} failed with {type(error).__name__}")
 
 
-def check_timeout(timeout: Any) -> None:
-    """Raise ``ConfigurationError`` unless ``timeout`` is one of an attempt."""
-    if isinstance(timeout, aiohttp.ClientTimeout):
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not 0 < timeout < float("inf"):
-        raise ConfigurationError("timeout must be a number of seconds above 0, or an aiohttp.ClientTimeout")
+def _within(seconds: float | None) -> str:
+    return f" within {seconds:g} s (timeout)" if seconds else " in time"
+
+
+def _system_words(error: OSError) -> str:
+    """Return errno and its text; the exception's own text may hold more than that."""
+    if not error.errno:
+        return ""
+    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
+    return f": [Errno {error.errno}] {words}"
+
+
+def _certificate_fault(error: Exception) -> str:
+    fault = getattr(error, "certificate_error", error)
+    words = fault.verify_message if isinstance(fault, ssl_module.SSLCertVerificationError) else ""
+    return f": {words}" if words else ""
+
+
+def _tls_fault(error: Exception) -> str:
+    fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    reason = fault.reason if isinstance(fault, ssl_module.SSLError) else ""
+    return f": {reason}" if reason else ""
+
+
+def _safe_cause(error: Exception) -> OSError | None:
+    """Return the operating system's error in ``error``, made anew so that it holds nothing but errno and its text."""
+    fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(fault, OSError) and fault.errno and not isinstance(fault, ssl_module.SSLError | socket.gaierror):
+        return OSError(fault.errno, os.strerror(fault.errno))
+    return None

@@ -1,143 +1,198 @@
-"""Many accounts at once: one result for each, whatever becomes of the others."""
+"""Many accounts at once: a result for each, page by page or complete. A failing account does not affect the others."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import define, field, frozen
 
 from .._documents.models import Account, Callflow
-from .._exceptions import ClientClosedError, ConfigurationError, VinixError
+from .._exceptions import AuthenticationError, ClientClosedError, ConfigurationError, VinixError
 from .._pipeline.clock import Clock
-from .._pipeline.options import Meter
-from .checkpoint import Checkpoint
-from .pager import Pager
+from .._pipeline.events import AccountFailed, AccountFinished, ClientStats, Listener, SweepEnded, SweepStarted, notify
+from .._public import public
+from .checkpoint import Checkpoint, SweepCheckpoint
+from .pager import BadItem, Pager
 
-_VERSION: Final = 1
+_MAX_REFUSED: Final = 5
+"""Accounts with no success in between after which shared credentials count as refused for all."""
 
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
+OpenPager = Callable[[str, Checkpoint | None], Pager[Callflow]]
 
+
+def _count(items: Any) -> str:
+    return f"<{len(items)}>"
+
+
+@public
 @frozen(kw_only=True)
-class AccountResult:
-    """What one account gave.
+class AccountPage:
+    """One page of one account.
 
-    ``callflows``: all of them, or those read before ``error``. ``next_start_key``: the cursor of the page that failed;
-    None for the first page, and without an error. ``elapsed``: seconds that the account took.
+    Attributes:
+        account: the account; only its id is known if only an id was given.
+        items: the page's callflows.
+        start_key, next_start_key: the page's cursor and that of the next page.
+        bad_items: what could not be read.
+        error: why the account failed.
+
+    An account ends with exactly one page whose ``next_start_key`` is None or whose ``error`` is set. An account without
+    callflows has one empty page.
     """
 
-    account_id: str
-    callflows: tuple[Callflow, ...] = field(repr=lambda callflows: f"<{len(callflows)}>")
+    account: Account
+    items: tuple[Callflow, ...] = field(default=(), repr=_count)
+    start_key: str | None = None
+    next_start_key: str | None = None
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    error: VinixError | None = None
+
+    @property
+    def account_id(self) -> str:
+        """The account's id."""
+        return self.account.id
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is the account's last page."""
+        return self.next_start_key is None or self.error is not None
+
+
+@public
+@frozen(kw_only=True)
+class AccountResult:
+    """What came of one account.
+
+    Attributes:
+        account: the account; only its id is known if only an id was given.
+        callflows: all of them, or those that were read before ``error``.
+        bad_items: what could not be read.
+        error: why the account failed.
+        next_start_key: the cursor of the page that failed; None for the first page, and without an error.
+        elapsed: seconds that the account took.
+    """
+
+    account: Account
+    callflows: tuple[Callflow, ...] = field(repr=_count)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
     error: VinixError | None = None
     next_start_key: str | None = None
     elapsed: float = 0.0
 
     @property
+    def account_id(self) -> str:
+        """The account's id."""
+        return self.account.id
+
+    @property
     def ok(self) -> bool:
-        """Whether all callflows were read."""
-        return self.error is None
+        """Whether nothing is missing: there is no error and no bad item."""
+        return self.error is None and not self.bad_items
 
 
-@define(kw_only=True)
-class SweepStats(Meter):
-    """Counters of a sweep, up to date at any time.
+@public
+@define(kw_only=True, eq=False, repr=False)
+class SweepStats(ClientStats):
+    """Counters of a sweep, up to date at any time; besides those of ``ClientStats``:
 
-    ``accounts_done``, ``accounts_failed`` and ``callflows`` count what was handed out, beside those of ``Meter``.
+    Attributes:
+        accounts_done: accounts that were handed out without an error.
+        accounts_failed: accounts that were handed out with one.
     """
 
     accounts_done: int = 0
     accounts_failed: int = 0
-    callflows: int = 0
 
 
-@frozen(kw_only=True)
-class SweepCheckpoint:
-    """What a sweep has handed out: the accounts that are ``done``, and where those that ``failed`` go on.
-
-    ``scope`` is the sweep's filters as a query; a sweep with other ones cannot be resumed from it.
-    """
-
-    done: frozenset[str] = frozenset()
-    failed: Mapping[str, Checkpoint] = field(factory=dict)
-    scope: str = ""
-
-    def to_json(self) -> str:
-        """Text for ``from_json``, in this process or another."""
-        failed = {account_id: point.to_value() for account_id, point in self.failed.items()}
-        return json.dumps({"version": _VERSION, "scope": self.scope, "done": sorted(self.done), "failed": failed})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """The checkpoint that ``to_json`` wrote; raises ``ConfigurationError`` for anything else."""
-        try:
-            value = json.loads(text)
-            scope, done, failed = value["scope"], value["done"], value["failed"].items()
-            texts = type(done) is list and all(type(each) is str for each in [scope, *done])
-            known = value["version"] == _VERSION and texts
-        except (ValueError, TypeError, KeyError, AttributeError):
-            known, scope, done, failed = False, "", [], []
-        if not known:
-            raise ConfigurationError("this is no checkpoint of a sweep, or one of another version")
-        points = {account_id: Checkpoint.from_value(point) for account_id, point in failed}
-        return cls(done=frozenset(done), failed=points, scope=scope)
+R = TypeVar("R", AccountPage, AccountResult)
 
 
+@frozen
+class _Outcome(Generic[R]):
+    """A page or a result on its way to the caller, with the account's checkpoint up to it."""
+
+    value: R
+    checkpoint: Checkpoint | None
+    is_last: bool
+    bad: bool
+
+
+@public
 class AccountSweep:
-    """Iterate it for one ``AccountResult`` for each account, or ``await sweep.collect()`` for all of them.
+    """Iterate over it for one ``AccountResult`` for each account, or over ``by_page()`` for one page at a time.
 
-    An account that fails ends nothing but itself. Leaving the loop ends all that is under way; behind
-    ``async with sweep:`` it has ended. So does cancelling the wait for a result (a timeout around ``anext``):
-    resume from ``checkpoint()``. An error of the iterable that names the accounts is raised when every
-    account named before it has been handed out, and so is ``ClientClosedError`` when the client is closed.
+    ``await sweep.collect()`` returns all results. A failing account ends nothing but itself. Leaving the loop ends all
+    that is under way; with ``async with sweep:`` it has ended when the block is left. So does cancelling the wait for
+    a result (a timeout around ``anext``): resume from ``checkpoint()``.
+
+    An error of the iterable that names the accounts is raised when every account named before it has been handed out,
+    and so is ``ClientClosedError`` when the client is closed. ``AuthenticationError`` is raised when credentials that
+    all accounts share were refused for five accounts with no success in between.
     """
 
     def __init__(
         self,
         account_ids: AccountIds,
-        pager: Callable[[str, Checkpoint | None], Pager[Callflow]],
+        open_pager: OpenPager,
         *,
         scope: str,
         clock: Clock,
         stats: SweepStats,
+        listeners: tuple[Listener, ...],
         max_concurrency: int,
         ordered: bool,
         resume: SweepCheckpoint | None,
-        tasks: set[asyncio.Task[Any]],
+        shares_credentials: bool,
+        start: Callable[[Any], asyncio.Task[Any]],
     ) -> None:
         if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
             raise ConfigurationError("account_ids must be a list, an iterable or an async iterable of account ids")
         if resume is not None and not isinstance(resume, SweepCheckpoint):
-            raise ConfigurationError("resume must be a SweepCheckpoint, as sweep.checkpoint() gives it")
+            raise ConfigurationError("resume must be a SweepCheckpoint, as sweep.checkpoint() returns it")
         if resume is not None and resume.scope != scope:
             raise ConfigurationError(
-                f"the checkpoint is one of a sweep with the filters {resume.scope!r}, not {scope!r}: give the same ones"
+                f"the checkpoint belongs to a sweep with the filters {resume.scope!r}, not {scope!r}: use the same ones"
             )
         self.stats: SweepStats = stats
         self._account_ids = account_ids
-        self._pager = pager
+        self._open_pager = open_pager
         self._scope = scope
         self._clock = clock
-        self._most = max_concurrency
+        self._listeners = listeners
+        self._max_concurrency = max_concurrency
         self._ordered = ordered
-        self._tasks = tasks
+        self._resumed = resume is not None
+        self._shares_credentials = shares_credentials
+        self._start = start
         self._done = set(resume.done) if resume else set[str]()
-        self._failed = dict(resume.failed) if resume else dict[str, Checkpoint]()
-        self._results: AsyncGenerator[AccountResult, None] | None = None
+        self._unfinished = dict(resume.unfinished) if resume else dict[str, Checkpoint]()
+        self._refused = 0
+        # Weak, or the sweep and its loop would keep each other alive when the loop is left.
+        self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
 
     def checkpoint(self) -> SweepCheckpoint:
-        """The sweep up to the result whose loop body is running, that one included.
+        """Return the sweep up to the result or page whose loop body is running, that one included.
 
-        A sweep resumed from it skips the accounts that are done. One that failed goes on where it failed, and its
-        new result has only the callflows that the old one had not.
+        A sweep resumed from it skips the accounts that are done. The others go on where they were: their new results
+        have only the callflows that were not handed out before, and bad items are tried again.
         """
-        return SweepCheckpoint(done=frozenset(self._done), failed=dict(self._failed), scope=self._scope)
+        return SweepCheckpoint(done=frozenset(self._done), unfinished=dict(self._unfinished), scope=self._scope)
 
     async def collect(self) -> dict[str, AccountResult]:
-        """Every account's result by its id, in the order in which they came."""
+        """Return every account's result by its id, in the order in which they came."""
         return {result.account_id: result async for result in self}
+
+    def __aiter__(self) -> AsyncIterator[AccountResult]:
+        return self._begin(self._read_account)
+
+    def by_page(self) -> AsyncGenerator[AccountPage, None]:
+        """Yield each page of an account as soon as it is read. The memory this needs is pages, not accounts."""
+        return self._begin(self._read_pages)
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,108 +200,245 @@ class AccountSweep:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._results is not None:
-            await self._results.aclose()
+        loop = self._loop() if self._loop else None
+        if loop is not None:
+            await loop.aclose()
 
-    def __aiter__(self) -> AsyncGenerator[AccountResult, None]:
-        self._results = self._sweep()
-        return self._results
+    def __repr__(self) -> str:
+        return f"<AccountSweep, {self._max_concurrency} at once, {self.stats!r}>"
 
-    async def _sweep(self) -> AsyncGenerator[AccountResult, None]:
-        # An account holds a place from its start until its result is handed out; that bounds the memory.
-        places = asyncio.Semaphore(self._most)
-        finished: asyncio.Queue[asyncio.Task[_Outcome] | None] = asyncio.Queue()
-        walks: set[asyncio.Task[_Outcome]] = set()
+    # --- the loop -------------------------------------------------------------------------------------------
 
-        async def feed() -> None:
-            async with aclosing(_each(self._account_ids, skip=set(self._done))) as account_ids:
-                async for account_id in account_ids:
-                    await places.acquire()
-                    walk = asyncio.create_task(self._walk(account_id))
-                    walks.add(walk)
-                    if self._ordered:
-                        finished.put_nowait(walk)
-                    else:
-                        walk.add_done_callback(finished.put_nowait)
+    def _begin(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
+        loop = self._sweep(read)
+        self._loop = weakref.ref(loop)
+        return loop
 
-        feeder = asyncio.create_task(feed())
-        feeder.add_done_callback(lambda _: finished.put_nowait(None))
-        feeder.add_done_callback(self._tasks.discard)
-        self._tasks.add(feeder)
+    async def _sweep(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
+        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
+        workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
+        feeder = self._start(workers.feed(self._account_ids, set(self._done)))
+        complete = False
         try:
-            while walks or not feeder.done():
-                walk = await finished.get()
-                if walk is not None:
-                    outcome = await walk
-                    walks.discard(walk)
-                    places.release()
-                    yield self._hand_out(outcome)
+            async for outcome in workers.outcomes():
+                self._hand_out(outcome)
+                yield outcome.value
+                self._check_credentials(outcome.value)
             if feeder.cancelled():
                 raise ClientClosedError("the client was closed before every account was read")
             await feeder
+            complete = True
         finally:
-            for task in (feeder, *walks):
-                task.cancel()
-            await asyncio.gather(feeder, *walks, return_exceptions=True)
+            await workers.stop(feeder)
+            self._end(complete=complete)
 
-    async def _walk(self, account_id: str) -> "_Outcome":
+    async def _read_pages(self, account: Account) -> AsyncGenerator[_Outcome[AccountPage], None]:
+        """Yield an account's pages. Errors are in the last one."""
+        began = self._clock.monotonic()
+        callflows = bad_items = 0
+        pager: Pager[Callflow] | None = None
+        failure: VinixError | None = None
+        is_last = False
+        try:
+            pager = self._open_pager(account.id, self._unfinished.get(account.id))
+            async with aclosing(pager.by_page()) as pages:
+                async for page in pages:
+                    callflows += len(page.items)
+                    bad_items += len(page.bad_items)
+                    is_last = page.next_start_key is None
+                    read = AccountPage(
+                        account=account,
+                        items=page.items,
+                        start_key=page.start_key,
+                        next_start_key=page.next_start_key,
+                        bad_items=page.bad_items,
+                    )
+                    yield _Outcome(read, pager.checkpoint(), is_last, bool(bad_items))
+        except VinixError as error:
+            failure = error
+        if failure is not None or not is_last:
+            point = pager.checkpoint() if pager else None
+            start_key = failure.start_key if failure else None
+            yield _Outcome(
+                AccountPage(account=account, start_key=start_key, error=failure), point, True, bool(bad_items)
+            )
+        seconds = self._clock.monotonic() - began
+        values: dict[str, Any] = {
+            "account_id": account.id,
+            "callflows": callflows,
+            "bad_items": bad_items,
+            "seconds": seconds,
+        }
+        ended = AccountFailed(**values, error=failure) if failure else AccountFinished(**values)
+        notify(self._listeners, ended)
+
+    async def _read_account(self, account: Account) -> AsyncGenerator[_Outcome[AccountResult], None]:
+        """Yield an account's result."""
         began = self._clock.monotonic()
         callflows: list[Callflow] = []
-        pager = failed = None
-        try:
-            pager = self._pager(account_id, self._failed.get(account_id))
-            async for page in pager.by_page():  # what came before an error counts
+        bad_items: list[BadItem] = []
+        async with aclosing(self._read_pages(account)) as pages:
+            async for outcome in pages:
+                page = outcome.value
                 callflows += page.items
-        except VinixError as error:
-            failed = error
-        result = AccountResult(
-            account_id=account_id,
-            callflows=tuple(callflows),
-            error=failed,
-            next_start_key=failed.start_key if failed else None,
-            elapsed=self._clock.monotonic() - began,
-        )
-        return _Outcome(result, pager.checkpoint() if pager else None)
+                bad_items += page.bad_items
+                if outcome.is_last:
+                    result = AccountResult(
+                        account=account,
+                        callflows=tuple(callflows),
+                        bad_items=tuple(bad_items),
+                        error=page.error,
+                        next_start_key=page.start_key if page.error else None,
+                        elapsed=self._clock.monotonic() - began,
+                    )
+                    yield _Outcome(result, outcome.checkpoint, True, bool(bad_items))
 
-    def _hand_out(self, outcome: "_Outcome") -> AccountResult:
-        result = outcome.result
-        self.stats.callflows += len(result.callflows)
-        if result.ok:
-            self.stats.accounts_done += 1
-            self._done.add(result.account_id)
-            self._failed.pop(result.account_id, None)
-        else:
+    def _hand_out(self, outcome: "_Outcome[R]") -> None:
+        account_id, error = outcome.value.account_id, outcome.value.error
+        if outcome.checkpoint is not None:
+            self._unfinished[account_id] = outcome.checkpoint
+        if not outcome.is_last:
+            return
+        if error is not None:
             self.stats.accounts_failed += 1
-            if outcome.checkpoint is not None:
-                self._failed[result.account_id] = outcome.checkpoint
-        return result
+            return
+        self.stats.accounts_done += 1
+        if not outcome.bad:
+            self._done.add(account_id)
+            self._unfinished.pop(account_id, None)
+
+    def _check_credentials(self, value: AccountPage | AccountResult) -> None:
+        if value.error is None:
+            self._refused = 0
+        elif isinstance(value.error, AuthenticationError):
+            self._refused += 1
+            if self._refused >= _MAX_REFUSED and self._shares_credentials:
+                raise value.error
+
+    def _end(self, *, complete: bool) -> None:
+        stats = self.stats
+        counts = {
+            name: getattr(stats, name)
+            for name in (
+                *("accounts_done", "accounts_failed", "callflows", "bad_items"),
+                *("requests", "retries", "outages"),
+            )
+        }
+        notify(self._listeners, SweepEnded(complete=complete, **counts))
 
 
-@frozen
-class _Outcome:
-    result: AccountResult
-    checkpoint: Checkpoint | None
+_END: Final = None
+"""What comes last in a queue."""
+
+_Queue = asyncio.Queue[_Outcome[R] | Exception | None]
 
 
-async def _each(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[str, None]:
-    """The ids, each once, as fast as they are asked for."""
-    if isinstance(account_ids, AsyncIterable):
-        source: AsyncIterator[str | Account] = aiter(account_ids)
-    else:
-        source = _slowly(account_ids)
+class _Workers(Generic[R]):
+    """The tasks that read accounts, and the queues through which their outcomes come.
+
+    An account holds one of ``max_concurrency`` slots until its last outcome is handed out. Together with the length of
+    the queues that bounds the memory.
+    """
+
+    def __init__(
+        self, read: Callable[[Account], AsyncGenerator[_Outcome[R], None]], max_concurrency: int, *, ordered: bool
+    ) -> None:
+        self._read: Callable[[Account], AsyncGenerator[_Outcome[R], None]] = read
+        self._slots = asyncio.Semaphore(max_concurrency)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ordered = ordered
+        self._interrupted = False
+        self._shared: _Queue[R] = asyncio.Queue(max_concurrency)
+        self._in_order: asyncio.Queue[_Queue[R] | None] = asyncio.Queue()  # one queue for each account
+
+    async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
+        """Start a task for each account, as slots become free; raise what the iterable raises."""
+        failure: Exception | None = None
+        try:
+            try:
+                await self._start_tasks(account_ids, skip)
+            except Exception as error:  # noqa: BLE001  # raised when every account named before was handed out
+                failure = error
+            if self._ordered:
+                self._in_order.put_nowait(_END)
+            else:
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+                await self._shared.put(_END)
+        except asyncio.CancelledError:  # the client was closed, and whoever waits for an outcome must hear of it
+            self._interrupted = True
+            self._in_order.put_nowait(_END)
+            with suppress(asyncio.QueueFull):
+                self._shared.put_nowait(_END)
+            raise
+        if failure is not None:
+            raise failure
+
+    async def _start_tasks(self, account_ids: AccountIds, skip: set[str]) -> None:
+        async with aclosing(_unique(account_ids, skip)) as accounts:
+            async for account in accounts:
+                await self._slots.acquire()
+                queue: _Queue[R] = asyncio.Queue(1) if self._ordered else self._shared
+                task = asyncio.create_task(self._work(account, queue))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                if self._ordered:
+                    self._in_order.put_nowait(queue)
+
+    async def _work(self, account: Account, queue: "_Queue[R]") -> None:
+        try:
+            async with aclosing(self._read(account)) as outcomes:
+                async for outcome in outcomes:
+                    await queue.put(outcome)
+        except Exception as error:  # noqa: BLE001  # such as one that on_retry raises: the caller gets it
+            await queue.put(error)
+        if self._ordered:
+            await queue.put(_END)
+
+    async def outcomes(self) -> AsyncGenerator[_Outcome[R], None]:
+        """Yield the outcomes as they come, or in the order of the accounts."""
+        if not self._ordered:
+            async for outcome in self._drain(self._shared):
+                yield outcome
+            return
+        while (queue := await self._in_order.get()) is not _END:
+            async for outcome in self._drain(queue):
+                yield outcome
+
+    async def _drain(self, queue: "_Queue[R]") -> AsyncGenerator[_Outcome[R], None]:
+        """Yield the outcomes in ``queue`` until its end."""
+        while not self._interrupted and (item := await queue.get()) is not _END:
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, _Outcome):
+                if item.is_last:
+                    self._slots.release()
+                yield item
+
+    async def stop(self, feeder: asyncio.Task[None]) -> None:
+        """Cancel what is still running, and wait until it has ended."""
+        for task in (feeder, *self._tasks):
+            task.cancel()
+        await asyncio.gather(feeder, *self._tasks, return_exceptions=True)
+
+
+async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Account, None]:
+    """Yield each account once, as fast as they are asked for."""
+    source: AsyncIterator[str | Account]
+    source = aiter(account_ids) if isinstance(account_ids, AsyncIterable) else _as_async(account_ids)
     try:
         async for each in source:
-            account_id = each.id if isinstance(each, Account) else each
-            if not isinstance(account_id, str):
-                raise ConfigurationError(f"account_ids must be str, not {type(account_id).__name__}")
-            if account_id not in skip:
-                skip.add(account_id)
-                yield account_id
+            if not isinstance(each, str | Account):
+                raise ConfigurationError(f"account_ids must be str or Account, not {type(each).__name__}")
+            account = Account(id=each) if isinstance(each, str) else each
+            if account.id not in skip:
+                skip.add(account.id)
+                yield account
     finally:
         if isinstance(source, AsyncGenerator):
             await source.aclose()
 
 
-async def _slowly(account_ids: Iterable[str | Account]) -> AsyncGenerator[str | Account, None]:
-    for each in account_ids:
-        yield each
+async def _as_async(items: Iterable[str | Account]) -> AsyncGenerator[str | Account, None]:
+    for item in items:
+        yield item

@@ -1,20 +1,24 @@
-"""Time and chance, in one place, so that a test can take them over."""
+"""Time and chance in one place, so that a test can replace them."""
 
 import asyncio
 import random
 import time
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+from .._exceptions import ClientClosedError
+from .._public import public
 
 
+@public
 class Clock(Protocol):
-    """What the client asks of time. ``VinixClient(clock=...)`` takes any object of this shape."""
+    """What the client needs of time. ``VinixClient(clock=...)`` accepts any object with these methods."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back, from any origin."""
+        """Return seconds that never go back, from any origin."""
         ...
 
     def time(self) -> float:
-        """Seconds since 1970, as the ``exp`` of a token counts them."""
+        """Return seconds since 1970, as the ``exp`` of a token counts them."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -22,16 +26,48 @@ class Clock(Protocol):
         ...
 
     def random(self) -> float:
-        """A number in [0, 1), for jitter."""
+        """Return a number in [0, 1), for jitter."""
         ...
 
 
 class SystemClock:
-    """This system's time, real sleeps, and its random numbers."""
+    """The system's time, real sleeps, and the system's random numbers."""
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
     random = staticmethod(random.SystemRandom().random)
 
     async def sleep(self, seconds: float) -> None:
+        """Sleep."""
         await asyncio.sleep(seconds)
+
+
+class StoppableClock:
+    """A clock whose sleeps end with ``ClientClosedError`` when the client is closed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.monotonic: Final = clock.monotonic
+        self.time: Final = clock.time
+        self.random: Final = clock.random
+        self._sleep = clock.sleep
+        self._sleepers: set[asyncio.Task[Any]] = set()
+        self._stopped = False
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, unless the client is closed first."""
+        sleeper = asyncio.ensure_future(self._sleep(seconds))
+        self._sleepers.add(sleeper)
+        try:
+            await asyncio.wait({sleeper})
+        finally:
+            self._sleepers.discard(sleeper)
+            sleeper.cancel()
+        if self._stopped:
+            raise ClientClosedError("the client was closed while the call was waiting")
+        await sleeper
+
+    def stop(self) -> None:
+        """End every sleep."""
+        self._stopped = True
+        for sleeper in self._sleepers:
+            sleeper.cancel()

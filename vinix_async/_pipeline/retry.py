@@ -1,20 +1,17 @@
-"""When a request is sent again, and after how long. The only module that knows tenacity.
+"""Which failures are tried again, after how long, and when to stop. The only importer of tenacity.
 
-A call that succeeds at once never comes here: the first attempt is made bare, and only its failure enters
-the retry loop, as the outcome of attempt 1. The first such failure of a process imports tenacity.
+A call that succeeds at once does not come here: the first attempt is made outside, and its failure enters the retry
+loop as the outcome of attempt 1. So tenacity is imported with the first failure of a process.
 """
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
-from attrs import Attribute, field, frozen
-from msgspec import Struct
-
+from .._config import RetryPolicy
 from .._exceptions import (
     APIConnectionError,
     APIStatusError,
-    ConfigurationError,
+    AuthenticationError,
     DecodeError,
     RateLimitError,
     VinixError,
@@ -27,102 +24,72 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FAULT_SCALE: Final = 2.5
-"""Waits after a fault are longer than after a refusal: a bucket refills each second, a database does not."""
+"""Waits after a failure are longer than after a 429: a token bucket refills each second, a database does not."""
 
 
-def _seconds(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is None and attribute.default is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{attribute.name} must be a number of seconds, at least 0")
-
-
-def _attempts(_: object, __: object, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigurationError("attempts must be an int, at least 1; it counts the first one")
-
-
-def _statuses(value: Iterable[int]) -> frozenset[int]:
-    statuses = frozenset(value)
-    if wrong := [each for each in statuses if type(each) is not int]:
-        raise ConfigurationError(f"statuses must be HTTP statuses, not {wrong[0]!r}")
-    return statuses
-
-
-@frozen(kw_only=True)
-class RetryPolicy:
-    """How often, how long and for which statuses a request is repeated. Seconds everywhere.
-
-    ``attempts`` counts the first one. ``deadline`` bounds one request with all its attempts and waits.
-    Waits are drawn from ``[0, min(wait_max, wait_initial * 2**(attempt - 1))]`` after a 429 and from 2.5
-    times that after a fault (full jitter). A ``Retry-After`` of up to ``retry_after_max`` is obeyed; a
-    longer one ends the call at once. ``statuses`` are those worth another attempt; connection failures,
-    truncated bodies and successes that are no JSON always are.
-    """
-
-    attempts: int = field(default=5, validator=_attempts)
-    deadline: float | None = field(default=None, validator=_seconds)
-    wait_initial: float = field(default=0.1, validator=_seconds)
-    wait_max: float = field(default=20.0, validator=_seconds)
-    retry_after_max: float = field(default=60.0, validator=_seconds)
-    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=_statuses)
-
-
-class RetryBudget:
-    """How many retries may still be made: each costs 1, each success gives back a fifth.
-
-    However long an outage lasts, it costs no more than ``capacity`` requests beyond those that it has to fail;
-    and where some succeed, retries add at most a fifth to them.
-    """
-
-    __slots__ = ("_capacity", "_left")
-
-    def __init__(self, capacity: float) -> None:
-        self._capacity = capacity
-        self._left = capacity
+class Retriable(Protocol):
+    """A call whose attempts may be repeated."""
 
     @property
-    def full(self) -> bool:
-        return self._left >= self._capacity
+    def spent(self) -> int:
+        """How many of the attempts that the policy allows have been made."""
+        ...
 
     @property
-    def empty(self) -> bool:
-        return self._left < 1
+    def hold(self) -> float:
+        """The least seconds to wait after a 429."""
+        ...
 
-    def spend(self) -> None:
-        self._left -= 1
+    def before_wait(self, wait: float, error: VinixError) -> None:
+        """Called before each wait."""
+        ...
 
-    def refund(self) -> None:
-        if self._left < self._capacity:
-            self._left = min(self._capacity, self._left + 0.2)
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
 
 
 def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
-    """Whether another attempt may help. Only errors of our own can be: never a cancellation."""
+    """Return whether another attempt may help. Only errors of this library qualify: never a cancellation."""
+    if not isinstance(error, VinixError) or error.gave_up is not None:
+        return False
     if isinstance(error, APIStatusError):
-        return error.status in policy.statuses
+        return error.transient and error.status in policy.statuses and not isinstance(error, AuthenticationError)
     return isinstance(error, APIConnectionError | DecodeError) and error.transient
 
 
-async def retried(
+def why_final(error: VinixError, policy: RetryPolicy) -> str | None:
+    """Say why an error is final; None if it is retryable, or if no request failed."""
+    match error:
+        case _ if is_retryable(error, policy):
+            return None
+        case AuthenticationError():
+            return "refused credentials are not tried again"
+        case APIStatusError():
+            retried = error.status in policy.statuses
+            return f"this {error.status} would come again" if retried else f"a {error.status} is not retried"
+        case APIConnectionError():
+            return "another attempt would fail in the same way"
+        case DecodeError():
+            return "another attempt would get the same response"
+        case _:
+            return None
+
+
+async def retry(
     failure: VinixError,
     attempt: Callable[[], Awaitable[T]],
+    call: Retriable,
     *,
     policy: RetryPolicy,
     clock: Clock,
-    deadline: float,
-    budgets: Sequence[RetryBudget],
-    hold: Callable[[RateLimitError], float],
-    before_wait: Callable[[int, float, VinixError], None],
+    ends_at: float,
 ) -> T:
-    """The value of ``attempt()``, which has failed once and is called until no further attempt makes sense.
+    """Call ``attempt``, which has failed once with ``failure``, until it succeeds or no further attempt makes sense.
 
-    ``deadline`` is on the monotonic clock; no wait is begun that would cross it. ``hold`` tells the least
-    wait after a 429, and ``budgets`` pay for every other retry. ``before_wait`` gets the number of attempts
-    made, the seconds to wait, and the error.
+    ``ends_at`` is on the monotonic clock; no wait is begun that would cross it. The error that is raised says in
+    ``gave_up`` why it was the last.
     """
-    if not is_retryable(failure, policy):
-        raise failure
     from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # most processes never need it
 
     first: VinixError | None = failure
@@ -134,66 +101,59 @@ async def retried(
             raise error
         return await attempt()
 
-    loop = _Loop(policy, clock, deadline, budgets, hold, before_wait)
+    decisions = _Decisions(call, policy, clock, ends_at)
     # One for each call: a shared AsyncRetrying mixes up the calls that use it at the same time.
-    tenacious = AsyncRetrying(
+    retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: is_retryable(error, policy)),
-        wait=loop.wait,
-        stop=loop.stop,
-        before_sleep=loop.before_sleep,
-        sleep=clock.sleep,
+        wait=decisions.wait,
+        stop=decisions.stop,
+        before_sleep=decisions.before_sleep,
+        sleep=call.sleep,
         reraise=True,
     )
-    return await tenacious(resumed)
+    return await retrying(resumed)
 
 
-class _Loop(Struct, frozen=True):
-    """The decisions of one retry loop, as tenacity asks for them: wait first, then stop, then sleep."""
+class _Decisions:
+    """The decisions of one retry loop, in the order in which tenacity asks for them: wait, stop, before_sleep."""
 
-    policy: RetryPolicy
-    clock: Clock
-    deadline: float
-    budgets: Sequence[RetryBudget]
-    hold: Callable[[RateLimitError], float]
-    before_wait: Callable[[int, float, VinixError], None]
+    def __init__(self, call: Retriable, policy: RetryPolicy, clock: Clock, ends_at: float) -> None:
+        self._call = call
+        self._policy = policy
+        self._clock = clock
+        self._ends_at = ends_at
 
     def wait(self, state: "RetryCallState") -> float:
         error = _error(state)
-        refused = isinstance(error, RateLimitError)
-        scale = self.policy.wait_initial * (1.0 if refused else _FAULT_SCALE)
-        exponent = min(state.attempt_number - 1, 60)
-        jitter = self.clock.random() * min(self.policy.wait_max, scale * 2.0**exponent)
-        if isinstance(error, RateLimitError):
-            jitter += self.hold(error)
-        asked = error.retry_after if isinstance(error, APIStatusError) else None
-        return max(jitter, asked or 0.0)
+        rate_limited = isinstance(error, RateLimitError)
+        scale = self._policy.wait_initial * (1.0 if rate_limited else _FAULT_SCALE)
+        exponent = min(max(self._call.spent - 1, 0), 60)
+        wait = self._clock.random() * min(self._policy.wait_max, scale * 2.0**exponent)
+        if rate_limited:
+            wait += self._call.hold
+        return max(wait, _retry_after(error) or 0.0)
 
     def stop(self, state: "RetryCallState") -> bool:
         error = _error(state)
-        why = self._why_stop(error, state.attempt_number, state.upcoming_sleep)
-        if why:
-            error.add_note(f"not tried again: {why}")
-            return True
-        if not isinstance(error, RateLimitError):
-            for budget in self.budgets:
-                budget.spend()
-        return False
+        error.gave_up = self._why_stop(error, state.upcoming_sleep)
+        return error.gave_up is not None
 
-    def _why_stop(self, error: VinixError, attempt: int, wait: float) -> str | None:
-        if attempt >= self.policy.attempts:
-            return f"attempt {attempt} was the last that the policy allows"
-        asked = error.retry_after if isinstance(error, APIStatusError) else None
-        if asked is not None and asked > self.policy.retry_after_max:
-            most = self.policy.retry_after_max
-            return f"the server asks to wait {asked:.0f} s, more than retry_after_max={most:g}"
-        if self.clock.monotonic() + wait >= self.deadline:
+    def _why_stop(self, error: VinixError, wait: float) -> str | None:
+        if self._call.spent >= self._policy.attempts:
+            return "no attempt is left (RetryPolicy.attempts)"
+        retry_after, most = _retry_after(error), self._policy.retry_after_max
+        if retry_after is not None and retry_after > most:
+            return f"the server asks to wait {retry_after:.0f} s, and RetryPolicy.retry_after_max is {most:g}"
+        if self._clock.monotonic() + wait >= self._ends_at:
             return f"the next attempt, in {wait:.1f} s, would come after the deadline"
-        if not isinstance(error, RateLimitError) and any(budget.empty for budget in self.budgets):
-            return "too many requests are failing, and the retry budget is used up"
         return None
 
     def before_sleep(self, state: "RetryCallState") -> None:
-        self.before_wait(state.attempt_number, state.upcoming_sleep, _error(state))
+        self._call.before_wait(state.upcoming_sleep, _error(state))
+
+
+def _retry_after(error: VinixError) -> float | None:
+    return error.retry_after if isinstance(error, APIStatusError) else None
 
 
 def _error(state: "RetryCallState") -> VinixError:

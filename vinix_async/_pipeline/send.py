@@ -1,276 +1,385 @@
-"""One operation: token, pace, send, read the envelope; again where that helps."""
+"""One call: wait while the server is away, get a token, take a slot, send, read the response; repeat where it helps."""
 
 import asyncio
-import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, TypeVar
 
-from .._documents.cut import LARGE, cut
-from .._documents.shells import Sent
-from .._exceptions import APITimeoutError, AuthenticationError, ConfigurationError, RateLimitError, VinixError
-from .._http.request import Envelope, Request, Secrets
-from .._http.response import read_envelope
+from .._config import CallOptions, Limits
+from .._exceptions import (
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    ClientClosedError,
+    ConfigurationError,
+    RateLimitError,
+    VinixError,
+)
+from .._http.request import Request, get, headers_for
+from .._http.response import Envelope, Secrets, read_envelope
 from .._http.transport import Transport
-from .auth import Auth, Token, TokenAuth
-from .clock import Clock
-from .log import logger
-from .options import Options
-from .rate_limiter import ACCOUNT_RETRIES, Gate, Gates, Limits
-from .retry import RetryBudget, retried
-from .token_cache import TokenSource
+from .clock import Clock, StoppableClock
+from .credentials import Auth, Token, as_auth
+from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, RetryEvent, notify, waiting
+from .outage import OutageDetector, Ticket
+from .rate_limiter import RateLimiter
+from .retry import is_retryable, retry, why_final
+from .token_cache import TokenCache
 
-_CLIENT_RETRIES: Final = 100.0
-
-
-class _ExchangeError(Exception):
-    """Carries a failed exchange past the retry loop: the exchange has had its own."""
-
-    def __init__(self, error: VinixError) -> None:
-        super().__init__()
-        self.error = error
+T = TypeVar("T")
 
 
-class Requester:
-    """What a client and its views share: connections, tokens, paces, budgets, background tasks."""
+class Sender:
+    """What a client and its views share: connections, tokens, rate limits, outages, background tasks."""
 
     def __init__(
-        self,
-        transport: Transport,
-        auth: Auth | Callable[[str], Auth | str],
-        limits: Limits,
-        clock: Clock,
-        options: Options,
+        self, transport: Transport, auth: Auth | Callable[[str], Auth | str], limits: Limits, clock: Clock
     ) -> None:
         self.transport = transport
-        self.clock = clock
+        self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
-        self.gates: Gates = Gates(limits, clock)
-        self.budget: RetryBudget = RetryBudget(_CLIENT_RETRIES)
-        self.tasks: set[asyncio.Task[object]] = set()
-        # Of the client's own, so that no seed of the caller's makes two processes send the same request ids.
+        self.rate_limiter: RateLimiter = RateLimiter(limits, self.clock)
+        self.outages: OutageDetector = OutageDetector(self.clock)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        # Its own generator, so that a seed of the caller's cannot make two processes send the same request ids.
         self.random: random.Random = random.Random()
+        self.echoes_request_ids: bool = False
+        self.served: Request | None = None  # the last callflow request that succeeded
         self._auth = auth
-        self._options = options
-        self._only_source: TokenSource | None = None
-        self._sources: dict[Auth, TokenSource] = {}
+        self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
+        self._caches: dict[Auth, TokenCache] = {}
 
-    def send(self, request: Request, options: Options, ends_at: float = math.inf) -> Coroutine[Any, Any, Envelope]:
-        """The envelope that answers ``request``; raises what ended the last attempt.
+    async def send(
+        self, request: Request, options: CallOptions, ends_at: float = math.inf, *, claims_suffice: bool = False
+    ) -> Envelope:
+        """Send ``request`` and return the envelope of its response; raise the error that ended the last attempt.
 
-        ``ends_at`` is on the monotonic clock, and bounds all of it.
+        ``ends_at`` is on the monotonic clock and bounds everything. With ``claims_suffice`` nothing is sent if the
+        token or its login tells whose it is.
         """
-        operation = _Operation(self, request, options, ends_at)
-        source = self._source(request.account_id)
-        return operation.run(lambda gate: operation.attempt_with_token(gate, source))
+        call = _Call(self, request, options, ends_at)
+        call.claims_suffice = claims_suffice
+        return await call.run()
 
-    def ends_at(self, options: Options) -> float:
-        """When a call that begins now must have ended, on the monotonic clock."""
+    def ends_at(self, options: CallOptions) -> float:
+        """Return when a call that begins now must have ended, on the monotonic clock."""
         return math.inf if options.deadline is None else self.clock.monotonic() + options.deadline
 
-    async def _exchange(self, request: Request, auth: Auth, budget: RetryBudget) -> Envelope:
-        logger.info("exchanging credentials for a token: %s %s", request.method, request.path)
-        operation = _Operation(self, request, self._options, math.inf)
-        return await operation.run(lambda gate: operation.attempt_login(gate, auth), budget)
+    @property
+    def shares_credentials(self) -> bool:
+        """Whether all accounts are read with the same credentials."""
+        return self._only_cache is not None
 
-    def _source(self, account_id: str | None) -> TokenSource:
-        if isinstance(self._auth, Auth):
-            if self._only_source is None:
-                self._only_source = self._new_source(self._auth)
-            return self._only_source
+    def token_cache(self, account_id: str | None) -> TokenCache:
+        """Return the cache for an account's credentials. What the ``auth`` function raises is the error's cause."""
+        if self._only_cache is not None:
+            return self._only_cache
+        if not callable(self._auth):
+            raise ConfigurationError("auth must be credentials or a function")
         try:
             auth = as_auth(self._auth(account_id or ""))
-            source = self._sources.get(auth)
+            cache = self._caches.get(auth)
         except VinixError:
             raise
         except Exception as error:
-            kind = type(error).__name__
             raise ConfigurationError(
-                f"the auth function gives no credentials for this account: {kind}", account_id=account_id
+                f"the auth function gives no credentials for this account: {type(error).__name__}",
+                account_id=account_id,
             ) from error
-        if source is None:
-            source = self._new_source(auth)
-            if source.renewable:  # a function may give another token each time
-                self._sources[auth] = source
-        return source
+        if cache is None:
+            cache = TokenCache(auth, self.clock)
+            if cache.renewable:  # a function may return another token each time
+                self._caches[auth] = cache
+        return cache
 
-    def _new_source(self, auth: Auth) -> TokenSource:
-        budget = RetryBudget(ACCOUNT_RETRIES)  # logins share a pace, and no more than that
-        return TokenSource(auth, lambda request: self._exchange(request, auth, budget), self.clock)
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a background task, which ``close`` cancels."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
-        """End what runs in the background, then the connections."""
-        tasks = list(self.tasks)
+        """End every wait and background task, then the connections."""
+        self.clock.stop()
+        self.outages.close()
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.transport.close()
 
 
-class _Operation:
-    """One request on its way to an answer, with all its attempts."""
+class _Call:
+    """One request on its way to a response, with all its attempts."""
 
-    def __init__(self, shared: Requester, request: Request, options: Options, ends_at: float) -> None:
-        self._shared = shared
+    def __init__(self, sender: Sender, request: Request, options: CallOptions, ends_at: float) -> None:
+        self._sender = sender
         self._request = request
         self._options = options
+        policy = options.retry
+        if policy.deadline is not None:
+            ends_at = min(ends_at, sender.clock.monotonic() + policy.deadline)
         self._ends_at = ends_at
-        if options.retry.deadline is not None:
-            self._ends_at = min(ends_at, shared.clock.monotonic() + options.retry.deadline)
-        self._sent = 0
-        self._sent_at = 0.0
-        self._hold = 0.0
+        self._ticket = Ticket(
+            account_id=request.account_id,
+            callflows=request.asks_for_callflows,
+            outage_wait=options.outage_wait,
+            ends_at=ends_at,
+            listeners=options.listeners,
+            by_default=policy.outage_wait is None,
+        )
+        self.spent: int = 0
+        self.hold: float = 0.0
+        self.claims_suffice: bool = False
+        self._attempts = 0
+        self._probes = 0
         self._replayed = False
 
-    async def run(self, attempt: Callable[[Gate], Awaitable[Envelope]], budget: RetryBudget | None = None) -> Envelope:
-        """The envelope. ``budget`` pays for retries in place of the account's own."""
-        gates, account_id = self._shared.gates, self._request.account_id
-        gate = gates.hold(account_id)
-        budgets = (budget or gate.budget, self._shared.budget)
-
-        def again() -> Awaitable[Envelope]:
-            return attempt(gate) if self._ends_at == math.inf else self._in_time(attempt, gate)
-
-        outcome: Envelope | VinixError
+    async def run(self) -> Envelope:
+        sender, policy = self._sender, self._options.retry
+        sender.transport.open()
+        cache = sender.token_cache(self._request.account_id)
+        attempt = partial(self._attempt_in_time, cache)
+        sender.outages.begin(self._ticket)
         try:
             try:
-                outcome = await again()
+                return await attempt()
             except VinixError as error:
-                outcome = error
-            if isinstance(outcome, VinixError):
-                outcome = await retried(
-                    outcome,
-                    again,
-                    policy=self._options.retry,
-                    clock=self._shared.clock,
-                    deadline=self._ends_at,
-                    budgets=budgets,
-                    hold=lambda _: self._hold,
-                    before_wait=self._before_wait,
-                )
-        except _ExchangeError as failure:
-            failed = failure.error
+                failure = error
+            if is_retryable(failure, policy):
+                return await retry(failure, attempt, self, policy=policy, clock=sender.clock, ends_at=self._ends_at)
+            raise failure
         except VinixError as error:
-            error.account_id = account_id
-            error.attempts = self._sent
+            self._complete(error)
+            error.gave_up = error.gave_up or why_final(error, policy)
             raise
-        else:
-            gate.succeeded()
-            for each in budgets:
-                each.refund()
-            return outcome
         finally:
-            gates.release(gate)
-        failed.account_id = account_id
-        raise failed
+            sender.outages.end(self._ticket)
 
-    async def _in_time(self, attempt: Callable[[Gate], Awaitable[Envelope]], gate: Gate) -> Envelope:
-        left = self._ends_at - self._shared.clock.monotonic()
+    def _complete(self, error: VinixError) -> None:
+        """Put on ``error`` what this call knows about it."""
+        request = self._request
+        error.attempts = self._attempts
+        error.attempts_allowed = self._options.retry.attempts
+        error.probes = self._probes
+        if error.method is None:  # else it is a failed login, which belongs to no account
+            error.method, error.path = request.method, request.path
+            error.account_id, error.callflow_id = request.account_id, error.callflow_id or request.callflow_id
+
+    # --- what the retry loop asks for ---
+
+    def before_wait(self, wait: float, error: VinixError) -> None:
+        request, options = self._request, self._options
+        self._complete(error)
+        event = RetryEvent(
+            method=request.method,
+            path=request.path,
+            account_id=request.account_id,
+            callflow_id=request.callflow_id,
+            attempt=self._attempts,
+            attempts=options.retry.attempts,
+            wait=wait,
+            error=error,
+        )
+        self._notify(event)
+        if options.on_retry is not None:
+            options.on_retry(event)
+
+    async def sleep(self, seconds: float) -> None:
+        with self._waiting("retry", seconds):
+            await self._sender.clock.sleep(seconds)
+
+    # --- attempts ---
+
+    async def _attempt_in_time(self, cache: TokenCache) -> Envelope:
+        if self._ends_at == math.inf:
+            return await self._attempt_through_outages(cache)
+        left = self._ends_at - self._sender.clock.monotonic()
         try:
-            if left > 0:  # else a request would go out on a kept connection all the same
+            if left > 0:  # otherwise a request would still go out on a kept connection
                 async with asyncio.timeout(left):
-                    return await attempt(gate)
+                    return await self._attempt_through_outages(cache)
         except VinixError:
             raise  # an APITimeoutError is a TimeoutError too, but not this one
         except TimeoutError:
             pass
-        raise APITimeoutError("the deadline passed", transient=False)
+        failure = self._sender.outages.deadline_passed(self._ticket)
+        if failure is None:
+            failure = APITimeoutError("the call took too long", transient=False, gave_up="the deadline passed")
+            failure.affects_others = True
+        raise failure
 
-    async def attempt_with_token(self, gate: Gate, source: TokenSource) -> Envelope:
-        """One attempt; a 401 is answered by one new token and one replay in all."""
-        gates = self._shared.gates
+    async def _attempt_through_outages(self, cache: TokenCache) -> Envelope:
+        """Make one attempt that counts. While the server is away it is repeated without being counted."""
+        outages, ticket, request = self._sender.outages, self._ticket, self._request
+        if outages.gives_back(ticket):
+            self.spent -= 1
+        while True:
+            if outages.must_wait(ticket):
+                await outages.enter(ticket)
+            if ticket.probing:
+                self._probes += 1
+            try:
+                envelope = await self._attempt(request, cache)
+            except VinixError as error:
+                away = is_retryable(error, self._options.retry) and await outages.failed(ticket, error, self._ask_again)
+                if not away:
+                    self.spent += 1
+                    raise
+                self._complete_failure_of_outage(error)
+            else:
+                outages.succeeded(ticket)
+                if ticket.callflows:
+                    self._sender.served = request
+                envelope.attempts = self._attempts
+                return envelope
+
+    def _complete_failure_of_outage(self, error: VinixError) -> None:
+        """Keep the request on an error that the call may give up with later."""
+        if error.method is None:
+            error.method, error.path = self._request.method, self._request.path
+            error.account_id, error.callflow_id = self._request.account_id, self._request.callflow_id
+
+    async def _ask_again(self) -> bool:
+        """Ask for something that was served before, and return whether the server answers."""
+        served = self._sender.served
+        if served is None or served.account_id is None:
+            return False
+        account_id = served.account_id
+        request = get("accounts", account_id, "callflows", query={"page_size": "1"}, account_id=account_id)
+        self._probes += 1
+        try:
+            await self._attempt(request, self._sender.token_cache(account_id))
+        except ClientClosedError:
+            raise
+        except VinixError as error:
+            return not is_retryable(error, self._options.retry)
+        return True
+
+    async def _attempt(self, request: Request, cache: TokenCache) -> Envelope:
+        """Send ``request`` once. A 401 is answered by one new token and one replay in all."""
+        limiter = self._sender.rate_limiter
         while True:
             try:
-                token = await source.token()
-            except VinixError as error:
-                raise _ExchangeError(error) from None
-            if not gates.enter_now(gate):
-                await self._stand_in_line(gate)
-            try:
-                if not source.is_current(token):
-                    continue  # it was refused or renewed while this request stood in line
+                token = await cache.get(partial(self._log_in, cache))
+            except RateLimitError:
+                self.hold = cache.blocked_for
+                raise
+            if self.claims_suffice and token.claims:
+                return Envelope(data=dict(token.claims))
+            async with limiter.slot(request.account_id, self._ends_at, partial(self._waiting, "rate_limit")) as account:
+                if not cache.is_current(token):
+                    continue  # it was refused or refreshed while this call waited for a slot
+                sent_at = self._sender.clock.monotonic()
                 try:
-                    envelope = await self._send(gate, token, source.secrets(token))
+                    envelope = await self._exchange(request, token, cache.secrets(token))
                 except AuthenticationError:
-                    if self._replayed or not source.refused(token):
+                    if self._replayed or not cache.refused(token):
                         raise
                     self._replayed = True
                     continue
-                source.proven()
+                except RateLimitError as error:
+                    self.hold = account.rate_limited(sent_at, self._obeyed(error))
+                    raise
+                cache.accepted()
+                account.succeeded()
                 return envelope
-            finally:
-                gates.leave(gate)
 
-    async def _stand_in_line(self, gate: Gate) -> None:
-        monotonic = self._shared.clock.monotonic
-        asked_at = monotonic()
-        await self._shared.gates.enter(gate, self._ends_at)
-        self._options.meter.waiting += monotonic() - asked_at
+    async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
+        """Send a login once. It is a part of the attempt that needs its token, and retried with it."""
+        limiter, login_as = self._sender.rate_limiter, request.login_as or ""
+        async with limiter.slot(None, math.inf, partial(self._waiting, "rate_limit")) as logins:
+            sent_at = self._sender.clock.monotonic()
+            try:
+                envelope = await self._exchange(request, None, cache.secrets())
+            except VinixError as error:
+                if isinstance(error, RateLimitError):
+                    logins.rate_limited(sent_at, self._obeyed(error))
+                error.method, error.path = request.method, request.path
+                self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
+                raise
+            logins.succeeded()
+        self._notify(LoggedIn(login_as=login_as, path=request.path))
+        return envelope
 
-    async def attempt_login(self, gate: Gate, auth: Auth) -> Envelope:
-        """One attempt of an exchange. It takes none of the places that calls wait in for its token."""
-        await gate.enter(self._ends_at)
-        try:
-            return await self._send(gate, None, Secrets(auth.secrets()))
-        finally:
-            gate.leave()
-
-    async def _send(self, gate: Gate, token: Token | None, secrets: Secrets) -> Envelope:
-        request, clock, transport = self._request, self._shared.clock, self._shared.transport
-        request_id = f"{self._shared.random.getrandbits(128):032x}"
-        self._sent += 1
-        self._options.meter.requests += 1
-        self._sent_at = clock.monotonic()
-        try:
-            response = await transport.send(request, request_id=request_id, token=token, timeout=self._options.timeout)
-        except VinixError as error:
-            error.request_id = request_id
-            logger.debug("%s %s: %s (%s)", request.method, request.path, type(error).__name__, request_id)
-            raise
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s %s: %d (%s)", request.method, request.path, response.status, request_id)
-        sent = await _cut_in_turns(response.body) if len(response.body) >= LARGE else None
-        try:
-            return read_envelope(
-                request, response, base_url=transport.base_url, now=clock.time(), secrets=secrets, sent=sent
-            )
-        except RateLimitError as error:
-            self._options.meter.refusals += 1
-            asked = error.retry_after or 0.0
-            obeyed = asked if asked <= self._options.retry.retry_after_max else 0.0
-            self._hold = gate.refused(self._sent_at, obeyed)
-            raise
-
-    def _before_wait(self, attempt: int, wait: float, error: VinixError) -> None:
-        path = self._request.path
-        self._options.meter.retries += 1
-        self._options.meter.waiting += wait
-        logger.info("attempt %d failed, next in %.2f s: %s: %s", attempt, wait, path, error)
-        if self._options.on_retry is not None:
-            from .event import RetryEvent  # noqa: PLC0415  # few are told
-
-            event = RetryEvent(attempt=attempt, wait=wait, error=error, path=path, account_id=self._request.account_id)
-            self._options.on_retry(event)
-
-
-async def _cut_in_turns(body: bytes) -> Sent[Any] | None:
-    steps = cut(body)
-    while True:
-        await asyncio.sleep(0)
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("Sent[Any] | None", end.value)
-
-
-def as_auth(value: object) -> Auth:
-    """``value`` as credentials; a plain string is a token."""
-    if isinstance(value, str):
-        return TokenAuth(value)
-    if not isinstance(value, Auth):
-        raise ConfigurationError(
-            "auth must be a token, TokenAuth, UserAuth, ApiKeyAuth, or a function of the account id that "
-            f"returns one of them, not {type(value).__name__}"
+    async def _exchange(self, request: Request, token: Token | None, secrets: Secrets) -> Envelope:
+        """Send ``request`` once and read its response."""
+        sender, transport = self._sender, self._sender.transport
+        transport.open()
+        request_id = f"{sender.random.getrandbits(128):032x}"
+        if not request.login_as:
+            self._attempts += 1
+        attempt = AttemptStarted(
+            method=request.method,
+            path=request.path,
+            account_id=request.account_id,
+            callflow_id=request.callflow_id,
+            attempt=self._attempts,
+            request_id=request_id,
+            login=request.login_as is not None,
         )
-    return value
+        self._notify(attempt)
+        started, status = sender.clock.monotonic(), None
+        failure: VinixError | None = None
+        try:
+            headers = headers_for(request, request_id, token.value if token else None)
+            response = await transport.send(
+                request.method, request.target, headers, request.body, self._options.timeout
+            )
+            status = response.status
+            envelope = read_envelope(
+                request,
+                response,
+                request_id=request_id,
+                base_url=transport.base_url,
+                now=sender.clock.time(),
+                secrets=secrets,
+            )
+            self._check_request_id(envelope)
+        except VinixError as error:
+            failure = error
+            failure.request_id = failure.request_id or request_id
+            raise
+        else:
+            return envelope
+        finally:
+            seconds = sender.clock.monotonic() - started
+            self._notify(AttemptEnded.of(attempt, status=status, error=failure, seconds=seconds))
+
+    def _check_request_id(self, envelope: Envelope) -> None:
+        """Refuse another request's response. Gateways that never echo the request id are accepted."""
+        if envelope.echoes_request_id:
+            self._sender.echoes_request_ids = True
+        elif self._sender.echoes_request_ids:
+            raise APIConnectionError(
+                "the response belongs to another request: it does not carry the request id that was sent. "
+                "A proxy or a reused connection has mixed up two responses",
+                server_away=False,
+            )
+
+    def _obeyed(self, error: RateLimitError) -> float:
+        """Return the seconds of a Retry-After that is obeyed."""
+        asked = error.retry_after or 0.0
+        return asked if asked <= self._options.retry.retry_after_max else 0.0
+
+    def _waiting(self, reason: Any, seconds: float) -> AbstractContextManager[None]:
+        return waiting(self._options.listeners, self._sender.clock, reason, self._request.account_id, seconds)
+
+    def _notify(self, event: Event) -> None:
+        notify(self._options.listeners, event)
+
+
+async def result_of(task: asyncio.Task[T]) -> T:
+    """Wait for a background task. Raises ``ClientClosedError`` if closing the client has cancelled it."""
+    try:
+        return await task
+    except asyncio.CancelledError:
+        caller = asyncio.current_task()
+        if caller is None or caller.cancelling():
+            raise
+    # The background task was cancelled, and not the caller, or the caller's task would seem to have been.
+    raise ClientClosedError("the client was closed while the call was under way")

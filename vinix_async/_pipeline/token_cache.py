@@ -1,132 +1,137 @@
-"""One credential's token: exchanged once for all who wait for it."""
+"""The token of one set of credentials: concurrent calls share a single login."""
 
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from .._exceptions import APIStatusError, ConfigurationError, RateLimitError, VinixError
-from .._http.request import Envelope, Request, Secrets
-from .auth import Auth, Token, TokenAuth, read_token
+from .._exceptions import AuthenticationError, ConfigurationError, RateLimitError, VinixError
+from .._http.request import Request
+from .._http.response import Envelope, Secrets
 from .clock import Clock
-from .log import logger
+from .credentials import Auth, Token, TokenAuth, jwt_claims, read_token
+
+Login = Callable[[Request], Awaitable[Envelope]]
 
 _REFUSED_FOR: Final = 30.0
-"""Seconds for which a refused login is believed: asking again would only drain the server's bucket."""
+"""Seconds before a refused login is tried again: sooner, it would only drain the server's token bucket."""
 
-_THROTTLED_FOR: Final = 4.2
-"""The same after a 429: sooner, the server's bucket cannot hold the price of a login."""
+_RATE_LIMITED_FOR: Final = 4.2
+"""The same after a 429. A login may cost 35 tokens, 10 come each second, and a refused login empties the bucket."""
 
-_REFRESH_AGAIN: Final = 10.0
+_REFRESH_RETRY: Final = 10.0
+"""Seconds before a refresh that failed is tried again, while the old token is still valid."""
 
 
-class TokenSource:
-    """The token of one credential, and the exchange that renews it.
+class TokenCache:
+    """The token of one set of credentials.
 
-    However many calls need a new token, one exchange is made, and all of them get its token or its
-    error. An exchange that was refused is not repeated for a while; callers get the same error at once.
-    While a token is renewed ahead of its end, the old one still serves. One that the server refuses is
-    renewed too, but not time and again: it may be a single account that refuses every token.
+    However many calls need a new token, one login is made, and all of them get its token or a copy of its error. While
+    a token is refreshed before its expiry, the old one is still used. A token that the server refuses is replaced, but
+    not endlessly: the fault may lie with a single account that refuses every token.
     """
 
-    def __init__(self, auth: Auth, exchange: Callable[[Request], Awaitable[Envelope]], clock: Clock) -> None:
+    def __init__(self, auth: Auth, clock: Clock) -> None:
         self.auth = auth
         self._secrets = auth.secrets()
-        self._send = exchange
         self._clock = clock
-        self._token = Token(auth.token) if isinstance(auth, TokenAuth) else None
-        self._task: asyncio.Task[Token] | None = None
+        self._token = Token(auth.token, claims=jwt_claims(auth.token)) if isinstance(auth, TokenAuth) else None
+        self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
-        self._unproven = 0
-        self._exchanged_at = 0.0
+        self._unaccepted = 0  # new tokens since the server last accepted one
+        self._logged_in_at = 0.0
         self._refusal: VinixError | None = None
         self._refused_until = 0.0
 
     @property
     def renewable(self) -> bool:
+        """Whether a login can get another token."""
         return not isinstance(self.auth, TokenAuth)
 
-    def secrets(self, token: Token) -> Secrets:
-        """What no text may repeat of an answer to ``token``."""
-        return Secrets((*self._secrets, token.value))
+    @property
+    def blocked_for(self) -> float:
+        """Seconds for which no login is tried, because the last one was refused."""
+        return max(0.0, self._refused_until - self._clock.monotonic()) if self._refusal else 0.0
 
-    async def token(self) -> Token:
-        """A token that is good as far as is known; raises the exchange's own error."""
+    def secrets(self, token: Token | None = None) -> Secrets:
+        """Return what no message about a response may repeat."""
+        return Secrets((*self._secrets, *((token.value,) if token else ())))
+
+    async def get(self, login: Login) -> Token:
+        """Return a token that is valid as far as is known, after a login if needed. Raises the login's own error."""
         token, now = self._token, self._clock.monotonic()
         if token is None or now >= token.expires_at:
-            return await self._exchanged()
-        if now < token.refresh_at or self._task is not None:
+            return await self._log_in(login)
+        if now < token.refresh_at or self._login is not None:
             return token
         try:
-            return await self._exchanged()
-        except VinixError as error:
-            logger.warning("the token could not be renewed ahead of its end: %s", type(error).__name__)
+            return await self._log_in(login)
+        except VinixError:
             if self._token is token:
-                self._token = Token(token.value, now + _REFRESH_AGAIN, token.expires_at)
+                self._token = Token(token.value, now + _REFRESH_RETRY, token.expires_at, token.claims)
             return token
 
     def is_current(self, token: Token) -> bool:
-        """Whether ``token`` is still the one to send, after some waiting."""
+        """Whether ``token`` is still the one to send."""
         return self._token is token
 
-    def proven(self) -> None:
-        """The server has accepted the token."""
-        self._unproven = 0
+    def accepted(self) -> None:
+        """Note that the server has accepted the token."""
+        self._unaccepted = 0
 
     def refused(self, token: Token) -> bool:
-        """The server has refused ``token``: whether to try again with what ``token()`` gives now."""
+        """Note that the server has refused ``token``, and return whether to try again with what ``get`` returns now."""
         if not self.renewable:
             return False
-        if self._token is token:  # a refusal of an older one than today's changes nothing
-            if self._unproven > 1 and self._clock.monotonic() < self._exchanged_at + _REFUSED_FOR:
-                return False  # a second new token was refused as well: more of them will not help
+        if self._token is token:  # a late refusal of an older token does not discard the new one
+            if self._unaccepted > 1 and self._clock.monotonic() < self._logged_in_at + _REFUSED_FOR:
+                return False  # a second new token was refused as well: a third would not help
             self._token = None
         return True
 
-    async def _exchanged(self) -> Token:
+    async def _log_in(self, login: Login) -> Token:
         if self._refusal is not None:
-            if self._clock.monotonic() < self._refused_until:
+            if self.blocked_for:
                 raise copy.copy(self._refusal)
             self._refusal = None
-        if self._task is None:
-            self._task = asyncio.create_task(self._exchange(), name="vinix_async token exchange")
+        if self._login is None:
+            self._login = asyncio.create_task(self._exchange(login), name="vinix_async login")
             self._waiters = 0
-        task = self._task
+        task = self._login
         self._waiters += 1
         try:
             return await asyncio.shield(task)
         except VinixError as error:
             shared = error
         finally:
-            if self._task is task:  # it is under way, and this one has left
+            if self._login is task:  # still running: this call was cancelled
                 self._waiters -= 1
                 if not self._waiters:
-                    self._task = None
+                    self._login = None
                     task.cancel()
-        raise copy.copy(shared)  # each waiter's own: its account and its traceback go on it
+        raise copy.copy(shared)  # each call gets its own, to put its fields and its traceback on
 
-    async def _exchange(self) -> Token:
-        request = self.auth.exchange()
+    async def _exchange(self, login: Login) -> Token:
+        request = self.auth.login_request()
         if request is None:
-            raise ConfigurationError(f"{type(self.auth).__name__}.exchange() must return a request")
+            raise ConfigurationError(f"{type(self.auth).__name__}.login_request() must return a request")
         try:
-            envelope = await self._send(request)
+            envelope = await login(request)
             token = read_token(envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
         except RateLimitError as error:
-            self._remember(error, _THROTTLED_FOR)
+            self._remember(error, _RATE_LIMITED_FOR)
             raise
-        except APIStatusError as error:
-            if error.status < 500:
-                self._remember(error, _REFUSED_FOR)
+        except AuthenticationError as error:
+            self._remember(error, _REFUSED_FOR)
             raise
         else:
             self._token = token
-            self._unproven += 1
-            self._exchanged_at = self._clock.monotonic()
+            self._unaccepted += 1
+            self._logged_in_at = self._clock.monotonic()
             return token
         finally:
-            if self._task is asyncio.current_task():
-                self._task = None
+            if self._login is asyncio.current_task():
+                self._login = None
 
     def _remember(self, error: VinixError, seconds: float) -> None:
         self._refusal = copy.copy(error)

@@ -3,15 +3,23 @@
 from typing import TYPE_CHECKING
 
 from .._documents.models import Account
-from .._listing.pager import Pager
+from .._http.request import check_id, get
+from .._listing.pager import OnBadItem, Pager
+from .._public import public
 from .base import Resource
 
 if TYPE_CHECKING:
     from .._listing.checkpoint import Checkpoint
 
 
+@public
 class Accounts(Resource):
     """``client.accounts``."""
+
+    async def get(self, account_id: str) -> Account:
+        """Get one account: ``GET /accounts/{account_id}``. What it has beyond a listing's row is in ``extra``."""
+        check_id("account_id", account_id)
+        return await self._get(Account, get("accounts", account_id, account_id=account_id))
 
     def descendants(
         self,
@@ -22,15 +30,15 @@ class Accounts(Resource):
         start_key: str | None = None,
         prefetch: int = 1,
         resume: "Checkpoint | None" = None,
+        on_bad_item: OnBadItem = "raise",
     ) -> Pager[Account]:
-        """All accounts below ``account_id``, at any depth, itself not among them.
+        """List all accounts below ``account_id``, at any depth, without the account itself.
 
-        Disabled accounts are listed too; reading their callflows may then fail. The server pages by
-        name: where more accounts share one name than a page holds, it goes in a circle, and the walk ends
-        with ``PaginationLoopError``; ask again with a larger ``page_size``. The arguments and errors
-        are those of ``callflows.list``.
+        Disabled accounts are listed, too; reading their callflows may fail. The server pages by name: if more accounts
+        share a name than a page holds, its cursors form a loop, and the listing ends with ``PaginationLoopError``; a
+        larger ``page_size`` helps. The arguments and errors are those of ``callflows.list``.
         """
-        return self._listing(
+        return self._list(
             Account,
             account_id,
             "descendants",
@@ -39,6 +47,7 @@ class Accounts(Resource):
             start_key=start_key,
             prefetch=prefetch,
             resume=resume,
+            on_bad_item=on_bad_item,
         )
 
     def children(
@@ -50,9 +59,10 @@ class Accounts(Resource):
         start_key: str | None = None,
         prefetch: int = 1,
         resume: "Checkpoint | None" = None,
+        on_bad_item: OnBadItem = "raise",
     ) -> Pager[Account]:
-        """The accounts right below ``account_id``, with ``descendants_count``; else as ``descendants``."""
-        return self._listing(
+        """List the accounts directly below ``account_id``, with ``descendants_count``; otherwise as ``descendants``."""
+        return self._list(
             Account,
             account_id,
             "children",
@@ -61,4 +71,5 @@ class Accounts(Resource):
             start_key=start_key,
             prefetch=prefetch,
             resume=resume,
+            on_bad_item=on_bad_item,
         )

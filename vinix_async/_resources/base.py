@@ -1,111 +1,98 @@
-"""What every resource is made of: a listing of many documents, and a GET of one."""
+"""What the endpoints have in common: listing documents, and getting one."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from .._documents.convert import iter_rows, read_one
+from attrs import evolve
+
+from .._config import SWEEP_PATIENCE, CallOptions, check_count
+from .._documents.decode import read_one
 from .._documents.models import Account, Callflow
-from .._exceptions import DecodeError
-from .._http.request import Envelope, Request, check_count, check_filters, check_id, get, page_of
-from .._listing.pager import Pager
-from .._pipeline.options import Options
-from .._pipeline.send import Requester
+from .._exceptions import ConfigurationError, DecodeError
+from .._http.request import Filters, Request, check_filters, check_id, get, page_of
+from .._http.response import Envelope
+from .._listing.pager import Listing, OnBadItem, Pager
+from .._pipeline.send import Sender
 
 if TYPE_CHECKING:
     from .._listing.checkpoint import Checkpoint
 
-Document = TypeVar("Document", Account, Callflow)
-
-
-Complete = Callable[[Envelope, float], Awaitable[Envelope]]
-
-
-class Listing(Generic[Document]):
-    """The pages of ``request``, each with ``page_size`` rows; ``complete`` may work on a page before it is read."""
-
-    def __init__(
-        self,
-        requester: Requester,
-        options: Options,
-        kind: type[Document],
-        request: Request,
-        *,
-        page_size: int | None,
-        complete: Complete | None,
-    ) -> None:
-        self.scope = request.target
-        self.turn = requester.limits.decode_turn
-        self.tasks = requester.tasks
-        self._requester = requester
-        self._options = options
-        self._kind: type[Document] = kind
-        self._request = request
-        self._page_size = page_size
-        self._complete = complete
-
-    def ends_at(self) -> float:
-        return self._requester.ends_at(self._options)
-
-    async def fetch(self, start_key: str | None, ends_at: float) -> Envelope:
-        request = page_of(self._request, self._page_size, start_key)
-        envelope = await self._requester.send(request, self._options, ends_at)
-        return envelope if self._complete is None else await self._complete(envelope, ends_at)
-
-    def read(self, envelope: Envelope) -> Iterator[Sequence[Document]]:
-        try:
-            yield from iter_rows(envelope.data, self._kind)
-        except DecodeError as error:
-            error.account_id, error.request_id = self._request.account_id, envelope.request_id
-            raise
-
-    key = staticmethod(attrgetter("id"))
+D = TypeVar("D", bound=Account | Callflow)
 
 
 class Resource:
     """The endpoints of one kind of document."""
 
-    def __init__(self, requester: Requester, options: Options) -> None:
-        self._requester = requester
+    def __init__(self, sender: Sender, options: CallOptions) -> None:
+        self._sender = sender
         self._options = options
 
-    def _listing(
+    def _list(
         self,
-        kind: type[Document],
+        kind: type[D],
         account_id: str,
-        *endpoint: str,
+        endpoint: str,
+        *,
         page_size: int | None,
         max_items: int | None,
-        start_key: str | None = None,
-        filters: Mapping[str, str] | None = None,
-        prefetch: int = 1,
-        resume: "Checkpoint | None" = None,
-        complete: Complete | None = None,
-    ) -> Pager[Document]:
-        """A pager over ``GET /accounts/{account_id}/{endpoint}``; ``complete`` may work on a page first."""
-        request = get(
-            "accounts",
-            check_id("account_id", account_id),
-            *endpoint,
-            query=check_filters(filters),
-            account_id=account_id,
-            kind=kind if complete is None else None,
-        )
+        start_key: str | None,
+        filters: Filters | None = None,
+        details: bool = False,
+        prefetch: int,
+        resume: "Checkpoint | None",
+        on_bad_item: OnBadItem,
+    ) -> Pager[D]:
+        """Return a pager over ``GET /accounts/{account_id}/{endpoint}``."""
+        check_id("account_id", account_id)
         check_count("page_size", page_size)
+        query = check_filters(filters)
+        request = get("accounts", account_id, endpoint, query=query, account_id=account_id, kind=kind)
+        options = self._options if kind is Callflow else evolve(self._options, patience=SWEEP_PATIENCE)
+        listing: Listing[D] = Listing(
+            scope=request.target,
+            path=request.path,
+            account_id=account_id,
+            kind=kind,
+            fetch=partial(self._get_page, options, request, page_size),
+            fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
+            ends_at=partial(self._sender.ends_at, options),
+            start=self._sender.start,
+            window=self._sender.limits.per_account,
+            listeners=options.listeners,
+        )
         return Pager(
-            Listing(self._requester, self._options, kind, request, page_size=page_size, complete=complete),
+            listing,
             start_key=start_key,
             max_items=max_items,
             prefetch=prefetch,
             resume=resume,
+            on_bad_item=on_bad_item,
         )
 
-    async def _one(self, kind: type[Document], account_id: str, *endpoint: str) -> Document:
-        request = get("accounts", check_id("account_id", account_id), *endpoint, account_id=account_id)
-        ends_at = self._requester.ends_at(self._options)
-        envelope = await self._requester.send(request, self._options, ends_at)
+    async def _get_page(
+        self, options: CallOptions, listing: Request, page_size: int | None, start_key: str | None, ends_at: float
+    ) -> Envelope:
+        """Return the page of ``listing`` at a cursor."""
+        return await self._sender.send(page_of(listing, page_size, start_key), options, ends_at)
+
+    async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
+        """Return the document that ``request`` asks for."""
+        if ends_at is None:
+            ends_at = self._sender.ends_at(self._options)
+        envelope = await self._sender.send(request, self._options, ends_at)
         try:
             return read_one(envelope.data, kind)
         except DecodeError as error:
-            error.account_id, error.request_id = account_id, envelope.request_id
+            error.account_id, error.callflow_id = request.account_id, request.callflow_id
+            error.method, error.path, error.request_id = request.method, request.path, envelope.request_id
+            error.attempts, error.gave_up = envelope.attempts, "another attempt would get the same response"
             raise
+
+    async def _get_listed(self, kind: type[D], account_id: str, endpoint: str, id_: str, ends_at: float) -> D:
+        """Return the whole document of a listing's row."""
+        try:
+            check_id("its id", id_)
+        except ConfigurationError as error:
+            raise DecodeError(f"a callflow of the listing cannot be asked for: {error}") from None
+        request = get("accounts", account_id, endpoint, id_, account_id=account_id, callflow_id=id_)
+        return await self._get(kind, request, ends_at)

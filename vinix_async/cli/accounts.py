@@ -7,10 +7,11 @@ from cyclopts import App, Parameter
 from .. import Account, Pager, to_json
 from .connection import connect
 from .console import count, note, print_data, printable_lines, stdout_width, to_terminal, write_data
-from .exit_codes import UsageError
+from .exit_codes import ExitCode, UsageError, one_line
 from .options import CONNECTION, Bom, Connection, Flag, MaxItems, PageSize, RawCells
 from .rows import ACCOUNT_COLUMNS, account_cells, csv_header, csv_lines
 from .table import account_table
+from .text import printable
 
 accounts = App(name="accounts", help="List the accounts below an account.")
 
@@ -26,18 +27,18 @@ async def list_accounts(
     raw_cells: RawCells = False,
     bom: Bom = False,
     connection: Connection = CONNECTION,
-) -> None:
+) -> int:
     """List the accounts below an account, at any depth: a table on a terminal, NDJSON in a pipe."""
     output = output or ("table" if to_terminal() else "ndjson")
     if bom and output != "csv":
         raise UsageError("--bom is for CSV only")
     async with connect(connection) as server:
         listing = server.client.accounts.children if children else server.client.accounts.descendants
-        pager = listing(server.account_id(of), page_size=page_size, max_items=max_items)
-        await _write(pager, output, raw=raw_cells, bom=bom)
+        pager = listing(server.account_id(of), page_size=page_size, max_items=max_items, on_bad_item="skip")
+        return await _write(pager, output, raw=raw_cells, bom=bom)
 
 
-async def _write(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> None:
+async def _write(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> int:
     written = 0
     if output == "csv":
         write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)
@@ -53,4 +54,7 @@ async def _write(pager: Pager[Account], output: str, *, raw: bool, bom: bool) ->
         written += len(page.items)
     if output == "json":
         write_data(b"\n]\n" if written else b"[]\n")
+    for item in pager.bad_items:
+        note(f"unreadable: {printable(item.id or f'row {item.index}')}: {one_line(item.error)}")
     note(count(written, "account"))
+    return ExitCode.SOME_FAILED if pager.bad_items else ExitCode.OK

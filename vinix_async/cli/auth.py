@@ -10,15 +10,14 @@ import sys
 from getpass import getpass
 from typing import Annotated, Final, Literal
 
-from attrs import asdict
 from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
-from .connection import connect
+from .. import ApiKeyAuth, UserAuth
+from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
-from .login import Check, try_credentials
 from .options import CONNECTION, Connection, Flag
 from .profiles import save_profile, save_secret
 from .settings import make_auth
@@ -55,7 +54,7 @@ async def login(
     """
     if connection.sandbox:
         async with connect(connection) as server:
-            await try_credentials(server)
+            await _check(server)
         note("Logged in to the sandbox. Nothing was stored, since the sandbox has ended.")
         return
     account = {"account_name": account_name, "account_realm": account_realm, "phone_number": phone_number}
@@ -68,10 +67,10 @@ async def login(
     secret = _read_secret(prompt)
     profile = connection.profile or os.environ.get("VINIX_PROFILE") or "default"
     async with connect(connection, auth=make_auth(setting, secret, user), root=account_id) as server:
-        found = await try_credentials(server)
+        found = await _check(server)
         base = connection.base or (server.settings and server.settings.get("base"))
     settings: dict[str, str] = {**({"base": base} if base else {}), **user}
-    if own := account_id or found.account_id:
+    if own := account_id or found["account_id"]:
         settings["account_id"] = own
     if keyring:
         save_secret(profile, secret)
@@ -91,18 +90,36 @@ async def check(
     The exit code is 4 if the server refuses them.
     """
     async with connect(connection) as server:
-        _print(await try_credentials(server), output or ("table" if to_terminal() else "json"))
+        _print(await _check(server), output or ("table" if to_terminal() else "json"))
 
 
-def _print(check: Check, output: str) -> None:
+async def _check(server: Server) -> dict[str, str | None]:
+    """Use the credentials, and return what is known about them."""
+    identity = await server.client.whoami()
+    account_id = server.root or identity.account_id
+    if account_id is None:
+        raise UsageError("the server does not say whose token it is: set VINIX_ACCOUNT_ID, or give --account-id")
+    await server.client.accounts.children(account_id, max_items=1)
+    kinds = {UserAuth: "password", ApiKeyAuth: "API key"}
+    return {
+        "base": server.client.base_url,
+        "credentials": kinds.get(type(server.auth), "token"),
+        "source": server.source,
+        "account_id": account_id,
+        "account_name": identity.account_name,
+        "owner_id": identity.owner_id,
+    }
+
+
+def _print(found: dict[str, str | None], output: str) -> None:
     if output == "json":
-        write_data(json.dumps(asdict(check)).encode() + b"\n")
+        write_data(json.dumps(found).encode() + b"\n")
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    for name, value in asdict(check).items():
-        table.add_row(name.replace("_", " "), Text(printable("unknown" if value is None else str(value))))
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), Text(printable(value or "unknown")))
     print_data(table)
 
 

@@ -22,6 +22,7 @@ class Server:
     """
 
     client: VinixClient = field(repr=False)
+    auth: Auth = field(repr=False)
     root: str | None
     where: str
     source: str
@@ -50,7 +51,7 @@ async def connect(
             faults=Faults(share=faults) if faults else None,
         )
         async with sandbox, sandbox.client() as client:
-            yield Server(client, sandbox.root_id, "sandbox", "sandbox")
+            yield Server(client, sandbox.user_auth(), sandbox.root_id, "sandbox", "sandbox")
         return
     settings = read_settings(connection.profile, use_profile=auth is None)
     auth, source = (auth, "login") if auth else find_credentials(settings)
@@ -61,9 +62,4 @@ async def connect(
     except ConfigurationError as error:
         raise UsageError(str(error).replace("allow_http=True", "--allow-http")) from None
     async with client:
-        yield Server(client, root or settings.get("account_id"), base_url(client), source, settings)
-
-
-def base_url(client: VinixClient) -> str:
-    """TEMPORARY until the client has ``base_url``."""
-    return client._requester.transport.base_url  # noqa: SLF001
+        yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)

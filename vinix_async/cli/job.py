@@ -60,22 +60,21 @@ class SavedJob:
     def to_json(self) -> str:
         """Return the content of a checkpoint file. It contains no secret."""
         sandbox = {name: value for name, value in vars(self.connection).items() if name.startswith("sandbox")}
-        sweep = json.loads(self.sweep.to_json())
-        value = {"version": _VERSION, "job": asdict(self.job), "sandbox": sandbox, "size": self.size, "sweep": sweep}
-        return json.dumps(value)
+        job, sweep = asdict(self.job), self.sweep.to_value()
+        return json.dumps({"version": _VERSION, "job": job, "sandbox": sandbox, "size": self.size, "sweep": sweep})
 
     @classmethod
     def from_json(cls, text: str, connection: Connection) -> Self:
         """Read a checkpoint file. Its profile and credentials are those of ``connection``."""
         try:
             value = json.loads(text)
-            if value["version"] != _VERSION:
+            if value["version"] not in {1, _VERSION}:
                 raise UsageError("the checkpoint was written by another version of vinix: start the job again")
             saved = cls(
                 job=Job(**{**value["job"], "accounts": tuple(value["job"]["accounts"])}),
                 connection=Connection(**{**vars(connection), **value["sandbox"]}),
                 size=int(value["size"]),
-                sweep=SweepCheckpoint.from_json(json.dumps(value["sweep"])),
+                sweep=SweepCheckpoint.from_value(value["sweep"]),
             )
         except ConfigurationError as error:
             raise UsageError(str(error)) from None

@@ -12,9 +12,7 @@ from typing import Final
 from attrs import define, field
 from rich.text import Text
 
-from .. import Account
-from ._sweep import Stats as ClientStats
-from ._sweep import Stats as SweepStats
+from .. import Account, ClientStats, SweepStats
 from .console import before_printing, count, errors
 
 _INTERVAL: Final = 0.1
@@ -30,10 +28,11 @@ _CLOCK_WIDTH: Final = 12
 
 @define(kw_only=True)
 class Tally:
-    """The counters of a job. ``accounts_found`` grows until ``all_found``."""
+    """The counters of a job: ``callflows`` were written, and ``accounts_found`` grows until ``all_found``."""
 
     client: ClientStats
     sweep: SweepStats
+    callflows: int = 0
     accounts_found: int = 0
     all_found: bool = False
     began: float = field(factory=time.monotonic)
@@ -52,6 +51,11 @@ class Tally:
         return self.sweep.accounts_done + self.sweep.accounts_failed
 
     @property
+    def requests(self) -> int:
+        """The number of requests for data, without logins."""
+        return self.client.requests - self.client.logins
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the job began."""
         return time.monotonic() - self.began
@@ -60,8 +64,8 @@ class Tally:
         """Return the number of requests in a second, and add a sample to its measurement."""
         now = time.monotonic()
         then, before = self._sent[0] if self._sent else (self.began, 0)
-        self._sent.append((now, self.client.requests))
-        return (self.client.requests - before) / max(now - then, _INTERVAL)
+        self._sent.append((now, self.requests))
+        return (self.requests - before) / max(now - then, _INTERVAL)
 
     def parts(self) -> list[str]:
         """Return the parts of the progress line, the most important ones first."""
@@ -70,9 +74,10 @@ class Tally:
         return [
             f"{self.accounts:,}/{found} accounts",
             *([f"{failed:,} failed"] if failed else []),
-            count(self.sweep.callflows, "callflow"),
+            count(self.callflows, "callflow"),
             f"{self.sample_rate():,.0f} req/s",
             *([count(client.retries, "retry", "retries")] if client.retries else []),
+            *([count(client.outages, "outage")] if client.outages else []),
             *([f"{limited:,} rate-limited, waited {client.wait_seconds:,.0f} s"] if limited else []),
         ]
 
@@ -81,9 +86,10 @@ class Tally:
         failed = self.sweep.accounts_failed
         parts = [
             count(self.accounts, "account") + (f" ({failed:,} failed)" if failed else ""),
-            count(self.sweep.callflows, "callflow"),
-            count(self.client.requests, "request"),
+            count(self.callflows, "callflow"),
+            count(self.requests, "request"),
             count(self.client.retries, "retry", "retries"),
+            *([count(self.client.bad_items, "unreadable item")] if self.client.bad_items else []),
             *([f"{self.client.deleted:,} deleted meanwhile"] if self.client.deleted else []),
             f"{self.elapsed:.2f} s",
         ]

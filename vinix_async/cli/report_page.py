@@ -10,8 +10,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from .. import Account, AccountResult, Callflow, decode_page, to_json
-from ._sweep import AccountPage
+from .. import Account, AccountPage, AccountResult, Callflow, decode_page, to_json
 from .drawing.report import ReportWriter
 from .export import Ending, File, Rows, Writer
 from .files import default_mode, replacing
@@ -53,7 +52,7 @@ class PageWriter(Writer):
             for account, callflows in _accounts(lines):
                 error = errors.get(account.id)
                 result = AccountResult(
-                    account_id=account.id,
+                    account=account,
                     callflows=callflows,
                     error=error,
                     next_start_key=error.start_key if error else None,

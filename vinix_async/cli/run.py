@@ -11,8 +11,7 @@ from typing import Final
 
 import attrs
 
-from .. import Account, AuthenticationError, VinixError
-from ._sweep import AccountPage, Sweep, metered
+from .. import Account, AccountPage, AuthenticationError, BadItem, VinixError
 from .connection import Server, connect
 from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
@@ -42,7 +41,7 @@ async def run_job(job: Job, connection: Connection, running: Running = RUNNING, 
         checkpoint = running.checkpoint or running.resume or default_checkpoint(job)
         if not resumed and not force:
             _refuse_to_overwrite(job, checkpoint)
-        return await _Run(server, job, connection, checkpoint, resumed).run(running.concurrency)
+        return await _Run(server, job, connection, checkpoint, resumed, concurrency=running.concurrency).run()
 
 
 def _check(job: Job) -> None:
@@ -87,7 +86,14 @@ def _refuse_to_overwrite(job: Job, checkpoint: Path) -> None:
 
 class _Run:
     def __init__(
-        self, server: Server, job: Job, connection: Connection, checkpoint: Path, resumed: SavedJob | None
+        self,
+        server: Server,
+        job: Job,
+        connection: Connection,
+        checkpoint: Path,
+        resumed: SavedJob | None,
+        *,
+        concurrency: int,
     ) -> None:
         self._job = job
         self._connection = connection
@@ -96,18 +102,9 @@ class _Run:
         self._begun = resumed is not None
         self._unsaved = False
         self._failures: list[AccountPage] = []
-        client, stats = metered(server.client)
-        self._server = attrs.evolve(server, client=client)
-        self._stats = stats
-        self._tally = Tally(client=stats, sweep=stats)
-
-    async def run(self, concurrency: int) -> int:
-        job, resumed = self._job, self._resumed
-        accounts = selected_accounts(self._server, job)
-        self._sweep = Sweep(
-            self._server.client,
-            self._stats,
-            read_ahead(accounts, self._found),
+        self._bad_items = 0
+        self._sweep = server.client.callflows.list_many(
+            read_ahead(selected_accounts(server, job, self._name_bad_item), self._found),
             max_concurrency=concurrency,
             resume=resumed.sweep if resumed else None,
             page_size=job.page_size,
@@ -115,7 +112,10 @@ class _Run:
             filters=job.filters,
             details=job.details,
         )
+        self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats)
         self._writer = self._open_writer()
+
+    async def run(self) -> int:
         with _sigterm_cancels() as terminated:
             try:
                 async with progress_line(self._tally), self._saving(), self._sweep:
@@ -157,6 +157,9 @@ class _Run:
     def _write(self, page: AccountPage) -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
         self._writer.write(page.account, page.items)
+        self._tally.callflows += len(page.items)
+        for item in page.bad_items:
+            self._name_bad_item(item)
         if page.error is None:
             self._begun = self._unsaved = True
             return
@@ -164,6 +167,11 @@ class _Run:
         if not self._job.one_account:
             name = f" ({printable(page.account.name)})" if page.account.name else ""
             note(f"failed: {printable(page.account_id)}{name}: {one_line(page.error)}")
+
+    def _name_bad_item(self, item: BadItem) -> None:
+        self._bad_items += 1
+        which = item.id or f"row {item.index} without an id"
+        note(f"unreadable: {printable(item.account_id)}, {printable(which)}: {one_line(item.error)}")
 
     def _save(self) -> bool:
         """Make the rows durable, and then the checkpoint that counts them. Return whether that was possible."""
@@ -235,20 +243,23 @@ class _Run:
     def _finish(self) -> int:
         """End a job after all accounts were read or have failed."""
         job, failed = self._job, self._failures
-        saved = (bool(failed) or job.output in {"parquet", "html"}) and self._save()
-        self._writer.end(Ending.SOME_FAILED if failed else Ending.COMPLETE)
-        if not failed or (job.one_account and not self._begun):
+        incomplete = bool(failed) or self._bad_items > 0
+        saved = (incomplete or job.output in {"parquet", "html"}) and self._save()
+        self._writer.end(Ending.SOME_FAILED if incomplete else Ending.COMPLETE)
+        if not incomplete or (job.one_account and not self._begun):
             self._checkpoint.unlink(missing_ok=True)
-        code = ExitCode.OK
+        code = ExitCode.SOME_FAILED if incomplete else ExitCode.OK
         if failed and job.one_account and failed[0].error:
             code = report_error(failed[0].error)
         elif failed:
             refused = all(isinstance(page.error, AuthenticationError) for page in failed)
             done = self._tally.sweep.accounts_done
-            code = ExitCode.AUTHENTICATION if refused and not done else ExitCode.SOME_FAILED
+            code = ExitCode.AUTHENTICATION if refused and not done else code
         note(self._tally.summary())
-        if failed and saved and self._checkpoint.exists():
-            note(f"{count(len(failed), 'account')} failed; to try again, {self._resume_hint()}")
+        if incomplete and saved and self._checkpoint.exists():
+            what = [count(len(failed), "account")] if failed else []
+            what += [count(self._bad_items, "unreadable item")] if self._bad_items else []
+            note(f"{' and '.join(what)} failed; to try again, {self._resume_hint()}")
         return code
 
     def _resume_command(self) -> str:

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-from .. import Account
+from .. import Account, BadItem
 from .connection import Server
 from .exit_codes import UsageError, describe
 from .job import Job
@@ -103,17 +103,20 @@ def _checked(account_id: str, where: str) -> str:
     return account_id
 
 
-async def selected_accounts(server: Server, job: Job) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job, each once."""
+OnBadItem = Callable[[BadItem], None]
+
+
+async def selected_accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
+    """Yield the accounts of a job, each once. ``on_bad_item`` is called for those that cannot be read."""
     shard = Shard(job.shard)
     seen: set[str] = set()
-    async for account in _accounts(server, job):
+    async for account in _accounts(server, job, on_bad_item):
         if account.id not in seen and account.id in shard:
             seen.add(account.id)
             yield account
 
 
-async def _accounts(server: Server, job: Job) -> AsyncGenerator[Account, None]:
+async def _accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
     for account_id in job.accounts:
         yield Account(id=account_id)
     above = {job.descendants_of} if job.descendants_of else set[str]()
@@ -121,8 +124,11 @@ async def _accounts(server: Server, job: Job) -> AsyncGenerator[Account, None]:
         yield Account(id=server.account_id(None))
         above.add(server.account_id(None))
     for account_id in above:
-        async for account in server.client.accounts.descendants(account_id):
-            yield account
+        async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
+            for item in page.bad_items:
+                on_bad_item(item)
+            for account in page.items:
+                yield account
 
 
 async def read_ahead(

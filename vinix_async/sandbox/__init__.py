@@ -1,10 +1,11 @@
-"""A server to try and test against, since the vendor has none.
+"""A local server that answers as Vinix does, to try code and to test it: the vendor offers none.
 
 >>> async with Sandbox(accounts=3) as sandbox, sandbox.client() as client:
 ...     callflows = await client.callflows.list(sandbox.root_id).to_list()
 """
 
-from ._faults import Faults
-from ._server import Sandbox
+from .faults import Faults
+from .http_handler import RecordedRequest
+from .server import Sandbox
 
-__all__ = ["Faults", "Sandbox"]
+__all__ = ["Faults", "RecordedRequest", "Sandbox"]

@@ -1,0 +1,165 @@
+"""Read ordinary listings faster. Without this module everything works as it does with it, and takes more time.
+
+The rules of each document class are turned into a msgspec ``Struct`` that accepts less than the rules do: no unknown
+key, no ``null``, no empty value in place of a document. What a Struct accepts needs no further check, so that making
+a document of it is a matter of copying. Everything else is left to ``decode.py``: a whole response, or a piece of the
+rows of a large one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, defstruct
+from msgspec.json import Decoder
+from msgspec.structs import asdict
+
+from .base import ABSENT_OBJECT, BuiltField, Document, Unbuilt, write_constructor
+from .models import Callflow
+
+if TYPE_CHECKING:
+    from .decode import Rule
+
+T = TypeVar("T")
+
+_LARGE: Final = 256 * 1024
+"""Above this number of bytes, the rows of a response are decoded piece by piece, so that other tasks can run."""
+
+_EDITOR_KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {Callflow: ("ui_metadata", "contact_list")}
+"""Keys without a field that Kazoo's own user interface writes. They go to ``extra``."""
+
+_ANY_BUT_NULL: Final[Any] = str | int | float | bool | list[Any] | dict[str, Any]
+_TYPES: Final[Mapping[Any, Any]] = {list: tuple[str, ...], dict: dict[str, Any], object: _ANY_BUT_NULL}
+
+
+class _Envelope(Struct, Generic[T]):
+    """A success, with the keys that the library uses."""
+
+    data: T
+    status: Literal["success"]
+    request_id: Any = UNSET
+    start_key: Any = UNSET
+    next_start_key: Any = UNSET
+    page_size: Any = UNSET
+    auth_token: Any = UNSET
+
+
+_split: Final = Decoder(_Envelope[list[Raw]]).decode
+
+
+class FastDecoder:
+    """Reads the listings of one kind of document."""
+
+    def __init__(self, kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> None:
+        struct: Any = _make_struct(kind, all_rules)
+        self._struct: type[Struct] = struct
+        self._builder = _write_builder(kind, all_rules)
+        self._decode_envelope = Decoder(_Envelope[list[struct]]).decode
+        self._decode_rows = Decoder(list[struct]).decode
+        self._false_fields = [attrgetter(rule.name) for rule in all_rules[kind] if rule.may_be_false]
+
+    def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
+        """Return the envelope in ``body`` if its rows are ordinary: Structs, or ``Raw`` if the body is large."""
+        is_large = len(body) > _LARGE
+        try:
+            envelope: Any = _split(body) if is_large else self._decode_envelope(body)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        if not is_large and self._has_true(envelope.data):
+            return None
+        return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
+
+    def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
+        """Return the documents of ``rows`` if they are Structs, or ``Raw`` that hold ordinary rows."""
+        if type(rows[0]) is Raw:
+            try:
+                rows = self._decode_rows(b"[%b]" % b",".join(rows))
+            except (msgspec.DecodeError, RecursionError):
+                return None
+            if self._has_true(rows):
+                return None
+        elif type(rows[0]) is not self._struct:
+            return None
+        return _build(rows, self._builder)
+
+    def _has_true(self, rows: Sequence[Any]) -> bool:
+        """Whether a field that may be ``false`` is ``true``, which msgspec cannot tell apart."""
+        return any(True in map(field, rows) for field in self._false_fields)
+
+
+def _make_struct(kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> Any:
+    name = f"{kind.__name__}Struct"
+    fields: list[Any] = []
+    for rule in all_rules[kind]:
+        value: Any = _TYPES.get(rule.json, rule.json)
+        if rule.kind:
+            value = name if rule.kind is kind else _make_struct(rule.kind, all_rules)
+            value = dict[str, value] if rule.is_map else value
+        if rule.may_be_false:
+            value |= bool
+        if rule.default == "":
+            value = Annotated[value, Meta(min_length=1)]
+        fields.append((rule.name, value, rule.default))
+    fields[0] = fields[0][:2]  # required, so that an empty object is refused
+    fields += [(key, Any, UNSET) for key in _EDITOR_KEYS.get(kind, ())]
+    builder = _write_builder(kind, all_rules)
+    struct = defstruct(
+        name,
+        fields,
+        bases=(Unbuilt, Struct),
+        namespace={"build": lambda self: _build([self], builder)[0]},
+        module=__name__,
+        kw_only=True,
+        gc=False,  # a Struct is never part of a reference cycle
+        forbid_unknown_fields=True,
+    )
+    globals()[name] = struct  # where msgspec looks up the name of a Struct that contains itself
+    return struct
+
+
+_Builder = Callable[[Any, Any], Document]
+_Maps = list[tuple[dict[str, Any], _Builder]]
+
+
+def _write_builder(kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> _Builder:
+    """Return a function that makes a document of a Struct, and adds the maps in it, which are left to do, to a list."""
+    keys = _EDITOR_KEYS.get(kind, ())
+    names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}
+    values = {"extra": "ABSENT_OBJECT", "_empty": "()"}
+    if keys:
+        values["extra"] += f" if {' is '.join(f'row.{key}' for key in keys)} is UNSET else other_keys(row, keys)"
+    for rule in all_rules[kind]:
+        value = values[rule.name] = f"row.{rule.name}"
+        if rule.may_be_false:
+            values["_empty"] += f" if {value} is not False else (({rule.name!r}, False),)"
+        if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # which builds it when it is read
+            continue
+        build = "construct" if rule.kind is kind else f"build_{rule.name}"
+        if rule.kind is not kind:
+            names[build] = _write_builder(rule.kind, all_rules)
+        if rule.is_map:
+            values[rule.name] = f"{value} and later({value}, {build}, maps)"
+        else:
+            values[rule.name] = f"{build}({value}, maps) if {value} else None"
+    return write_constructor(kind, ("row", "maps"), values, names)
+
+
+def _later(values: dict[str, Any], build: _Builder, maps: _Maps) -> dict[str, Any]:
+    copy = values.copy()
+    maps.append((copy, build))
+    return copy
+
+
+def _other_keys(row: Any, keys: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key in keys if (value := getattr(row, key)) is not UNSET}
+
+
+def _build(structs: Sequence[Any], build: _Builder) -> list[Any]:
+    """Return the documents of ``structs``. The Structs do not change."""
+    maps: _Maps = []
+    documents = [build(struct, maps) for struct in structs]
+    for values, build_inner in maps:  # grows in the meantime, so that a flow may have any depth
+        for key, struct in values.items():
+            values[key] = build_inner(struct, maps)
+    return documents

@@ -1,0 +1,535 @@
+"""What happens during calls, as one stream of events; and two of its listeners: the log and the counters.
+
+Every event is a small value. A listener is a function of one event. ``on_retry`` is a third listener, and spans of a
+tracer could be a fourth.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+
+from attrs import asdict, define, field, fields, frozen
+
+from .._exceptions import VinixError
+from .._public import public
+
+if TYPE_CHECKING:
+    from .clock import Clock
+
+logger: Final = logging.getLogger("vinix_async")
+logger.addHandler(logging.NullHandler())
+
+
+@frozen(kw_only=True)
+class Event:
+    """The base of all events. ``level`` is the level at which the log shows it."""
+
+    level: ClassVar[int] = logging.DEBUG
+
+    def describe(self) -> str:
+        """Return one line for the log."""
+        raise NotImplementedError
+
+
+@frozen(kw_only=True)
+class AttemptStarted(Event):
+    """A request is sent. ``login`` tells whether it exchanges credentials for a token."""
+
+    method: str
+    path: str
+    account_id: str | None
+    callflow_id: str | None
+    attempt: int
+    request_id: str
+    login: bool = False
+
+    def describe(self) -> str:
+        """Return what is sent."""
+        return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
+
+
+@frozen(kw_only=True)
+class AttemptEnded(AttemptStarted):
+    """A request was answered, or failed. ``status`` is None if no response came, ``error`` if it succeeded."""
+
+    status: int | None
+    error: VinixError | None
+    seconds: float
+
+    @classmethod
+    def of(cls, started: AttemptStarted, *, status: int | None, error: VinixError | None, seconds: float) -> Self:
+        """Return the end of an attempt."""
+        return cls(
+            method=started.method,
+            path=started.path,
+            account_id=started.account_id,
+            callflow_id=started.callflow_id,
+            attempt=started.attempt,
+            request_id=started.request_id,
+            login=started.login,
+            status=status,
+            error=error,
+            seconds=seconds,
+        )
+
+    def describe(self) -> str:
+        """Return what came of it."""
+        outcome = str(self.status) if self.status is not None else type(self.error).__name__
+        tries = f"attempt {self.attempt}, " if self.attempt else ""
+        return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
+
+
+@public
+@frozen(kw_only=True)
+class RetryEvent(Event):
+    """A request failed and will be sent again. ``on_retry`` is called with it before the wait.
+
+    Attributes:
+        method, path: the request; the path has no query.
+        account_id, callflow_id: what it asks for.
+        attempt: how many attempts have been made.
+        attempts: how many the ``RetryPolicy`` allows.
+        wait: seconds until the next attempt.
+        error: why the last attempt failed.
+    """
+
+    level: ClassVar[int] = logging.WARNING
+
+    method: str
+    path: str
+    account_id: str | None
+    callflow_id: str | None = None
+    attempt: int
+    attempts: int
+    wait: float
+    error: VinixError
+
+    def describe(self) -> str:
+        """Return what failed and when it is tried again."""
+        return (
+            f"{self.method} {self.path}: attempt {self.attempt} of {self.attempts} failed, next in {self.wait:.2f} s: "
+            f"{self.error}"
+        )
+
+
+@frozen(kw_only=True)
+class RetriesSummarized(Event):
+    """More retries than the log shows one by one."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    retries: int
+    seconds: float
+
+    def describe(self) -> str:
+        """Return how many there were."""
+        return f"{self.retries:,} more retries in the last {self.seconds:.1f} s"
+
+
+Reason = Literal["retry", "rate_limit", "outage"]
+
+
+@frozen(kw_only=True)
+class WaitStarted(Event):
+    """A call begins to wait.
+
+    ``at`` is on the monotonic clock, ``seconds`` how long it expects to wait, ``outage`` the number of the outage.
+    """
+
+    reason: Reason
+    account_id: str | None
+    at: float
+    seconds: float | None = None
+    outage: int | None = None
+
+    def describe(self) -> str:
+        """Return what it waits for."""
+        expected = "" if self.seconds is None else f" {self.seconds:.2f} s"
+        return f"account {self.account_id}: waiting{expected} ({self.reason.replace('_', ' ')})"
+
+
+@frozen(kw_only=True)
+class WaitEnded(Event):
+    """A call stops waiting."""
+
+    reason: Reason
+    account_id: str | None
+    at: float
+
+    def describe(self) -> str:
+        """Return what it waited for."""
+        return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
+
+
+@frozen(kw_only=True)
+class OutageStarted(Event):
+    """The server is away: calls wait until it is back. ``error`` is the last failure."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    error: VinixError
+
+    def describe(self) -> str:
+        """Return what is known."""
+        return f"the server is away, and calls wait until it is back: {self.error}"
+
+
+@frozen(kw_only=True)
+class OutageEnded(Event):
+    """The server is back, after ``seconds`` and ``probes`` failed probes."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    seconds: float
+    probes: int
+
+    def describe(self) -> str:
+        """Return how long it took."""
+        return f"the server is back after {self.seconds:.1f} s and {self.probes} failed probes"
+
+
+@frozen(kw_only=True)
+class LoggedIn(Event):
+    """Credentials were exchanged for a token."""
+
+    level: ClassVar[int] = logging.INFO
+
+    login_as: str
+    path: str
+
+    def describe(self) -> str:
+        """Return who has logged in."""
+        return f"logged in as {self.login_as}"
+
+
+@frozen(kw_only=True)
+class LoginFailed(Event):
+    """A login failed or was refused."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    login_as: str
+    path: str
+    error: VinixError
+
+    def describe(self) -> str:
+        """Return why."""
+        return f"the login as {self.login_as} failed: {self.error}"
+
+
+@frozen(kw_only=True)
+class CallflowsRead(Event):
+    """Callflows were handed out."""
+
+    count: int
+
+    def describe(self) -> str:
+        """Return how many."""
+        return f"{self.count} callflows"
+
+
+@frozen(kw_only=True)
+class CallflowDeleted(Event):
+    """A callflow of a listing was deleted before it was read whole."""
+
+    account_id: str
+    callflow_id: str
+
+    def describe(self) -> str:
+        """Return which one."""
+        return f"account {self.account_id}: callflow {self.callflow_id} was deleted meanwhile"
+
+
+@frozen(kw_only=True)
+class BadItemFound(Event):
+    """A row or a document could not be read, and the others go on."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    account_id: str
+    callflow_id: str | None
+    index: int | None
+    error: VinixError
+
+    def describe(self) -> str:
+        """Return which one and why."""
+        which = self.callflow_id or f"without an id (row {self.index})"
+        return f"account {self.account_id}: callflow {which} could not be read: {self.error}"
+
+
+@frozen(kw_only=True)
+class SweepStarted(Event):
+    """A sweep over many accounts begins."""
+
+    level: ClassVar[int] = logging.INFO
+
+    max_concurrency: int
+    resumed: bool
+
+    def describe(self) -> str:
+        """Return how it begins."""
+        return f"sweep {'resumed' if self.resumed else 'started'}, {self.max_concurrency} accounts at once"
+
+
+@frozen(kw_only=True)
+class AccountFinished(Event):
+    """All callflows of an account of a sweep were read, except its bad items."""
+
+    account_id: str
+    callflows: int
+    bad_items: int
+    seconds: float
+
+    def describe(self) -> str:
+        """Return what was read."""
+        return f"account {self.account_id}: {self.callflows:,} callflows read in {self.seconds:.2f} s"
+
+
+@frozen(kw_only=True)
+class AccountFailed(AccountFinished):
+    """An account of a sweep failed. ``callflows`` were read before."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    error: VinixError
+
+    def describe(self) -> str:
+        """Return why."""
+        return f"account {self.account_id}: failed, {self.callflows:,} callflows were read before: {self.error}"
+
+
+@frozen(kw_only=True)
+class SweepEnded(Event):
+    """A sweep has ended. ``complete`` is False if its loop was left before every account was read."""
+
+    level: ClassVar[int] = logging.INFO
+
+    complete: bool
+    accounts_done: int
+    accounts_failed: int
+    callflows: int
+    bad_items: int
+    requests: int
+    retries: int
+    outages: int
+
+    def describe(self) -> str:
+        """Return its numbers."""
+        return (
+            f"sweep {'ended' if self.complete else 'left early'}: {self.accounts_done:,} accounts done, "
+            f"{self.accounts_failed:,} failed, {self.callflows:,} callflows, {self.bad_items:,} bad items, "
+            f"{self.requests:,} requests, {self.retries:,} retries, {self.outages:,} outages"
+        )
+
+
+Listener = Callable[[Event], None]
+
+
+def notify(listeners: tuple[Listener, ...], event: Event) -> None:
+    """Tell every listener about ``event``. An error that one raises ends the call."""
+    for listener in listeners:
+        listener(event)
+
+
+@contextmanager
+def waiting(
+    listeners: tuple[Listener, ...], clock: "Clock", reason: Reason, account_id: str | None, seconds: float
+) -> Iterator[None]:
+    """Tell the listeners that a call waits while the block runs."""
+    notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=clock.monotonic(), seconds=seconds))
+    try:
+        yield
+    finally:
+        notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=clock.monotonic()))
+
+
+# --- the counters -------------------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class _Stopwatch:
+    """Measures for how long at least one call was waiting: wall time, not a sum over calls."""
+
+    total: float = 0.0
+    _running: int = 0
+    _since: float = 0.0
+
+    def start(self, at: float) -> None:
+        if self._running == 0:
+            self._since = at
+        self._running += 1
+
+    def stop(self, at: float) -> None:
+        self._running -= 1
+        if self._running == 0:
+            self.total += at - self._since
+
+
+@public
+@define(kw_only=True, eq=False, repr=False)
+class ClientStats:
+    """Counters, up to date at any time. ``client.stats`` has those of the client and its views.
+
+    Attributes:
+        requests: requests sent, logins included.
+        logins: logins sent.
+        retries: requests that were sent again, probes of an outage not included.
+        rate_limited: responses with status 429.
+        outages: how often the server was away.
+        callflows: callflows that were handed out.
+        bad_items: rows and documents that could not be read.
+        deleted: callflows that were deleted between being listed and being read whole.
+
+    ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds`` are wall time during which at least one call was
+    waiting for that reason; ``wait_seconds`` is their sum.
+    """
+
+    requests: int = 0
+    logins: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    outages: int = 0
+    callflows: int = 0
+    bad_items: int = 0
+    deleted: int = 0
+    _waits: dict[str, _Stopwatch] = field(
+        factory=lambda: {reason: _Stopwatch() for reason in ("retry", "rate_limit", "outage")}, init=False
+    )
+    _last_outage: int | None = field(default=None, init=False)
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds during which at least one call waited to be sent again."""
+        return self._waits["retry"].total
+
+    @property
+    def rate_limit_seconds(self) -> float:
+        """Seconds during which at least one call waited for an account's rate limit."""
+        return self._waits["rate_limit"].total
+
+    @property
+    def outage_seconds(self) -> float:
+        """Seconds during which at least one call waited for the end of an outage."""
+        return self._waits["outage"].total
+
+    @property
+    def wait_seconds(self) -> float:
+        """The sum of the three."""
+        return self.retry_seconds + self.rate_limit_seconds + self.outage_seconds
+
+    def __call__(self, event: Event) -> None:
+        """Count ``event``."""
+        match event:
+            case AttemptEnded():
+                self.rate_limited += event.status == 429
+            case AttemptStarted():
+                self.requests += 1
+                self.logins += event.login
+            case RetryEvent():
+                self.retries += 1
+            case WaitStarted():
+                self._waits[event.reason].start(event.at)
+                if event.outage is not None and event.outage != self._last_outage:
+                    self.outages += 1
+                    self._last_outage = event.outage
+            case WaitEnded():
+                self._waits[event.reason].stop(event.at)
+            case CallflowsRead():
+                self.callflows += event.count
+            case BadItemFound():
+                self.bad_items += 1
+            case CallflowDeleted():
+                self.deleted += 1
+            case _:
+                pass
+
+    def __repr__(self) -> str:
+        names = [each.name for each in fields(type(self)) if not each.name.startswith("_")]
+        counts = [f"{name}={value}" for name in names if (value := getattr(self, name))]
+        return f"{type(self).__name__}({', '.join(counts)})"
+
+
+# --- the log ------------------------------------------------------------------------------------------------
+
+_RETRIES_A_SECOND: Final = 10
+"""Retries that are logged one by one; what is beyond is summarized."""
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+class Log:
+    """Writes events to the logger ``vinix_async``. Each record has the event's values as attributes (``extra=``)."""
+
+    def __init__(self, clock: "Clock") -> None:
+        self._clock = clock
+        self._second = 0.0  # when the current second of retries began
+        self._retries = 0
+        self._rate_limited: dict[str | None, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Log ``event`` at its level."""
+        if isinstance(event, RetryEvent) and self._too_many():
+            return
+        if not logger.isEnabledFor(event.level) or isinstance(event, CallflowsRead | WaitEnded):
+            return
+        if isinstance(event, AttemptStarted) and not isinstance(event, AttemptEnded):
+            return
+        if isinstance(event, WaitStarted) and not self._worth_telling(event):
+            return
+        _write(event)
+
+    def _too_many(self) -> bool:
+        """Count a retry, and tell whether it belongs into the summary of its second."""
+        now = self._clock.monotonic()
+        if now - self._second >= 1.0:
+            self.flush()
+            self._second = now
+        self._retries += 1
+        return self._retries > _RETRIES_A_SECOND
+
+    def flush(self) -> None:
+        """Log the summary of the retries that were not logged one by one."""
+        more, self._retries = self._retries - _RETRIES_A_SECOND, 0
+        if more > 0:
+            _write(RetriesSummarized(retries=more, seconds=self._clock.monotonic() - self._second))
+
+    def _worth_telling(self, event: WaitStarted) -> bool:
+        if event.reason != "rate_limit":
+            return False  # a retry and an outage have events of their own
+        told = self._rate_limited.get(event.account_id)
+        if told is not None and event.at - told < 1.0:
+            return False
+        if len(self._rate_limited) > 1000:
+            self._rate_limited.clear()
+        self._rate_limited[event.account_id] = event.at
+        return True
+
+
+def _write(event: Event) -> None:
+    values: dict[str, Any] = asdict(event, recurse=False)
+    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in values.items()}
+    logger.log(event.level, "%s", event.describe(), extra={"event": type(event).__name__, **values})
+
+
+def configure_logging() -> None:
+    """Send the log to stderr at the level that ``VINIX_LOG`` names. Without the variable, leave logging alone."""
+    name = os.environ.get("VINIX_LOG")
+    if not name:
+        return
+    level = _LEVELS.get(name.strip().lower())
+    if not any(isinstance(each, logging.StreamHandler) for each in logger.handlers):
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        if level is None:
+            logger.warning("VINIX_LOG must be one of %s, not %r", ", ".join(_LEVELS), name[:40])
+    logger.setLevel(logging.WARNING if level is None else level)

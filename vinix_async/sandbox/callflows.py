@@ -1,0 +1,45 @@
+"""Answers the requests for one callflow: reading it and creating it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .estate.dates import gregorian_seconds
+from .responses import INIT_FAILED, ApiResponse, bad_identifier, validation_error
+from .state import SandboxState
+
+
+def get_callflow(state: SandboxState, account: int, callflow_id: str) -> ApiResponse:
+    """Answer ``GET /accounts/{id}/callflows/{callflow_id}``."""
+    try:
+        document = state.callflows.document(account, callflow_id)
+    except KeyError:
+        return bad_identifier(callflow_id)
+    return ApiResponse(200, document, revision=state.callflows.revision(account, callflow_id))
+
+
+def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) -> ApiResponse:
+    """Answer ``PUT /accounts/{id}/callflows``: store a callflow whose numbers no other one has.
+
+    Kazoo checks the whole document against its schema. The sandbox checks only the numbers.
+    """
+    numbers = data.get("numbers") or []
+    if not numbers and not data.get("patterns"):
+        message = "Callflows must be assigned at least one number or pattern"
+        return validation_error("numbers", "required", message)
+    if not all(isinstance(number, str) for number in numbers):
+        return INIT_FAILED
+    for callflow_id in state.callflows.ids(account):
+        taken = set(numbers).intersection(state.callflows.cached(account, callflow_id).get("numbers") or ())
+        if taken:
+            return validation_error("numbers", "unique", f"Number {min(taken)} exists in callflow {callflow_id}")
+    created = gregorian_seconds(state.clock.time())
+    callflow_id = state.callflows.put(account, {"patterns": [], **data, "pvt_type": "callflow"}, created)
+    document = {
+        key: value for key, value in state.callflows.document(account, callflow_id).items() if key != "metadata"
+    }
+    return ApiResponse(
+        201,
+        document,
+        revision=state.callflows.revision(account, callflow_id),
+        location=f"/v2/accounts/{state.accounts[account]}/callflows/{callflow_id}",
+    )

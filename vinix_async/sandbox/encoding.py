@@ -1,0 +1,69 @@
+"""Content negotiation, and the encodings of a body: JSON, CSV, JSONP, and Kazoo 5's streamed JSON."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+MediaType = Literal["application/json", "text/csv"]
+
+_MEDIA_RANGE: Final = re.compile(r"(?P<type>[\w!#$&^.+*-]+/[\w!#$&^.+*-]+)(?P<parameters>(\s*;[^,]*)?)")
+_JSON_RANGES: Final = {"*/*", "application/*", "application/json"}
+_CSV_RANGES: Final = {"text/*", "text/csv"}
+
+
+def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400, 406]:
+    """Return the media type to answer with, or the status with which Cowboy refuses the ``Accept`` header.
+
+    Args:
+        accept: the header.
+        allow_parameters: whether a media range may have parameters other than its weight.
+    """
+    for part in accept.split(","):
+        parsed = _MEDIA_RANGE.fullmatch(part.strip())
+        if parsed is None:
+            return 400
+        parameters = parsed["parameters"].strip("; ")
+        if parameters and not parameters.startswith("q=") and not allow_parameters:
+            continue
+        if parsed["type"].lower() in _JSON_RANGES:
+            return "application/json"
+        if parsed["type"].lower() in _CSV_RANGES:
+            return "text/csv"
+    return 406
+
+
+def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_pretty: bool = False) -> bytes:
+    """Return JSON; with ``callback``, JSONP."""
+    body = msgspec.json.encode(content)
+    if is_pretty:
+        body = msgspec.json.format(body, indent=2)
+    return body if callback is None else f"{callback}(".encode() + body + b");"
+
+
+def encode_streamed(content: Mapping[str, Any]) -> bytes:
+    """Return a streamed reply: the rows first, then every other value as a string that is not escaped."""
+    trailer = ", ".join(
+        f'"{key}":"{value}"' for key, value in content.items() if key not in {"data", "tokens", "revision"}
+    )
+    return b'{"data":' + msgspec.json.encode(content["data"]) + f", {trailer}}}".encode()
+
+
+def encode_csv(data: Any) -> bytes:
+    """Return the rows of a listing, or one document, as CSV whose columns come in the order of the first rows."""
+    rows = data if isinstance(data, list) else [data]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow("ID" if column == "id" else column for column in columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_cell, value))
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode() if value is not None else ""

@@ -1,0 +1,1 @@
+"""The synthetic accounts and callflows that a sandbox serves."""

@@ -1,0 +1,35 @@
+"""Ids that encode an index, so that the index of an id is found without a table of all ids."""
+
+import hashlib
+
+
+def digest(*parts: object, size: int = 16) -> str:
+    """Return ``size`` bytes as hex that depend on every part and on their order."""
+    text = "\0".join(map(str, parts)).encode()
+    return hashlib.blake2b(text, digest_size=size).hexdigest()
+
+
+class IdSequence:
+    """A sequence of ids of hex digits that look random. The last eight digits encode the index.
+
+    Args:
+        namespace: ids of different namespaces differ.
+        length: the number of hex digits of an id.
+    """
+
+    def __init__(self, *namespace: object, length: int = 32) -> None:
+        self._namespace = namespace
+        self._prefix_length = length - 8
+        self._mask = int(digest(*namespace, "mask", size=4), 16)
+
+    def __getitem__(self, index: int) -> str:
+        prefix = digest(*self._namespace, index, size=(self._prefix_length + 1) // 2)[: self._prefix_length]
+        return f"{prefix}{index ^ self._mask:08x}"
+
+    def index(self, value: str) -> int | None:
+        """Return the index of an id, or None for any other text."""
+        try:
+            index = int(value[self._prefix_length :], 16) ^ self._mask
+        except ValueError:
+            return None
+        return index if self[index] == value else None

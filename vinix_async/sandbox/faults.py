@@ -1,0 +1,148 @@
+"""Random faults between the server and its clients: a share of the responses goes wrong, drawn from a seed."""
+
+import asyncio
+import gzip
+import random
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from attrs import field, frozen
+
+from .. import ConfigurationError
+
+SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
+"""Sends what a client gets in place of a response."""
+
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+"""The value of ``SO_LINGER`` with which closing a socket sends a reset."""
+
+
+async def _reset(request: web.Request, response: web.Response) -> web.StreamResponse:
+    reset_connection(request.transport)
+    return response
+
+
+async def _half_a_body(request: web.Request, response: web.Response) -> web.StreamResponse:
+    body = _body(response)
+    half = web.StreamResponse(headers={"Content-Length": str(len(body) + 1)})
+    await half.prepare(request)
+    await half.write(body[: len(body) // 2])
+    _abort(request)
+    return half
+
+
+async def _no_last_chunk(request: web.Request, response: web.Response) -> web.StreamResponse:
+    half = web.StreamResponse()
+    half.enable_chunked_encoding()
+    await half.prepare(request)
+    await half.write(_body(response))
+    _abort(request)
+    return half
+
+
+async def _cut_gzip(_: web.Request, response: web.Response) -> web.StreamResponse:
+    compressed = gzip.compress(_decompressed_body(response))
+    return web.Response(body=compressed[:-9], headers={"Content-Encoding": "gzip"})
+
+
+async def _html(_: web.Request, __: web.Response) -> web.StreamResponse:
+    return web.Response(text="<html><body>It works!</body></html>", content_type="text/html")
+
+
+async def _nothing(_: web.Request, __: web.Response) -> web.StreamResponse:
+    return web.Response(body=b"", content_type="application/json")
+
+
+async def _mixed_up(_: web.Request, response: web.Response) -> web.StreamResponse:
+    value = msgspec.json.decode(_decompressed_body(response))
+    return web.Response(body=msgspec.json.encode({**value, "request_id": "0" * 32}), content_type="application/json")
+
+
+def _status(status: int, headers: Mapping[str, str] | None = None) -> SendFault:
+    async def send(_: web.Request, __: web.Response) -> web.StreamResponse:
+        return web.Response(status=status, text=f"<html>{status}</html>", content_type="text/html", headers=headers)
+
+    return send
+
+
+SENDERS: Final[Mapping[str, SendFault]] = {
+    "reset": _reset,
+    "half_a_body": _half_a_body,
+    "no_last_chunk": _no_last_chunk,
+    "cut_gzip": _cut_gzip,
+    "html": _html,
+    "nothing": _nothing,
+    "mixed_up": _mixed_up,
+    "429": _status(429),
+    "500": _status(500),
+    "502": _status(502),
+    "503": _status(503),
+    "504": _status(504),
+    "retry_after": _status(503, {"Retry-After": "0.2"}),
+}
+
+TRANSIENT: Final = tuple(SENDERS)
+"""The faults that a client overcomes by sending the request again."""
+
+KINDS: Final = (*TRANSIENT, "hang")
+
+
+@frozen(kw_only=True)
+class Faults:
+    """Makes a share of all successful responses go wrong.
+
+    Args:
+        share: the share of responses, from 0 to 1.
+        kinds: the kinds of faults, each as likely as the others: ``reset``; ``half_a_body``; ``no_last_chunk``;
+            ``cut_gzip``; ``html`` and ``nothing`` (an empty body), both with status 200; ``mixed_up`` (the response
+            carries another request's id); ``hang`` (no response is sent); ``429``, ``500``, ``502``, ``503``,
+            ``504``; and ``retry_after`` (503 with ``Retry-After: 0.2``).
+        seed: the same seed draws the same faults.
+        logins: whether logins go wrong, too.
+    """
+
+    share: float = 0.05
+    kinds: tuple[str, ...] = TRANSIENT
+    seed: int = 0
+    logins: bool = False
+    _random: random.Random = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ConfigurationError("share must be a number from 0 to 1")
+        if unknown := set(self.kinds) - set(KINDS):
+            raise ConfigurationError(f"kinds of faults are {', '.join(KINDS)}; not {', '.join(sorted(unknown))}")
+        object.__setattr__(self, "_random", random.Random(self.seed))
+
+    def draw(self, path: str) -> str | None:
+        """Return the kind of fault that the next response has; None for none."""
+        if self._random.random() >= self.share or (path.endswith("_auth") and not self.logins):
+            return None
+        return self._random.choice(self.kinds)
+
+
+def reset_connection(transport: asyncio.BaseTransport | None) -> None:
+    """Close a connection with a TCP reset, whatever has been read and written on it."""
+    if isinstance(transport, asyncio.Transport):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        transport.abort()
+
+
+def _abort(request: web.Request) -> None:
+    """Close a connection in the middle of a response."""
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _body(response: web.Response) -> bytes:
+    body: Any = response.body
+    return bytes(body or b"")
+
+
+def _decompressed_body(response: web.Response) -> bytes:
+    compressed = response.headers.get("Content-Encoding") == "gzip"
+    return gzip.decompress(_body(response)) if compressed else _body(response)

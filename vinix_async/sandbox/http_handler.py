@@ -1,0 +1,267 @@
+"""HTTP around the routes: decodes requests, sets headers, answers conditional requests, and records requests."""
+
+import asyncio
+import gzip
+import weakref
+from collections import Counter
+from collections.abc import Mapping, MutableSequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+from attrs import frozen
+
+from .dialects import EnvelopeContext
+from .encoding import MediaType, encode_csv, encode_json, encode_streamed, negotiate
+from .estate.ids import digest
+from .faults import SENDERS, Faults, reset_connection
+from .requests import ApiRequest, Credentials
+from .responses import ApiResponse, early, validation_error
+from .routes import Routed, route, token_bucket_name
+from .state import SandboxState
+
+MIN_COMPRESSED_SIZE: Final = 300
+"""Cowboy compresses bodies of at least this many bytes."""
+
+MAX_REQUEST_LINE: Final = 8000
+"""Cowboy's limit for a request line in bytes. It answers a longer one with 414."""
+
+MAX_HEADER_VALUE: Final = 4096
+"""Cowboy's limit for the value of a header in bytes. It answers a longer one with 431."""
+
+BANNER: Final = r"""
+      __      __ _         _
+      \ \    / /(_) _ __  (_)__  __
+       \ \  / / | || '_ \ | |\ \/ /
+        \ \/ /  | || | | || | >  <
+         \__/   |_||_| |_||_|/_/\_\      sandbox
+"""
+"""The answer to a path without an API version."""
+
+_CORS_HEADERS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "OPTIONS, PUT, GET",
+    "Access-Control-Allow-Headers": "content-type, x-auth-token",
+    "Access-Control-Expose-Headers": "content-type, x-auth-token, x-request-id, location, etag",
+    "Access-Control-Max-Age": "86400",
+}
+_NEGOTIATED_HEADERS: Final = {"Vary": "accept-language, accept", "Content-Language": "en"}
+_EXPIRES: Final = {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"}
+
+
+@frozen
+class RecordedRequest:
+    """One request and its response. No header or body is kept, and so no secret.
+
+    Args:
+        status: the status that was sent, or would have been sent but for ``fault``.
+        fault: the kind of fault that the response had, if any.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    status: int
+    account_id: str | None
+    request_id: str
+    fault: str | None = None
+
+
+class HttpHandler:
+    """Answers every request, whatever its path, and records it in ``requests``."""
+
+    def __init__(self, state: SandboxState, requests: MutableSequence[RecordedRequest], faults: Faults | None) -> None:
+        self._state = state
+        self._faults = faults
+        self._requests = requests
+        self._requests_by_connection: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._closed = asyncio.Event()
+        self.served = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        body = await request.read()
+        self.served += 1
+        request_id = request.headers.get("X-Request-ID") or digest("request", self.served)
+        path = [unquote(segment) for segment in request.rel_url.raw_path.split("/")[1:]]
+        response = _refuse(request, path) or self._respond(request, path, body, request_id)
+        account_id = path[2] if len(path) > 2 and path[1] == "accounts" else None
+        query = {name: value for name, value in request.query.items() if name != "auth_token"}
+        fault = self._faults.draw(request.path) if self._faults and response.status < 300 else None
+        if account_id in self._state.hanging_accounts:
+            fault = "hang"
+        self._requests.append(
+            RecordedRequest(request.method, request.path, query, response.status, account_id, request_id, fault)
+        )
+        count = self._requests_by_connection.get(request.transport, 0) + 1
+        self._requests_by_connection[request.transport] = count
+        if count >= self._state.dialect.requests_per_connection:
+            response.force_close()
+        if fault == "hang":
+            return await self._hang(request)
+        return response if fault is None else await SENDERS[fault](request, response)
+
+    def open(self) -> None:
+        """Let requests hang again after ``close``."""
+        self._closed.clear()
+
+    def close(self) -> None:
+        """End the requests that hang, by closing their connections."""
+        self._closed.set()
+
+    async def _hang(self, request: web.Request) -> web.Response:
+        """Never answer, until the client gives up (aiohttp then cancels this) or the sandbox closes."""
+        await self._closed.wait()
+        reset_connection(request.transport)
+        return web.Response()
+
+    def _respond(self, request: web.Request, path: list[str], body: bytes, request_id: str) -> web.Response:
+        """Return the response to a request below an API version."""
+        api_request, problem = _decode(request, path, body)
+        routed = route(self._state, api_request) if problem is None else Routed(problem, is_identified=False)
+        media_type: MediaType = "application/json"
+        if isinstance(routed.target, ApiResponse):
+            response = routed.target
+        else:
+            accept = request.headers.get("Accept", "*/*")
+            chosen = negotiate(accept, allow_parameters=self._state.dialect.accepts_media_parameters)
+            if isinstance(chosen, int):
+                return web.Response(status=chosen)
+            media_type, response = chosen, routed.target()
+        headers = self._headers(response, media_type) | {"X-Request-ID": request_id}
+        conditional = _check_condition(request.headers.get("If-None-Match"), response, headers)
+        if conditional is not None:
+            return conditional
+        if not response.has_body:
+            return web.Response(status=response.status, headers=headers)
+        context = self._envelope_context(api_request, routed, response, request_id)
+        return _encode(request, response, self._state.dialect.envelope(response, context), headers)
+
+    def _headers(self, response: ApiResponse, media_type: MediaType) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        if response.has_body:
+            if not (response.before_negotiation and self._state.dialect.untyped_early_errors):
+                headers["Content-Type"] = media_type
+            if response.status >= 400:
+                headers |= _CORS_HEADERS
+        if not response.before_negotiation:
+            headers |= _NEGOTIATED_HEADERS
+        if response.status == 200:
+            headers |= _EXPIRES
+            if response.revision is not None and not response.is_streamed:
+                headers["ETag"] = f'"{response.revision}"'
+        if response.location is not None:
+            headers["Location"] = response.location
+        return headers
+
+    def _envelope_context(
+        self, request: ApiRequest, routed: Routed, response: ApiResponse, request_id: str
+    ) -> EnvelopeContext:
+        state = self._state
+        return EnvelopeContext(
+            request_id=request_id,
+            token=request.credentials.text if routed.is_identified else None,
+            timestamp=datetime.fromtimestamp(state.clock.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            tokens_remaining=state.buckets.remaining(token_bucket_name(request), state.clock.monotonic()),
+            authenticated=routed.owner is not None or "auth_token" in response.envelope,
+        )
+
+
+def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
+    """Return the response to a request that is not for the API, or that Cowboy refuses; else None."""
+    if len(request.raw_path) > MAX_REQUEST_LINE:
+        return web.Response(status=414)
+    if any(len(value) > MAX_HEADER_VALUE for value in request.headers.values()):
+        return web.Response(status=431)
+    if not (path[0][:1] == "v" and path[0][1:].isdigit()):
+        return web.Response(text=BANNER)
+    if request.method == "OPTIONS" and {"Origin", "Access-Control-Request-Method"} <= request.headers.keys():
+        return web.Response(headers=_CORS_HEADERS)
+    return None
+
+
+def _decode(request: web.Request, path: list[str], body: bytes) -> tuple[ApiRequest, ApiResponse | None]:
+    """Return the request, and the 400 for a body that is not valid, or None."""
+    data, problem = _decode_body(body, request.content_type if "Content-Type" in request.headers else None)
+    version, *segments = path[:-1] if not path[-1] else path
+    names = Counter(name for name, _ in request.query.items())
+    api_request = ApiRequest(
+        method=request.method,
+        version=version,
+        segments=segments,
+        query=dict(request.query),
+        repeated=frozenset(name for name, count in names.items() if count > 1),
+        credentials=_credentials(request),
+        data=data,
+        peer=request.remote or "",
+    )
+    return api_request, problem
+
+
+def _credentials(request: web.Request) -> Credentials:
+    if "X-Auth-Token" in request.headers:
+        return Credentials(request.headers["X-Auth-Token"])
+    if "auth_token" in request.query:
+        return Credentials(request.query["auth_token"])
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    match scheme.lower():
+        case "basic":
+            return Credentials(text, "basic")
+        case "bearer":
+            return Credentials(text, "bearer")
+    return Credentials()
+
+
+def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any], ApiResponse | None]:
+    """Return the body's ``data``. A body of another type than JSON is an upload, which has none."""
+    if not body or content_type not in {None, "application/json"}:
+        return {}, None
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        return {}, early(validation_error("json", "invalid", "All JSON must be valid"))
+    data = value.get("data")
+    if data is None:
+        return {}, early(validation_error("data", "required", "Field is required but missing"))
+    return data if isinstance(data, dict) else {}, None
+
+
+def _check_condition(condition: str | None, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
+    """Return the response to an ``If-None-Match`` that decides; else None."""
+    if condition is None or response.status != 200:
+        return None
+    if condition in {"*", headers.get("ETag")}:
+        return web.Response(status=304, headers={name: headers[name] for name in headers if name != "Content-Type"})
+    if response.revision is None:  # an empty listing has no ETag, and Cowboy refuses the condition
+        return web.Response(status=412, headers=_NEGOTIATED_HEADERS)
+    return None
+
+
+def _encode(
+    request: web.Request, response: ApiResponse, content: dict[str, Any], headers: dict[str, str]
+) -> web.Response:
+    if response.is_streamed:
+        streamed = web.Response(status=response.status, body=encode_streamed(content), headers=headers)
+        streamed.enable_chunked_encoding()
+        return streamed
+    if headers.get("Content-Type") == "text/csv":
+        body = encode_csv(response.data)
+        headers["Content-Disposition"] = 'attachment; filename="json.csv"'
+    else:
+        is_pretty = request.query.get("pretty_print") == "true" or request.headers.get("X-Pretty-Print") == "true"
+        body = encode_json(content, callback=request.query.get("jsonp"), is_pretty=is_pretty)
+    if len(body) >= MIN_COMPRESSED_SIZE and "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, 1, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(status=response.status, body=body, headers=headers)
+
+
+async def restore_cowboy_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Name Cowboy as the server, and take back the content type that aiohttp adds where the server sends none."""
+    response.headers["Server"] = "Cowboy"
+    if response.headers.get("Content-Type") == "application/octet-stream":
+        del response.headers["Content-Type"]

@@ -1,0 +1,108 @@
+"""Answers the logins, ``PUT /user_auth`` and ``PUT /api_auth``, and the requests for a token's own data."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import evolve
+
+from .estate.ids import digest
+from .responses import ApiResponse, invalid_credentials, validation_error
+from .state import SandboxState
+
+_API_KEY_LENGTH: Final = 64
+_MAX_CREDENTIALS_LENGTH: Final = 64
+_METHODS: Final = ("md5", "sha")
+
+_REVISION: Final = "automatic"
+"""The revision of every session that a login creates."""
+
+
+def log_in(state: SandboxState, endpoint: str, data: Mapping[str, Any]) -> ApiResponse:
+    """Answer a login. ``endpoint`` is ``user_auth`` or ``api_auth``."""
+    is_user = endpoint == "user_auth"
+    problem = _credentials_problem(data) if is_user else _api_key_problem(data)
+    if problem:
+        return problem
+    index = state.tokens.find_account(data) if is_user else state.tokens.verify_api_key(data["api_key"])
+    if index is None:
+        return invalid_credentials() if is_user else _counted(ApiResponse(404, [data["api_key"]], "bad identifier"), 0)
+    is_refused = state.logins_refused
+    if is_user and not state.tokens.credentials_match(data["credentials"], data.get("method", "md5")):
+        is_refused = True
+    if is_refused:
+        return _counted(invalid_credentials(), 0)
+    if state.accounts[index] in state.disabled_accounts:
+        return _counted(validation_error("account", "disabled", "account disabled"), 1)
+    session = _session(state, index, is_user=is_user)
+    token = state.tokens.issue(index, state.clock.time(), f"cb_{endpoint}")
+    return ApiResponse(
+        201,
+        session,
+        envelope={"auth_token": token, "page_size": 1},
+        revision=_REVISION,
+        location=f"/v2/{endpoint}/{session.get('owner_id', session['account_id'])}",
+    )
+
+
+def refresh_token(state: SandboxState, owner: int) -> ApiResponse:
+    """Answer ``PUT /auth`` with ``refresh_token``: a new token in exchange for one that is still valid."""
+    token = state.tokens.issue(owner, state.clock.time(), "cb_auth")
+    return ApiResponse(201, _session(state, owner, is_user=True), envelope={"auth_token": token})
+
+
+def describe_token(state: SandboxState, owner: int, token: str) -> ApiResponse:
+    """Answer ``GET /token_auth``: the token's claims, and the session that it stands for."""
+    claims = state.tokens.claims(token)
+    data = {
+        **_session(state, owner, is_user=claims["method"] != "cb_api_auth"),
+        **{name: claims[name] for name in ("exp", "iss", "method")},
+        "identity_sig": digest("identity", owner),
+    }
+    return ApiResponse(200, data)
+
+
+def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any]:
+    return {
+        "account_id": state.accounts[index],
+        "account_name": state.accounts.name(index),
+        "is_reseller": index == 0,
+        "is_master_account": index == 0,
+        "reseller_id": state.accounts[state.accounts.reseller(index)],
+        "cluster_id": digest("cluster"),
+        "language": "en-US",
+        "apps": [],
+        "capabilities": {"voicemail": {"transcription": {"available": False, "default": False}}},
+        "ui_config": {},
+        **({"owner_id": digest("owner", index)} if is_user else {}),
+    }
+
+
+def _counted(response: ApiResponse, count: int) -> ApiResponse:
+    """Return a response to a login with the number of users or keys that the server has found."""
+    return evolve(response, envelope={"page_size": count})
+
+
+def _api_key_problem(data: Mapping[str, Any]) -> ApiResponse | None:
+    if unknown := data.keys() - {"api_key"}:
+        message = "Strict checking of data is enabled; only include schema-defined properties"
+        return validation_error(min(unknown), "additionalProperties", message)
+    key = data.get("api_key")
+    if not isinstance(key, str):
+        return validation_error("api_key", "required", "Field is required but missing")
+    if len(key) < _API_KEY_LENGTH:
+        return validation_error("api_key", "minLength", f"String must be at least {_API_KEY_LENGTH} characters")
+    if len(key) > _API_KEY_LENGTH:
+        return validation_error("api_key", "maxLength", f"String must not be more than {_API_KEY_LENGTH} characters")
+    return None
+
+
+def _credentials_problem(data: Mapping[str, Any]) -> ApiResponse | None:
+    credentials = data.get("credentials")
+    if not isinstance(credentials, str):
+        return validation_error("credentials", "required", "Field is required but missing")
+    if not 1 <= len(credentials) <= _MAX_CREDENTIALS_LENGTH:
+        message = f"String must not be more than {_MAX_CREDENTIALS_LENGTH} characters"
+        return validation_error("credentials", "maxLength", message)
+    if data.get("method", "md5") not in _METHODS:
+        return validation_error("method", "enum", "Value not found in enumerated list of values")
+    return None

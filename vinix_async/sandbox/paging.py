@@ -1,0 +1,68 @@
+"""How the two engines page: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
+
+These are pure functions over sorted keys.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+Predicate = Callable[[str], bool]
+
+
+@frozen
+class KeyPage:
+    """One page of keys.
+
+    Args:
+        keys: the keys of the rows, in the order in which they are sent.
+        next_key: the key at which the next page starts; None on the last page.
+        start_key: the key that the response gives as its own start.
+    """
+
+    keys: tuple[str, ...]
+    next_key: str | None
+    start_key: str | None
+
+
+def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate, *, ascending: bool) -> KeyPage:
+    """Return a full page of the keys that pass the filters, in descending order unless ``ascending``.
+
+    The next key is one that passes the filters.
+    """
+    if ascending:
+        places = range(0 if start is None else bisect_left(keys, start), len(keys))
+    else:
+        places = range((len(keys) if start is None else bisect_left(keys, start + "\1")) - 1, -1, -1)
+    page: list[str] = []
+    for place in places:
+        key = keys[place]
+        if not passes(key):
+            continue
+        if len(page) == size:
+            return KeyPage(tuple(page), key, start)
+        page.append(key)
+    return KeyPage(tuple(page), None, start)
+
+
+def kazoo43_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate) -> KeyPage:
+    """Return a page of the keys that pass the filters. Pages ascend; the rows of one read descend.
+
+    With a filter the engine reads on, with smaller and smaller limits, until the page is full. It never takes back
+    a next key that an earlier read has set, so a page that reached the end may still have one.
+    """
+    page: list[str] = []
+    next_key: str | None = None
+    cursor = start
+    missing = size
+    while True:
+        begin = 0 if cursor is None else bisect_left(keys, cursor)
+        batch = keys[begin : begin + missing + 1]
+        following = batch[missing] if len(batch) > missing else None
+        page = [key for key in reversed(batch[:missing]) if passes(key)] + page
+        next_key = following or next_key
+        missing = size - len(page)
+        if not missing or following is None:
+            return KeyPage(tuple(page), next_key, cursor)
+        cursor = following

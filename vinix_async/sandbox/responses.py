@@ -1,0 +1,93 @@
+"""Responses before they are encoded, and the errors that Kazoo answers with."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import evolve, frozen
+
+
+@frozen
+class ApiResponse:
+    """A response before a dialect wraps it in an envelope.
+
+    Args:
+        status: the HTTP status.
+        data: the envelope's ``data``. For an error, its details.
+        message: an error's ``message``.
+        envelope: further keys of the envelope, such as ``page_size``.
+        revision: the envelope's ``revision``, which is the ETag of a 200.
+        location: the ``Location`` header of what was created.
+        is_streamed: whether Kazoo 5 streams the rows. A streamed response has no ETag.
+        before_negotiation: whether the server answers before it negotiates the content type. It then sends no
+            ``Vary`` header, and Kazoo 5 sends no ``Content-Type``.
+        has_body: False for the responses that Cowboy, the HTTP server, sends itself.
+    """
+
+    status: int
+    data: Any = None
+    message: str | None = None
+    envelope: Mapping[str, Any] = {}
+    revision: str | None = None
+    location: str | None = None
+    is_streamed: bool = False
+    before_negotiation: bool = False
+    has_body: bool = True
+
+
+def early(response: ApiResponse) -> ApiResponse:
+    """Return the response as it is sent before the content type is negotiated."""
+    return evolve(response, before_negotiation=True)
+
+
+def invalid_credentials() -> ApiResponse:
+    """Return the 401 for a token or login that was never valid."""
+    return ApiResponse(401, {"message": "invalid credentials"}, "invalid_credentials")
+
+
+def bad_identifier(cause: str) -> ApiResponse:
+    """Return the 404 for an id that does not exist."""
+    return ApiResponse(404, {"message": "bad identifier", "cause": cause}, "bad_identifier")
+
+
+def validation_error(field: str, rule: str, message: str) -> ApiResponse:
+    """Return the 400 with the validation tree of one field."""
+    return ApiResponse(400, {field: {rule: {"message": message}}}, "validation error")
+
+
+def faulty_request(message: str) -> ApiResponse:
+    """Return the 404 with which Kazoo 5 refuses a query parameter."""
+    return ApiResponse(404, {"message": message}, "faulty_request")
+
+
+def status_error(status: int) -> ApiResponse:
+    """Return Kazoo's error of that status, where only the status is known."""
+    message = _MESSAGES.get(status, "failed")
+    return ApiResponse(status, {"message": message.replace("_", " ")}, message)
+
+
+ENDPOINT_NOT_FOUND: Final = early(ApiResponse(404, {"message": "not found"}, "not_found"))
+FORBIDDEN: Final = early(ApiResponse(403, {"message": "forbidden"}, "forbidden"))
+METHOD_NOT_ALLOWED: Final = early(ApiResponse(405, {"message": "method not allowed"}, "invalid_method"))
+TOO_MANY_REQUESTS: Final = early(ApiResponse(429, {"message": "too many requests"}, "too_many_requests"))
+GONE: Final = early(
+    ApiResponse(410, "API version 1 is not supported. Please upgrade your code to use version 2.", "gone")
+)
+
+INIT_FAILED: Final = ApiResponse(500, message="init failed")
+"""A request that crashes a module of Kazoo. The answer is the same each time, and has no ``data``."""
+
+NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
+"""Cowboy's answer to an unknown endpoint at the top level."""
+
+CRASH: Final = ApiResponse(500, before_negotiation=True, has_body=False)
+"""Cowboy's answer when the request's process crashes."""
+
+_MESSAGES: Final = {
+    401: "invalid_credentials",
+    403: "forbidden",
+    404: "bad_identifier",
+    423: "locked",
+    429: "too_many_requests",
+    500: "datastore_fault",
+    503: "datastore_unreachable",
+}

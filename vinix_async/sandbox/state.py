@@ -1,0 +1,35 @@
+"""The state of a running sandbox, which the routes read and change."""
+
+from attrs import define, field
+
+from .. import Clock
+from .dialects import Dialect
+from .estate.accounts import AccountTree
+from .estate.callflow_store import CallflowStore
+from .responses import ApiResponse
+from .token_bucket import TokenBuckets
+from .tokens import TokenIssuer
+
+
+@define
+class SandboxState:
+    """Everything that a response depends on, besides its request.
+
+    Args:
+        charges_valid_tokens: whether requests with a valid token are charged to their bucket.
+        login_cost: what a login costs, besides the cost of a request.
+    """
+
+    dialect: Dialect
+    accounts: AccountTree
+    callflows: CallflowStore
+    tokens: TokenIssuer
+    buckets: TokenBuckets
+    clock: Clock
+    charges_valid_tokens: bool
+    login_cost: int
+    logins_refused: bool = False
+    denied_accounts: dict[str, ApiResponse] = field(factory=dict)
+    disabled_accounts: set[str] = field(factory=set)
+    hanging_accounts: set[str] = field(factory=set)
+    listings_served: int = 0

@@ -1,0 +1,138 @@
+"""Issues and verifies tokens, and verifies logins. The secrets are synthetic and valid for one sandbox only."""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .estate.accounts import AccountTree
+from .estate.ids import IdSequence, digest
+
+USERNAME = "admin"
+
+_SIGNATURE_LENGTH = 43
+
+
+class TokenIssuer:
+    """Issues tokens and tells which account a token belongs to. A token encodes its account and its expiry.
+
+    Args:
+        opaque: whether tokens are opaque text, as in the vendor's documentation, instead of JWTs.
+        ttl: seconds for which a token is valid.
+    """
+
+    def __init__(self, seed: int, accounts: AccountTree, *, opaque: bool, ttl: float) -> None:
+        self._accounts = accounts
+        self._opaque = opaque
+        self._ttl = ttl
+        self._signing_key = digest(seed, "signature").encode()
+        self._api_keys = IdSequence(seed, "api key", length=64)
+        self.password = f"sandbox-{digest(seed, 'password', size=6)}"
+        self._issued = 0
+        self._first_valid = 1
+
+    def api_key(self, index: int) -> str:
+        """Return the API key of an account."""
+        return self._api_keys[index]
+
+    def issue(self, index: int, now: float, method: str) -> str:
+        """Return a new token of an account."""
+        self._issued += 1
+        claims = {"account_id": self._accounts[index], "exp": int(now + self._ttl), "iss": "kazoo", "n": self._issued}
+        payload = _base64({**claims, "method": method})
+        if self._opaque:
+            return f"{payload}{self._sign(payload)}"
+        signed = f"{_base64({'alg': 'RS256', 'typ': 'JWT', 'kid': 'sandbox'})}.{payload}"
+        return f"{signed}.{self._sign(signed)}"
+
+    def expire_all(self) -> None:
+        """Expire every token issued so far."""
+        self._first_valid = self._issued + 1
+
+    def owner(self, token: str, now: float) -> int | str:
+        """Return the index of the token's account, or ``expired`` or ``invalid``."""
+        signed, signature = self._split(token)
+        if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
+            return "invalid"
+        claims = self._claims(signed)
+        if claims["exp"] <= now or claims["n"] < self._first_valid:
+            return "expired"
+        index = self._accounts.find(claims["account_id"])
+        return "invalid" if index is None else index
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return what a valid token claims."""
+        return self._claims(self._split(token)[0])
+
+    def credentials_match(self, credentials: str, method: str) -> bool:
+        """Return whether credentials are the hash of the user's name and password."""
+        hash_function = {"md5": hashlib.md5, "sha": hashlib.sha1}[method]
+        text = f"{USERNAME}:{self.password}".encode()
+        return credentials == hash_function(text, usedforsecurity=False).hexdigest()
+
+    def basic_owner(self, value: str) -> int | str:
+        """Return the index of the account that an ``Authorization: Basic`` value names, or ``invalid``."""
+        try:
+            account_id, _, credentials = base64.b64decode(value).decode().partition(":")
+        except ValueError:
+            return "invalid"
+        index = self._accounts.find(account_id)
+        return "invalid" if index is None or not self.credentials_match(credentials, "md5") else index
+
+    def verify_api_key(self, key: str) -> int | None:
+        """Return the account that an API key belongs to, or None."""
+        index = self._api_keys.index(key)
+        return index if index is not None and 0 <= index < len(self._accounts) else None
+
+    def find_account(self, data: Mapping[str, Any]) -> int | None:
+        """Find an account by phone number, else by realm, else by name, as Kazoo does."""
+        selectors = (
+            (data.get("phone_number"), phone_number),
+            (data.get("account_realm") or data.get("realm"), self._accounts.realm),
+            (
+                normalized_name(data.get("account_name") or ""),
+                lambda index: normalized_name(self._accounts.name(index)),
+            ),
+        )
+        for value, value_of in selectors:
+            if value:
+                for index in range(len(self._accounts)):
+                    if value_of(index) == value.lower():
+                        return index
+        return None
+
+    def _split(self, token: str) -> tuple[str, str]:
+        """Return the signed part of a token, and the signature."""
+        if self._opaque:
+            return token[:-_SIGNATURE_LENGTH], token[-_SIGNATURE_LENGTH:]
+        signed, _, signature = token.rpartition(".")
+        return signed, signature
+
+    @staticmethod
+    def _claims(signed: str) -> dict[str, Any]:
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(signed.rpartition(".")[2] + "=="))
+        return claims
+
+    def _normalized_name(self, index: int) -> str:
+        return normalized_name(self._accounts.name(index))
+
+    def _sign(self, text: str) -> str:
+        mac = hmac.digest(self._signing_key, text.encode(), "sha256")
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
+
+
+def phone_number(index: int) -> str:
+    """Return an account's phone number."""
+    return f"+1555{index:07d}"
+
+
+def normalized_name(name: str) -> str:
+    """Return an account's name as the server compares it: its ASCII letters and digits, in lower case."""
+    return re.sub("[^a-z0-9]", "", name.lower())
+
+
+def _base64(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
