@@ -94,7 +94,7 @@ def test_edges_say_what_the_parent_means_and_nothing_where_it_means_nothing() ->
     ],
 )
 def test_labels(parent: dict[str, object], label: str) -> None:
-    found = diagram(callflow(parent, metadata={ANN: {"numbers": ["Ann"]}, "odd": 7}))
+    found = diagram(callflow(parent, metadata={ANN: {"numbers": ["Ann"]}, "odd": 7, "nameless": {}}))
     assert found[2].label == label
 
 

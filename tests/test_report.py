@@ -218,7 +218,7 @@ def test_search_open_and_back_by_keyboard(shown: Browser) -> None:
     shown.press("Up", "Enter")
     assert heading(shown) == HOSTILE
     shown.press("Escape")
-    assert (heading(shown), focused(shown)) == ("Nightly", "Found")
+    assert (heading(shown), focused(shown)) == ("Nightly", "Results")
     shown.press("/", "Escape")
     assert len(listed(shown)) > 2
     shown.press("Escape", "Home", "Enter")
@@ -234,7 +234,7 @@ def test_search_finds_people_numbers_and_nothing(shown: Browser) -> None:
         shown.press("Escape", "Escape")
     shown.press("/", "no such thing")
     assert listed(shown) == []
-    assert "Nothing has that in it" in shown.run("return document.getElementById('rows').innerText")
+    assert "No matches" in shown.run("return document.getElementById('rows').innerText")
     assert shown.run("return document.getElementById('status').textContent") == "0 found"
 
 
@@ -298,7 +298,7 @@ def test_boxes_close_and_open(shown: Browser, page: Path) -> None:
 
 @in_chromium
 def test_what_has_no_picture_says_why(shown: Browser, page: Path) -> None:
-    for fragment, said in (("2", "It has no flow"), ("5", "Read without its flow. Its modules: menu, user.")):
+    for fragment, said in (("2", "has no flow"), ("5", "listed without its flow. Modules: menu, user.")):
         shown.open(page, "#odd/" + fragment * 32)
         assert said in shown.run("return document.getElementById('about').innerText")
         assert modules(shown) == []

@@ -37,8 +37,7 @@ _CHOOSES: Final = {
 
 _UNITS: Final = {"acdc_wait_time": "over {} s", "nomorobo": "score {}", "park": "slot {}"}
 _TARGETS: Final = {"callflow": "id", "ring_group_toggle": "callflow_id"}
-_STREAMS: Final = {"tone_stream://": "tone", "silence_stream://": "silence", "%(": "tone"}
-_STREAM: Final = re.compile(r"(?:\{[^}]*\})?(tone_stream://|silence_stream://|%\()", re.IGNORECASE)
+_STREAM: Final = re.compile(r"(?:\{[^}]*\})?(?:(tone|silence)_stream://|%\()", re.IGNORECASE)
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -150,9 +149,9 @@ def _text(value: Any, separator: str = ", ") -> str:
 
 
 def _stream(text: str) -> str:
-    """Return what FreeSWITCH generates for such a text, if it does: "tone" or "silence"."""
+    """Return "tone" or "silence" if FreeSWITCH generates it from ``text``, else an empty text."""
     found = _STREAM.match(text)
-    return _STREAMS[found[1].lower()] if found else ""
+    return (found[1] or "tone").lower() if found else ""
 
 
 def _media(reference: str) -> str:

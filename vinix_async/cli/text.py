@@ -64,6 +64,7 @@ _URL: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_SUSPECT: Final = re.compile("[:@=]")  # one of them is in every secret, and in few texts
 _KEEP_USER: Final = ("sip:", "sips:", "tel:")  # there the user is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
@@ -81,6 +82,8 @@ def without_secrets(text: str) -> str:
     or ``tel:`` address without a password stays. Where it is not certain which part is a password, ``…`` stands for the
     address and for all that follows it.
     """
+    if not _SUSPECT.search(text):
+        return text
     text = _VARIABLES.sub("", text)
     last_at = text.rfind("@")
     shown, end = "", 0

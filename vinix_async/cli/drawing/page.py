@@ -42,7 +42,7 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
         "policy": policy,
         "title": escape(heading),
         "style": style,
-        "noscript": noscript or "This page needs JavaScript. It loads nothing from anywhere.",
+        "noscript": noscript or "This page needs JavaScript; it loads nothing from the network.",
         "script": script,
     }
     before, after = asset("page.html").split("{{data}}")

@@ -1,7 +1,7 @@
 "use strict";
 
-// A callflow's picture: the same tree as in the SVG, with boxes that open and close. A box is
-// [parent, module, label, name, disabled, target], the head [-1, "", "", title, 0, "", ...numbers].
+// Draws a callflow as the same tree as in the SVG, with boxes that open and close. A box is the array
+// [parent, module, label, name, disabled, target]; the head is [-1, "", "", title, 0, "", ...numbers].
 
 const WIDTH = 188, HEIGHT = 56, HEAD = 252, SIDE = 20, DOWN = 30, MARGIN = 24, BREADTH = 12, FIRST = 80;
 const LABEL_ROOM = 240, TEXT_ROOM = WIDTH - 58, HEAD_ROOM = HEAD - 56;
@@ -15,7 +15,7 @@ function make(tag, attributes, ...inner) {
   return element;
 }
 
-// --- text, measured as in text_width.py --------------------------------------------------------------
+// --- text, measured as text_width.py does -------------------------------------------------------------
 
 const known = {};
 for (const weight of ["regular", "bold"]) {
@@ -46,7 +46,7 @@ function write(text, style, x, y, room) {
 }
 
 class Picture {
-  // follow(target): what opens a callflow of this page, or null.
+  // follow(target) returns a function that opens this callflow of the page, or null.
   constructor(host, boxes, follow) {
     Object.assign(this, {host, boxes, follow, scale: 0, current: 0});
     this.below = boxes.map(() => []);
@@ -74,7 +74,7 @@ class Picture {
     }
   }
 
-  // What is visible: {box, parent, level, more}, parents first.
+  // The visible boxes, parents first.
   visible() {
     const found = [], waiting = [[0, -1, 1, 0]];
     while (waiting.length) {
@@ -89,7 +89,7 @@ class Picture {
     return found;
   }
 
-  // The numbers below the title, unless one is the title.
+  // The lines below the title: the numbers that are not the title themselves.
   lines() {
     const numbers = this.boxes[0].slice(6).filter((number) => number !== this.boxes[0][3]);
     return numbers.length > 3 ? [...numbers.slice(0, 2), `+ ${numbers.length - 2} more`] : numbers;
@@ -107,7 +107,7 @@ class Picture {
     }
   }
 
-  // From the top down: a box above the middle of its children.
+  // Place each box above the middle of its children, as layout.py does; return the size of the whole.
   arrange(seen) {
     for (let here = seen.length - 1; here >= 0; here--) {
       const each = seen[here], half = Math.max(each.w, each.pill) / 2;
@@ -133,7 +133,7 @@ class Picture {
     return [seen[0].span, seen.reduce((most, each) => Math.max(most, each.y + each.h), 0)];
   }
 
-  // One below the other, for a phone.
+  // Place the boxes below each other, for a phone.
   outline(seen) {
     let y = 0, wide = 0;
     for (const each of seen) {
@@ -229,7 +229,7 @@ class Picture {
       write(module || "end", "module", 48, says ? 25 : 33, TEXT_ROOM), says ? write(says, "name", 48, 42, TEXT_ROOM) : null);
   }
 
-  // A jump goes there, a chip shows what it stands for, a box opens or closes.
+  // A click or Enter follows a jump, shows what is folded, or opens and closes a box.
   act(each) {
     const box = this.boxes[each.place], jump = !each.more && box[5] ? this.follow(box[5]) : null;
     if (jump) { jump(); return; }
@@ -242,7 +242,7 @@ class Picture {
     const before = this.at(each.place), left = this.host.scrollLeft, top = this.host.scrollTop;
     const first = each.more ? this.below[each.place][this.shown[each.place]] : each.place;
     const opened = this.below[each.place].slice(this.shown[each.place], count);
-    while (opened.length) {  // what is small comes whole
+    while (opened.length) {  // small subtrees open completely
       const kid = opened.pop();
       if (this.sizes[kid] <= BREADTH) { this.shown[kid] = this.below[kid].length; opened.push(...this.below[kid]); }
     }
@@ -273,7 +273,7 @@ class Picture {
     element.scrollIntoView({block: "nearest", inline: "nearest"});
   }
 
-  // The arrows go where they point; true if the key was for the picture.
+  // An arrow moves to the box in its direction. Returns whether the picture handled the key.
   key(key) {
     const each = this.seen[this.here], siblings = each.parent < 0 ? [0] : this.seen[each.parent].kids, place = siblings.indexOf(this.here);
     const down = each.kids[0], up = each.parent, before = siblings[place - 1], after = siblings[place + 1];

@@ -1,7 +1,7 @@
 "use strict";
 
-// The page: accounts and callflows in a list that is searched, and the one that was chosen beside it.
-// Everything of the server's comes into the page as text, never as markup.
+// Lists and searches accounts and callflows, and shows the chosen one. Texts of the server are only ever inserted as
+// text nodes and attributes, never as markup.
 
 const $ = (id) => document.getElementById(id);
 const plain = (text) => (/[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}/gu, "") : text).toLowerCase();
@@ -9,7 +9,7 @@ const count = (number, word, words) => `${number.toLocaleString("en")} ${number 
 const order = new Intl.Collator("en", {numeric: true, sensitivity: "base"}).compare;
 const ROW = 54;
 
-// --- what is in the page -----------------------------------------------------------------------------
+// --- the page's data ----------------------------------------------------------------------------------
 
 const accounts = [...document.querySelectorAll("script.account")].map((element) => {
   const [id, name, realm, elapsed, error, flows] = JSON.parse(element.textContent);
@@ -32,7 +32,7 @@ const byId = new Map(accounts.map((account) => [account.id, account]));
 const failed = accounts.filter((account) => account.error);
 const total = accounts.reduce((sum, account) => sum + account.flows.length, 0);
 
-// What a callflow is found by.
+// The text in which the search looks for a callflow.
 for (const account of accounts) {
   for (const flow of account.flows) {
     const said = [flow.title, flow.type, flow.id, ...flow.numbers, ...(flow.modules || [])];
@@ -94,7 +94,7 @@ function whereFound(flow) {
   return box ? [box[1], box[3] || box[2]].filter(Boolean).join(" · ") : "";
 }
 
-// The second line of a row: what is dialled, unless that is its name already.
+// The second line of a row: the numbers that are not the title, else the first module.
 function dialled(flow) {
   const others = flow.numbers.filter((number) => number !== flow.title), first = flow.boxes?.[1];
   return others.join("  ") || (flow.numbers.length && first ? [first[1], first[3]].filter(Boolean).join(" · ") : "no number");
@@ -108,7 +108,7 @@ function row(item, place) {
     const inside = whereFound(item);
     element = make("div", {...attributes, class: "row" + state},
       make("div", {class: "first"}, make("span", {class: "title"}, ...highlight(item.title)), item.type ? make("span", {class: "type"}, item.type) : ""),
-      make("div", {class: "second"}, ...(inside ? ["in it: ", ...highlight(inside)] : highlight(dialled(item)))));
+      make("div", {class: "second"}, ...(inside ? ["contains ", ...highlight(inside)] : highlight(dialled(item)))));
   } else {
     const sum = tab === "codes" ? count(item.codes.length, "feature code") : count(item.callflows.length, "callflow");
     element = make("div", {...attributes, class: "row account" + state},
@@ -126,7 +126,7 @@ function paint() {
   rows.style.height = shown.length * ROW + "px";
   const drawn = [];
   for (let place = first; place < last; place++) drawn.push(row(shown[place], place));
-  if (!shown.length) drawn.push(make("p", {class: "none"}, words.length ? "Nothing has that in it." : "Nothing here."));
+  if (!shown.length) drawn.push(make("p", {class: "none"}, words.length ? "No matches." : "The list is empty."));
   rows.replaceChildren(...drawn);
   for (const holder of [list, field]) {
     if (cursor >= 0 && cursor < shown.length) holder.setAttribute("aria-activedescendant", "row" + cursor); else holder.removeAttribute("aria-activedescendant");
@@ -155,7 +155,7 @@ function turnTo(name) {
   search();
 }
 
-// --- what was chosen ---------------------------------------------------------------------------------
+// --- the chosen item ---------------------------------------------------------------------------------
 
 const address = (item) => "#" + (item.account ? encodeURIComponent(item.account.id) + "/" + encodeURIComponent(item.id) : encodeURIComponent(item.id));
 const facts = (pairs) => make("dl", {}, ...pairs.filter(([, value]) => value).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
@@ -200,15 +200,15 @@ function aboutFlow(flow) {
   const home = head.single ? null : make("a", {href: address(flow.account)}, flow.account.name);
   said.push(facts([["Account", home], ["Type", flow.type || (flow.code ? "feature code" : "")], ["Id", make("code", {}, flow.id)],
     ["Modules", flow.boxes && flow.boxes.length > 1 ? (flow.boxes.length - 1).toLocaleString("en") : ""]]));
-  if (flow.modules) said.push(make("p", {class: "none"}, "Read without its flow. Its modules: " + flow.modules.join(", ") + "."));
-  else if (flow.boxes.length === 1) said.push(make("p", {class: "none"}, "It has no flow: a call to it ends."));
+  if (flow.modules) said.push(make("p", {class: "none"}, "This callflow was listed without its flow. Modules: " + flow.modules.join(", ") + "."));
+  else if (flow.boxes.length === 1) said.push(make("p", {class: "none"}, "This callflow has no flow: a call to it ends."));
   return said;
 }
 
 function problem({kind, reason, request_id, attempts, next, retry}, kept) {
-  return make("section", {class: "problem", "aria-label": "What failed"}, make("h2", {}, kind), make("p", {class: "reason"}, reason),
+  return make("section", {class: "problem", "aria-label": "Error"}, make("h2", {}, kind), make("p", {class: "reason"}, reason),
     facts([["Request id", request_id && make("code", {}, request_id)], ["Attempts", attempts && String(attempts)],
-      ["Failed at", next && make("code", {}, next)], ["Read before", count(kept, "callflow")], ["Retry", make("code", {}, retry)]]));
+      ["Failed at", next && make("code", {}, next)], ["Read until then", count(kept, "callflow")], ["Retry", make("code", {}, retry)]]));
 }
 
 function aboutAccount(account) {
@@ -219,18 +219,18 @@ function aboutAccount(account) {
     if (!flows.length) continue;
     said.push(make("h2", {}, title), make("ul", {class: "flows"}, ...flows.slice(0, 300).map((flow) =>
       make("li", {}, make("a", {href: address(flow)}, flow.title), make("span", {}, dialled(flow))))));
-    if (flows.length > 300) said.push(make("p", {class: "none"}, `and ${count(flows.length - 300, "other")}: search for them`));
+    if (flows.length > 300) said.push(make("p", {class: "none"}, `and ${count(flows.length - 300, "other")}, which the search finds`));
   }
   return said;
 }
 
 function overview() {
   const said = [make("h1", {}, head.title), make("p", {class: "lead"}, `${count(total, "callflow")} of ${count(accounts.length, "account")}, read ${head.created}.`)];
-  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "warning"}, "The run was interrupted: this is what had been read by then."));
+  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "warning"}, "This report is incomplete: the run was interrupted."));
   if (failed.length) {
     said.push(make("h2", {}, `${count(failed.length, "account")} failed`), make("ul", {class: "flows failures"}, ...failed.slice(0, 50).map((account) =>
       make("li", {}, make("a", {href: address(account)}, account.name), make("span", {}, `${account.error.kind}: ${account.error.reason.split("\n")[0]}`)))));
-    if (failed.length > 50) said.push(make("p", {class: "none"}, `and ${count(failed.length - 50, "other")}: see Failed`));
+    if (failed.length > 50) said.push(make("p", {class: "none"}, `and ${count(failed.length - 50, "other")}, under Failed`));
   }
   const keys = [["/", "search"], ["↑ ↓", "move"], ["Enter", "open"], ["Esc", "go back"]];
   said.push(make("p", {class: "keys"}, ...keys.flatMap(([key, what]) => [make("kbd", {}, key), ` ${what}  `])));
