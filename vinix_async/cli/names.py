@@ -1,6 +1,6 @@
 """Name callflows, modules, targets and numbers, for the table, the tree, the pictures, the page and the exports alike.
 
-Every function but ``modules`` returns text that is safe to show (``text.display``).
+Every function returns text that is safe to show (``text.display``).
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from .. import Callflow, FlowNode, to_dict
+from .. import Callflow, FlowNode
 from .text import display
 
 _SAYS: Final = {
@@ -68,25 +68,6 @@ def feature_code(callflow: Callflow) -> str:
     starred = re.compile(rf"\^?(?:\((?:\?:)?)*(?:\\\*|\[\*\]){letters}")  # the beginning of a pattern
     has_star = f"*{code}" in callflow.numbers or any(starred.match(pattern) for pattern in callflow.patterns)
     return display(f"*{code}" if has_star else code)
-
-
-def modules(callflow: Callflow) -> list[str]:
-    """Return the names of the modules, each once and parents first, as the server's listing has them.
-
-    The listing leaves out nodes without ``data`` and those with ``skip_module``; for a callflow that was read whole the
-    same is computed from its flow.
-    """
-    if callflow.modules or callflow.flow is None:
-        return list(callflow.modules)
-    found: dict[str, None] = {}
-    waiting = [to_dict(callflow)["flow"]]
-    while waiting:
-        node = waiting.pop() or {}
-        data = node.get("data")
-        if node.get("module") and data is not None and not (isinstance(data, dict) and data.get("skip_module") is True):
-            found[node["module"]] = None
-        waiting.extend(reversed((node.get("children") or {}).values()))
-    return list(found)
 
 
 def names_by_id(callflow: Callflow) -> dict[str, str]:

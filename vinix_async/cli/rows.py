@@ -8,7 +8,6 @@ from typing import Any, Final
 import attrs
 
 from .. import Account, Callflow, to_dict, to_json
-from .names import modules
 
 Cell = str | list[str] | None
 
@@ -55,7 +54,7 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
         *(account.id, account.name, callflow.id, callflow.name, _text(callflow.type)),
         *(list(callflow.numbers), list(callflow.patterns)),
         *(code.name if code else None, code.number if code else None),
-        *(list(callflow.flags), modules(callflow), _text(callflow.owner_id), _text(callflow.group_id)),
+        *(list(callflow.flags), list(callflow.modules), _text(callflow.owner_id), _text(callflow.group_id)),
     ]
     if details:
         row += [_json(getattr(callflow, name)) for name in DETAIL_COLUMNS]

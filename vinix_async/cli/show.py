@@ -15,7 +15,7 @@ from .. import Callflow, DecodeError, FlowNode, NotFoundError, VinixClient, to_j
 from .connection import connect
 from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
-from .names import branch_label, feature_code, modules, names_by_id, node_name, numbers, title, type_name
+from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .text import display
 
@@ -122,7 +122,7 @@ def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[
         "numbers": ", ".join(callflow.numbers),
         "patterns": ", ".join(callflow.patterns),
         "flags": ", ".join(callflow.flags),
-        "modules": ", ".join(modules(callflow)),
+        "modules": ", ".join(callflow.modules),
         "owner": callflow.owner_id,
     }
     for name, value in values.items():

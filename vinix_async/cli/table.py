@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Account, Callflow
-from .names import modules, numbers, title, type_name
+from .names import numbers, title, type_name
 from .text import display
 
 _MODULES_FROM: Final = 60
@@ -44,7 +44,7 @@ def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, hea
             "Callflow": title(callflow),
             "Numbers": ", ".join(numbers(callflow)),
             "Type": type_name(callflow),
-            "Modules": ", ".join(modules(callflow)),
+            "Modules": ", ".join(callflow.modules),
         }
         _add_row(table, *(values[name] for name in columns))
     return table

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from ... import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
-from ..names import modules, numbers, title, type_name
+from ..names import numbers, title, type_name
 from ..text import display, printable
 from .diagram import MODULE_KINDS, Box, diagram
 from .svg import ICONS
@@ -90,7 +90,7 @@ def _flow_data(callflow: Callflow, names: Mapping[str, str] | None = None) -> li
         numbers(callflow),
         int(callflow.featurecode is not None),
         [_box_data(box) for box in diagram(callflow, names)[1:]] if whole else None,
-        None if whole else [display(module) for module in modules(callflow)],
+        None if whole else [display(module) for module in callflow.modules],
     ]
 
 
