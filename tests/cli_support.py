@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,13 @@ def _read(leader: int) -> bytes:
         return os.read(leader, 65536)
     except OSError:  # the other end is closed
         return b""
+
+
+def wait_for(path: Path) -> None:
+    ends_at = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import VINIX, Command, environment, served, variables
+from cli_support import VINIX, Command, environment, served, variables, wait_for
 
 from vinix_async.sandbox import Sandbox
 
@@ -204,8 +204,10 @@ def test_c3_an_argument_that_cannot_be_an_id(vinix: Command, sandbox: Sandbox) -
     for word in ("a/b", "..", "", "a b"):
         done = vinix("callflows", "list", word)
         assert done.returncode == 2, word
-        assert repr(word) in done.stderr
+        assert done.stderr == f"vinix: {word!r} is not an account id\n"
         assert not sandbox.requests
+    for command in (("accounts", "list", "--of", "a/b"), ("callflows", "show", "a/b", "x")):
+        assert vinix(*command).stderr == "vinix: 'a/b' is not an account id\n"
 
 
 def test_c4_a_repeated_filter(vinix: Command, sandbox: Sandbox) -> None:
@@ -353,8 +355,7 @@ def test_c7_sigterm_and_sigkill(tmp_path: Path) -> None:
             sandbox.hang(stuck)
             name = f"{number}.html"
             with vinix.started("report", "--all", "--to", name) as process:
-                while not (tmp_path / f"{name}.checkpoint").exists():
-                    pass
+                wait_for(tmp_path / f"{name}.checkpoint")
                 process.send_signal(number)
                 process.stderr.read()
             assert process.returncode == (143 if number == signal.SIGTERM else -9)
@@ -501,6 +502,25 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
     assert done.stderr == f"vinix: {message}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        ("--base ftp://x", {}, "--base must be a complete address"),
+        ("--base http://example.com/v2", {}, "--allow-http"),
+        ("--filter modified_from=2026-01-01", {}, "--modified-from takes dates"),
+        ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),
+        ("", {"VINIX_AUTH_TOKEN": "", "VINIX_USERNAME": "a", "VINIX_PASSWORD": "b"}, "VINIX_ACCOUNT_NAME, VINIX_ACC"),
+    ],
+)
+def test_c16_settings_are_named_as_the_command_knows_them(
+    alone: Command, arguments: str, settings: dict[str, str], message: str
+) -> None:
+    done = alone("callflows", "list", "x", *arguments.split(), **{"VINIX_AUTH_TOKEN": "planted-7", **settings})
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not re.search(r"base_url|allow_http|account_name|ConfigurationError", done.stderr)
+
+
 def test_c16_the_librarys_class_names_are_not_in_a_usage_error(alone: Command) -> None:
     done = alone("callflows", "list", "--sandbox", "--filter", "missing_value=x")
     assert done.returncode == 2
@@ -562,3 +582,28 @@ def test_l19_a_time_reaches_the_server_in_its_own_seconds(vinix: Command, sandbo
     (query,) = (each.query for each in sandbox.requests if "callflows" in each.path)
     assert query["modified_from"] == str(62_167_219_200 + 1_795_132_800)
     assert query["modified_to"] == str(62_167_219_200 + 1_795_132_800 + 86_400)
+
+
+BAD = {"id": "b" * 32, "name": "bad", "numbers": [1001], "flow": {"module": "menu"}}
+
+
+@pytest.mark.parametrize("output", ["export", "report"])
+def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, output: str) -> None:
+    with served(accounts=3, callflows=(2, 5)) as sandbox:
+        vinix, where = Command(tmp_path, **variables(sandbox)), sandbox.account_ids[1]
+        sandbox.put(where, BAD)
+        command = ("callflows", "export", "--to", "all.csv") if output == "export" else ("report", "--to", "all.html")
+        done = vinix(*command, "--all")
+        assert done.returncode == 3
+        assert re.search(f"^unreadable: {where}, {BAD['id']}: DecodeError: .*numbers", done.stderr, re.MULTILINE)
+        assert "1 unreadable item failed; to try again, run:" in done.stderr
+        assert "1 unreadable item, " in done.stderr
+        sandbox.put(where, {**BAD, "numbers": ["1001"]})
+        again = vinix(*resume_command(done.stderr))
+        assert again.returncode == 0, again.stderr
+        if output == "export":
+            rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
+            assert sorted(row["id"] for row in rows) == truth(sandbox)
+        else:
+            found = accounts_of((tmp_path / "all.html").read_text())
+            assert sorted(flow[0] for each in found.values() for flow in each[5]) == truth(sandbox)

@@ -1,16 +1,26 @@
 """The client that the options, the environment and the profile describe."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
-from .. import Auth, ConfigurationError, VinixClient
+from .. import Auth, VinixClient
 from ..sandbox import Faults, Sandbox
 from .exit_codes import UsageError
 from .options import DEFAULT_CALLFLOWS, Connection
 from .settings import Settings, find_credentials, read_settings
+
+_NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
+
+
+def check_account_id(text: str, where: str = "") -> str:
+    """Return ``text`` if it can be an account id. Raise ``UsageError`` otherwise, with ``where`` in front."""
+    if _NOT_AN_ID.fullmatch(text) or not text.isprintable():
+        raise UsageError(f"{where}{text!r} is not an account id")
+    return text
 
 
 @frozen
@@ -31,7 +41,7 @@ class Server:
     def account_id(self, word: str | None) -> str:
         """Return the account id for an argument: the argument itself, or your own account for ROOT and None."""
         if word is not None and word != "ROOT":
-            return word
+            return check_account_id(word)
         if self.root is None:
             raise UsageError("name an account, or set VINIX_ACCOUNT_ID, or use --sandbox")
         return self.root
@@ -57,9 +67,5 @@ async def connect(
     auth, source = (auth, "login") if auth else find_credentials(settings)
     base = connection.base or settings.get("base")
     options: dict[str, Any] = {"base_url": base} if base else {}
-    try:
-        client = VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options)
-    except ConfigurationError as error:
-        raise UsageError(str(error).replace("allow_http=True", "--allow-http")) from None
-    async with client:
+    async with VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options) as client:
         yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)

@@ -1,10 +1,14 @@
 """Exit codes, the errors that the command itself raises, and how an error is printed."""
 
 from enum import IntEnum
+from typing import Final
 
 from .. import AuthenticationError, ConfigurationError, VinixError
 from .console import note
 from .text import printable
+
+_OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
+"""The options of the command for arguments that the library's messages name."""
 
 
 class ExitCode(IntEnum):
@@ -41,7 +45,12 @@ def report_error(error: Exception) -> ExitCode:
 
 def describe(error: BaseException) -> str:
     """Return the text of an error: with the class of an error of the library, and with the file of a system error."""
-    if isinstance(error, VinixError) and not isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError):
+        text = str(error)
+        for name, option in _OPTIONS.items():
+            text = text.replace(name, option)
+        return text
+    if isinstance(error, VinixError):
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

@@ -42,11 +42,11 @@ def _compressed(path: Path) -> bool:
 
 
 class Ending(Enum):
-    """How a job ended."""
+    """How a job ended: a complete one has nothing to resume, and a stopped one has accounts that were not read."""
 
     COMPLETE = "complete"
     SOME_FAILED = "some accounts failed"
-    STOPPED = "stopped, to be resumed"
+    STOPPED = "stopped"
 
 
 class Writer:

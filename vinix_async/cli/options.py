@@ -19,6 +19,7 @@ DEFAULT_CALLFLOWS: Final = (4, 12)
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """Seconds from the year 0, from which the server counts, to the year 1970."""
 
+_TIMES: Final = ("modified_from", "modified_to", "created_from", "created_to")
 _SPAN: Final = re.compile(r"(\d+)([mhdw])")
 _SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -133,8 +134,12 @@ class Query:
             name, equals, value = text.partition("=")
             if not equals:
                 raise UsageError(f"--filter must be KEY=VALUE, not {text!r}")
+            if name in _TIMES and not value.isdecimal():
+                raise UsageError(
+                    f"--filter {name} must be in the server's seconds: --{name.replace('_', '-')} takes dates"
+                )
             values.setdefault(name, []).append(value)
-        for name in ("modified_from", "modified_to", "created_from", "created_to"):
+        for name in _TIMES:
             if (text := getattr(self, name)) is not None:
                 values.setdefault(name, []).append(_server_time(f"--{name.replace('_', '-')}", text))
         for name, several in values.items():

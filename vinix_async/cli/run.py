@@ -245,8 +245,9 @@ class _Run:
         job, failed = self._job, self._failures
         incomplete = bool(failed) or self._bad_items > 0
         saved = (incomplete or job.output in {"parquet", "html"}) and self._save()
-        self._writer.end(Ending.SOME_FAILED if incomplete else Ending.COMPLETE)
-        if not incomplete or (job.one_account and not self._begun):
+        resumable = incomplete and (self._begun or not job.one_account)
+        self._writer.end(Ending.SOME_FAILED if resumable else Ending.COMPLETE)
+        if not resumable:
             self._checkpoint.unlink(missing_ok=True)
         code = ExitCode.SOME_FAILED if incomplete else ExitCode.OK
         if failed and job.one_account and failed[0].error:
@@ -256,7 +257,7 @@ class _Run:
             done = self._tally.sweep.accounts_done
             code = ExitCode.AUTHENTICATION if refused and not done else code
         note(self._tally.summary())
-        if incomplete and saved and self._checkpoint.exists():
+        if resumable and saved:
             what = [count(len(failed), "account")] if failed else []
             what += [count(self._bad_items, "unreadable item")] if self._bad_items else []
             note(f"{' and '.join(what)} failed; to try again, {self._resume_hint()}")

@@ -4,7 +4,6 @@ import asyncio
 import codecs
 import csv
 import hashlib
-import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from .. import Account, BadItem
-from .connection import Server
+from .connection import Server, check_account_id
 from .exit_codes import UsageError, describe
 from .job import Job
 
@@ -20,7 +19,6 @@ _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
 
 _DELIMITERS: Final = ",;\t"
-_NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
 
 class Shard:
@@ -42,8 +40,7 @@ class Shard:
 
 def named_accounts(job: Job) -> Iterator[str]:
     """Yield the accounts of the command line, and then those of ``--accounts-from``."""
-    for account_id in job.accounts:
-        yield _checked(account_id, "")
+    yield from job.accounts
     if job.accounts_from is not None:
         yield from _read_list(job.accounts_from)
 
@@ -70,7 +67,7 @@ def _ids(lines: list[str], name: str) -> Iterator[str]:
         next(rows)  # the header
     for number, cells in rows:
         found = cells if column is None else cells[column : column + 1]
-        yield _checked(delimiter.join(found).strip(), f"{name}, line {number}: ")
+        yield check_account_id(delimiter.join(found).strip(), f"{name}, line {number}: ")
 
 
 def _lines(data: bytes, name: str) -> list[str]:
@@ -95,12 +92,6 @@ def _layout(first_line: str) -> tuple[str, int | None]:
             if name in names:
                 return delimiter, names.index(name)
     return ",", None
-
-
-def _checked(account_id: str, where: str) -> str:
-    if _NOT_AN_ID.fullmatch(account_id) or not account_id.isprintable():
-        raise UsageError(f"{where}{account_id!r} is not an account id")
-    return account_id
 
 
 OnBadItem = Callable[[BadItem], None]

@@ -88,4 +88,7 @@ def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> Auth:
     if "username" not in user:
         raise UsageError("a password was found, but no user name: set VINIX_USERNAME")
     account: dict[str, Any] = {name: user[name] for name in _USER_ACCOUNT if name in user}
+    if len(account) != 1:
+        known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
+        raise UsageError(f"a user needs an account: set exactly one of {known}, or of their options or profile keys")
     return UserAuth(user["username"], secret, **account)
