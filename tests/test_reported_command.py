@@ -1,5 +1,6 @@
 """Inputs with which the command once failed. Each test begins with the id of its case."""
 
+import asyncio
 import csv
 import gzip
 import io
@@ -9,14 +10,18 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cli_support import VINIX, Command, environment, served, variables, wait_for
 
+from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
+from vinix_async.cli.accounts import write_accounts
+from vinix_async.cli.export import File
+from vinix_async.cli.rows import cells
 from vinix_async.sandbox import Sandbox
 
 
@@ -596,7 +601,7 @@ def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, 
         done = vinix(*command, "--all")
         assert done.returncode == 3
         assert re.search(f"^unreadable: {where}, {BAD['id']}: DecodeError: .*numbers", done.stderr, re.MULTILINE)
-        assert "1 unreadable item failed; to try again, run:" in done.stderr
+        assert "1 item could not be read; to try again, run:" in done.stderr
         assert "1 unreadable item, " in done.stderr
         sandbox.put(where, {**BAD, "numbers": ["1001"]})
         again = vinix(*resume_command(done.stderr))
@@ -607,3 +612,44 @@ def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, 
         else:
             found = accounts_of((tmp_path / "all.html").read_text())
             assert sorted(flow[0] for each in found.values() for flow in each[5]) == truth(sandbox)
+
+
+def test_l29_what_the_server_does_not_check_is_in_a_cell_as_json(tmp_path: Path) -> None:
+    with served(accounts=1, callflows=0) as sandbox:
+        deep: Any = []
+        for _ in range(3_000):
+            deep = [deep]
+        odd = {"id": "e" * 32, "type": ["x"], "owner_id": 5, "group_id": {"a": 1}, "flow": {"module": "menu"}}
+        sandbox.put(sandbox.root_id, odd)
+        vinix = Command(tmp_path, **variables(sandbox))
+        (row,) = csv.DictReader(io.StringIO(vinix("callflows", "list", "--output", "csv").stdout))
+        assert (row["type"], row["owner_id"], row["group_id"]) == ('["x"]', "5", '{"a":1}')
+        account = Account(id="a")
+        assert cells(account, Callflow(id="1", owner_id=deep), details=True)[11] == "[" * 3_001 + "]" * 3_001
+
+
+def test_c12_an_output_that_cannot_be_saved_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(self: File) -> int:
+        raise OSError(5, "Input/output error", "the disk")
+
+    with served(accounts=2, callflows=2) as sandbox:
+        monkeypatch.setattr("vinix_async.cli.run._SAVE_INTERVAL", 0.0)
+        monkeypatch.setattr(File, "save", save)
+        done = Command(tmp_path, **variables(sandbox))("callflows", "export", "--all", "--to", "all.ndjson")
+        assert done.returncode == 1
+        assert done.stderr.startswith("vinix: the disk: Input/output error\n")
+
+
+def test_an_unreadable_account_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Account(id="a")
+    bad = BadItem(account_id="a", id=None, index=1, error=DecodeError("wrong"))
+
+    class Listing:
+        bad_items = (bad,)
+
+        async def by_page(self) -> AsyncIterator[Page[Account]]:
+            yield Page(items=(good,), bad_items=(bad,))
+
+    code = asyncio.run(write_accounts(cast("Pager[Account]", Listing()), "ndjson", raw=False, bom=False))
+    assert code == 3
+    assert capsys.readouterr().err == "unreadable: row 1: DecodeError: wrong\n1 account\n"

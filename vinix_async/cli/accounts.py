@@ -35,10 +35,11 @@ async def list_accounts(
     async with connect(connection) as server:
         listing = server.client.accounts.children if children else server.client.accounts.descendants
         pager = listing(server.account_id(of), page_size=page_size, max_items=max_items, on_bad_item="skip")
-        return await _write(pager, output, raw=raw_cells, bom=bom)
+        return await write_accounts(pager, output, raw=raw_cells, bom=bom)
 
 
-async def _write(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> int:
+async def write_accounts(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> int:
+    """Print a listing as it is read, and return the exit code."""
     written = 0
     if output == "csv":
         write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)

@@ -134,9 +134,9 @@ class GzipFile(File):
 
     def save(self) -> int:
         """End the member, and make the file durable."""
-        if self._member:
-            super().write(self._member.flush())
-            self._member = None
+        member, self._member = self._member, None
+        if member:
+            super().write(member.flush())
         return super().save()
 
     def close(self) -> None:

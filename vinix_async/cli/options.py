@@ -15,7 +15,6 @@ from .exit_codes import UsageError
 DEFAULT_CALLFLOWS: Final = (4, 12)
 """The range from which the sandbox takes the number of callflows of an account."""
 
-
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """Seconds from the year 0, from which the server counts, to the year 1970."""
 
@@ -61,7 +60,6 @@ MaxItems: TypeAlias = Annotated[
 RawCells: TypeAlias = Annotated[Flag, _option("Do not protect CSV cells that a spreadsheet would run as a formula.")]
 Bom: TypeAlias = Annotated[Flag, _option("Begin a CSV file with a byte order mark, for Excel.")]
 Force: TypeAlias = Annotated[Flag, _option("Replace an existing file, and discard an unfinished run.")]
-Title: TypeAlias = Annotated[str, _option("The heading of the page.")]
 
 _CONNECTION: Final = Group("Connection", sort_key=8)
 _SANDBOX: Final = Group("Sandbox", sort_key=9)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -57,7 +57,7 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
         *(list(callflow.flags), list(callflow.modules), _text(callflow.owner_id), _text(callflow.group_id)),
     ]
     if details:
-        row += [_json(getattr(callflow, name)) for name in DETAIL_COLUMNS]
+        row += [_json(value) if (value := getattr(callflow, name)) else None for name in DETAIL_COLUMNS]
     return row
 
 
@@ -70,14 +70,14 @@ def account_cells(account: Account) -> list[Cell]:
 
 def _text(value: Any) -> str | None:
     """Return a value that the server stores without checking its type: a string as it is, other values as JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if value is None or isinstance(value, str) else _json(value)
 
 
-def _json(value: Any) -> str | None:
-    if isinstance(value, Mapping):
-        # A mapping may be nested too deeply for json.dumps. The encoder of documents has no such limit.
-        return to_json(Callflow(extra=value)).decode() if value else None
-    return None if value is None else to_json(value).decode()
+def _json(value: Any) -> str:
+    """Return a document or any JSON value as JSON. The encoder of documents knows no limit of nesting."""
+    if attrs.has(type(value)):
+        return to_json(value).decode()
+    return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
 
 
 def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:

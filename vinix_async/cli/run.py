@@ -101,6 +101,7 @@ class _Run:
         self._resumed = resumed
         self._begun = resumed is not None
         self._unsaved = False
+        self._output_error: OSError | None = None
         self._failures: list[AccountPage] = []
         self._bad_items = 0
         self._sweep = server.client.callflows.list_many(
@@ -141,8 +142,9 @@ class _Run:
                     return PageWriter(job, rows, size, failures=self._failures)
                 return ParquetWriter(to, rows, size, details=job.details)
             except OSError as error:
-                hint = "name another place with --checkpoint" if to is None else "it is beside the output"
-                raise UsageError(f"Parquet needs a file for its rows ({hint}): {describe(error)}") from None
+                what = "Parquet" if job.output == "parquet" else "a report"
+                hint = "; --checkpoint names another place" if to is None else ""
+                raise UsageError(f"{what} needs a file for its rows: {describe(error)}{hint}") from None
         sink = open_sink(to, size, job.output or "")
         if job.output == "csv":
             return csv_writer(sink, details=job.details, raw=job.raw_cells, bom=job.bom)
@@ -156,6 +158,8 @@ class _Run:
 
     def _write(self, page: AccountPage) -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
+        if self._output_error:
+            raise self._output_error
         self._writer.write(page.account, page.items)
         self._tally.callflows += len(page.items)
         for item in page.bad_items:
@@ -174,11 +178,11 @@ class _Run:
         note(f"unreadable: {printable(item.account_id)}, {printable(which)}: {one_line(item.error)}")
 
     def _save(self) -> bool:
-        """Make the rows durable, and then the checkpoint that counts them. Return whether that was possible."""
+        """Make the rows durable, and then the checkpoint that counts them. Return whether there is a checkpoint."""
+        size = self._writer.save()
+        saved = SavedJob(job=self._job, connection=self._connection, size=size, sweep=self._sweep.checkpoint())
         try:
-            size = self._writer.save()
-            sweep = self._sweep.checkpoint()
-            SavedJob(job=self._job, connection=self._connection, size=size, sweep=sweep).write(self._checkpoint)
+            saved.write(self._checkpoint)
         except OSError as error:
             note(f"vinix: cannot save the progress: {describe(error)}")
             return False
@@ -191,11 +195,14 @@ class _Run:
 
         async def keep_saving() -> None:
             took = 0.0
-            while True:
+            while not self._output_error:
                 await asyncio.sleep(max(_SAVE_INTERVAL, took / _SAVE_SHARE))
                 began = time.monotonic()
-                if self._unsaved:
-                    self._save()
+                try:
+                    if self._unsaved:
+                        self._save()
+                except OSError as error:  # of the output: the job must not continue
+                    self._output_error = error
                 took = time.monotonic() - began
 
         task = asyncio.create_task(keep_saving())
@@ -242,6 +249,8 @@ class _Run:
 
     def _finish(self) -> int:
         """End a job after all accounts were read or have failed."""
+        if self._output_error:
+            raise self._output_error
         job, failed = self._job, self._failures
         incomplete = bool(failed) or self._bad_items > 0
         saved = (incomplete or job.output in {"parquet", "html"}) and self._save()
@@ -258,9 +267,9 @@ class _Run:
             code = ExitCode.AUTHENTICATION if refused and not done else code
         note(self._tally.summary())
         if resumable and saved:
-            what = [count(len(failed), "account")] if failed else []
-            what += [count(self._bad_items, "unreadable item")] if self._bad_items else []
-            note(f"{' and '.join(what)} failed; to try again, {self._resume_hint()}")
+            what = [f"{count(len(failed), 'account')} failed"] if failed else []
+            what += [f"{count(self._bad_items, 'item')} could not be read"] if self._bad_items else []
+            note(f"{' and '.join(what)}; to try again, {self._resume_hint()}")
         return code
 
     def _resume_command(self) -> str:
