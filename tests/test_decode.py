@@ -6,6 +6,7 @@ import sys
 import weakref
 from typing import Any
 
+import attrs
 import pytest
 from documents import WHOLE, chain_text, listing
 
@@ -21,7 +22,8 @@ from vinix_async import (
     structure,
     to_dict,
 )
-from vinix_async._documents.decode import MISSING, BadRow, iter_rows, parse_envelope, read_one, read_rows
+from vinix_async._documents.base import Document
+from vinix_async._documents.decode import MISSING, BadRow, _rules, iter_rows, parse_envelope, read_one, read_rows
 from vinix_async._documents.json import parse_json
 
 pytestmark = pytest.mark.usefixtures("accelerator")
@@ -269,6 +271,15 @@ def test_structure_takes_json_and_documents_only() -> None:
         structure({}, dict)  # type: ignore[type-var]
     with pytest.raises(DecodeError, match="expected object, got array"):
         structure([], Callflow)  # type: ignore[arg-type]
+
+
+def test_a_field_whose_type_has_no_rule_is_refused_at_once() -> None:
+    @attrs.frozen(kw_only=True, eq=False)
+    class Odd(Document):
+        ratio: float | None = None
+
+    with pytest.raises(TypeError, match="no rule is known for the field ratio"):
+        _rules(Odd)
 
 
 # --- pieces ------------------------------------------------------------------------------------------

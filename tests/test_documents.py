@@ -147,6 +147,8 @@ def test_a_flow_is_built_when_it_is_looked_at_and_only_once() -> None:
     callflow = fast(sent)
     unbuilt = vars(Callflow)["flow"].slot.__get__(callflow)
     assert not isinstance(unbuilt, FlowNode)
+    assert Callflow.flow is vars(Callflow)["flow"]  # as inspect and help() read it
+    assert Callflow.modules is vars(Callflow)["modules"]
     assert callflow.flow is callflow.flow
     assert type(callflow.flow) is FlowNode
     assert type(callflow.flow.children["1"]) is FlowNode

@@ -1,7 +1,7 @@
 """The base class of all documents: equality, copying and pickling at any depth of nesting.
 
-Python's own ways to compare, copy and pickle call themselves for each level, and fail in a flow of some hundred nodes.
-The functions here keep a list of what is left to do instead.
+Python compares, copies and pickles nested values by recursion, which fails for a flow of some hundred nodes. So a
+document is turned into a flat list first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +63,9 @@ class Document:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return _equal(self, other)
+        return self is other or (
+            hash(self) == hash(other) and flatten(self, sort_keys=True) == flatten(other, sort_keys=True)
+        )
 
     def __hash__(self) -> int:
         return hash((type(self), getattr(self, "id", None)))
@@ -126,14 +128,14 @@ def field_values(document: Document) -> list[Any]:
 def write_constructor(
     kind: type[D], parameters: Sequence[str], values: Mapping[str, str], names: Mapping[str, Any]
 ) -> Callable[..., D]:
-    """Return a function of ``parameters`` that makes a ``kind`` without the checks of its ``__init__``.
+    """Return a function of ``parameters`` that makes a ``kind`` faster than the ``__init__`` of the class.
 
-    ``values`` has an expression for each field, in which ``names`` are known.
+    ``values`` has an expression for each field, which may use the parameters and ``names``.
 
     The ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which takes about eight times as
-    long as an assignment, and documents are made by the thousand. So the function, whose source is put together as
-    attrs does it for an ``__init__``, makes an instance of a subclass that has the same slots and is not frozen, and
-    assigns to them. In the end it gives the instance its real class. No other place changes the class of an object.
+    long as an assignment, and documents are made by the thousand. The function makes an instance of a subclass that has
+    the same slots but is not frozen, assigns to the slots, and then gives the instance its real class. Its source is
+    generated, as attrs generates an ``__init__``. No other place in the library changes the class of an object.
     """
     slots = {name: field.slot for name, field in vars(kind).items() if isinstance(field, BuiltField)}
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
@@ -155,31 +157,7 @@ def unchecked(kind: type[D]) -> Callable[..., D]:
     return _CONSTRUCTORS[kind]
 
 
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two trees are equal, apart from the order of keys."""
-    waiting = [(one, other)]
-    while waiting:
-        one, other = waiting.pop()
-        if one is other:
-            continue
-        kind = type(one)
-        if kind is not type(other) and (kind in _CONTAINERS or type(other) in _CONTAINERS):
-            return False  # dict and AbsentObject, tuple and AbsentArray
-        if kind is dict and one.keys() == other.keys():
-            waiting += [(value, other[key]) for key, value in one.items()]
-        elif kind in {list, tuple} and len(one) == len(other):
-            waiting += zip(one, other, strict=True)
-        elif isinstance(one, Document) and kind is type(other):
-            waiting += zip(field_values(one), field_values(other), strict=True)
-        elif kind is not AbsentArray and one != other:  # an AbsentArray depends on the other fields
-            return False
-    return True
-
-
-_CONTAINERS: Final = {dict, list, tuple, AbsentObject, AbsentArray}
-
-
-def flatten(value: Any) -> list[Any]:
+def flatten(value: Any, *, sort_keys: bool = False) -> list[Any]:
     """Return ``value`` as a flat list, in which each container comes before its content.
 
     A container is in it as a tuple of its type and its keys or its length, anything else as itself.
@@ -190,8 +168,9 @@ def flatten(value: Any) -> list[Any]:
         item = waiting.pop()
         kind = type(item)
         if kind is dict:
-            flat.append((dict, tuple(item)))
-            waiting.extend(reversed(item.values()))
+            keys = tuple(sorted(item) if sort_keys else item)
+            flat.append((dict, keys))
+            waiting.extend([item[key] for key in reversed(keys)])
         elif kind is list or kind is tuple:
             flat.append((kind, len(item)))
             waiting.extend(reversed(item))

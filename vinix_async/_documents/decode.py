@@ -19,12 +19,15 @@ from .._exceptions import ConfigurationError, DecodeError
 from . import models
 from .base import ABSENT_OBJECT, Document, unchecked
 from .json import check_text, parse_json
-from .models import Account, Callflow
 
 try:
-    from .fast_decode import FastDecoder
-except ModuleNotFoundError:  # the module may be deleted; nothing else refers to it
-    FastDecoder = None  # type: ignore[assignment,misc]  # as it says
+    from .fast_decode import make_fast_decoders
+except ModuleNotFoundError:  # fast_decode.py may be deleted; it is not imported anywhere else
+
+    def make_fast_decoders(all_rules: Any) -> Any:  # type: ignore[misc]  # noqa: ARG001  # has the real one's name
+        """Return no decoders."""
+        return {}
+
 
 D = TypeVar("D", bound=Document)
 
@@ -93,7 +96,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
 
 def _rules(kind: type[Document]) -> tuple[Rule, ...]:
     # Names in annotations are looked up in models.py, wherever the class says that it lives.
-    own_fields = attrs.fields(attrs.resolve_types(kind, globalns=vars(models)))[len(attrs.fields(Document)) :]
+    own_fields = attrs.fields(attrs.resolve_types(kind, globalns=dict(vars(models))))[len(attrs.fields(Document)) :]
     return tuple(_rule(field) for field in own_fields)
 
 
@@ -104,10 +107,7 @@ RULES: Final[Mapping[type[Document], tuple[Rule, ...]]] = {
 }
 """The rules of each class, in the order of its fields, without the fields of ``Document``."""
 
-_LISTED: Final = (Callflow, Account)
-_FAST: "Final[Mapping[type[Document], FastDecoder]]" = (
-    {} if FastDecoder is None else {kind: FastDecoder(kind, RULES) for kind in _LISTED}
-)
+_FAST: Final = make_fast_decoders(RULES)
 
 # --- problems --------------------------------------------------------------------------------------
 
@@ -279,8 +279,10 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]
     """Yield the documents of a listing's ``data`` in pieces of at most 32 rows, with the rows that are not valid.
 
     ``data`` is an array of rows, or one document (as the vendor documents it), which must have at least one field of
-    its kind. Each piece is decoded when it is asked for, and ``data`` is used up. Anything else, such as ``null`` or
-    ``{}``, is a ``DecodeError``: an account must never look empty by mistake.
+    its kind. Each piece is decoded when it is asked for, and ``data`` is used up.
+
+    Raises ``DecodeError`` at the first piece if ``data`` is anything else, such as ``null`` or ``{}``, because an
+    account must never look empty by mistake; and, ``transient``, where a row of a large response is not valid JSON.
     """
     if type(data) is list:
         for first in range(0, len(data), _ROWS_AT_ONCE):

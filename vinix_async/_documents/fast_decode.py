@@ -48,16 +48,33 @@ class _Envelope(Struct, Generic[T]):
 _split: Final = Decoder(_Envelope[list[Raw]]).decode
 
 
+_Builder = Callable[[Any, Any], Document]
+_Maps = list[tuple[dict[str, Any], _Builder]]
+
+
+def make_fast_decoders(all_rules: Mapping[type[Document], Sequence["Rule"]]) -> dict[type[Document], "FastDecoder"]:
+    """Return a decoder for each class that the rows of a listing can have: those with an ``id``."""
+    structs: dict[type[Document], Any] = {}
+    builders: dict[type[Document], _Builder] = {}
+    for kind, rules in all_rules.items():  # a class comes after those that its fields hold
+        builders[kind] = _write_builder(kind, rules, builders)
+        structs[kind] = _make_struct(kind, rules, structs, builders[kind])
+    return {
+        kind: FastDecoder(structs[kind], builders[kind], [rule.name for rule in rules if rule.may_be_false])
+        for kind, rules in all_rules.items()
+        if rules[0].name == "id"
+    }
+
+
 class FastDecoder:
     """Reads the listings of one kind of document."""
 
-    def __init__(self, kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> None:
-        struct: Any = _make_struct(kind, all_rules)
-        self._struct: type[Struct] = struct
-        self._builder = _write_builder(kind, all_rules)
+    def __init__(self, struct: Any, builder: _Builder, false_fields: Sequence[str]) -> None:
+        self._struct = struct
+        self._builder = builder
         self._decode_envelope = Decoder(_Envelope[list[struct]]).decode
         self._decode_rows = Decoder(list[struct]).decode
-        self._false_fields = [attrgetter(rule.name) for rule in all_rules[kind] if rule.may_be_false]
+        self._false_fields = [attrgetter(name) for name in false_fields]
 
     def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
         """Return the envelope in ``body`` if its rows are ordinary: Structs, or ``Raw`` if the body is large."""
@@ -88,13 +105,15 @@ class FastDecoder:
         return any(True in map(field, rows) for field in self._false_fields)
 
 
-def _make_struct(kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> Any:
+def _make_struct(
+    kind: type[Document], rules: Sequence["Rule"], structs: Mapping[type[Document], Any], builder: _Builder
+) -> Any:
     name = f"{kind.__name__}Struct"
     fields: list[Any] = []
-    for rule in all_rules[kind]:
+    for rule in rules:
         value: Any = _TYPES.get(rule.json, rule.json)
         if rule.kind:
-            value = name if rule.kind is kind else _make_struct(rule.kind, all_rules)
+            value = structs.get(rule.kind, name)  # the Struct itself has only a name yet
             value = dict[str, value] if rule.is_map else value
         if rule.may_be_false:
             value |= bool
@@ -103,7 +122,6 @@ def _make_struct(kind: type[Document], all_rules: Mapping[type[Document], Sequen
         fields.append((rule.name, value, rule.default))
     fields[0] = fields[0][:2]  # required, so that an empty object is refused
     fields += [(key, Any, UNSET) for key in _EDITOR_KEYS.get(kind, ())]
-    builder = _write_builder(kind, all_rules)
     struct = defstruct(
         name,
         fields,
@@ -118,30 +136,31 @@ def _make_struct(kind: type[Document], all_rules: Mapping[type[Document], Sequen
     return struct
 
 
-_Builder = Callable[[Any, Any], Document]
-_Maps = list[tuple[dict[str, Any], _Builder]]
-
-
-def _write_builder(kind: type[Document], all_rules: Mapping[type[Document], Sequence["Rule"]]) -> _Builder:
+def _write_builder(
+    kind: type[Document], rules: Sequence["Rule"], builders: Mapping[type[Document], _Builder]
+) -> _Builder:
     """Return a function that makes a document of a Struct, and adds the maps in it, which are left to do, to a list."""
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}
-    values = {"extra": "ABSENT_OBJECT", "_empty": "()"}
+    values = {"extra": "ABSENT_OBJECT"}
+    empties = ["()"]
     if keys:
         values["extra"] += f" if {' is '.join(f'row.{key}' for key in keys)} is UNSET else other_keys(row, keys)"
-    for rule in all_rules[kind]:
+    for rule in rules:
         value = values[rule.name] = f"row.{rule.name}"
         if rule.may_be_false:
-            values["_empty"] += f" if {value} is not False else (({rule.name!r}, False),)"
+            empties.append(f"((({rule.name!r}, False),) if {value} is False else ())")
         if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # which builds it when it is read
             continue
-        build = "construct" if rule.kind is kind else f"build_{rule.name}"
+        build = "construct"  # the function itself
         if rule.kind is not kind:
-            names[build] = _write_builder(rule.kind, all_rules)
+            build = f"build_{rule.name}"
+            names[build] = builders[rule.kind]
         if rule.is_map:
             values[rule.name] = f"{value} and later({value}, {build}, maps)"
         else:
             values[rule.name] = f"{build}({value}, maps) if {value} else None"
+    values["_empty"] = " + ".join(empties)
     return write_constructor(kind, ("row", "maps"), values, names)
 
 

@@ -95,7 +95,7 @@ def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each k
     end = 0
     while token := _TOKEN.match(text, end):
         word, here = token[1], containers[-1]
-        is_object = type(here) is dict
+        is_object = isinstance(here, dict)
         if word == "," and last == "value" and len(containers) > 1:
             last = ","
         elif word == ":" and last == "key":
