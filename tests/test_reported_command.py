@@ -653,3 +653,17 @@ def test_an_unreadable_account_is_named(capsys: pytest.CaptureFixture[str]) -> N
     code = asyncio.run(write_accounts(cast("Pager[Account]", Listing()), "ndjson", raw=False, bom=False))
     assert code == 3
     assert capsys.readouterr().err == "unreadable: row 1: DecodeError: wrong\n1 account\n"
+
+
+def test_l35_a_callflow_is_found_although_another_row_cannot_be_read(tmp_path: Path) -> None:
+    with served(accounts=1, callflows=0) as sandbox:
+        sandbox.put(sandbox.root_id, BAD)
+        sandbox.put(sandbox.root_id, {"id": "e" * 32, "name": "Sales", "flow": {"module": "menu", "data": {}}})
+        vinix = Command(tmp_path, **variables(sandbox))
+        for output in ("tree", "table", "json", "svg"):
+            done = vinix("callflows", "show", "ROOT", "sales", "--output", output)
+            assert done.returncode == 0, done.stderr
+            assert "menu" in done.stdout
+        missing = vinix("callflows", "show", "ROOT", "support")
+        assert missing.returncode == 1
+        assert "the account has 1 and 1 that cannot be read" in missing.stderr

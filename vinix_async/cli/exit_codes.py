@@ -33,11 +33,10 @@ class CommandError(Exception):
 
 
 def report_error(error: Exception) -> ExitCode:
-    """Print an error with its notes and return the exit code for it. Raise an unexpected error again."""
+    """Print an error and return the exit code for it. Raise an unexpected error again."""
     if not isinstance(error, VinixError | UsageError | CommandError | OSError):
         raise error
-    for line in (describe(error), *getattr(error, "__notes__", ())):
-        note(f"vinix: {printable(line, lines=True)}")
+    note(f"vinix: {printable(describe(error), lines=True)}")
     if isinstance(error, UsageError | ConfigurationError):
         return ExitCode.USAGE
     return ExitCode.AUTHENTICATION if isinstance(error, AuthenticationError) else ExitCode.ERROR

@@ -69,14 +69,17 @@ async def _find(
             pass  # a callflow may have a name of this form
         else:
             return callflow, await _names(client, account_id) if with_names else {}
-    rows = await client.callflows.list(account_id).to_list()
+    listing = client.callflows.list(account_id, on_bad_item="skip")
+    rows = await listing.to_list()
     names = {row.id: title(row) for row in rows}
     found = match(rows, wanted)
     if not found:
         known = {name.casefold(): name for name in names.values()}
         near = [known[each] for each in difflib.get_close_matches(wanted.casefold(), known)]
         hint = f"; similar names: {', '.join(map(repr, near))}" if near else ""
-        raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; the account has {len(rows)}{hint}")
+        unreadable = f" and {len(listing.bad_items)} that cannot be read" if listing.bad_items else ""
+        known_rows = f"the account has {len(rows)}{unreadable}"
+        raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
     if len(found) > 1:
         lines = "".join(f"\n  {row.id}  {title(row)}  {', '.join(numbers(row))}" for row in found)
         raise UsageError(f"{wanted!r} matches several callflows; give the id of one of them:{lines}")
@@ -86,7 +89,7 @@ async def _find(
 async def _names(client: VinixClient, account_id: str) -> Mapping[str, str]:
     """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
     try:
-        return {row.id: title(row) async for row in client.callflows.list(account_id)}
+        return {row.id: title(row) async for row in client.callflows.list(account_id, on_bad_item="skip")}
     except DecodeError:
         return {}  # the names in the callflow's own metadata are used
 
