@@ -211,6 +211,7 @@ def test_c3_an_argument_that_cannot_be_an_id(vinix: Command, sandbox: Sandbox) -
         assert done.returncode == 2, word
         assert done.stderr == f"vinix: {word!r} is not an account id\n"
         assert not sandbox.requests
+    assert len(vinix("callflows", "list", "/" * 100_000).stderr) < 200
     for command in (("accounts", "list", "--of", "a/b"), ("callflows", "show", "a/b", "x")):
         assert vinix(*command).stderr == "vinix: 'a/b' is not an account id\n"
 

@@ -105,7 +105,7 @@ async def _check(server: Server) -> dict[str, str | None]:
         "base": server.client.base_url,
         "credentials": kinds.get(type(server.auth), "token"),
         "source": server.source,
-        "account_id": account_id,
+        "account_id": identity.account_id or account_id,
         "account_name": identity.account_name,
         "owner_id": identity.owner_id,
     }
@@ -136,5 +136,5 @@ def _ask(prompt: str, option: str) -> str:
 def _read_secret(prompt: str) -> str:
     secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not secret:
-        raise UsageError(f"no {prompt} was given: enter it on the terminal, or send it to stdin")
+        raise UsageError(f"the {prompt} is missing: enter it on the terminal, or send it to stdin")
     return secret

@@ -69,7 +69,9 @@ async def list_callflows(
 @callflows.command
 async def export(
     *accounts: Accounts,
-    to: Annotated[Path | None, Parameter(help="The file. Its suffix names the format (default: stdout).")] = None,
+    to: Annotated[
+        Path | None, Parameter(help="The file (default: stdout). Its suffix names the format, and .gz compresses it.")
+    ] = None,
     selection: Selection = SELECTION,
     query: Query = QUERY,
     details: Details = False,

@@ -15,11 +15,15 @@ from .settings import Settings, find_credentials, read_settings
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
+_MAX_SHOWN: Final = 60
+"""The most characters of a wrong id that a message shows."""
+
 
 def check_account_id(text: str, where: str = "") -> str:
     """Return ``text`` if it can be an account id. Raise ``UsageError`` otherwise, with ``where`` in front."""
     if _NOT_AN_ID.fullmatch(text) or not text.isprintable():
-        raise UsageError(f"{where}{text!r} is not an account id")
+        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        raise UsageError(f"{where}{shown!r} is not an account id")
     return text
 
 

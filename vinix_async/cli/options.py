@@ -95,7 +95,11 @@ class Selection:
         str | None, _option("All accounts below this one, without the account itself. ROOT is your own account.")
     ] = None
     accounts_from: Annotated[
-        str | None, _option("A file with one account id on each line; - reads stdin.", allow_leading_hyphen=True)
+        str | None,
+        _option(
+            "A file with one account id on each line, or a CSV file with a column account_id or id; - reads stdin.",
+            allow_leading_hyphen=True,
+        ),
     ] = None
     all: Annotated[Flag, _option("Your own account and all accounts below it.")] = False
     shard: Annotated[
@@ -118,11 +122,11 @@ class Query:
         ),
     ] = ()
     modified_from: Annotated[
-        str | None, _option("Only callflows modified since a date such as 2026-11-20, or in a span such as 7d or 12h.")
+        str | None, _option("Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.")
     ] = None
-    modified_to: Annotated[str | None, _option("Only callflows modified until then.")] = None
-    created_from: Annotated[str | None, _option("Only callflows created since then.")] = None
-    created_to: Annotated[str | None, _option("Only callflows created until then.")] = None
+    modified_to: Annotated[str | None, _option("Only callflows modified until a date, or before a span.")] = None
+    created_from: Annotated[str | None, _option("Only callflows created since a date, or within a span.")] = None
+    created_to: Annotated[str | None, _option("Only callflows created until a date, or before a span.")] = None
     page_size: PageSize = None
 
     def server_filters(self) -> dict[str, str]:

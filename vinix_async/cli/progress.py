@@ -12,8 +12,9 @@ from typing import Final
 from attrs import define, field
 from rich.text import Text
 
-from .. import Account, ClientStats, SweepStats
+from .. import ClientStats, SweepStats
 from .console import before_printing, count, errors
+from .selection import ReadAhead
 
 _INTERVAL: Final = 0.1
 """Seconds between two updates of the line."""
@@ -28,22 +29,14 @@ _CLOCK_WIDTH: Final = 12
 
 @define(kw_only=True)
 class Tally:
-    """The counters of a job: ``callflows`` were written, and ``accounts_found`` grows until ``all_found``."""
+    """The counters of a job. ``callflows`` is the number of callflows that were written."""
 
     client: ClientStats
     sweep: SweepStats
+    selected: ReadAhead
     callflows: int = 0
-    accounts_found: int = 0
-    all_found: bool = False
     began: float = field(factory=time.monotonic)
     _sent: "deque[tuple[float, int]]" = field(factory=lambda: deque(maxlen=_RATE_SAMPLES), init=False)
-
-    def found(self, account: Account | None) -> None:
-        """Count an account that the job will read. None means that there are no more."""
-        if account is None:
-            self.all_found = True
-        else:
-            self.accounts_found += 1
 
     @property
     def accounts(self) -> int:
@@ -70,7 +63,7 @@ class Tally:
     def parts(self) -> list[str]:
         """Return the parts of the progress line, the most important ones first."""
         client, failed, limited = self.client, self.sweep.accounts_failed, self.client.rate_limited
-        found = f"{self.accounts_found:,}" + ("" if self.all_found else "+")
+        found = f"{self.selected.found:,}" + ("" if self.selected.all_found else "+")
         return [
             f"{self.accounts:,}/{found} accounts",
             *([f"{failed:,} failed"] if failed else []),
@@ -128,7 +121,7 @@ class _Line:
             parts.pop()
         words = self._separator.join(parts)
         bar = max(0, min(_MAX_BAR, width - len(words) - _CLOCK_WIDTH))
-        done = int(bar * min(tally.accounts / (tally.accounts_found or 1), 1.0))
+        done = int(bar * min(tally.accounts / (tally.selected.found or 1), 1.0))
         text = Text.assemble(
             (self._spinner[self._frame % len(self._spinner)] + " ", "cyan"),
             (self._done * done, "cyan"),

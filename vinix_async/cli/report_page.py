@@ -6,7 +6,7 @@ are first collected in a file of lines, which a resumed job can continue.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
@@ -68,18 +68,18 @@ def _accounts(lines: BinaryIO) -> Iterator[tuple[Account, tuple[Callflow, ...]]]
     places: dict[str, list[int]] = {}
     place = 0
     for line in lines:
-        places.setdefault(_front(line)[0], []).append(place)
+        places.setdefault(_account(line).id, []).append(place)
         place += len(line)
     for found in places.values():
-        callflows: list[Callflow] = []
-        for at in found:
-            lines.seek(at)
-            line = lines.readline()
-            callflows += decode_page(line.partition(b"\t")[2]).items
-        account_id, name, realm = _front(line)
-        yield Account(id=account_id, name=name, realm=realm), tuple(callflows)
+        pages = [_line_at(lines, place) for place in found]
+        yield _account(pages[-1]), tuple(each for page in pages for each in decode_page(page.partition(b"\t")[2]).items)
 
 
-def _front(line: bytes) -> list[Any]:
-    front: list[Any] = msgspec.json.decode(line.partition(b"\t")[0])
-    return front
+def _line_at(lines: BinaryIO, place: int) -> bytes:
+    lines.seek(place)
+    return lines.readline()
+
+
+def _account(line: bytes) -> Account:
+    account_id, name, realm = msgspec.json.decode(line.partition(b"\t")[0])
+    return Account(id=account_id, name=name, realm=realm)

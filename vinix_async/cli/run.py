@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from .. import Account, AccountPage, AuthenticationError, BadItem, VinixError
+from .. import AccountPage, AuthenticationError, BadItem, VinixError
 from .connection import Server, connect
 from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
@@ -21,7 +21,7 @@ from .options import RUNNING, Connection, Running
 from .parquet import ParquetWriter
 from .progress import Tally, progress_line
 from .report_page import PageWriter
-from .selection import Shard, named_accounts, read_ahead, selected_accounts
+from .selection import ReadAhead, Shard, named_accounts, selected_accounts
 from .text import printable
 
 _SAVE_INTERVAL: Final = 1.0
@@ -104,8 +104,10 @@ class _Run:
         self._output_error: OSError | None = None
         self._failures: list[AccountPage] = []
         self._bad_items = 0
+        done = resumed.sweep.done if resumed else frozenset[str]()
+        selected = ReadAhead(selected_accounts(server, job, self._name_bad_item), done)
         self._sweep = server.client.callflows.list_many(
-            read_ahead(selected_accounts(server, job, self._name_bad_item), self._found),
+            selected,
             max_concurrency=concurrency,
             resume=resumed.sweep if resumed else None,
             page_size=job.page_size,
@@ -113,7 +115,7 @@ class _Run:
             filters=job.filters,
             details=job.details,
         )
-        self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats)
+        self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
         self._writer = self._open_writer()
 
     async def run(self) -> int:
@@ -151,10 +153,6 @@ class _Run:
         return ndjson_writer(sink)
 
     # --- while the job runs ---
-
-    def _found(self, account: Account | None) -> None:
-        if account is None or not self._resumed or account.id not in self._resumed.sweep.done:
-            self._tally.found(account)
 
     def _write(self, page: AccountPage) -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""

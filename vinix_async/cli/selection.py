@@ -5,7 +5,7 @@ import codecs
 import csv
 import hashlib
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Container, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -122,31 +122,39 @@ async def _accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGe
                 yield account
 
 
-async def read_ahead(
-    accounts: AsyncGenerator[Account, None], on_found: Callable[[Account | None], None]
-) -> AsyncGenerator[Account, None]:
-    """Yield ``accounts`` while a task reads the following ones, so that progress can be measured.
+class ReadAhead:
+    """Yields accounts while a task reads the following ones, so that progress can be measured.
 
-    ``on_found`` is called with each account that was read, and with None after the last one. If reading fails, the
-    error is raised after the accounts that were read before it.
+    If reading fails, the error is raised after the accounts that were read before it.
+
+    Attributes:
+        found: how many accounts were read that are not in ``done``.
+        all_found: whether there are no more.
     """
-    queue: asyncio.Queue[Account | None] = asyncio.Queue()
 
-    async def read() -> None:
+    def __init__(self, accounts: AsyncGenerator[Account, None], done: Container[str]) -> None:
+        self.found = 0
+        self.all_found = False
+        self._accounts = accounts
+        self._done = done
+        self._queue: asyncio.Queue[Account | None] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncGenerator[Account, None]:
+        reader = asyncio.create_task(self._read())
         try:
-            async with aclosing(accounts):
-                async for account in accounts:
-                    on_found(account)
-                    queue.put_nowait(account)
-            on_found(None)
+            while account := await self._queue.get():
+                yield account
+            await reader
         finally:
-            queue.put_nowait(None)
+            reader.cancel()
+            await asyncio.wait([reader])
 
-    reader = asyncio.create_task(read())
-    try:
-        while account := await queue.get():
-            yield account
-        await reader
-    finally:
-        reader.cancel()
-        await asyncio.wait([reader])
+    async def _read(self) -> None:
+        try:
+            async with aclosing(self._accounts):
+                async for account in self._accounts:
+                    self.found += account.id not in self._done
+                    self._queue.put_nowait(account)
+            self.all_found = True
+        finally:
+            self._queue.put_nowait(None)
