@@ -1,10 +1,10 @@
 """``vinix accounts`` lists the accounts below an account."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from .. import Account, Pager, to_json
+from .. import Account, to_json
 from .connection import connect
 from .console import count, note, print_data, printable_lines, stdout_width, to_terminal, write_data
 from .exit_codes import ExitCode, UsageError, one_line
@@ -12,6 +12,9 @@ from .options import CONNECTION, Bom, Connection, Flag, MaxItems, PageSize, RawC
 from .rows import ACCOUNT_COLUMNS, account_cells, csv_header, csv_lines
 from .table import account_table
 from .text import printable
+
+if TYPE_CHECKING:
+    from .. import Pager
 
 accounts = App(name="accounts", help="List the accounts below an account.")
 
@@ -38,7 +41,7 @@ async def list_accounts(
         return await write_accounts(pager, output, raw=raw_cells, bom=bom)
 
 
-async def write_accounts(pager: Pager[Account], output: str, *, raw: bool, bom: bool) -> int:
+async def write_accounts(pager: "Pager[Account]", output: str, *, raw: bool, bom: bool) -> int:
     """Print a listing as it is read, and return the exit code."""
     written = 0
     if output == "csv":

@@ -14,7 +14,6 @@ from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
-from .. import ApiKeyAuth, UserAuth
 from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
@@ -95,6 +94,8 @@ async def check(
 
 async def _check(server: Server) -> dict[str, str | None]:
     """Use the credentials, and return what is known about them."""
+    from .. import ApiKeyAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
+
     identity = await server.client.whoami()
     account_id = server.root or identity.account_id
     if account_id is None:

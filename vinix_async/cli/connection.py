@@ -3,15 +3,16 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from .. import Auth, VinixClient
-from ..sandbox import Faults, Sandbox
 from .exit_codes import UsageError
 from .options import DEFAULT_CALLFLOWS, Connection
 from .settings import Settings, find_credentials, read_settings
+
+if TYPE_CHECKING:
+    from .. import Auth, VinixClient
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
@@ -35,8 +36,8 @@ class Server:
     credentials come from.
     """
 
-    client: VinixClient = field(repr=False)
-    auth: Auth = field(repr=False)
+    client: "VinixClient" = field(repr=False)
+    auth: "Auth" = field(repr=False)
     root: str | None
     where: str
     source: str
@@ -53,10 +54,14 @@ class Server:
 
 @asynccontextmanager
 async def connect(
-    connection: Connection, *, auth: Auth | None = None, root: str | None = None
+    connection: Connection, *, auth: "Auth | None" = None, root: str | None = None
 ) -> AsyncIterator[Server]:
     """Open the client; nothing is sent yet. With ``auth``, as for a login, the profile is not read."""
+    from .. import VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
+
     if connection.sandbox:
+        from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it
+
         callflows, faults = connection.sandbox_callflows, connection.sandbox_faults
         sandbox = Sandbox(
             accounts=connection.sandbox_accounts,

@@ -7,14 +7,16 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 from rich.text import Text
 
-from .. import ClientStats, SweepStats
 from .console import before_printing, count, errors
 from .selection import ReadAhead
+
+if TYPE_CHECKING:
+    from .. import ClientStats, SweepStats
 
 _INTERVAL: Final = 0.1
 """Seconds between two updates of the line."""
@@ -31,8 +33,8 @@ _CLOCK_WIDTH: Final = 12
 class Tally:
     """The counters of a job. ``callflows`` is the number of callflows that were written."""
 
-    client: ClientStats
-    sweep: SweepStats
+    client: "ClientStats"
+    sweep: "SweepStats"
     selected: ReadAhead
     callflows: int = 0
     began: float = field(factory=time.monotonic)

@@ -6,15 +6,17 @@ are first collected in a file of lines, which a resumed job can continue.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from .. import Account, AccountPage, AccountResult, Callflow, decode_page, to_json
-from .drawing.report import ReportWriter
+from .. import Account, Callflow, to_json
 from .export import Ending, File, Rows, Writer
 from .files import default_mode, replacing
 from .job import Job
+
+if TYPE_CHECKING:
+    from .. import AccountPage
 
 
 class PageWriter(Writer):
@@ -23,7 +25,7 @@ class PageWriter(Writer):
     ``failures`` are the pages that ended in an error.
     """
 
-    def __init__(self, job: Job, lines: Path, size: int, *, failures: Sequence[AccountPage]) -> None:
+    def __init__(self, job: Job, lines: Path, size: int, *, failures: Sequence["AccountPage"]) -> None:
         self._to = Path(job.to or "")
         self._title = job.title or "Callflows"
         self._path = lines
@@ -41,6 +43,9 @@ class PageWriter(Writer):
 
     def end(self, how: Ending) -> None:
         """Write the page, and delete the lines of a complete job."""
+        from .. import AccountResult  # noqa: PLC0415  # slow to import, and --help does not need it
+        from .drawing.report import ReportWriter  # noqa: PLC0415  # as above
+
         self._file.close()
         errors = {page.account_id: page.error for page in self._failures}
         with (
@@ -65,6 +70,8 @@ class PageWriter(Writer):
 
 def _accounts(lines: BinaryIO) -> Iterator[tuple[Account, tuple[Callflow, ...]]]:
     """Yield each account with all its callflows, one account in memory at a time."""
+    from .. import decode_page  # noqa: PLC0415  # slow to import, and --help does not need it
+
     places: dict[str, list[int]] = {}
     place = 0
     for line in lines:

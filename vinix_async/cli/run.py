@@ -7,11 +7,11 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from .. import AccountPage, AuthenticationError, BadItem, VinixError
+from .. import AuthenticationError, VinixError
 from .connection import Server, connect
 from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
@@ -23,6 +23,9 @@ from .progress import Tally, progress_line
 from .report_page import PageWriter
 from .selection import ReadAhead, Shard, named_accounts, selected_accounts
 from .text import printable
+
+if TYPE_CHECKING:
+    from .. import AccountPage, BadItem
 
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05
@@ -154,7 +157,7 @@ class _Run:
 
     # --- while the job runs ---
 
-    def _write(self, page: AccountPage) -> None:
+    def _write(self, page: "AccountPage") -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
         if self._output_error:
             raise self._output_error
@@ -170,7 +173,7 @@ class _Run:
             name = f" ({printable(page.account.name)})" if page.account.name else ""
             note(f"failed: {printable(page.account_id)}{name}: {one_line(page.error)}")
 
-    def _name_bad_item(self, item: BadItem) -> None:
+    def _name_bad_item(self, item: "BadItem") -> None:
         self._bad_items += 1
         which = item.id or f"row {item.index} without an id"
         note(f"unreadable: {printable(item.account_id)}, {printable(which)}: {one_line(item.error)}")
@@ -236,11 +239,11 @@ class _Run:
 
     def _stop(self, how: str) -> None:
         """Save the progress, so that a resumed job reads and writes nothing twice."""
-        if self._begun and self._save():
-            note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
-        elif how == "interrupted":
-            note(how)
         try:
+            if self._begun and self._save():
+                note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
+            elif how == "interrupted":
+                note(how)
             self._writer.end(Ending.STOPPED)
         except BrokenPipeError:  # Ctrl-C ended the reader of the pipe, too
             discard_output()

@@ -8,12 +8,15 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Container, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .. import Account, BadItem
+from .. import Account
 from .connection import Server, check_account_id
 from .exit_codes import UsageError, describe
 from .job import Job
+
+if TYPE_CHECKING:
+    from .. import BadItem
 
 _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
@@ -94,7 +97,7 @@ def _layout(first_line: str) -> tuple[str, int | None]:
     return ",", None
 
 
-OnBadItem = Callable[[BadItem], None]
+OnBadItem = Callable[["BadItem"], None]
 
 
 async def selected_accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:

@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Mapping
 from getpass import getpass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
 
-from .. import ApiKeyAuth, Auth, TokenAuth, UserAuth
 from .exit_codes import UsageError
 from .profiles import SECRETS, config_path, read_profile, read_secret
+
+if TYPE_CHECKING:
+    from .. import Auth
 
 VARIABLES: Final = {
     "base": "VINIX_BASE",
@@ -62,7 +64,7 @@ def read_settings(profile: str | None, *, use_profile: bool = True) -> Settings:
     return Settings(name or "default", environment, read_profile(name) if use_profile else {})
 
 
-def find_credentials(settings: Settings) -> tuple[Auth, str]:
+def find_credentials(settings: Settings) -> tuple["Auth", str]:
     """Return the credentials and the name of their source. The first source that has a secret decides."""
     for source, values in settings.sources:
         for kind in SECRETS:
@@ -79,8 +81,10 @@ def find_credentials(settings: Settings) -> tuple[Auth, str]:
     )
 
 
-def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> Auth:
+def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "Auth":
     """Return the library's credentials for a secret; ``kind`` is one of ``SECRETS``."""
+    from .. import ApiKeyAuth, TokenAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
+
     if kind == "auth_token":
         return TokenAuth(secret)
     if kind == "api_key":

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -11,13 +11,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Callflow, DecodeError, FlowNode, NotFoundError, VinixClient, to_json
+from .. import Callflow, DecodeError, FlowNode, NotFoundError, to_json
 from .connection import connect
 from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
 from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .text import display
+
+if TYPE_CHECKING:
+    from .. import VinixClient
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
@@ -38,7 +41,7 @@ async def show(
         await _show(server.client, server.account_id(account), callflow, output)
 
 
-async def _show(client: VinixClient, account_id: str, wanted: str, output: Shown | None) -> None:
+async def _show(client: "VinixClient", account_id: str, wanted: str, output: Shown | None) -> None:
     if output is None:
         output = "tree" if to_terminal() else "ndjson"
     callflow, names = await _find(client, account_id, wanted, with_names=output not in {"ndjson", "json"})
@@ -59,7 +62,7 @@ async def _show(client: VinixClient, account_id: str, wanted: str, output: Shown
 
 
 async def _find(
-    client: VinixClient, account_id: str, wanted: str, *, with_names: bool
+    client: "VinixClient", account_id: str, wanted: str, *, with_names: bool
 ) -> tuple[Callflow, Mapping[str, str]]:
     """Return the whole callflow, and the names of the account's callflows by id, if they were read."""
     if _ID.fullmatch(wanted):
@@ -86,7 +89,7 @@ async def _find(
     return await client.callflows.get(account_id, found[0].id), names
 
 
-async def _names(client: VinixClient, account_id: str) -> Mapping[str, str]:
+async def _names(client: "VinixClient", account_id: str) -> Mapping[str, str]:
     """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
     try:
         return {row.id: title(row) async for row in client.callflows.list(account_id, on_bad_item="skip")}
