@@ -61,7 +61,7 @@ async def sweep(url: str, key: str, accounts: int) -> list[str]:
         many = client.callflows.list_many(truth.account_ids, page_size=PAGE, max_concurrency=64)
         async for result in many:
             ids = truth.callflow_ids(result.account_id)
-            truth._state.callflows.ids.cache_clear()  # noqa: SLF001  # the truth's memory is not what is measured
+            truth._state.callflows.clear_caches()  # noqa: SLF001  # the truth's memory is not what is measured
             if result.error is not None:
                 kinds[f"{type(result.error).__name__} {getattr(result.error, 'status', '')}".strip()] += 1
                 least += 1
