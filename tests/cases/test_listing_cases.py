@@ -25,7 +25,7 @@ from vinix_async import (
 ACCOUNT = "a" * 32
 
 # A row that the real server listed: it stores any JSON in three of the fields.
-ODD_OWNER = {
+ODD_OWNER: dict[str, Any] = {
     "id": "09c4a8d2e1f34b5c8d7e6f5a4b3c2d1e",
     "name": "owner is a number",
     "type": ["x"],

@@ -60,7 +60,8 @@ class BadItem:
     error: VinixError
 
 
-def _count(items: Any) -> str:
+def count_only(items: Any) -> str:
+    """Return the repr of a field of which only the length is shown."""
     return f"<{len(items)}>"
 
 
@@ -78,12 +79,12 @@ class Page(Generic[T]):
         bad_items: rows and documents that could not be read, under ``on_bad_item="skip"``.
     """
 
-    items: tuple[T, ...] = field(repr=_count)
+    items: tuple[T, ...] = field(repr=count_only)
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
     request_id: str | None = None
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
 
 
 @define(kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from .._pipeline.clock import Clock
 from .._pipeline.events import AccountFailed, AccountFinished, ClientStats, Listener, SweepEnded, SweepStarted, notify
 from .._public import public
 from .checkpoint import Checkpoint, SweepCheckpoint
-from .pager import BadItem, Pager
+from .pager import BadItem, Pager, count_only
 
 _MAX_REFUSED: Final = 5
 """Accounts with no success in between after which shared credentials count as refused for all."""
@@ -23,10 +23,6 @@ _MAX_REFUSED: Final = 5
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
 OpenPager = Callable[[str, Checkpoint | None], Pager[Callflow]]
-
-
-def _count(items: Any) -> str:
-    return f"<{len(items)}>"
 
 
 @public
@@ -46,10 +42,10 @@ class AccountPage:
     """
 
     account: Account
-    items: tuple[Callflow, ...] = field(default=(), repr=_count)
+    items: tuple[Callflow, ...] = field(default=(), repr=count_only)
     start_key: str | None = None
     next_start_key: str | None = None
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
     error: VinixError | None = None
 
     @property
@@ -66,7 +62,7 @@ class AccountPage:
 @public
 @frozen(kw_only=True)
 class AccountResult:
-    """What came of one account.
+    """The result of one account.
 
     Attributes:
         account: the account; only its id is known if only an id was given.
@@ -78,8 +74,8 @@ class AccountResult:
     """
 
     account: Account
-    callflows: tuple[Callflow, ...] = field(repr=_count)
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    callflows: tuple[Callflow, ...] = field(repr=count_only)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
     error: VinixError | None = None
     next_start_key: str | None = None
     elapsed: float = 0.0
@@ -323,14 +319,8 @@ class AccountSweep:
                 raise value.error
 
     def _end(self, *, complete: bool) -> None:
-        stats = self.stats
-        counts = {
-            name: getattr(stats, name)
-            for name in (
-                *("accounts_done", "accounts_failed", "callflows", "bad_items"),
-                *("requests", "retries", "outages"),
-            )
-        }
+        names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
+        counts = {name: getattr(self.stats, name) for name in names}
         notify(self._listeners, SweepEnded(complete=complete, **counts))
 
 
