@@ -901,3 +901,24 @@ async def test_an_error_of_the_source_comes_after_slow_accounts_too(server: Scri
         await task
         assert sorted(found) == list("012345")
         assert sweep.checkpoint().done == set("012345")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_an_account_whose_task_is_cancelled_holds_nobody_up(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    slow = Slow()
+    slow.gates["1"] = asyncio.Event()
+    server.otherwise = slow
+    names = [str(number) for number in range(10)]
+    found = []
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(names, ordered=ordered, max_concurrency=1)
+        with pytest.raises(ClientClosedError):
+            async with asyncio.timeout(10):
+                async for result in sweep:
+                    found.append(result.account_id)
+                    if result.account_id == "0":
+                        while not slow.running:
+                            await asyncio.sleep(0)
+                        (task,) = [task for task in own_tasks() if "_Workers._work" in repr(task)]
+                        task.cancel()
+    assert found == [name for name in names if name != "1"]
