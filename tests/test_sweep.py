@@ -798,15 +798,19 @@ async def test_after_async_with_it_has_ended(server: Scripted, ordered: bool) ->
     server.otherwise = slow
     before = own_tasks()
     async with VinixClient(auth="a-token", base_url=server.url) as client:
-        sweep = client.callflows.list_many([str(number) for number in range(9)], ordered=ordered)
+        sweep = client.callflows.list_many(["0", "00", *map(str, range(1, 9))], ordered=ordered)
         async with sweep:
             async for _ in sweep:
                 break
         assert not client._sender._tasks
         await asyncio.sleep(0)  # the task with which asyncio closed the loop ends
         assert own_tasks() == before
-        async with sweep:  # that was not begun again
-            pass
+        async with sweep:
+            pages = sweep.by_page()
+            await anext(pages)
+        assert own_tasks() == before  # although the iterator is still held
+        with pytest.raises(StopAsyncIteration):
+            await anext(pages)
         async with client.callflows.list_many(["a"]) as unused:
             del unused
 
