@@ -255,8 +255,8 @@ class BadItemFound(Event):
 
     def describe(self) -> str:
         """Return which one and why."""
-        which = self.callflow_id or f"without an id (row {self.index})"
-        return f"account {self.account_id}: callflow {which} could not be read: {self.error}"
+        which = f"row {self.index} of a page" if self.callflow_id is None else f"callflow {self.callflow_id}"
+        return f"account {self.account_id}: {which} could not be read: {self.error}"
 
 
 @frozen(kw_only=True)

@@ -115,11 +115,13 @@ class AccountLimiter:
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:
-                    raise APITimeoutError(
+                    error = APITimeoutError(
                         f"the account's rate limit allows the next request in {wait:.1f} s",
                         transient=False,
                         gave_up="that is after the deadline",
                     )
+                    error.affects_others = True
+                    raise error
                 with waiting(wait):
                     await self._clock.sleep(wait)
             if self._rate is None or self._forgets():
