@@ -108,10 +108,7 @@ class RetryEvent(Event):
 
     def describe(self) -> str:
         """Return what failed and when it is tried again."""
-        return (
-            f"{self.method} {self.path}: attempt {self.attempt} of {self.attempts} failed, next in {self.wait:.2f} s: "
-            f"{self.error}"
-        )
+        return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
 @frozen(kw_only=True)
@@ -477,6 +474,8 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""
+        if self._retries > _RETRIES_A_SECOND:
+            self._end_second()
         if isinstance(event, RetryEvent) and self._too_many():
             return
         if not logger.isEnabledFor(event.level) or isinstance(event, CallflowsRead | WaitEnded):
@@ -488,13 +487,16 @@ class Log:
         _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry, and tell whether it belongs into the summary of its second."""
+        """Count a retry, and return whether it belongs into the summary of its second."""
+        self._end_second()
+        self._retries += 1
+        return self._retries > _RETRIES_A_SECOND
+
+    def _end_second(self) -> None:
         now = self._clock.monotonic()
         if now - self._second >= 1.0:
             self.flush()
             self._second = now
-        self._retries += 1
-        return self._retries > _RETRIES_A_SECOND
 
     def flush(self) -> None:
         """Log the summary of the retries that were not logged one by one."""
@@ -515,9 +517,13 @@ class Log:
 
 
 def _write(event: Event) -> None:
-    values: dict[str, Any] = asdict(event, recurse=False)
-    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in values.items()}
-    logger.log(event.level, "%s", event.describe(), extra={"event": type(event).__name__, **values})
+    values: dict[str, Any] = {"event": type(event).__name__, **asdict(event, recurse=False)}
+    error = values.get("error")
+    if isinstance(error, VinixError):
+        values["error"], values["error_type"] = str(error), type(error).__name__
+        values["status"] = getattr(error, "status", None)
+        values["gave_up"] = error.gave_up
+    logger.log(event.level, "%s", event.describe(), extra=values)
 
 
 def configure_logging() -> None:
