@@ -4,16 +4,18 @@ A loop that would wait for ever fails at once with ``DeadlockError``, so no test
 """
 
 import asyncio
+import functools
 import json
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from multidict import CIMultiDict
 
 from vinix_async import APIConnectionError, APITimeoutError, VinixClient
 from vinix_async._http.transport import Response
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -42,9 +44,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now
 
 
-def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main())
+def virtual(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Run an async test in virtual time."""
+
+    @functools.wraps(test)
+    def run(*arguments: P.args, **options: P.kwargs) -> T:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            return runner.run(test(*arguments, **options))
+
+    return run
 
 
 class LoopClock:
@@ -77,19 +85,34 @@ def account_of(target: str) -> str | None:
     return parts[2] if parts[3:4] == ["callflows"] else None
 
 
-class SimulatedServer:
-    """Answers by ``fate(target, now)``: ``ok``, a status, ``refused``, ``reset``, ``hang``, ``html``.
+Fate = Callable[[str, float], str | int]
 
-    ``json 503`` is a status in the API's own JSON; a bare number is a gateway's answer.
+
+def always(kind: str | int) -> Fate:
+    return lambda *_: kind
+
+
+def between(begin: float, end: float, kind: str | int, *, only: str = "") -> Fate:
+    """``kind`` from ``begin`` to ``end``, for targets that contain ``only``."""
+    return lambda target, now: kind if begin <= now < end and only in target else "ok"
+
+
+class SimulatedServer:
+    """Answers by ``fate(target, now)``: ``ok``, ``refused``, ``reset``, ``hang``, ``html``, ``name`` or a status.
+
+    ``name`` is a host name that is not resolved for now. A number is a gateway's answer, ``json 500`` a status in the
+    API's own JSON.
     """
 
     def __init__(self, *, accounts: int = 0, latency: float = 0.02) -> None:
         self.latency = latency
         self.accounts = [f"account{number:04}" for number in range(accounts)]
-        self.fate: Callable[[str, float], str | int] = lambda target, now: "ok"
+        self.fate: Fate = always("ok")
         self.requests: list[tuple[float, str]] = []
         self.logins = 0
-        self.in_flight = 0
+        self.in_flight = self.most_in_flight = 0
+        self.retry_after: str | None = None
+        self.last_task: asyncio.Task[Any] | None = None
 
     def client(self, **options: Any) -> VinixClient:
         options = {"auth": "a-token", "base_url": "http://127.0.0.1:9/v2", "clock": LoopClock(), **options}
@@ -102,9 +125,11 @@ class SimulatedServer:
         """The targets that were asked for, logins left out."""
         return [target for _, target in self.requests if not target.endswith("_auth")]
 
-    async def send(self, method: str, target: str, headers: Any, body: Any, timeout: Any) -> Response:
+    async def send(self, method: str, target: str, headers: Any, body: Any, timeout: Any) -> Response:  # noqa: ARG002  # as Transport.send
+        self.last_task = asyncio.current_task()
         self.requests.append((asyncio.get_running_loop().time(), target))
         self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             return await self._answer(method, target, headers, timeout)
         finally:
@@ -120,10 +145,14 @@ class SimulatedServer:
                 raise APIConnectionError(f"connection {fate}", server_away=True)
             case "name":
                 raise APIConnectionError("the name cannot be resolved")
+            case "init failed":
+                told = {"status": "error", "error": "500", "message": "init failed"}
+                return Response(500, CIMultiDict(), json.dumps(told).encode())
             case "html":
                 return Response(200, CIMultiDict({"Content-Type": "text/html"}), b"<html>")
             case int():
-                return Response(fate, CIMultiDict(), b"<html>")
+                headers = {} if self.retry_after is None else {"Retry-After": self.retry_after}
+                return Response(fate, CIMultiDict(headers), b"<html>")
             case "ok":
                 return self._success(method, target, headers["X-Request-ID"])
             case _:

@@ -184,7 +184,7 @@ class OutageEnded(Event):
 
     def describe(self) -> str:
         """Return how long it took."""
-        return f"the server is back after {self.seconds:.1f} s and {self.probes} failed probes"
+        return f"the server is back after {self.seconds:.1f} s (probes that failed: {self.probes})"
 
 
 @frozen(kw_only=True)

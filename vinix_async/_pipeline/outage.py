@@ -6,8 +6,9 @@ served before, as a second opinion. If the server answers, the accounts have tro
 its own policy. If it does not, or if nothing was served before, it is an outage: calls wait, the failures that led to
 it are given back, and no further ones are charged to anybody's attempts.
 
-While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. When one is answered,
-calls are let through in steps. A call that has waited for longer than its ``outage_wait`` fails with the last error.
+While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. As long as fewer than
+four accounts have failed, the first call of another account is a probe at once. When a probe is answered, calls are
+let through in steps. A call that has waited for longer than its ``outage_wait`` fails with the last error.
 
 There is no background task and no I/O here: a call enters before each attempt and reports how the attempt ended.
 """
@@ -82,6 +83,7 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer about callflows ends it
+    accounts: set[Key]  # that have failed, or have been asked for, since it was suspected
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
@@ -158,6 +160,11 @@ class OutageDetector:
                     return
                 await self._wait(ticket)
                 continue
+            if len(outage.accounts) < _MIN_ACCOUNTS and ticket.key not in outage.accounts:
+                # The accounts that have failed are few: it may be they that are broken, and not the server.
+                outage.accounts.add(ticket.key)
+                ticket.probing = True
+                return
             if self._prober is None and (now < self._patience_ends(ticket) or now >= outage.next_probe_at):
                 self._prober = ticket
             if self._prober is ticket:
@@ -165,7 +172,8 @@ class OutageDetector:
                 if ticket.probing:
                     return
                 continue
-            if now >= min(self._patience_ends(ticket), ticket.ends_at):
+            probe_is_out = self._prober is not None and self._prober.probing
+            if now >= ticket.ends_at or (now >= self._patience_ends(ticket) and not probe_is_out):
                 raise self._given_up(ticket, outage)
             await self._wait(ticket)
         raise ClientClosedError("the client was closed while the call waited for the end of an outage")
@@ -292,7 +300,7 @@ class OutageDetector:
 
     def _begin_outage(self, ticket: Ticket, error: VinixError, began: float) -> None:
         self._outages += 1
-        outage = self._outage = _Outage(began=began, error=error, callflows=ticket.callflows)
+        outage = self._outage = _Outage(began, error, ticket.callflows, set(self._streak))
         self._schedule_probe(outage, error)
         self._prober = ticket
         self._step = None

@@ -150,11 +150,11 @@ class _Call:
 
     async def run(self) -> Envelope:
         sender, policy = self._sender, self._options.retry
-        sender.transport.open()
-        if self.claims_suffice and (claims := sender.known_claims):
-            return Envelope(data=claims)
         sender.outages.begin(self._ticket)
         try:
+            sender.transport.open()
+            if self.claims_suffice and (claims := sender.known_claims):
+                return Envelope(data=claims)
             try:
                 return await self._attempt_in_time()
             except VinixError as error:
