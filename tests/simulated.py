@@ -146,8 +146,8 @@ class SimulatedServer:
             case "name":
                 raise APIConnectionError("the name cannot be resolved")
             case "init failed":
-                told = {"status": "error", "error": "500", "message": "init failed"}
-                return Response(500, CIMultiDict(), json.dumps(told).encode())
+                body = b'{"status": "error", "error": "500", "message": "init failed"}'
+                return Response(500, CIMultiDict(), body)
             case "html":
                 return Response(200, CIMultiDict({"Content-Type": "text/html"}), b"<html>")
             case int():

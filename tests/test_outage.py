@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from simulated import Fate, LoopClock, SimulatedServer, account_of, always, between, virtual
+from simulated import LoopClock, SimulatedServer, account_of, always, between, virtual
 
 from vinix_async import (
     APIConnectionError,
@@ -87,11 +88,11 @@ async def test_a_failure_that_is_not_about_one_account_counts(kind: str | int) -
     assert 5 < server.requests[-1][0] < 12
 
 
-@pytest.mark.parametrize("kind", ["name", 429, 500.5, "json 500", "json 408", "json 404", 401])
+@pytest.mark.parametrize("kind", ["name", 429, "json 500", "json 408", "json 404", 401])
 @virtual
-async def test_an_answer_or_a_fault_of_configuration_does_not(kind: Any) -> None:
+async def test_an_answer_or_a_fault_of_configuration_does_not(kind: str | int) -> None:
     server = SimulatedServer()
-    server.fate = always(kind if isinstance(kind, str | int) else "json 500")
+    server.fate = always(kind)
     async with calm_after(server.client(retry=TWO)) as client:
         with pytest.raises(VinixError) as caught:
             await client.callflows.list("account0")
@@ -254,7 +255,8 @@ async def test_a_login_s_or_a_listing_s_answer_says_nothing_about_callflows() ->
     async with calm_after(server.client(retry=TWO, auth=UserAuth("ann", "secret-word", account_name="x"))) as client:
         sweep = client.callflows.list_many(client.accounts.descendants("root"))
         listing_calls = [client.accounts.descendants("root").to_list() for _ in range(3)]
-        results, *_ = await asyncio.gather(sweep.collect(), *listing_calls)
+        await asyncio.gather(*listing_calls, collecting := asyncio.ensure_future(sweep.collect()))
+        results = collecting.result()
         assert len(results) == 200
         assert all(result.ok for result in results.values())
         assert client.stats.outages == 1
@@ -305,7 +307,7 @@ async def test_probes_are_sent_one_at_a_time_at_doubling_intervals() -> None:
         server.fate = always("ok")
         assert {len(each) for each in await gathered(tasks)} == {3}
     times = [at for at, _ in server.requests[49:] if at < 81]
-    gaps = [later - earlier - server.latency for earlier, later in zip(times[:-1], times[1:], strict=True)]
+    gaps = [later - earlier - server.latency for earlier, later in pairwise(times)]
     for number, gap in enumerate(gaps):
         longest = min(0.1 * 2**number, 10)
         assert longest / 2 - 1e-6 <= gap <= longest + 1e-6, (number, gaps)
@@ -530,7 +532,7 @@ async def test_a_single_failure_on_the_way_does_not_reopen_it() -> None:
     ],
 )
 @virtual
-async def test_for_how_long_a_call_waits(what: str, policy: RetryPolicy, served_before: bool, seconds: float) -> None:
+async def test_for_how_long_a_call_waits(what: str, policy: RetryPolicy, served_before: bool, seconds: float) -> None:  # noqa: FBT001  # pytest passes it by name
     server = SimulatedServer()
     async with calm_after(server.client(retry=policy)) as client:
         if served_before:
@@ -730,8 +732,3 @@ async def test_an_outage_is_counted_where_calls_waited_and_its_seconds_are_wall_
     assert re.fullmatch(r"the server is back after \d\.\d s \(probes that failed: \d\)", ended.getMessage())
     assert vars(ended)["seconds"] > 3
     assert vars(ended)["probes"] >= 3
-
-
-def test_types() -> None:
-    fate: Fate = always("ok")
-    assert fate("/x", 0.0) == "ok"
