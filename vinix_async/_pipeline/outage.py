@@ -83,7 +83,7 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer about callflows ends it
-    accounts: set[Key]  # that have failed, or have been asked for, since it was suspected
+    accounts: dict[Key, float]  # that it rests on, and since when; no more than are needed
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
@@ -162,7 +162,7 @@ class OutageDetector:
                 continue
             if len(outage.accounts) < _MIN_ACCOUNTS and ticket.key not in outage.accounts:
                 # The accounts that have failed are few: it may be they that are broken, and not the server.
-                outage.accounts.add(ticket.key)
+                outage.accounts[ticket.key] = now
                 ticket.probing = True
                 return
             if self._prober is None and (now < self._patience_ends(ticket) or now >= outage.next_probe_at):
@@ -300,7 +300,7 @@ class OutageDetector:
 
     def _begin_outage(self, ticket: Ticket, error: VinixError, began: float) -> None:
         self._outages += 1
-        outage = self._outage = _Outage(began, error, ticket.callflows, set(self._streak))
+        outage = self._outage = _Outage(began, error, ticket.callflows, dict.fromkeys(self._streak, began))
         self._schedule_probe(outage, error)
         self._prober = ticket
         self._step = None
@@ -383,13 +383,13 @@ class OutageDetector:
             self._release([self._prober])
 
     def _patience_ends(self, ticket: Ticket) -> float:
-        """Return when the call gives up, counted from the beginning of the outage."""
+        """Return when the call gives up, counted from the beginning of the outage (for its account)."""
         if self._outage is None:
             return math.inf
         patience = ticket.outage_wait
         if ticket.by_default and not self._answered:
             patience = min(patience, CALL_PATIENCE)  # the address may be wrong
-        return self._outage.began + patience
+        return self._outage.accounts.get(ticket.key, self._outage.began) + patience
 
     def _given_up(self, ticket: Ticket, outage: _Outage) -> VinixError:
         """Return the call's last error, or that of the others if it was not sent at all."""
@@ -398,11 +398,12 @@ class OutageDetector:
         if ticket.last_error is None:
             error.account_id = error.callflow_id = error.start_key = error.request_id = None
             error.method = error.path = None
-        seconds = now - outage.began
+        began = outage.accounts.get(ticket.key, outage.began)
+        seconds = now - began
         if now >= ticket.ends_at:
             error.gave_up = f"the deadline passed while the server was away, for {seconds:.1f} s so far"
         else:
-            patience = self._patience_ends(ticket) - outage.began
+            patience = self._patience_ends(ticket) - began
             error.gave_up = f"the server has been away for {seconds:.1f} s (outage_wait={patience:g})"
         error.affects_others = True
         return error
