@@ -744,6 +744,6 @@ async def test_an_outage_is_counted_where_calls_waited_and_its_seconds_are_wall_
         next(message for event, message in events if event == "OutageStarted"),
     )
     ended = next(record for record in told if vars(record)["event"] == "OutageEnded")
-    assert re.fullmatch(r"the server is back after \d\.\d s \(probes that failed: \d\)", ended.getMessage())
+    assert re.fullmatch(r"the server is back after \d\.\d s; probes that failed: \d", ended.getMessage())
     assert vars(ended)["seconds"] > 3
     assert vars(ended)["probes"] >= 3

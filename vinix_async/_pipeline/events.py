@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from attrs import asdict, define, field, fields, frozen
 
-from .._exceptions import VinixError
+from .._exceptions import APIStatusError, AuthenticationError, VinixError
 from .._public import public
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class AttemptEnded(AttemptStarted):
 
     def describe(self) -> str:
         """Return what came of it."""
-        outcome = str(self.status) if self.status is not None else type(self.error).__name__
+        said = [] if self.status is None else [str(self.status)]
+        if self.error is not None and not isinstance(self.error, APIStatusError):
+            said.append(type(self.error).__name__)  # a status tells as much as its error does
+        outcome = ", ".join(said) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
 
@@ -122,7 +125,7 @@ class RetriesSummarized(Event):
 
     def describe(self) -> str:
         """Return how many there were."""
-        return f"{self.retries:,} more retries in the last {self.seconds:.1f} s"
+        return f"retries in the last {self.seconds:.1f} s that were not logged one by one: {self.retries:,}"
 
 
 Reason = Literal["retry", "rate_limit", "outage"]
@@ -184,7 +187,7 @@ class OutageEnded(Event):
 
     def describe(self) -> str:
         """Return how long it took."""
-        return f"the server is back after {self.seconds:.1f} s (probes that failed: {self.probes})"
+        return f"the server is back after {self.seconds:.1f} s; probes that failed: {self.probes}"
 
 
 @frozen(kw_only=True)
@@ -213,7 +216,7 @@ class LoginFailed(Event):
 
     def describe(self) -> str:
         """Return why."""
-        return f"the login as {self.login_as} failed: {self.error}"
+        return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
 @frozen(kw_only=True)
@@ -267,7 +270,7 @@ class SweepStarted(Event):
 
     def describe(self) -> str:
         """Return how it begins."""
-        return f"sweep {'resumed' if self.resumed else 'started'}, {self.max_concurrency} accounts at once"
+        return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
 @frozen(kw_only=True)
@@ -281,7 +284,7 @@ class AccountFinished(Event):
 
     def describe(self) -> str:
         """Return what was read."""
-        return f"account {self.account_id}: {self.callflows:,} callflows read in {self.seconds:.2f} s"
+        return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
 
 @frozen(kw_only=True)
@@ -294,7 +297,7 @@ class AccountFailed(AccountFinished):
 
     def describe(self) -> str:
         """Return why."""
-        return f"account {self.account_id}: failed, {self.callflows:,} callflows were read before: {self.error}"
+        return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
 @frozen(kw_only=True)
@@ -315,9 +318,9 @@ class SweepEnded(Event):
     def describe(self) -> str:
         """Return its numbers."""
         return (
-            f"sweep {'ended' if self.complete else 'left early'}: {self.accounts_done:,} accounts done, "
-            f"{self.accounts_failed:,} failed, {self.callflows:,} callflows, {self.bad_items:,} bad items, "
-            f"{self.requests:,} requests, {self.retries:,} retries, {self.outages:,} outages"
+            f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
+            f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
+            f"requests: {self.requests:,}, retries: {self.retries:,}, outages: {self.outages:,}"
         )
 
 
@@ -518,11 +521,12 @@ class Log:
 
 def _write(event: Event) -> None:
     values: dict[str, Any] = {"event": type(event).__name__, **asdict(event, recurse=False)}
-    error = values.get("error")
-    if isinstance(error, VinixError):
-        values["error"], values["error_type"] = str(error), type(error).__name__
-        values["status"] = getattr(error, "status", None)
-        values["gave_up"] = error.gave_up
+    if "error" in values:
+        error = values["error"]
+        values["error"] = error and str(error)
+        values["error_type"] = error and type(error).__name__
+        values["gave_up"] = error and error.gave_up
+        values.setdefault("status", getattr(error, "status", None))
     logger.log(event.level, "%s", event.describe(), extra=values)
 
 
