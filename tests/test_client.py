@@ -661,6 +661,65 @@ async def test_cancelled_at_every_step_of_six_calls_in_an_outage_nothing_is_left
     assert turns > 30
 
 
+# --- views and counters --------------------------------------------------------------------------
+
+
+async def test_a_view_counts_its_own_and_its_client_counts_all(server: Scripted, client: VinixClient) -> None:
+    view = client.with_options(timeout=5)
+    inner = view.with_options(deadline=60)
+    server.script = [
+        failing(500),
+        lambda request: success(request, [{"id": "1"}, {"id": "2"}]),
+        failing(429),
+        lambda request: success(request, [{"id": "3"}]),
+    ]
+    await view.callflows.list("first").to_list()
+    await inner.callflows.list("second").to_list()
+    await client.callflows.list("third").to_list()
+    counted = [
+        (each.stats.requests, each.stats.logins, each.stats.retries, each.stats.rate_limited, each.stats.callflows)
+        for each in (client, view, inner)
+    ]
+    assert counted == [(6, 1, 2, 1, 3), (5, 1, 2, 1, 3), (2, 0, 1, 1, 1)]
+    assert client.stats.wait_seconds == pytest.approx(
+        client.stats.retry_seconds + client.stats.rate_limit_seconds + client.stats.outage_seconds
+    )
+    assert repr(inner.stats) == "ClientStats(requests=2, retries=1, rate_limited=1, callflows=1)"
+
+
+async def test_seconds_are_wall_time_and_no_sum_over_calls(server: Scripted, client: VinixClient) -> None:
+    server.script = [failing(500)] * 6
+    begun = client._sender.clock.monotonic()
+    await asyncio.gather(*(client.callflows.list(f"account{number}").to_list() for number in range(3)))
+    seconds = client._sender.clock.monotonic() - begun
+    assert 0 < client.stats.retry_seconds <= seconds
+    assert 0 < client.stats.outage_seconds <= seconds
+
+
+async def test_a_view_changes_what_it_is_given_and_shares_the_rest(server: Scripted, client: VinixClient) -> None:
+    limited = client.with_options(deadline=5, retry=RetryPolicy(attempts=1))
+    free = limited.with_options(deadline=None)
+    assert (limited._options.deadline, free._options.deadline, client._options.deadline) == (5, None, None)
+    assert free._options.retry.attempts == 1
+    assert free._sender is client._sender
+    for wrong in ({"deadline": 0}, {"timeout": None}, {"retry": None}, {"on_retry": 1}):
+        with pytest.raises(ConfigurationError):
+            client.with_options(**wrong)
+    with pytest.raises(TypeError):
+        client.with_options(limits=Limits())  # type: ignore[call-arg]  # which views share
+
+
+async def test_what_on_retry_raises_ends_the_call(server: Scripted, client: VinixClient) -> None:
+    def refuse(_: RetryEvent) -> None:
+        raise LookupError
+
+    server.otherwise = failing(500)
+    with pytest.raises(LookupError):
+        await client.with_options(on_retry=refuse).callflows.list(ACCOUNT)
+    await assert_nothing_is_left(client)
+    assert len(server.asked) == 1
+
+
 # --- arguments and lifetime ----------------------------------------------------------------------
 
 
@@ -726,6 +785,31 @@ async def test_closing_ends_what_is_prefetched(server: Scripted, client: VinixCl
     await client.close()
     assert client._sender._tasks == set()
     await walk.aclose()
+
+
+@pytest.mark.parametrize("outage_wait", [0, 60])
+@pytest.mark.parametrize("served", [False, True])
+async def test_closing_ends_calls_under_way_and_is_not_taken_for_an_outage(
+    server: Scripted, caplog: pytest.LogCaptureFixture, outage_wait: float, *, served: bool
+) -> None:
+    arrived = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        return success(request)
+
+    client = VinixClient(auth="a-token", base_url=server.url, retry=RetryPolicy(outage_wait=outage_wait))
+    if served:
+        await client.callflows.list("served")
+    server.otherwise = hang
+    tasks = [asyncio.create_task(client.callflows.list(f"account{number}").to_list()) for number in range(3)]
+    await arrived.wait()
+    async with asyncio.timeout(5):
+        await client.close()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(error) for error in errors} == {ClientClosedError}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_walk_whose_client_is_closed_says_so_and_is_not_cancelled(

@@ -180,6 +180,22 @@ async def test_or_every_account_under_way() -> None:
 
 
 @virtual
+async def test_a_listing_of_accounts_under_way_says_nothing_about_callflows() -> None:
+    server = Staged(names(0, 2))
+    server.latency = 30.0
+    async with calm_after(server.client(retry=TWO)) as client:
+        listing = asyncio.ensure_future(client.accounts.descendants("root").to_list())
+        await asyncio.sleep(1)
+        server.latency = 0.02
+        tasks = [asyncio.ensure_future(each) for each in listings(client, 2)]
+        await asyncio.sleep(5)
+        assert client.stats.outages == 1
+        server.down.clear()
+        assert {len(each) for each in await gathered(tasks)} == {3}
+        await listing
+
+
+@virtual
 async def test_an_account_with_trouble_of_its_own_does_not_hide_an_outage() -> None:
     """One account has failed before another's success. Then the server goes away, with these two under way."""
     server = Staged(["account0000"])
@@ -285,11 +301,11 @@ async def test_waiting_spends_no_attempts_and_what_led_to_it_is_given_back() -> 
         await client.callflows.list("good").to_list()
         results = await gathered(tasks)
     assert isinstance(results[0], list)
-    for error in results[1:]:
+    for error, failed_before in zip(results[1:], (2, 2, 2, 1), strict=True):
         assert isinstance(error, ServerError)
         assert error.status == 500
         assert error.attempts is not None
-        assert error.attempts - error.probes >= 3 + 1
+        assert error.attempts - error.probes == failed_before + 3
 
 
 @virtual
@@ -441,6 +457,22 @@ async def test_close_ends_the_waiting_and_the_probing(after: float) -> None:
 
 
 @virtual
+async def test_close_ends_the_waiting_at_once_whatever_the_probe_does() -> None:
+    server = SimulatedServer()
+    server.fate = always("hang")
+    client = server.client(timeout=10)
+    tasks = [asyncio.ensure_future(each) for each in listings(client, 5)]
+    await asyncio.sleep(11)
+    begun = now()
+    await client.close()
+    await asyncio.wait(tasks, timeout=0)
+    assert sum(task.done() for task in tasks) == 4
+    errors = await gathered(tasks)  # the probe itself ends with its connection, which is simulated here
+    assert {type(error) for error in errors} == {ClientClosedError}
+    assert now() - begun <= 10
+
+
+@virtual
 async def test_a_failed_login_is_a_part_of_the_probe() -> None:
     server = SimulatedServer()
     server.fate = between(0, 5, 502)
@@ -526,6 +558,24 @@ async def test_a_single_failure_on_the_way_does_not_reopen_it() -> None:
         assert {len(each) for each in await gathered(listings(client, 40))} == {3}
         assert client.stats.outages == 1
     assert failed
+
+
+@virtual
+async def test_a_server_that_goes_away_again_at_once_is_noticed_again() -> None:
+    """The accounts that failed before the first outage count anew in the second."""
+    server = SimulatedServer()
+    served: list[float] = []
+
+    def fate(_: str, at: float) -> str | int:
+        if at < 1 or (served and at < 8):
+            return 503
+        served.append(at)
+        return "ok"
+
+    server.fate = fate
+    async with calm_after(server.client(retry=TWO)) as client:
+        assert {len(each) for each in await gathered(listings(client, 9))} == {3}
+        assert client.stats.outages == 2
 
 
 # --- patience ------------------------------------------------------------------------------------

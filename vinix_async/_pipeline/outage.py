@@ -152,7 +152,8 @@ class OutageDetector:
 
         Raises the last error, with ``gave_up``, when the call has waited for long enough.
         """
-        while not self._closed:
+        while True:
+            self._check_open()
             outage, now = self._outage, self._clock.monotonic()
             if outage is None:
                 if self._may_go(ticket):
@@ -176,7 +177,6 @@ class OutageDetector:
             if now >= ticket.ends_at or (now >= self._patience_ends(ticket) and not probe_is_out):
                 raise self._given_up(ticket, outage)
             await self._wait(ticket)
-        raise ClientClosedError("the client was closed while the call waited for the end of an outage")
 
     def _may_go(self, ticket: Ticket) -> bool:
         if self._step is None or ticket.step == self._step_number:
@@ -250,8 +250,10 @@ class OutageDetector:
         """Note a failure that is not an answer. Return whether it is part of an outage, and spends no attempt.
 
         ``ask_again`` asks for something that was served before, and returns whether the server answers.
-        Raises the error, with ``gave_up``, if the call has waited for long enough.
+        Raises the error, with ``gave_up``, if the call has waited for long enough; ``ClientClosedError`` if it failed
+        because the client was closed.
         """
+        self._check_open()
         if not ticket.outage_wait:
             return False
         self._leave_step(ticket)
@@ -414,6 +416,10 @@ class OutageDetector:
             return None
         ticket.ends_at = min(ticket.ends_at, self._clock.monotonic())
         return self._given_up(ticket, self._outage)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("the client was closed while the call was under way")
 
     def _starts_waiting(self, ticket: Ticket) -> None:
         if not ticket.waiting:
