@@ -357,6 +357,21 @@ async def test_a_lone_broken_account_does_not_hold_up_others() -> None:
 
 
 @virtual
+async def test_nor_requests_that_are_not_for_callflows() -> None:
+    server = SimulatedServer()
+    server.fate = lambda target, _: 503 if account_of(target) else "ok"
+    async with calm_after(server.client()) as client:
+        broken = asyncio.ensure_future(client.callflows.list("account0000").to_list())
+        await asyncio.sleep(45)
+        begun = now()
+        for _ in range(5):
+            await asyncio.gather(*(client.accounts.get(each) for each in names(0, 5)))
+        assert now() - begun < 0.2
+        assert client.stats.outages == 1
+        assert isinstance((await gathered([broken]))[0], ServerError)
+
+
+@virtual
 async def test_nor_does_its_lost_patience_cost_others_their_retries() -> None:
     """It has been broken for an hour. Another account's first call fails once, and is not given up for that."""
     server = Staged(["account0000"])
@@ -667,19 +682,20 @@ async def test_calls_with_more_patience_go_on_waiting() -> None:
         assert all(isinstance(each, APIConnectionError) for each in results[3:])
 
 
+@pytest.mark.parametrize("seconds", [60.2, 61, 62, 64, 66, 68])
 @virtual
-async def test_a_hasty_call_that_comes_late_gets_its_last_probe_in_time() -> None:
+async def test_a_hasty_call_that_comes_late_gets_its_last_probe_in_time(seconds: float) -> None:
     """The probing call sleeps for long; another one's patience ends before that."""
     server = SimulatedServer()
     server.fate = always("refused")
-    async with calm_after(server.client(retry=RetryPolicy(outage_wait=200))) as client:
+    async with server.client(retry=RetryPolicy(outage_wait=200)) as client:
         patient = [asyncio.ensure_future(each) for each in listings(client, 4)]
         await asyncio.sleep(60)
-        hasty = client.with_options(retry=RetryPolicy(outage_wait=61))
+        hasty = client.with_options(retry=RetryPolicy(outage_wait=seconds))
         (error,) = await gathered([hasty.callflows.list("account9").to_list()])
         assert isinstance(error, APIConnectionError)
-        assert now() == pytest.approx(61.03, abs=0.1)
-        assert server.requests[-1][0] == pytest.approx(61.02, abs=0.05)
+        assert now() == pytest.approx(seconds + 0.03, abs=0.1)
+        assert server.requests[-1][0] == pytest.approx(seconds + 0.02, abs=0.05)
         server.fate = always("ok")
         assert {len(each) for each in await gathered(patient)} == {3}
 

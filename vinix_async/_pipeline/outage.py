@@ -87,6 +87,7 @@ class _Outage:
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
+    spares_others: bool = False  # whether the last request for something else than callflows was answered
 
 
 class OutageDetector:
@@ -161,6 +162,9 @@ class OutageDetector:
                     return
                 await self._wait(ticket)
                 continue
+            if outage.spares_others and not ticket.callflows:
+                self._done_waiting(ticket)
+                return
             if len(outage.accounts) < _MIN_ACCOUNTS and ticket.key not in outage.accounts:
                 # The accounts that have failed are few: it may be they that are broken, and not the server.
                 outage.accounts[ticket.key] = now
@@ -242,8 +246,11 @@ class OutageDetector:
         outage = self._outage
         if outage is not None and (callflows or not outage.callflows):
             self._end_outage(outage, ticket)
-        elif self._prober is ticket:
-            self._hand_over()
+        elif outage is not None:
+            outage.spares_others = True
+            self._release([each for each in self._waiting if not each.callflows])
+            if self._prober is ticket:
+                self._hand_over()
         self._done_waiting(ticket)
 
     async def failed(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> bool:
@@ -272,6 +279,8 @@ class OutageDetector:
                 await self._ask(ticket, error, ask_again)
             else:
                 await asyncio.wait({self._second_opinion})
+        if not ticket.callflows:
+            self._outage.spares_others = False
         if probing:
             self._probe_failed(ticket, error, self._outage)
         return True  # if it was not a probe, it was sent before the outage was recognised

@@ -24,7 +24,7 @@ from .._http.response import Envelope, Secrets, read_envelope
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, RetryEvent, notify, waiting
+from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
 from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
@@ -385,7 +385,7 @@ class _Call:
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
-    def _waiting(self, reason: Any, seconds: float) -> AbstractContextManager[None]:
+    def _waiting(self, reason: Reason, seconds: float) -> AbstractContextManager[None]:
         return waiting(self._options.listeners, self._sender.clock, reason, self._request.account_id, seconds)
 
     def _notify(self, event: Event) -> None:
