@@ -27,7 +27,7 @@ from vinix_async import (
     VinixClient,
     VinixError,
 )
-from vinix_async._pipeline.outage import OutageDetector
+from vinix_async._pipeline.outage import OutageDetector, Ticket
 
 TWO = RetryPolicy(attempts=2)
 
@@ -242,6 +242,18 @@ async def test_what_was_served_before_is_asked_again_before_calls_wait() -> None
         assert sum(error.probes for error in errors) == 1
         assert sum(error.attempts for error in errors) == 4 * 2 + 1 == len(server.requests) - 1
     assert server.asked.count("/accounts/good/callflows?page_size=1") == 1
+
+
+@pytest.mark.parametrize("answer", ["json 429", "json 404", "json 401"])
+@virtual
+async def test_any_answer_is_a_second_opinion(answer: str) -> None:
+    server = Staged(names(0, 4))
+    async with calm_after(server.client(retry=TWO)) as client:
+        await client.callflows.list("good").to_list()
+        server.fate = lambda target, _: answer if account_of(target) == "good" else 503
+        errors = await gathered(listings(client, 4))
+        assert {type(error) for error in errors} == {ServerError}
+        assert client.stats.outages == 0
 
 
 @virtual
@@ -510,11 +522,65 @@ async def test_a_login_that_is_refused_ends_the_calls_and_not_the_outage() -> No
 
 
 @virtual
+async def test_a_login_s_answer_does_not_end_an_outage_of_callflows(caplog: pytest.LogCaptureFixture) -> None:
+    """The token has expired meanwhile. The login answers with a 429 before it answers at all, and callflows later."""
+    server = SimulatedServer()
+
+    def fate(target: str, at: float) -> str | int:
+        if target.endswith("_auth"):
+            return "ok" if at < 1 or at > 10 else 502 if at < 5 else "json 429"
+        return "ok" if at < 1 or at > 15 else 502 if at < 3 else "json 401" if at < 9 else 502
+
+    server.fate = fate
+    auth = UserAuth("ann", "secret-word", account_name="acme")
+    async with calm_after(server.client(auth=auth)) as client:
+        await client.callflows.list("good").to_list()
+        await asyncio.sleep(1)
+        results = await gathered(listings(client, 8))
+        assert {len(each) for each in results} == {3}
+        assert client.stats.outages == 1
+    told = [vars(record)["event"] for record in caplog.records if vars(record).get("event", "").startswith("Outage")]
+    assert told == ["OutageStarted", "OutageEnded"]
+
+
+@virtual
 async def test_a_name_that_is_not_resolved_meanwhile_is_a_failed_probe() -> None:
     server = SimulatedServer()
     server.fate = lambda _, at: "refused" if at < 1 else "name" if at < 10 else "ok"
     async with calm_after(server.client(retry=TWO)) as client:
         assert {len(each) for each in await gathered(listings(client, 5))} == {3}
+
+
+@virtual
+async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -> None:
+    """A probe hangs, another call's old request ends the outage, and a new outage begins with another prober."""
+    async with SimulatedServer().client() as client:
+        outages = detector(client)
+
+        async def no() -> bool:
+            return False
+
+        first, second = (Ticket(account_id=each, callflows=True, outage_wait=60) for each in ("first", "second"))
+        error = ServerError("x", status=503, server_away=True)
+        outages.begin(first)
+        assert await outages.failed(first, error, no)
+        await outages.enter(first)
+        assert first.probing
+        outages.begin(second)
+        outages.succeeded(second)
+        assert not outages.must_wait(second) or outages._outage is None
+        assert not await outages.failed(second, error, no)  # the first call is still under way
+        outages.end(first)
+        outages.begin(first)
+        assert await outages.failed(second, error, no) or await outages.failed(first, error, no)
+        outage = outages._outage
+        assert outage is not None
+        before = outage.next_probe_at
+        assert await outages.failed(first, error, no)
+        assert (outage.failed_probes, outage.next_probe_at) == (0, before)
+        for ticket in (first, second):
+            outages.end(ticket)
+        assert_at_rest(client)
 
 
 # --- the end -------------------------------------------------------------------------------------
@@ -756,14 +822,14 @@ async def test_whoami_needs_no_request_and_does_not_wait() -> None:
     async with calm_after(server.client(auth=UserAuth("ann", "secret-word", account_name="acme"))) as client:
         assert (await client.whoami()).account_id == "root"
         server.fate = always("refused")
-        waiting = asyncio.ensure_future(client.callflows.list("account0").to_list())
+        waiting = [asyncio.ensure_future(each) for each in listings(client, 5)]
         await asyncio.sleep(5)
         begun = now()
         assert (await client.whoami()).account_id == "root"
         assert now() == begun
         assert detector(client)._outage is not None  # nothing was sent, so nothing was learned
         server.fate = always("ok")
-        await waiting
+        await gathered(waiting)
 
 
 # --- what is seen of it --------------------------------------------------------------------------
