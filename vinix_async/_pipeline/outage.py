@@ -7,8 +7,8 @@ its own policy. If it does not, or if nothing was served before, it is an outage
 it are given back, and no further ones are charged to anybody's attempts.
 
 While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. As long as fewer than
-four accounts have failed, the first call of another account is a probe at once. When a probe is answered, calls are
-let through in steps. A call that has waited for longer than its ``outage_wait`` fails with the last error.
+four accounts have failed, the first call of another account is a probe at once; and while only requests for callflows
+fail, other requests do not wait. When a probe is answered, calls are let through in steps. A call that has waited for longer than its ``outage_wait`` fails with the last error.
 
 There is no background task and no I/O here: a call enters before each attempt and reports how the attempt ended.
 """
@@ -99,9 +99,9 @@ class OutageDetector:
         self._closed = False
         # Before an outage.
         self._in_flight: Counter[Key] = Counter()
-        self._failing: set[Key] = set()  # in flight, with a failure since their last success
-        self._streak: set[Key] = set()  # whose first failure since their last success was after the last answer
-        self._charges: Counter[Ticket] = Counter()  # attempts that their calls have spent
+        self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
+        self._streak: set[Key] = set()  # those whose first such failure came after the last answer to anybody
+        self._charges: Counter[Ticket] = Counter()  # attempts that calls of the streak have spent on it
         self._second_opinion: asyncio.Future[None] | None = None  # done when it has been given
         # During one.
         self._outage: _Outage | None = None
@@ -163,6 +163,8 @@ class OutageDetector:
                 await self._wait(ticket)
                 continue
             if outage.spares_others and not ticket.callflows:
+                if self._prober is ticket:
+                    self._hand_over()
                 self._done_waiting(ticket)
                 return
             if len(outage.accounts) < _MIN_ACCOUNTS and ticket.key not in outage.accounts:
