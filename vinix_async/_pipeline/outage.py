@@ -8,7 +8,8 @@ it are given back, and no further ones are charged to anybody's attempts.
 
 While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. As long as fewer than
 four accounts have failed, the first call of another account is a probe at once; and while only requests for callflows
-fail, other requests do not wait. When a probe is answered, calls are let through in steps. A call that has waited for longer than its ``outage_wait`` fails with the last error.
+fail, other requests do not wait. When a probe is answered, calls are let through in steps. A call that has waited for
+longer than its ``outage_wait`` fails with the last error.
 
 There is no background task and no I/O here: a call enters before each attempt and reports how the attempt ended.
 """
@@ -162,15 +163,7 @@ class OutageDetector:
                     return
                 await self._wait(ticket)
                 continue
-            if outage.spares_others and not ticket.callflows:
-                if self._prober is ticket:
-                    self._hand_over()
-                self._done_waiting(ticket)
-                return
-            if len(outage.accounts) < _MIN_ACCOUNTS and ticket.key not in outage.accounts:
-                # The accounts that have failed are few: it may be they that are broken, and not the server.
-                outage.accounts[ticket.key] = now
-                ticket.probing = True
+            if self._is_spared(ticket, outage):
                 return
             if self._prober is None and (now < self._patience_ends(ticket) or now >= outage.next_probe_at):
                 self._prober = ticket
@@ -183,6 +176,20 @@ class OutageDetector:
             if now >= ticket.ends_at or (now >= self._patience_ends(ticket) and not probe_is_out):
                 raise self._given_up(ticket, outage)
             await self._wait(ticket)
+
+    def _is_spared(self, ticket: Ticket, outage: _Outage) -> bool:
+        """Return whether the call need not wait, because the outage may not concern it."""
+        if outage.spares_others and not ticket.callflows:
+            if self._prober is ticket:
+                self._hand_over()
+            self._done_waiting(ticket)
+            return True
+        if ticket.key in outage.accounts or len(outage.accounts) >= _MIN_ACCOUNTS:
+            return False
+        # The accounts that have failed are few: it may be they that are broken, and not the server.
+        outage.accounts[ticket.key] = self._clock.monotonic()
+        ticket.probing = True
+        return True
 
     def _may_go(self, ticket: Ticket) -> bool:
         if self._step is None or ticket.step == self._step_number:
