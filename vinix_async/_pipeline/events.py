@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from attrs import asdict, define, field, fields, frozen
 
-from .._exceptions import VinixError
+from .._exceptions import APIStatusError, AuthenticationError, VinixError
 from .._public import public
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class AttemptEnded(AttemptStarted):
 
     def describe(self) -> str:
         """Return what came of it."""
-        outcome = str(self.status) if self.status is not None else type(self.error).__name__
+        said = [] if self.status is None else [str(self.status)]
+        if self.error is not None and not isinstance(self.error, APIStatusError):
+            said.append(type(self.error).__name__)  # a status tells as much as its error does
+        outcome = ", ".join(said) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
 
@@ -108,10 +111,7 @@ class RetryEvent(Event):
 
     def describe(self) -> str:
         """Return what failed and when it is tried again."""
-        return (
-            f"{self.method} {self.path}: attempt {self.attempt} of {self.attempts} failed, next in {self.wait:.2f} s: "
-            f"{self.error}"
-        )
+        return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
 @frozen(kw_only=True)
@@ -125,7 +125,7 @@ class RetriesSummarized(Event):
 
     def describe(self) -> str:
         """Return how many there were."""
-        return f"{self.retries:,} more retries in the last {self.seconds:.1f} s"
+        return f"retries in the last {self.seconds:.1f} s that were not logged one by one: {self.retries:,}"
 
 
 Reason = Literal["retry", "rate_limit", "outage"]
@@ -187,7 +187,7 @@ class OutageEnded(Event):
 
     def describe(self) -> str:
         """Return how long it took."""
-        return f"the server is back after {self.seconds:.1f} s and {self.probes} failed probes"
+        return f"the server is back after {self.seconds:.1f} s; probes that failed: {self.probes}"
 
 
 @frozen(kw_only=True)
@@ -216,7 +216,7 @@ class LoginFailed(Event):
 
     def describe(self) -> str:
         """Return why."""
-        return f"the login as {self.login_as} failed: {self.error}"
+        return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
 @frozen(kw_only=True)
@@ -270,7 +270,7 @@ class SweepStarted(Event):
 
     def describe(self) -> str:
         """Return how it begins."""
-        return f"sweep {'resumed' if self.resumed else 'started'}, {self.max_concurrency} accounts at once"
+        return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
 @frozen(kw_only=True)
@@ -284,7 +284,7 @@ class AccountFinished(Event):
 
     def describe(self) -> str:
         """Return what was read."""
-        return f"account {self.account_id}: {self.callflows:,} callflows read in {self.seconds:.2f} s"
+        return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
 
 @frozen(kw_only=True)
@@ -297,7 +297,7 @@ class AccountFailed(AccountFinished):
 
     def describe(self) -> str:
         """Return why."""
-        return f"account {self.account_id}: failed, {self.callflows:,} callflows were read before: {self.error}"
+        return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
 @frozen(kw_only=True)
@@ -318,9 +318,9 @@ class SweepEnded(Event):
     def describe(self) -> str:
         """Return its numbers."""
         return (
-            f"sweep {'ended' if self.complete else 'left early'}: {self.accounts_done:,} accounts done, "
-            f"{self.accounts_failed:,} failed, {self.callflows:,} callflows, {self.bad_items:,} bad items, "
-            f"{self.requests:,} requests, {self.retries:,} retries, {self.outages:,} outages"
+            f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
+            f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
+            f"requests: {self.requests:,}, retries: {self.retries:,}, outages: {self.outages:,}"
         )
 
 
@@ -477,6 +477,8 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""
+        if self._retries > _RETRIES_A_SECOND:
+            self._end_second()
         if isinstance(event, RetryEvent) and self._too_many():
             return
         if not logger.isEnabledFor(event.level) or isinstance(event, CallflowsRead | WaitEnded):
@@ -488,13 +490,16 @@ class Log:
         _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry, and tell whether it belongs into the summary of its second."""
+        """Count a retry, and return whether it belongs into the summary of its second."""
+        self._end_second()
+        self._retries += 1
+        return self._retries > _RETRIES_A_SECOND
+
+    def _end_second(self) -> None:
         now = self._clock.monotonic()
         if now - self._second >= 1.0:
             self.flush()
             self._second = now
-        self._retries += 1
-        return self._retries > _RETRIES_A_SECOND
 
     def flush(self) -> None:
         """Log the summary of the retries that were not logged one by one."""
@@ -515,9 +520,14 @@ class Log:
 
 
 def _write(event: Event) -> None:
-    values: dict[str, Any] = asdict(event, recurse=False)
-    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in values.items()}
-    logger.log(event.level, "%s", event.describe(), extra={"event": type(event).__name__, **values})
+    values: dict[str, Any] = {"event": type(event).__name__, **asdict(event, recurse=False)}
+    if "error" in values:
+        error = values["error"]
+        values["error"] = error and str(error)
+        values["error_type"] = error and type(error).__name__
+        values["gave_up"] = error and error.gave_up
+        values.setdefault("status", getattr(error, "status", None))
+    logger.log(event.level, "%s", event.describe(), extra=values)
 
 
 def configure_logging() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from .._exceptions import AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from .._http.request import Request
@@ -52,6 +52,11 @@ class TokenCache:
     def blocked_for(self) -> float:
         """Seconds for which no login is tried, because the last one was refused."""
         return max(0.0, self._refused_until - self._clock.monotonic()) if self._refusal else 0.0
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token in hand says about its owner."""
+        return self._token.claims if self._token else {}
 
     def secrets(self, token: Token | None = None) -> Secrets:
         """Return what no message about a response may repeat."""
