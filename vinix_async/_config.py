@@ -236,11 +236,11 @@ def proxy_from_environment(base_url: str) -> str | None:
 def _split(name: str, value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
-        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0:
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be a complete address that begins with https://")
+    raise ConfigurationError(f"{name} must be a complete address that begins with https:// or http://")
 
 
 def _is_loopback(host: str) -> bool:

@@ -179,7 +179,7 @@ def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets)
         raise DecodeError("the envelope is not what the API sends", problems=tuple(problems))
     return Envelope(
         data=body.get("data", MISSING),
-        request_id=body.get("request_id"),
+        request_id=clean(body.get("request_id"), secrets),
         next_start_key=_cursor(body.get("next_start_key")),
         start_key=_cursor(body.get("start_key")),
         page_size=body.get("page_size"),
@@ -254,7 +254,7 @@ def _error_of(
     kind = _BY_STATUS.get(status) or (ServerError if 500 <= status < 600 else APIStatusError)
     if request is not None and request.login_as and 400 <= status < 500 and status not in _TEMPORARY_STATUSES:
         kind = AuthenticationError
-        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, data)}", None
+        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, body)}", None
     elif status == 401:
         message, detail = f"the server refused the token ({detail or message})", None
     if status == 404 and detail and "invalid account_id" in detail and request and "-" in (request.account_id or ""):
@@ -272,8 +272,9 @@ def _error_of(
     )
 
 
-def _why_refused(request: Request, status: int, data: object) -> str:
+def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
     """Say why a login was refused (api-facts 5.3 and 12). The body of an unknown API key repeats the key."""
+    data = body.get("data")
     if isinstance(data, dict):
         if "multi_factor_request" in data:
             return "the account wants a second factor, which this library cannot give; use an API key"
@@ -281,10 +282,12 @@ def _why_refused(request: Request, status: int, data: object) -> str:
         for state in ("disabled", "expired"):
             if isinstance(account, dict) and state in account:
                 return f"the account is {state}"
-    if status == 404:
-        return "the server does not know the API key" if request.path == "/api_auth" else "there is no such login"
     if status == 401:
         return "the user, the password or the account is wrong"
+    if status == 404 and isinstance(data, list):
+        return "the server does not know the API key"
+    if status == 404:
+        return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)
 
 
@@ -292,20 +295,21 @@ def _validation_problems(data: object, secrets: Secrets) -> list[str]:
     """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` may repeat a secret and is not read."""
     if not isinstance(data, dict):
         return []
-    return [
-        # Kazoo 4.3 writes the dots of a path as %2E (api-facts 12).
-        f"{clean(str(path).replace('%2E', '.'), secrets)}: {clean(rule, secrets)}: "
-        f"{clean(details.get('message'), secrets)}"
-        for path, rules in list(data.items())[:50]
-        if isinstance(rules, dict)
-        for rule, details in list(rules.items())[:10]
-        if isinstance(details, dict)
-    ]
+    problems = []
+    for path, rules in list(data.items())[:50]:
+        for rule, details in list(rules.items())[:10] if isinstance(rules, dict) else ():
+            if isinstance(details, dict):
+                # Kazoo 4.3 writes the dots of a path as %2E (api-facts 12).
+                parts = (path.replace("%2E", "."), rule, details.get("message"))
+                problems.append(": ".join([shown for part in parts if (shown := clean(part, secrets))]))
+    return problems
 
 
 def _phrase(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return (
+            HTTPStatus(status).phrase if status >= 300 else "the body tells of an error, although the status does not"
+        )
     except ValueError:
         return "unknown status"
 
@@ -317,6 +321,10 @@ def _redirect(location: str | None) -> str:
     except ValueError:
         host = None
     return f"the server redirects to {parts.scheme}://{host}" if host else "the server redirects"
+
+
+_LONGEST_WAIT: Final = 1e9
+"""Seconds: 30 years. A longer ``Retry-After`` only means "never", and would not fit into a message."""
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -332,9 +340,9 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         moment = parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, moment - now)
+    return min(max(0.0, moment - now), _LONGEST_WAIT)
 
 
 def _number(value: str | None) -> float | None:
     plain = value is not None and re.fullmatch(r"[0-9]{1,300}(\.[0-9]{1,30})?", value.strip())
-    return float(plain[0]) if plain else None
+    return min(float(plain[0]), _LONGEST_WAIT) if plain else None

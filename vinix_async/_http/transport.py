@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -67,7 +68,9 @@ class Transport:
         self._keepalive = keepalive
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
-        self._proxy = check_proxy(proxy) or (proxy_from_environment(self.base_url) if trust_env else None)
+        if proxy is None and trust_env:
+            proxy = proxy_from_environment(self.base_url)
+        self._proxy = check_proxy(proxy)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
@@ -89,6 +92,8 @@ class Transport:
                 connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+        if self._session.closed:
+            raise ClientClosedError("the session that the client borrowed is closed")
 
     async def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: "Timeout"
@@ -105,7 +110,7 @@ class Transport:
         except VinixError:
             raise
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
-            failure = translate(error, self._server(), client_timeout)
+            failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
         # Raised outside of the handler, so that aiohttp's error is not this one's context.
         raise failure from cause
@@ -130,7 +135,7 @@ class Transport:
             raise_for_status=False,  # a borrowed session may have it on
             ssl=self._ssl,
         ) as response:
-            if 200 <= response.status < 300 and not _tells_its_end(response.headers):
+            if response.status in {200, 201} and not _tells_its_end(response.headers):
                 raise APIConnectionError(
                     "the response has neither a Content-Length nor chunks, so it cannot be told whether it is complete",
                     server_away=True,
@@ -144,10 +149,6 @@ class Transport:
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
             await session.close()
-
-    def _server(self) -> str:
-        url = URL(self.base_url)
-        return f"{url.host}:{url.port}"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -176,9 +177,9 @@ async def _send_once(
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        pass
-    raise BrokenConnectionError
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        errno = error.errno if isinstance(error, OSError) else None
+    raise BrokenConnectionError(errno)
 
 
 # --- errors -------------------------------------------------------------------------------------------------
@@ -227,16 +228,14 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return ConfigurationError("the request cannot be sent: its address is not valid")
         case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
-            words = _system_words(error) if isinstance(error, OSError) else ""
             return APIConnectionError(
-                f"{server} closed the connection before the response was complete{words}", server_away=True
+                f"{server} closed the connection before the response was complete{_system_words(error)}",
+                server_away=True,
             )
         case ValueError():
             return ConfigurationError("the request cannot be sent: a header is not valid")
         case aiohttp.ClientError() | HttpProcessingError():
             return APIConnectionError(f"the response of {server} is not HTTP", server_away=True)
-        case RuntimeError():
-            return ClientClosedError("the session is closed")
         case _:
             return APIConnectionError(f"the request to {server} failed with {type(error).__name__}")
 
@@ -245,16 +244,21 @@ def _within(seconds: float | None) -> str:
     return f" within {seconds:g} s (timeout)" if seconds else " in time"
 
 
-def _system_words(error: OSError) -> str:
+def _system_words(error: Exception) -> str:
     """Return errno and its text; the exception's own text may hold more than that."""
-    if not error.errno:
+    errno = _errno(error)
+    if not errno:
         return ""
-    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
-    return f": [Errno {error.errno}] {words}"
+    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(errno)
+    return f": [Errno {errno}] {words}"
+
+
+def _errno(error: Exception) -> int | None:
+    return error.errno if isinstance(error, OSError | BrokenConnectionError) else None
 
 
 def _certificate_fault(error: Exception) -> str:
-    fault = getattr(error, "certificate_error", error)
+    fault = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
     words = fault.verify_message if isinstance(fault, ssl_module.SSLCertVerificationError) else ""
     return f": {words}" if words else ""
 
@@ -268,6 +272,5 @@ def _tls_fault(error: Exception) -> str:
 def _safe_cause(error: Exception) -> OSError | None:
     """Return the operating system's error in ``error``, made anew so that it holds nothing but errno and its text."""
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(fault, OSError) and fault.errno and not isinstance(fault, ssl_module.SSLError | socket.gaierror):
-        return OSError(fault.errno, os.strerror(fault.errno))
-    return None
+    errno = None if isinstance(fault, ssl_module.SSLError | socket.gaierror) else _errno(fault)
+    return OSError(errno, os.strerror(errno)) if errno else None

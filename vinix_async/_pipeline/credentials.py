@@ -9,6 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -160,7 +161,13 @@ def as_auth(value: object) -> Auth:
 
 @define(eq=False, repr=False)
 class Token:
-    """A token. ``refresh_at`` and ``expires_at`` are on the monotonic clock, and infinite if the expiry is unknown."""
+    """A token.
+
+    Attributes:
+        value: what is sent.
+        refresh_at, expires_at: on the monotonic clock; infinite if the expiry is unknown.
+        claims: whose token it is, for ``read_identity``; empty if it does not say.
+    """
 
     value: str
     refresh_at: float = math.inf
@@ -171,28 +178,37 @@ class Token:
         return "<Token>"  # debuggers show the arguments of a frame
 
 
-def read_token(envelope: Envelope, *, monotonic: float, time: float) -> Token:
-    """Return the token in the response to a login.
+def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float) -> Token:
+    """Return the token in the response to the login ``request``.
 
     If it is a JWT with an ``exp``, its lifetime is ``exp - time``, counted from ``monotonic``, so that a later change
     of the wall clock does no harm. If that lifetime is already over, the two clocks disagree, and only a 401 tells
     when the token has expired.
     """
     value = envelope.auth_token
-    if value is None:
-        raise DecodeError("the login was accepted, but the response has no auth_token")
-    if fault := _token_fault(value):
-        raise DecodeError(f"the login was accepted, but its auth_token cannot be sent: it {fault}")
-    data = envelope.data if isinstance(envelope.data, dict) else {}
-    claims = {**jwt_claims(value), **data}
-    lifetime = _expiry(jwt_claims(value)) - time
+    fault = "is missing" if value is None else _token_fault(value)
+    if value is None or fault:
+        raise DecodeError(
+            f"the login was accepted, but its auth_token cannot be used: it {fault}",
+            method=request.method,
+            path=request.path,
+            request_id=envelope.request_id,
+        )
+    claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
+    lifetime = _expiry(_jwt_claims(value)) - time
     if not 0 < lifetime < math.inf:
         return Token(value, claims=claims)
     expires_at = monotonic + lifetime
     return Token(value, expires_at - min(_REFRESH_MARGIN, lifetime / 10), expires_at, claims)
 
 
-def jwt_claims(token: str) -> dict[str, Any]:
+def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """Return what a token and the ``data`` of its login tell about its owner; nothing if they do not name the account."""
+    claims = {**_jwt_claims(token), **data}
+    return claims if "account_id" in claims else {}
+
+
+def _jwt_claims(token: str) -> dict[str, Any]:
     """Return the claims of a JWT, unverified; none if it is an opaque token."""
     parts = token.split(".")
     if len(parts) != 3:
