@@ -259,13 +259,13 @@ def _errno(error: Exception) -> int | None:
 
 def _certificate_fault(error: Exception) -> str:
     fault = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-    words = fault.verify_message if isinstance(fault, ssl_module.SSLCertVerificationError) else ""
+    words = getattr(fault, "verify_message", "")
     return f": {words}" if words else ""
 
 
 def _tls_fault(error: Exception) -> str:
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    reason = fault.reason if isinstance(fault, ssl_module.SSLError) else ""
+    reason = getattr(fault, "reason", "")
     return f": {reason}" if reason else ""
 
 

@@ -203,7 +203,7 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
 
 
 def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
-    """Return what a token and the ``data`` of its login tell about its owner; nothing if they do not name the account."""
+    """Return what a token and its login tell about their owner; nothing if they do not name the account."""
     claims = {**_jwt_claims(token), **data}
     return claims if "account_id" in claims else {}
 
