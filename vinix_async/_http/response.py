@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import define, field
 
 from .._documents.base import Document
 from .._documents.decode import MISSING, json_type, parse_envelope
@@ -42,7 +42,7 @@ _LEAST_SECRET: Final = 4
 """Characters that a secret must have to be redacted; a shorter one would blot out parts of other words."""
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Envelope:
     """A success.
 
@@ -57,24 +57,21 @@ class Envelope:
         attempts: how many attempts it took.
     """
 
-    data: Any
+    data: Any = field(repr=False)
     request_id: str | None = None
     echoes_request_id: bool = False
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
-    auth_token: str | None = None
+    auth_token: str | None = field(default=None, repr=False)
     attempts: int = 1
 
-    def __repr__(self) -> str:
-        return "<Envelope>"  # it holds the token, and debuggers show the arguments of a frame
 
-
-@define(eq=False, repr=False)
+@define(eq=False)
 class Secrets:
     """What no message may repeat."""
 
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
         """Return ``text`` without the secrets."""
@@ -82,9 +79,6 @@ class Secrets:
             if len(value) >= _LEAST_SECRET:
                 text = text.replace(value, "[redacted]")
         return text
-
-    def __repr__(self) -> str:
-        return "<Secrets>"
 
 
 NO_SECRETS: Final = Secrets()
@@ -306,10 +300,10 @@ def _validation_problems(data: object, secrets: Secrets) -> list[str]:
 
 
 def _phrase(status: int) -> str:
+    if status < 300:
+        return "the body tells of an error, although the status does not"
     try:
-        return (
-            HTTPStatus(status).phrase if status >= 300 else "the body tells of an error, although the status does not"
-        )
+        return HTTPStatus(status).phrase
     except ValueError:
         return "unknown status"
 

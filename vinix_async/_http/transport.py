@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from attrs import define
+from attrs import define, field
 from yarl import URL
 
 from .._config import check_base_url, check_proxy, check_ssl, proxy_from_environment
@@ -29,17 +29,13 @@ if TYPE_CHECKING:
 _MAX_HEADER_LINE: Final = 16 * 1024
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Response:
-    """``headers`` are looked up in any case; ``body`` is complete and decompressed."""
+    """``headers`` are looked up in any case; ``body`` is complete and decompressed, and holds the token."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        # The body holds the token, and debuggers show the arguments of a frame.
-        return f"<Response {self.status}, {len(self.body)} bytes>"
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Transport:

@@ -159,7 +159,7 @@ def as_auth(value: object) -> Auth:
 # --- tokens -------------------------------------------------------------------------------------------------
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Token:
     """A token.
 
@@ -169,13 +169,10 @@ class Token:
         claims: whose token it is, for ``read_identity``; empty if it does not say.
     """
 
-    value: str
+    value: str = field(repr=False)
     refresh_at: float = math.inf
     expires_at: float = math.inf
-    claims: Mapping[str, Any] = field(factory=dict)
-
-    def __repr__(self) -> str:
-        return "<Token>"  # debuggers show the arguments of a frame
+    claims: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float) -> Token:
