@@ -1,4 +1,4 @@
-"""Credentials, the exchange as a request, expiry as arithmetic."""
+"""Credentials, the login request, and the token that comes back."""
 
 import base64
 import hashlib
@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
-from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, TokenAuth, UserAuth
-from vinix_async._http.request import Envelope
-from vinix_async._pipeline.auth import read_token
+from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, Identity, TokenAuth, UserAuth
+from vinix_async._http.request import login
+from vinix_async._http.response import Envelope
+from vinix_async._pipeline.credentials import as_auth, identity_claims, read_identity, read_token
 
 MONOTONIC, TIME = 500.0, 1_750_000_000.0
 
 
 def sent(auth: UserAuth | ApiKeyAuth) -> Any:
-    request = auth.exchange()
+    request = auth.login_request()
     assert request.body is not None
     return request.method, request.target, json.loads(request.body)["data"]
 
 
-def test_a_user_s_password_never_leaves() -> None:
+def test_a_password_is_never_sent() -> None:
     auth = UserAuth("Ann", "Secret Wörd", account_realm="acme.example.com")
     credentials = hashlib.md5("ann:Secret Wörd".encode()).hexdigest()  # noqa: S324  # what the server wants
     assert sent(auth) == (
@@ -41,7 +42,7 @@ def test_sha_is_the_other_method() -> None:
 def test_an_api_key_is_sent_as_it_is() -> None:
     assert sent(ApiKeyAuth("k" * 64)) == ("PUT", "/api_auth", {"api_key": "k" * 64})
     given: Auth = TokenAuth("t")
-    assert given.exchange() is None
+    assert given.login_request() is None
     assert given.secrets() == ("t",)
 
 
@@ -60,7 +61,7 @@ def test_an_api_key_is_sent_as_it_is() -> None:
         (lambda: TokenAuth(""), "token"),
         (lambda: TokenAuth("planted\n"), "token"),
         (lambda: TokenAuth("plantéd"), "token"),
-        (lambda: TokenAuth("t" * 9000), "token"),
+        (lambda: TokenAuth("t" * 65_537), "65,537 characters"),
         (lambda: TokenAuth(None), "token"),  # type: ignore[arg-type]
     ],
 )
@@ -81,12 +82,16 @@ def jwt(claims: Any) -> str:
     return f"e30.{payload}.c2ln"
 
 
-def token(value: str | None) -> Any:
-    return read_token(Envelope(data={}, auth_token=value), monotonic=MONOTONIC, time=TIME)
+LOGIN = login("api_auth", {"api_key": "x"}, login_as="ann")
+
+
+def token(value: str | None, data: Any = (), *, time: float = TIME) -> Any:
+    envelope = Envelope(data=dict(data), request_id="r1", auth_token=value)
+    return read_token(LOGIN, envelope, monotonic=MONOTONIC, time=time)
 
 
 @pytest.mark.parametrize(("life", "ahead"), [(3600, 60), (100, 10)])
-def test_a_jwt_is_renewed_ahead_of_its_end(life: int, ahead: int) -> None:
+def test_a_jwt_is_refreshed_before_it_expires(life: int, ahead: int) -> None:
     read = token(jwt({"exp": TIME + life}))
     assert (read.expires_at, read.refresh_at) == (MONOTONIC + life, MONOTONIC + life - ahead)
     assert read.value not in repr(read)
@@ -108,17 +113,63 @@ def test_a_jwt_is_renewed_ahead_of_its_end(life: int, ahead: int) -> None:
         "e30." + base64.urlsafe_b64encode(b"[" * 5000).decode() + ".x",
     ],
 )
-def test_other_tokens_have_no_known_end(value: str) -> None:
+def test_the_expiry_of_other_tokens_is_not_known(value: str) -> None:
     read = token(value)
     assert (read.refresh_at, read.expires_at) == (math.inf, math.inf)
 
 
-def test_a_clock_that_begins_with_1970_makes_no_time_of_a_boolean() -> None:
-    read = read_token(Envelope(data={}, auth_token=jwt({"exp": True})), monotonic=MONOTONIC, time=0.0)
-    assert read.expires_at == math.inf
+def test_a_boolean_is_not_an_expiry_even_if_the_clock_says_1970() -> None:
+    assert token(jwt({"exp": True}), time=0.0).expires_at == math.inf
 
 
-@pytest.mark.parametrize("value", [None, "", "two words", "a\nb", "é"])
-def test_an_exchange_without_a_usable_token(value: str | None) -> None:
-    with pytest.raises(DecodeError, match="auth_token"):
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (None, "is missing"),
+        ("", "is empty"),
+        ("two words", "spaces"),
+        ("a\nb", "line ends"),
+        ("é", "other characters"),
+        ("t" * 65_537, "has 65,537 characters, and a header line holds at most 65,536"),
+    ],
+)
+def test_a_login_without_a_usable_token(value: str | None, word: str) -> None:
+    with pytest.raises(DecodeError, match="its auth_token cannot be used") as caught:
         token(value)
+    assert word in str(caught.value)
+    assert (caught.value.method, caught.value.path, caught.value.request_id) == ("PUT", "/api_auth", "r1")
+
+
+@pytest.mark.parametrize("length", [8_192, 8_193, 65_536])
+def test_long_tokens_are_accepted(length: int) -> None:
+    assert TokenAuth("t" * length).token == "t" * length
+    assert token("t" * length).value == "t" * length
+
+
+# --- identity ------------------------------------------------------------------------------------
+
+
+def test_an_identity_comes_from_the_claims_and_the_login() -> None:
+    claims = {"account_id": "a1", "owner_id": "u1", "exp": TIME + 60, "identity_sig": "planted"}
+    assert read_identity(identity_claims(jwt(claims))) == Identity(account_id="a1", owner_id="u1")
+    data = {"account_id": "a2", "account_name": "Acme", "reseller_id": "r", "is_reseller": True, "owner_id": 7}
+    known = Identity(account_id="a2", account_name="Acme", reseller_id="r", is_reseller=True)
+    assert read_identity(token(jwt(claims), data).claims) == known
+    assert read_identity(token("opaque", data).claims) == known
+    assert "planted" not in repr(token(jwt(claims)))
+
+
+@pytest.mark.parametrize("value", ["opaque", jwt({"exp": TIME}), jwt({"owner_id": "u1"})])
+def test_claims_that_do_not_name_the_account_do_not_count(value: str) -> None:
+    assert identity_claims(value) == {}
+    assert token(value, {"owner_id": "u1"}).claims == {}
+
+
+def test_odd_values_of_an_identity_are_none() -> None:
+    assert read_identity({"account_id": "", "owner_id": ["x"], "is_reseller": "yes"}) == Identity()
+
+
+@pytest.mark.parametrize("value", [None, 7, b"token", object()])
+def test_what_are_not_credentials(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="auth must be a token"):
+        as_auth(value)

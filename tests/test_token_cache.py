@@ -1,18 +1,30 @@
-"""One exchange for all who wait."""
+"""The token cache: concurrent calls share a single login, and a refused login is not repeated at once."""
 
 import asyncio
 from typing import Any
 
 import pytest
 from fake_clock import FakeClock
-from test_auth import jwt
+from test_credentials import jwt
 
-from vinix_async import ApiKeyAuth, AuthenticationError, RateLimitError, ServerError, TokenAuth, VinixError
-from vinix_async._http.request import Envelope, Request
-from vinix_async._pipeline.token_cache import TokenSource
+from vinix_async import (
+    APIConnectionError,
+    ApiKeyAuth,
+    Auth,
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitError,
+    ServerError,
+    TokenAuth,
+    VinixError,
+)
+from vinix_async._http.request import Request
+from vinix_async._http.response import Envelope
+from vinix_async._pipeline.credentials import Token
+from vinix_async._pipeline.token_cache import TokenCache
 
 
-class Exchange:
+class Login:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.calls = 0
@@ -33,155 +45,162 @@ class Exchange:
         return Envelope(data={}, auth_token=token)
 
 
-@pytest.fixture
-def exchange(clock: FakeClock) -> Exchange:
-    return Exchange(clock)
+class Cache:
+    """A cache and its login."""
+
+    def __init__(self, auth: Auth, login: Login, clock: FakeClock) -> None:
+        self.cache = TokenCache(auth, clock)
+        self.login = login
+
+    async def token(self) -> Token:
+        return await self.cache.get(self.login)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cache, name)
 
 
 @pytest.fixture
-def source(clock: FakeClock, exchange: Exchange) -> TokenSource:
-    return TokenSource(ApiKeyAuth("k" * 64), exchange, clock)
+def login(clock: FakeClock) -> Login:
+    return Login(clock)
+
+
+@pytest.fixture
+def cache(clock: FakeClock, login: Login) -> Cache:
+    return Cache(ApiKeyAuth("k" * 64), login, clock)
 
 
 def refusal() -> AuthenticationError:
     return AuthenticationError("no", status=401)
 
 
-async def test_a_thousand_who_wait_share_one_exchange(source: TokenSource, exchange: Exchange) -> None:
-    tokens = await asyncio.gather(*(source.token() for _ in range(1000)))
+async def test_a_thousand_calls_share_one_login(cache: Cache, login: Login) -> None:
+    tokens = await asyncio.gather(*(cache.token() for _ in range(1000)))
     assert {token.value for token in tokens} == {"token-1"}
-    assert (await source.token()).value == "token-1"
-    assert exchange.calls == 1
+    assert (await cache.token()).value == "token-1"
+    assert login.calls == 1
 
 
-async def test_they_share_its_error_each_with_a_copy(source: TokenSource, exchange: Exchange) -> None:
-    exchange.error = refusal()
-    errors = await asyncio.gather(*(source.token() for _ in range(100)), return_exceptions=True)
+async def test_each_call_gets_its_own_copy_of_the_error(cache: Cache, login: Login) -> None:
+    login.error = refusal()
+    errors = await asyncio.gather(*(cache.token() for _ in range(100)), return_exceptions=True)
     assert {type(error) for error in errors} == {AuthenticationError}
     assert len({id(error) for error in errors}) == 100
-    assert exchange.calls == 1
+    assert login.calls == 1
 
 
 @pytest.mark.parametrize(
     ("error", "seconds"),
     [(refusal(), 30.0), (RateLimitError("slow", status=429), 4.2), (ServerError("down", status=503), 0)],
 )
-async def test_a_refusal_is_believed_for_a_while(
-    source: TokenSource, exchange: Exchange, clock: FakeClock, error: VinixError, seconds: float
+async def test_a_refused_login_is_not_repeated_for_a_while(
+    cache: Cache, login: Login, clock: FakeClock, error: VinixError, seconds: float
 ) -> None:
-    exchange.error = error
+    login.error = error
     with pytest.raises(type(error)):
-        await source.token()
-    exchange.error = None
+        await cache.token()
+    login.error = None
     if seconds:
         clock.now += seconds - 0.1
-        told = await asyncio.gather(source.token(), source.token(), return_exceptions=True)
+        told = await asyncio.gather(cache.token(), cache.token(), return_exceptions=True)
         assert {type(each) for each in told} == {type(error)}
         assert told[0] is not told[1]
-        assert exchange.calls == 1
+        assert login.calls == 1
         clock.now += 0.2
-    assert (await source.token()).value == "token-2"
+    assert (await cache.token()).value == "token-2"
 
 
-async def test_a_late_refusal_of_an_old_token_keeps_the_new_one(source: TokenSource, exchange: Exchange) -> None:
-    old = await source.token()
-    source.refused(old)
-    new = await source.token()
-    source.proven()
-    assert source.refused(old)  # to be tried again with the new one
-    assert source.is_current(new)
-    assert await source.token() is new
-    assert exchange.calls == 2
+async def test_a_late_refusal_of_an_old_token_keeps_the_new_one(cache: Cache, login: Login) -> None:
+    old = await cache.token()
+    cache.refused(old)
+    new = await cache.token()
+    cache.accepted()
+    assert cache.refused(old)  # to be tried again with the new one
+    assert cache.is_current(new)
+    assert await cache.token() is new
+    assert login.calls == 2
 
 
-async def test_the_old_token_serves_while_the_new_one_is_fetched(
-    source: TokenSource, exchange: Exchange, clock: FakeClock
-) -> None:
-    exchange.life = 3600
-    old = await source.token()
+async def test_the_old_token_is_used_while_a_new_one_is_fetched(cache: Cache, login: Login, clock: FakeClock) -> None:
+    login.life = 3600
+    old = await cache.token()
     clock.now += 3545
-    exchange.gate = asyncio.Event()
-    renewing = asyncio.create_task(source.token())
+    login.gate = asyncio.Event()
+    renewing = asyncio.create_task(cache.token())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert await source.token() is old
-    exchange.gate.set()
+    assert await cache.token() is old
+    login.gate.set()
     new = await renewing
     assert new is not old
-    assert await source.token() is new
-    assert exchange.calls == 2
+    assert await cache.token() is new
+    assert login.calls == 2
 
 
-async def test_a_renewal_that_fails_leaves_the_old_token(
-    source: TokenSource, exchange: Exchange, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    exchange.life = 3600
-    old = await source.token()
+async def test_a_failed_refresh_leaves_the_old_token(cache: Cache, login: Login, clock: FakeClock) -> None:
+    login.life = 3600
+    old = await cache.token()
     clock.now += 3545
-    exchange.error = ServerError("down", status=503)
-    assert (await source.token()).value == old.value
-    assert (await source.token()).value == old.value
-    assert exchange.calls == 2
-    assert "could not be renewed" in caplog.text
+    login.error = ServerError("down", status=503)
+    assert (await cache.token()).value == old.value
+    assert (await cache.token()).value == old.value
+    assert login.calls == 2
     clock.now += 100
     with pytest.raises(ServerError):
-        await source.token()
+        await cache.token()
 
 
-async def test_a_renewal_that_fails_does_not_bring_a_refused_token_back(
-    source: TokenSource, exchange: Exchange, clock: FakeClock
+async def test_a_failed_refresh_does_not_bring_a_refused_token_back(
+    cache: Cache, login: Login, clock: FakeClock
 ) -> None:
-    exchange.life = 3600
-    old = await source.token()
+    login.life = 3600
+    old = await cache.token()
     clock.now += 3545
-    exchange.gate = asyncio.Event()
-    renewing = asyncio.create_task(source.token())
+    login.gate = asyncio.Event()
+    renewing = asyncio.create_task(cache.token())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert source.refused(old)
-    exchange.error = ServerError("down", status=503)
-    exchange.gate.set()
+    assert cache.refused(old)
+    login.error = ServerError("down", status=503)
+    login.gate.set()
     await renewing
-    exchange.error = None
-    assert (await source.token()).value != old.value
+    login.error = None
+    assert (await cache.token()).value != old.value
 
 
-async def test_the_last_one_who_waits_takes_the_exchange_along(source: TokenSource, exchange: Exchange) -> None:
-    exchange.gate = asyncio.Event()
-    waiters = [asyncio.create_task(source.token()) for _ in range(3)]
+async def test_cancelling_the_last_waiting_call_cancels_the_login(cache: Cache, login: Login) -> None:
+    login.gate = asyncio.Event()
+    waiters = [asyncio.create_task(cache.token()) for _ in range(3)]
     await asyncio.sleep(0)
     waiters[0].cancel()
     await asyncio.wait(waiters[:1])
     for _ in range(5):
         await asyncio.sleep(0)
-    assert exchange.calls == 1
+    assert login.calls == 1
     assert not waiters[1].done()
     for waiter in waiters:
         waiter.cancel()
-    fresh = asyncio.create_task(source.token())
+    fresh = asyncio.create_task(cache.token())
     await asyncio.wait(waiters)
     await asyncio.sleep(0)
-    another = asyncio.create_task(source.token())  # the exchange that was cancelled is over, the fresh one is not
+    another = asyncio.create_task(cache.token())  # joins the second login, not the cancelled one
     await asyncio.sleep(0)
-    exchange.gate.set()
+    login.gate.set()
     assert await fresh is await another
-    assert exchange.calls == 2
+    assert login.calls == 2
     assert {waiter.cancelled() for waiter in waiters} == {True}
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_those_who_waited_for_another_exchange_do_not_hold_this_one(
-    source: TokenSource, exchange: Exchange
-) -> None:
-    exchange.gate = asyncio.Event()
-    exchange.error = ServerError("down", status=503)
-    waiters = [asyncio.create_task(source.token()) for _ in range(3)]
+async def test_calls_that_waited_for_an_earlier_login_do_not_keep_a_later_one(cache: Cache, login: Login) -> None:
+    login.gate = asyncio.Event()
+    login.error = ServerError("down", status=503)
+    waiters = [asyncio.create_task(cache.token()) for _ in range(3)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    exchange.gate.set()
-    exchange.gate = asyncio.Event()
-    late = asyncio.create_task(source.token())  # begins when the exchange has failed and the waiters do not know it
+    login.gate.set()
+    login.gate = asyncio.Event()
+    late = asyncio.create_task(cache.token())  # begins after the login has failed, before its waiters run
     await asyncio.sleep(0)
     late.cancel()
     await asyncio.wait([*waiters, late])
@@ -189,38 +208,60 @@ async def test_those_who_waited_for_another_exchange_do_not_hold_this_one(
     assert {type(waiter.exception()) for waiter in waiters} == {ServerError}
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
-    assert source._task is None
+    assert cache.cache._login is None
 
 
-async def test_new_tokens_that_are_never_accepted_are_not_asked_for_again(
-    source: TokenSource, exchange: Exchange, clock: FakeClock
+async def test_new_tokens_that_are_never_accepted_are_not_fetched_again(
+    cache: Cache, login: Login, clock: FakeClock
 ) -> None:
-    assert source.refused(await source.token())
-    last = await source.token()
-    assert not source.refused(last)
-    assert await source.token() is last  # it may be good for others
-    assert exchange.calls == 2
+    assert cache.refused(await cache.token())
+    last = await cache.token()
+    assert not cache.refused(last)
+    assert await cache.token() is last  # it may be good for others
+    assert login.calls == 2
     clock.now += 31
-    assert source.refused(last)
-    await source.token()
-    assert exchange.calls == 3
+    assert cache.refused(last)
+    await cache.token()
+    assert login.calls == 3
 
 
-async def test_an_accepted_token_may_be_refused_later(source: TokenSource, exchange: Exchange) -> None:
+async def test_an_accepted_token_may_be_refused_later(cache: Cache, login: Login) -> None:
     for _ in range(5):
-        token = await source.token()
-        source.proven()
-        source.refused(token)
-    assert exchange.calls == 5
+        token = await cache.token()
+        cache.accepted()
+        cache.refused(token)
+    assert login.calls == 5
 
 
-async def test_a_token_that_is_given_is_all_there_is(clock: FakeClock, exchange: Exchange) -> None:
-    source = TokenSource(TokenAuth("given"), exchange, clock)
-    assert not source.renewable
-    assert (await source.token()).value == "given"
-    assert exchange.calls == 0
+async def test_a_given_token_cannot_be_renewed(clock: FakeClock, login: Login) -> None:
+    cache = Cache(TokenAuth("given"), login, clock)
+    assert not cache.renewable
+    assert (await cache.token()).value == "given"
+    assert login.calls == 0
 
 
-def test_types_are_told(source: TokenSource) -> None:
-    value: Any = source.renewable
-    assert value is True
+async def test_a_shared_error_keeps_its_cause(cache: Cache, login: Login) -> None:
+    login.error = APIConnectionError("refused")
+    login.error.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    for error in await asyncio.gather(cache.token(), cache.token(), return_exceptions=True):
+        assert isinstance(error, APIConnectionError)
+        assert error is not login.error
+        assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+async def test_credentials_without_a_login_request_are_refused(clock: FakeClock, login: Login) -> None:
+    class Odd(Auth):
+        def login_request(self) -> None:
+            return
+
+        def secrets(self) -> tuple[str, ...]:
+            return ()
+
+    with pytest.raises(ConfigurationError, match=r"Odd\.login_request\(\) must return a request"):
+        await Cache(Odd(), login, clock).token()
+
+
+async def test_secrets_are_those_of_the_credentials_and_the_token(cache: Cache) -> None:
+    token = await cache.token()
+    shown = cache.secrets(token).redact(f"{'k' * 64} {token.value}")
+    assert shown == "[redacted] [redacted]"
