@@ -255,7 +255,7 @@ def _errno(error: Exception) -> int | None:
 
 def _certificate_fault(error: Exception) -> str:
     fault = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-    words = getattr(fault, "verify_message", "")
+    words = getattr(fault, "verify_message", "").rstrip(".")
     return f": {words}" if words else ""
 
 
