@@ -218,7 +218,7 @@ def test_a_success_that_is_an_error() -> None:
     with pytest.raises(ServerError) as caught:
         read({"status": "error", "error": "503", "message": "datastore_fault", "data": {}})
     assert (caught.value.status, caught.value.message) == (503, "datastore_fault")
-    with pytest.raises(APIStatusError, match="^200 the body tells of an error, although the status does not") as odd:
+    with pytest.raises(APIStatusError, match=r"^200 the body tells of an error, although the status does not") as odd:
         read({"status": "fatal", "data": []})
     assert odd.value.status == 200
     with pytest.raises(APIStatusError, match="maintenance"):

@@ -66,10 +66,10 @@ def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def _statuses(value: Iterable[int]) -> frozenset[int]:
-    statuses = frozenset(value)
-    if wrong := [each for each in statuses if type(each) is not int]:
-        raise ConfigurationError(f"statuses must be HTTP statuses such as 503, not {wrong[0]!r}")
-    return statuses
+    statuses = list(value) if isinstance(value, Iterable) else [None]
+    if not all(type(each) is int for each in statuses):
+        raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
+    return frozenset(statuses)
 
 
 # --- settings -------------------------------------------------------------------------------------

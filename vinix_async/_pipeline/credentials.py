@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -135,6 +135,10 @@ class UserAuth(Auth):
     def secrets(self) -> tuple[str, ...]:
         """Return the password and the hash, which the server takes for it."""
         return (self.password, self._credentials())
+
+
+AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
+"""Returns the credentials for an account id, at once or awaited."""
 
 
 def _check_text(name: str, value: object) -> None:
