@@ -67,7 +67,7 @@ def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], words: str
 @pytest.mark.parametrize("kind", [RetryPolicy, Limits])
 def test_every_setting_is_checked(kind: Any) -> None:
     for each in fields(kind):
-        for wrong in ("5", -1, True, float("nan"), float("inf"), [5]):
+        for wrong in ("5", -1, True, float("nan"), float("inf"), object()):
             values = (wrong, [wrong]) if each.name == "statuses" and wrong != -1 else (wrong,)
             for value in values:
                 with pytest.raises(ConfigurationError, match=each.name):
