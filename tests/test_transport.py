@@ -739,6 +739,8 @@ async def test_a_timeout_while_the_body_is_read(session: aiohttp.ClientSession |
         ("https://", "https://"),
         ("https://api.example.com:99999/v2", "https://"),
         ("https://[::1/v2", "https://"),
+        ("https://api..example.com/v2", "https://"),
+        (f"https://{'a' * 64}.example.com/v2", "https://"),
         ("https://ann:planted@api.example.com/v2", "auth="),
         ("https://api.example.com/v2?x=1", "path"),
         ("https://api.example.com/v2#x", "path"),
@@ -758,7 +760,17 @@ def test_bad_addresses_are_refused(url: Any, word: str) -> None:
     assert "planted" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://localhost:1/v2", "http://127.8.8.8/v2", "http://[::1]:1/v2", "https://a.b/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1/v2",
+        "http://127.8.8.8/v2",
+        "http://[::1]:1/v2",
+        "https://a.b/",
+        "https://exämple.com",
+        "https://a_b.c",
+    ],
+)
 def test_good_addresses_are_accepted(url: str) -> None:
     assert transport(url).base_url == url.rstrip("/")
     assert transport("http://api.example.com/v2", allow_http=True).base_url == "http://api.example.com/v2"

@@ -237,6 +237,7 @@ def _split(name: str, value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            parts.hostname.encode("idna")  # refuses empty and overlong labels
             return parts
     except ValueError:
         pass
