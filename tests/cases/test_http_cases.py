@@ -183,6 +183,15 @@ async def test_L2_after_an_echo_the_response_to_another_request_is_refused(serve
     assert len(server.requests) == 5
 
 
+async def test_L2_an_echo_in_upper_case_is_an_echo(server: Scripted) -> None:
+    none, upper = IDS["none"], IDS["in upper case"]
+    server.script = [with_ids(IDS["the same"], none), with_ids(upper, none), with_ids(none, upper)]
+    async with client_of(server.url) as client:
+        for _ in range(3):
+            await client.callflows.list(ACCOUNT)
+    assert len(server.requests) == 3
+
+
 # --- L8, L9: which request, and why it was the last ----------------------------------------------
 
 

@@ -1,6 +1,6 @@
-"""One exchange with the server: a request's parts in, a response's parts out. The only importer of aiohttp.
+"""Sends one request over the connection pool and returns its response. Only this module imports aiohttp.
 
-There are no retries here, no JSON, and no decisions about statuses. Errors of aiohttp never leave this module: some of
+It does not retry, does not read JSON, and does not judge a status. Errors of aiohttp never leave this module: some of
 them hold the request's headers, and with them the token.
 """
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .._config import Timeout
 
 _MAX_HEADER_LINE: Final = 16 * 1024
+"""Bytes of one header of a response, or of its status line."""
 
 
 @define(eq=False)
@@ -39,7 +40,7 @@ class Response:
 
 
 class Transport:
-    """The connection pool. The first request opens it, and it is closed here unless it was borrowed."""
+    """The connection pool: an aiohttp session, which the first request opens, or which the caller lends."""
 
     def __init__(
         self,
@@ -71,8 +72,11 @@ class Transport:
         self._pid = 0
         self._closed = False
 
-    def open(self) -> None:
-        """Open the pool if needed. Raises ``ClientClosedError`` if the client cannot be used here or any more."""
+    def open(self) -> aiohttp.ClientSession:
+        """Return the session, which is opened if needed.
+
+        Raises ``ClientClosedError`` if the client was closed or belongs to another event loop.
+        """
         loop = _running_loop()
         if self._closed:
             raise ClientClosedError("the client is closed; create a new one")
@@ -90,33 +94,36 @@ class Transport:
             )
         if self._session.closed:
             raise ClientClosedError("the session that the client borrowed is closed")
+        return self._session
 
     async def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: "Timeout"
     ) -> Response:
         """Send one request once and return the response, whatever its status.
 
-        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, ``ClientClosedError`` if
-        the session was closed.
+        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, and what ``open`` raises.
         """
-        self.open()
-        client_timeout = _client_timeout(timeout)
+        session, client_timeout = self.open(), _client_timeout(timeout)
         try:
-            return await self._exchange(method, target, headers, body, client_timeout)
-        except VinixError:
-            raise
+            return await self._exchange(session, method, target, headers=headers, body=body, timeout=client_timeout)
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
             failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
-        # Raised outside of the handler, so that aiohttp's error is not this one's context.
-        raise failure from cause
+        # Raised outside of the handler and without the frames below, so that neither aiohttp's error nor the body,
+        # which holds the token, is in a traceback.
+        raise failure.with_traceback(None) from cause
 
     async def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: aiohttp.ClientTimeout
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
     ) -> Response:
-        if self._session is None:
-            raise ClientClosedError("the client is closed; create a new one")
-        async with self._session.request(
+        async with session.request(
             method,
             URL(self.base_url + target, encoded=True),
             headers=headers,
@@ -184,6 +191,8 @@ async def _send_once(
 def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> VinixError:  # noqa: C901, PLR0911, PLR0912  # one case for each kind
     """Return our error for one of aiohttp's. Only the operating system's and OpenSSL's own words are repeated."""
     match error:
+        case VinixError():
+            return error
         case aiohttp.ConnectionTimeoutError():
             seconds = timeout.sock_connect or timeout.connect or timeout.total
             return APITimeoutError(f"no connection to {server}{_within(seconds)}", server_away=True)
