@@ -750,9 +750,6 @@ async def test_a_timeout_while_the_body_is_read(session: aiohttp.ClientSession |
         await to.close()
 
 
-------
-
-
 @pytest.mark.parametrize(
     ("url", "word"),
     [
