@@ -1,4 +1,4 @@
-"""What users may set: retries, limits, timeouts, addresses, and the checks of all of it.
+"""The settings of a client (retries, limits, timeouts, addresses), and the checks of their values.
 
 The checks raise ``ConfigurationError`` before anything is sent, with a message that says what to give instead.
 """
@@ -105,7 +105,7 @@ class RetryPolicy:
 @public
 @frozen(kw_only=True)
 class Limits:
-    """What the client uses at most.
+    """Upper bounds of what the client uses.
 
     Attributes:
         max_connections: sockets in the pool.

@@ -1,4 +1,4 @@
-"""Requests as values: paths, ids, queries, filters and headers, all checked before anything is sent. No I/O."""
+"""Builds requests: checks ids and filters, and encodes paths, queries and headers. There is no I/O here."""
 
 import json
 import re

@@ -1,8 +1,8 @@
-"""From a status and bytes to an envelope or an error; and what of a body may be shown. No I/O.
+"""Reads a response: its status, headers and body become an envelope or an error. There is no I/O here.
 
 Kazoo's errors are ``{status, error, message, data, request_id}``, the vendor documents ``{code, message, request_id}``,
 and a proxy in front may send HTML or nothing at all. Every body echoes the token, and a refused API key is echoed in
-its error. So nothing of a body reaches an error or a log except fields that are named here, checked for their type,
+its error. So an error or a log shows nothing of a body except fields that are named here, checked for their type,
 redacted, and cut to a length.
 """
 
@@ -44,7 +44,7 @@ _LEAST_SECRET: Final = 4
 
 @define(eq=False)
 class Envelope:
-    """A success.
+    """The envelope of a successful response.
 
     Attributes:
         data: a JSON value; the rows of a listing may be prepared for ``_documents.decode.iter_rows``.
@@ -95,15 +95,15 @@ def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
 def read_envelope(
     request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """Return the envelope of a success, and raise the error that anything else stands for.
+    """Return the envelope of a success; raise the error that any other response means.
 
     Args:
-        request: what was asked.
-        response: what came.
+        request: what was sent.
+        response: what was received.
         request_id: the ``X-Request-ID`` that was sent.
-        base_url: tells whether the ``/v2`` was forgotten.
+        base_url: the API's address, to notice that its ``/v2`` is missing.
         now: seconds since 1970, to compare a ``Retry-After`` date with.
-        secrets: what is redacted wherever a field of the body repeats it.
+        secrets: what is redacted if a field of the body repeats it.
     """
     try:
         if response.status >= 300:

@@ -1,4 +1,4 @@
-"""The body of a response: complete, bounded, decompressed."""
+"""Reads the body of a response: checks that it is complete, bounds its size, and decompresses it."""
 
 import asyncio
 import zlib

@@ -31,10 +31,10 @@ _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 
 @public
 class Auth:
-    """What ``VinixClient(auth=...)`` takes: ``TokenAuth``, ``UserAuth`` or ``ApiKeyAuth``."""
+    """The base class of the credentials that ``VinixClient(auth=...)`` accepts."""
 
     def login_request(self) -> Request | None:
-        """Return the request that gets a token; None if the token is all there is."""
+        """Return the request that gets a token; None if there is only a fixed token."""
         raise NotImplementedError
 
     def secrets(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class UserAuth(Auth):
         return login("user_auth", data, login_as=f"user {self.username[:60]!r} of account {account[:60]!r}")
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the password and the hash, which the server takes for it."""
+        """Return the password and its hash, which the server accepts in its place."""
         return (self.password, self._credentials())
 
 
@@ -186,15 +186,14 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
     of the wall clock does no harm. If that lifetime is already over, the two clocks disagree, and only a 401 tells
     when the token has expired.
     """
-    value = envelope.auth_token
-    fault = "is missing" if value is None else _token_fault(value)
-    if value is None or fault:
+    if fault := _token_fault(envelope.auth_token):
         raise DecodeError(
             f"the login was accepted, but its auth_token cannot be used: it {fault}",
             method=request.method,
             path=request.path,
             request_id=envelope.request_id,
         )
+    value = str(envelope.auth_token)  # only now, so that the traceback of the error above does not show it
     claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
     lifetime = _expiry(_jwt_claims(value)) - time
     if not 0 < lifetime < math.inf:
@@ -231,6 +230,8 @@ def _expiry(claims: Mapping[str, Any]) -> float:
 
 
 def _token_fault(token: object) -> str | None:
+    if token is None:
+        return "is missing"
     if not isinstance(token, str):
         return f"is of type {type(token).__name__}"
     if not token:
