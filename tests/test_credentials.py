@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import traceback
 from typing import Any
 
 import pytest
@@ -138,6 +139,14 @@ def test_a_login_without_a_usable_token(value: str | None, word: str) -> None:
         token(value)
     assert word in str(caught.value)
     assert (caught.value.method, caught.value.path, caught.value.request_id) == ("PUT", "/api_auth", "r1")
+
+
+def test_the_traceback_does_not_show_a_token_that_cannot_be_used() -> None:
+    with pytest.raises(DecodeError) as caught:
+        token("planted token")
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if frame.f_code.co_name == "read_token"]
+    assert len(frames) == 1
+    assert "planted" not in repr(frames[0].f_locals)
 
 
 @pytest.mark.parametrize("length", [8_192, 8_193, 65_536])
