@@ -13,7 +13,7 @@ from ._exceptions import ConfigurationError
 from ._http.request import get
 from ._http.transport import Transport
 from ._pipeline.clock import Clock, SystemClock
-from ._pipeline.credentials import ApiKeyAuth, Auth, AuthFunction, Identity, TokenAuth, UserAuth, as_auth, read_identity
+from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
 from ._pipeline.events import ClientStats, Listener, Log, configure_logging
 from ._pipeline.send import Sender
 from ._public import public
@@ -32,7 +32,7 @@ _UNSET: Final[Any] = object()
 class ClientOptions(TypedDict, total=False):
     """The arguments of ``VinixClient``, as ``from_env`` takes them."""
 
-    auth: Auth | str | AuthFunction
+    auth: "Auth | str | Callable[[str], Auth | str]"
     base_url: str
     session: "aiohttp.ClientSession | None"
     retry: RetryPolicy
@@ -56,8 +56,7 @@ class VinixClient:
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for an
-            account id. The function may be async. It is asked once for each call, and once more if the server refuses
-            a token of its. What it raises becomes the cause of that account's ``ConfigurationError``.
+            account id. What the function raises becomes the cause of that account's ``ConfigurationError``.
         base_url: the API's address, with the ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
         session: an aiohttp session to borrow. The client does not close it. Its cookies, and a default
@@ -88,7 +87,7 @@ class VinixClient:
     def __init__(
         self,
         *,
-        auth: Auth | str | AuthFunction,
+        auth: Auth | str | Callable[[str], Auth | str],
         base_url: str = "https://api.vinixglobal.com/v2",
         session: "aiohttp.ClientSession | None" = None,
         retry: RetryPolicy = RetryPolicy(),

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -135,10 +135,6 @@ class UserAuth(Auth):
     def secrets(self) -> tuple[str, ...]:
         """Return the password and its hash, which the server accepts in its place."""
         return (self.password, self._credentials())
-
-
-AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
-"""Returns the credentials for an account id, at once or awaited."""
 
 
 def _check_text(name: str, value: object) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from .._http.request import Request, get, headers_for
 from .._http.response import Envelope, Secrets, read_envelope
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
-from .credentials import Auth, AuthFunction, Token, as_auth
+from .credentials import Auth, Token, as_auth
 from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, RetryEvent, notify, waiting
 from .outage import OutageDetector, Ticket
 from .rate_limiter import RateLimiter
@@ -35,7 +35,9 @@ T = TypeVar("T")
 class Sender:
     """What a client and its views share: connections, tokens, rate limits, outages, background tasks."""
 
-    def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, transport: Transport, auth: Auth | Callable[[str], Auth | str], limits: Limits, clock: Clock
+    ) -> None:
         self.transport = transport
         self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
@@ -71,15 +73,14 @@ class Sender:
         """Whether all accounts are read with the same credentials."""
         return self._only_cache is not None
 
-    async def token_cache(self, account_id: str | None) -> TokenCache:
+    def token_cache(self, account_id: str | None) -> TokenCache:
         """Return the cache for an account's credentials. What the ``auth`` function raises is the error's cause."""
         if self._only_cache is not None:
             return self._only_cache
         if not callable(self._auth):
             raise ConfigurationError("auth must be credentials or a function")
         try:
-            given = self._auth(account_id or "")
-            auth = as_auth(await given if isinstance(given, Awaitable) else given)
+            auth = as_auth(self._auth(account_id or ""))
             cache = self._caches.get(auth)
         except VinixError:
             raise
@@ -93,13 +94,6 @@ class Sender:
             if cache.renewable:  # a function may return another token each time
                 self._caches[auth] = cache
         return cache
-
-    async def other_token_cache(self, account_id: str | None, refused: TokenCache) -> TokenCache | None:
-        """Ask the ``auth`` function again after a 401; None if there is no function or it has no other credentials."""
-        if self.shares_credentials:
-            return None
-        cache = await self.token_cache(account_id)
-        return cache if cache.auth != refused.auth else None
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a background task, which ``close`` cancels."""
@@ -149,21 +143,20 @@ class _Call:
         self._attempts = 0
         self._probes = 0
         self._replayed = False
-        self._cache: TokenCache | None = None
 
     async def run(self) -> Envelope:
         sender, policy = self._sender, self._options.retry
         sender.transport.open()
+        cache = sender.token_cache(self._request.account_id)
+        attempt = partial(self._attempt_in_time, cache)
         sender.outages.begin(self._ticket)
         try:
             try:
-                return await self._attempt_in_time()
+                return await attempt()
             except VinixError as error:
                 failure = error
             if is_retryable(failure, policy):
-                return await retry(
-                    failure, self._attempt_in_time, self, policy=policy, clock=sender.clock, ends_at=self._ends_at
-                )
+                return await retry(failure, attempt, self, policy=policy, clock=sender.clock, ends_at=self._ends_at)
             raise failure
         except VinixError as error:
             self._complete(error)
@@ -207,14 +200,14 @@ class _Call:
 
     # --- attempts ---
 
-    async def _attempt_in_time(self) -> Envelope:
+    async def _attempt_in_time(self, cache: TokenCache) -> Envelope:
         if self._ends_at == math.inf:
-            return await self._attempt_with_credentials()
+            return await self._attempt_through_outages(cache)
         left = self._ends_at - self._sender.clock.monotonic()
         try:
             if left > 0:  # otherwise a request would still go out on a kept connection
                 async with asyncio.timeout(left):
-                    return await self._attempt_with_credentials()
+                    return await self._attempt_through_outages(cache)
         except VinixError:
             raise  # an APITimeoutError is a TimeoutError too, but not this one
         except TimeoutError:
@@ -224,11 +217,6 @@ class _Call:
             failure = APITimeoutError("the call took too long", transient=False, gave_up="the deadline passed")
             failure.affects_others = True
         raise failure
-
-    async def _attempt_with_credentials(self) -> Envelope:
-        if self._cache is None:
-            self._cache = await self._sender.token_cache(self._request.account_id)
-        return await self._attempt_through_outages(self._cache)
 
     async def _attempt_through_outages(self, cache: TokenCache) -> Envelope:
         """Make one attempt that counts. While the server is away it is repeated without being counted."""
@@ -270,7 +258,7 @@ class _Call:
         request = get("accounts", account_id, "callflows", query={"page_size": "1"}, account_id=account_id)
         self._probes += 1
         try:
-            await self._attempt(request, await self._sender.token_cache(account_id))
+            await self._attempt(request, self._sender.token_cache(account_id))
         except ClientClosedError:
             raise
         except VinixError as error:
@@ -295,14 +283,9 @@ class _Call:
                 try:
                     envelope = await self._exchange(request, token, cache.secrets(token))
                 except AuthenticationError:
-                    if self._replayed:
+                    if self._replayed or not cache.refused(token):
                         raise
                     self._replayed = True
-                    if not cache.refused(token):
-                        other = await self._sender.other_token_cache(request.account_id, cache)
-                        if other is None:
-                            raise
-                        self._cache = cache = other
                     continue
                 except RateLimitError as error:
                     self.hold = account.rate_limited(sent_at, self._obeyed(error))
