@@ -380,6 +380,12 @@ def refusing(code: int, message: str, data: Any) -> Any:
             "the login as the owner of an API key was refused: the server does not know the API key",
         ),
         (
+            ApiKeyAuth(KEY),
+            lambda _: web.json_response({"code": "not_found", "message": "no such key"}, status=404),
+            404,
+            "the server does not know the API key",
+        ),
+        (
             ApiKeyAuth("odd-key"),
             refusing(400, "validation error", {"api_key": {"minLength": {"message": "too short", "value": "odd-key"}}}),
             400,

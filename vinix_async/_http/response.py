@@ -278,9 +278,9 @@ def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
                 return f"the account is {state}"
     if status == 401:
         return "the user, the password or the account is wrong"
-    if status == 404 and isinstance(data, list):
+    if status == 404 and body and request.path == "/api_auth":
         return "the server does not know the API key"
-    if status == 404:
+    if status == 404:  # without JSON, as for all that is not there
         return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)
 
