@@ -51,7 +51,7 @@ class Row:
     requests: int | None = None
     text: str = ""
     seconds: tuple[float, float] = field(default=(0, 60))
-    policy: RetryPolicy = RetryPolicy(outage_wait=0)
+    policy: RetryPolicy = field(factory=lambda: RetryPolicy(outage_wait=0))
     limits: Limits = field(factory=Limits)
     timeout: float = 10.0  # on the real clock: only rows that wait for it have a short one
 

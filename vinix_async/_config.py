@@ -8,6 +8,7 @@ import math
 import ssl as ssl_module
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -66,10 +67,11 @@ def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def _statuses(value: Iterable[int]) -> frozenset[int]:
-    statuses = list(value) if isinstance(value, Iterable) else [None]
-    if not all(type(each) is int for each in statuses):
-        raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
-    return frozenset(statuses)
+    with suppress(TypeError):  # it may not be iterable, or hold lists
+        statuses = frozenset(value)
+        if all(type(each) is int for each in statuses):
+            return statuses
+    raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
 
 
 # --- settings -------------------------------------------------------------------------------------
