@@ -1,4 +1,4 @@
-"""Requests as values: paths, ids, queries, filters and headers, all checked before anything is sent. No I/O."""
+"""Builds requests: checks ids and filters, and encodes paths, queries and headers. There is no I/O here."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from .. import __version__
 from .._documents.base import Document
@@ -17,7 +17,7 @@ from .._exceptions import ConfigurationError
 Filters = Mapping[str, str | int | datetime | Sequence[str]]
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Request:
     """One request of the API.
 
@@ -34,7 +34,7 @@ class Request:
     target: str
     account_id: str | None = None
     callflow_id: str | None = None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)  # of a login: debuggers show the arguments of a frame
     kind: type[Document] | None = None
     login_as: str | None = None
 
@@ -47,10 +47,6 @@ class Request:
     def asks_for_callflows(self) -> bool:
         """Whether it asks for callflows, and not for accounts or an identity."""
         return self.path.split("/")[3:4] == ["callflows"]
-
-    def __repr__(self) -> str:
-        # The body of a login is a secret, and debuggers show the arguments of a frame.
-        return f"<Request {self.method} {self.path}>"
 
 
 def get(

@@ -1,4 +1,4 @@
-"""The body of a response: complete, bounded, decompressed."""
+"""Reads the body of a response: checks that it is complete, bounds its size, and decompresses it."""
 
 import asyncio
 import zlib
@@ -15,7 +15,14 @@ _QUIET: Final = 0.5
 
 
 class BrokenConnectionError(Exception):
-    """The connection broke while it was in use."""
+    """The connection broke while it was in use. ``errno`` is the operating system's reason, if it gave one.
+
+    It is not an ``OSError``, because aiohttp sends a request again after some of those.
+    """
+
+    def __init__(self, errno: int | None = None) -> None:
+        super().__init__(errno)
+        self.errno = errno
 
 
 class Stream(Protocol):

@@ -215,11 +215,11 @@ class AccountSweep:
         return loop
 
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
-        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
-        self._ended = ended = asyncio.Event()
         workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         feeder = self._start(workers.feed(self._account_ids, set(self._done)))
         workers.expect(feeder)
+        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
+        self._ended = ended = asyncio.Event()
         complete = False
         try:
             while outcome := await workers.next_outcome():

@@ -105,6 +105,11 @@ class Sender:
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a background task, which ``close`` cancels."""
+        try:
+            self.transport.open()
+        except VinixError:
+            work.close()
+            raise
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

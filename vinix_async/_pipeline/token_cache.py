@@ -9,7 +9,7 @@ from .._exceptions import AuthenticationError, ConfigurationError, RateLimitErro
 from .._http.request import Request
 from .._http.response import Envelope, Secrets
 from .clock import Clock
-from .credentials import Auth, Token, TokenAuth, jwt_claims, read_token
+from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 
 Login = Callable[[Request], Awaitable[Envelope]]
 
@@ -35,7 +35,7 @@ class TokenCache:
         self.auth = auth
         self._secrets = auth.secrets()
         self._clock = clock
-        self._token = Token(auth.token, claims=jwt_claims(auth.token)) if isinstance(auth, TokenAuth) else None
+        self._token = Token(auth.token, claims=identity_claims(auth.token)) if isinstance(auth, TokenAuth) else None
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
         self._unaccepted = 0  # new tokens since the server last accepted one
@@ -122,7 +122,7 @@ class TokenCache:
             raise ConfigurationError(f"{type(self.auth).__name__}.login_request() must return a request")
         try:
             envelope = await login(request)
-            token = read_token(envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
+            token = read_token(request, envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
         except RateLimitError as error:
             self._remember(error, _RATE_LIMITED_FOR)
             raise
