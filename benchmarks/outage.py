@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
+
 from harness import Options, Report
 from harness import main as run
 from outage_server import PAGE, ROOT, Handle, Scenario, callflow_ids, running
@@ -171,7 +172,15 @@ async def single_calls() -> list[tuple[list[str], bool]]:
             seconds = time.monotonic() - begun
             requests = sum(server.counts()[0].values())
         good = lost == 0 and seconds <= limit
-        row = [name, str(lost), "0", str(requests), "", f"{seconds:.1f}", f"0 lost, {limit:g} s" + ("" if good else " ✗")]
+        row = [
+            name,
+            str(lost),
+            "0",
+            str(requests),
+            "",
+            f"{seconds:.1f}",
+            f"0 lost, {limit:g} s" + ("" if good else " ✗"),
+        ]
         found.append((row, good))
 
     async def lost_of(*calls: Any) -> int:

@@ -176,7 +176,9 @@ class _Connection(asyncio.Protocol):
             self._reply(401, _json({"status": "error", "error": "401", "message": "invalid credentials", "data": {}}))
         elif not away:
             sent = _REQUEST_ID.search(head)
-            server.loop.call_later(LATENCY, self._reply, *server.answer(method, target, sent[1].decode() if sent else ""))
+            server.loop.call_later(
+                LATENCY, self._reply, *server.answer(method, target, sent[1].decode() if sent else "")
+            )
         elif server.scenario.kind == "reset":
             self._transport.abort()
         elif server.scenario.kind == "drip":

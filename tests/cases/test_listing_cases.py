@@ -143,7 +143,7 @@ async def turns(count: int = 20) -> None:
 # --- L3, L4: no more than is asked for, and nothing after ------------------------------------------
 
 
-async def test_L3_one_item_of_200_costs_two_requests(server: Scripted, client: VinixClient) -> None:  # noqa: N802
+async def test_L3_one_item_of_200_costs_two_requests(server: Scripted, client: VinixClient) -> None:
     server.otherwise = lambda request: success(
         request, [{"id": f"c{n}"} for n in range(200)] if request.path.endswith("callflows") else {"id": "c0"}
     )
@@ -162,7 +162,7 @@ async def test_L3_one_item_of_200_costs_two_requests(server: Scripted, client: V
 
 
 @pytest.mark.parametrize("details", [False, True])
-async def test_L4_leaving_a_sweep_ends_it_within_a_few_turns(  # noqa: N802
+async def test_L4_leaving_a_sweep_ends_it_within_a_few_turns(
     server: Scripted,
     client: VinixClient,
     details: bool,  # noqa: FBT001
@@ -187,7 +187,7 @@ async def test_L4_leaving_a_sweep_ends_it_within_a_few_turns(  # noqa: N802
 
 
 @pytest.mark.parametrize("kind", BAD_ROWS)
-async def test_L5_L30_a_bad_row_costs_itself(server: Scripted, client: VinixClient, kind: str) -> None:  # noqa: N802
+async def test_L5_L30_a_bad_row_costs_itself(server: Scripted, client: VinixClient, kind: str) -> None:
     row, problem = BAD_ROWS[kind]
     server_of(server, rows_with(row), at="/bad/")
     pager = client.callflows.list("bad", on_bad_item="skip")
@@ -208,7 +208,7 @@ async def test_L5_L30_a_bad_row_costs_itself(server: Scripted, client: VinixClie
 
 
 @pytest.mark.parametrize("kind", BAD_DOCUMENTS)
-async def test_L5_L28_a_bad_document_costs_itself(server: Scripted, client: VinixClient, kind: str) -> None:  # noqa: N802
+async def test_L5_L28_a_bad_document_costs_itself(server: Scripted, client: VinixClient, kind: str) -> None:
     reply, problem = BAD_DOCUMENTS[kind]
     server_of(server, rows_with(), {"c3": reply}, at="/bad/")
     pager = client.callflows.list("bad", details=True, on_bad_item="skip")
@@ -227,7 +227,7 @@ async def test_L5_L28_a_bad_document_costs_itself(server: Scripted, client: Vini
     assert client.stats.bad_items == 2
 
 
-async def test_L5_a_bad_item_of_a_listing_of_accounts(  # noqa: N802
+async def test_L5_a_bad_item_of_a_listing_of_accounts(
     server: Scripted, client: VinixClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = [{"id": "one"}, {"id": "two", "realm": 5}, {"id": "three", "tree": [1]}, {"realm": 5}, {"id": "four"}]
@@ -255,7 +255,7 @@ async def test_L5_a_bad_item_of_a_listing_of_accounts(  # noqa: N802
 @pytest.mark.parametrize("data", [{"data": None}, {"data": {}}, {"data": {"x": {"id": "x"}}}, {"data": 5}, {}], ids=str)
 @pytest.mark.parametrize("details", [False, True])
 @pytest.mark.parametrize("page", [1, 2])
-async def test_L16_a_page_without_rows_is_an_error(  # noqa: N802
+async def test_L16_a_page_without_rows_is_an_error(
     server: Scripted,
     client: VinixClient,
     data: dict[str, Any],
@@ -285,7 +285,7 @@ async def test_L16_a_page_without_rows_is_an_error(  # noqa: N802
     assert sweep.checkpoint().done == set()
 
 
-async def test_L16_an_empty_listing_is_not_an_error(server: Scripted, client: VinixClient) -> None:  # noqa: N802
+async def test_L16_an_empty_listing_is_not_an_error(server: Scripted, client: VinixClient) -> None:
     assert await client.callflows.list(ACCOUNT).to_list() == []
     assert (await client.callflows.list_many([ACCOUNT]).collect())[ACCOUNT].ok
 
@@ -293,7 +293,7 @@ async def test_L16_an_empty_listing_is_not_an_error(server: Scripted, client: Vi
 # --- L20: reprs ------------------------------------------------------------------------------------
 
 
-async def test_L20_reprs_of_pages_and_sweeps_have_counts(server: Scripted, client: VinixClient) -> None:  # noqa: N802
+async def test_L20_reprs_of_pages_and_sweeps_have_counts(server: Scripted, client: VinixClient) -> None:
     server.otherwise = lambda request: success(request, [{"id": f"secretive{n}"} for n in range(50)], page_size=50)
     page = await client.callflows.list(ACCOUNT)
     assert repr(page).startswith("Page(items=<50>, next_start_key=None")
@@ -314,7 +314,7 @@ async def test_L20_reprs_of_pages_and_sweeps_have_counts(server: Scripted, clien
 # --- L29, L35: what the server does not check ------------------------------------------------------
 
 
-async def test_L29_type_owner_and_group_may_hold_any_json(server: Scripted, client: VinixClient) -> None:  # noqa: N802
+async def test_L29_type_owner_and_group_may_hold_any_json(server: Scripted, client: VinixClient) -> None:
     server.otherwise = lambda request: success(
         request, [ODD_OWNER] if request.path.endswith("callflows") else ODD_OWNER
     )
@@ -327,7 +327,7 @@ async def test_L29_type_owner_and_group_may_hold_any_json(server: Scripted, clie
     assert result.ok
 
 
-async def test_L35_a_callflow_is_readable_although_its_listing_has_an_odd_row(  # noqa: N802
+async def test_L35_a_callflow_is_readable_although_its_listing_has_an_odd_row(
     server: Scripted, client: VinixClient
 ) -> None:
     server_of(server, rows_with({"name": 5}))
@@ -342,7 +342,7 @@ async def test_L35_a_callflow_is_readable_although_its_listing_has_an_odd_row(  
 
 
 @pytest.mark.parametrize("details", [False, True])
-async def test_L34_a_stale_cursor_ends_a_filtered_listing(  # noqa: N802
+async def test_L34_a_stale_cursor_ends_a_filtered_listing(
     server: Scripted,
     client: VinixClient,
     details: bool,  # noqa: FBT001
@@ -363,7 +363,7 @@ async def test_L34_a_stale_cursor_ends_a_filtered_listing(  # noqa: N802
     assert len(server.asked) == 3
 
 
-async def test_L34_without_filters_it_is_a_loop(server: Scripted, client: VinixClient) -> None:  # noqa: N802
+async def test_L34_without_filters_it_is_a_loop(server: Scripted, client: VinixClient) -> None:
     server.otherwise = lambda request: success(request, [{"id": "1"}], next_start_key="c", start_key="c")
     with pytest.raises(PaginationLoopError):
         await client.callflows.list(ACCOUNT).to_list()
