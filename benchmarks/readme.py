@@ -83,59 +83,73 @@ SECTIONS = {
     "decode": (
         "Decode",
         (
-            "From a response body to documents, with the garbage collector off. × is against `orjson.loads`, which makes "
-            "plain dicts. This library checks a flow when its page is decoded and builds it when it is first looked at, "
-            "which the last row adds. Pages `S-keys` and `M-keys` are S and M with three unknown keys of its own in each "
-            "row."
+            "From a response body to documents, with the garbage collector off. × is against `orjson.loads`, "
+            "which makes plain dicts. This library checks a flow when its page is decoded and builds it when it "
+            "is first looked at, which the last row adds. Pages `S-keys` and `M-keys` are S and M with three "
+            "unknown keys of its own in each row."
         ),
     ),
     "event_loop": (
         "Event loop",
         (
-            "The longest time for which nothing else runs while a page is read through a client. It is CPU time of the "
-            "thread, so that other processes of the machine do not count."
+            "The longest time for which nothing else runs while a page is read through a client. It is CPU time "
+            "of the thread, so that other processes of the machine do not count."
         ),
     ),
-    "call": ("One call", "CPU time of the process, one call after the other. × is against aiohttp + orjson.loads."),
-    "throughput": ("Throughput", "Pages S. × is against aiohttp + orjson.loads."),
+    "call": (
+        "One call",
+        "CPU time of the process, one call after the other. × is against aiohttp + orjson.loads.",
+    ),
+    "throughput": (
+        "Throughput",
+        "Pages S. × is against aiohttp + orjson.loads.",
+    ),
     "walk": (
         "A listing over a slow network",
         (
-            "50 pages S, each sent 20 ms after its request. Fetching alone knows every cursor beforehand and decodes "
-            "nothing."
+            "50 pages S, each sent 20 ms after its request. Fetching alone knows every cursor beforehand and "
+            "decodes nothing."
         ),
     ),
-    "memory": ("A million rows", "A listing of 1,000 pages of 1,000 summary rows, read with `async for`."),
-    "imports": ("Imports", "CPU time of a fresh interpreter. Everything has been compiled before."),
+    "memory": (
+        "A million rows",
+        "A listing of 1,000 pages of 1,000 summary rows, read with `async for`.",
+    ),
+    "imports": (
+        "Imports",
+        "CPU time of a fresh interpreter. Everything has been compiled before.",
+    ),
     "sweep": (
         "Sweeps",
         (
-            "`list_many` over the accounts of a sandbox in another process, with its rate limit. 5 % of the responses are "
-            "wrong in one of the ways that it knows, 20 accounts are refused for good, and 2 never answer. Accounts have 1 "
-            "to 500 callflows; in the largest sweep 1 to 40, a page each. A wrong account has other callflows than the "
-            "server. `/ least` compares the requests with the least possible number."
+            "`list_many` over the accounts of a sandbox in another process, with its rate limit. 5 % of the "
+            "responses are wrong in one of the ways that it knows, 20 accounts are refused for good, and 2 never "
+            "answer. Accounts have 1 to 500 callflows; in the largest sweep 1 to 40, a page each. A wrong account "
+            "has other callflows than the server. `/ least` compares the requests with the least possible number."
         ),
     ),
     "deadline": (
         "Deadlines",
         (
-            "By how much a call with `deadline=2.0` exceeds its deadline, under each fault that makes it wait. A negative "
-            "number means that the call gave up before, because the next attempt would have come too late."
+            "By how much a call with `deadline=2.0` exceeds its deadline, under each fault that makes it wait. A "
+            "negative number means that the call gave up before, because the next attempt would have come too "
+            "late."
         ),
     ),
     "outage": (
         "Outages",
         (
-            "`python benchmarks/outage.py --save`: sweeps over 2,000 accounts while the server is away for a time. A lost "
-            "account has an error in place of its callflows. `/ least` compares the requests with the least possible "
-            "number. A line that exceeds its limit is marked with ✗."
+            "`python benchmarks/outage.py --save`: sweeps over 2,000 accounts while the server is away for a "
+            "time. A lost account has an error in place of its callflows. `/ least` compares the requests with "
+            "the least possible number. A line that exceeds its limit is marked with ✗."
         ),
     ),
     "soak": (
         "Soak",
         (
-            "`python benchmarks/soak.py --save`: ten minutes of sweeps, cancelled walks and logins against a server that "
-            "misbehaves and is away for some seconds in each minute. Every result is compared with what the server holds."
+            "`python benchmarks/soak.py --save`: ten minutes of sweeps, cancelled walks and logins against a "
+            "server that misbehaves and is away for some seconds in each minute. Every result is compared with "
+            "what the server holds."
         ),
     ),
 }
