@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from .._config import CALL_PATIENCE
 from .._exceptions import APIConnectionError, APIStatusError, ClientClosedError, DecodeError, ServerError, VinixError
@@ -54,6 +54,7 @@ class Ticket:
         listeners: told when it waits.
         by_default: whether ``outage_wait`` was left at its default.
         probing: whether its next or current attempt is a probe.
+        key: what failures are counted by.
     """
 
     account_id: str | None
@@ -68,11 +69,10 @@ class Ticket:
     waiting: bool = False  # its listeners have been told that it waits
     probes_in_a_row: int = 0
     charged_to: int | None = None  # the streak that its last failure belonged to
+    key: Key = field(init=False)
 
-    @property
-    def key(self) -> Key:
-        """What failures are counted by."""
-        return self.callflows, self.account_id
+    def __attrs_post_init__(self) -> None:
+        self.key = (self.callflows, self.account_id)
 
 
 @define(eq=False)
