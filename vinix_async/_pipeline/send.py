@@ -271,7 +271,9 @@ class _Call:
                 raise
             if self.claims_suffice and token.claims:
                 return Envelope(data=dict(token.claims))
-            async with limiter.slot(request.account_id, self._ends_at, partial(self._waiting, "rate_limit")) as account:
+            waiting = partial(self._waiting, "rate_limit")
+            account = await limiter.acquire(request.account_id, self._ends_at, waiting)
+            try:
                 if not cache.is_current(token):
                     continue  # it was refused or refreshed while this call waited for a slot
                 sent_at = self._sender.clock.monotonic()
@@ -288,11 +290,14 @@ class _Call:
                 cache.accepted()
                 account.succeeded()
                 return envelope
+            finally:
+                limiter.release(account)
 
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
         """Send a login once. It is a part of the attempt that needs its token, and retried with it."""
         limiter, login_as = self._sender.rate_limiter, request.login_as or ""
-        async with limiter.slot(None, math.inf, partial(self._waiting, "rate_limit")) as logins:
+        logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
+        try:
             sent_at = self._sender.clock.monotonic()
             try:
                 envelope = await self._exchange(request, None, cache.secrets())
@@ -303,6 +308,8 @@ class _Call:
                 self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
                 raise
             logins.succeeded()
+        finally:
+            limiter.release(logins)
         self._notify(LoggedIn(login_as=login_as, path=request.path))
         return envelope
 
