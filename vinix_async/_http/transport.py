@@ -98,7 +98,6 @@ class Transport:
         Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, ``ClientClosedError`` if
         the session was closed.
         """
-        self.open()
         client_timeout = _client_timeout(timeout)
         try:
             return await self._exchange(method, target, headers, body, client_timeout)
