@@ -194,8 +194,8 @@ class Pager(Generic[T]):
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         walk = self._begin(self._prefetch)
         try:
-            while await walk.next_page():
-                async with aclosing(walk.pieces()) as pieces:
+            while envelope := await walk.next_page():
+                async with aclosing(walk.pieces(envelope)) as pieces:
                     async for items in pieces:
                         for item in items:
                             walk.hand_out(item)
@@ -295,7 +295,7 @@ class Walk(Generic[T]):
         if envelope is None:
             return None
         items: list[T] = []
-        async with aclosing(self.pieces()) as pieces:
+        async with aclosing(self.pieces(envelope)) as pieces:
             async for piece in pieces:
                 items += piece
         for item in items:
@@ -324,22 +324,18 @@ class Walk(Generic[T]):
         self._page_bad_items = []
         return self._envelope
 
-    async def pieces(self) -> AsyncGenerator[list[T], None]:
+    def pieces(self, envelope: Envelope) -> AsyncGenerator[list[T], None]:
         """Yield the items of the page in hand, without those that came before, until ``max_items`` is reached."""
-        envelope = self._envelope
-        if envelope is None:
-            return
-        whole = self._listing.fetch_one is not None and isinstance(envelope.data, list)
-        documents = self._whole_documents(envelope) if whole else self._rows(envelope)
-        async with aclosing(documents) as source:
-            async for items in source:
-                if len(items) > self._left:
-                    del items[int(self._left) :]
-                self._left -= len(items)
-                if items:
-                    yield items
-                if self._left <= 0:
-                    return
+        if self._listing.fetch_one is not None and isinstance(envelope.data, list):
+            return self._whole_documents(envelope)
+        return self._rows(envelope)
+
+    def _limit(self, items: list[T]) -> list[T]:
+        """Return as many of ``items`` as ``max_items`` allows."""
+        if len(items) > self._left:
+            del items[int(self._left) :]
+        self._left -= len(items)
+        return items
 
     async def _rows(self, envelope: Envelope) -> AsyncGenerator[list[T], None]:
         """Yield the rows themselves. Other tasks run between two pieces."""
@@ -353,7 +349,9 @@ class Walk(Generic[T]):
             else:
                 problems += bad_rows
             if not problems:  # else the rest is only read to name all problems of the page
-                yield self._seen.new(documents)
+                yield self._limit(self._seen.new(documents))
+                if self._left <= 0:
+                    return
         if problems:
             raise self._page_error(problems, envelope)
 
@@ -377,7 +375,9 @@ class Walk(Generic[T]):
                     deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
                     notify(self._listing.listeners, deleted)
                 else:
-                    yield [detail.document]
+                    yield self._limit([detail.document])
+                    if self._left <= 0:
+                        return
 
     def _numbered_rows(self, envelope: Envelope) -> Iterator[tuple[int, T | BadRow]]:
         """Yield the rows of a page that are new, with their places in its ``data``."""
