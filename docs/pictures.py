@@ -1,5 +1,6 @@
-"""Makes this folder's pictures from the sandbox: ``python docs/pictures.py``. Needs chromium and chromium-driver."""
+"""Draw the pictures of this folder from the sandbox; needs Chromium, its driver and Liberation Sans."""
 
+import argparse
 import re
 import sys
 import tempfile
@@ -9,20 +10,21 @@ from pathlib import Path
 from rich.console import Console
 
 from vinix_async import Account, AccountResult, Callflow, PermissionDeniedError, structure
-from vinix_async.cli._pictures import render, tree
-from vinix_async.cli._report import ReportWriter
+from vinix_async.cli.drawing.render import render, tree
+from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.sandbox import Sandbox
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent / "tests"))
 
-from webdriver import Browser  # noqa: E402  # the tests' own browser
+from webdriver import Browser  # noqa: E402  # the tests' browser
 
 COMPANIES = ("Sandbox Telecom", "Cedar Garage", "Elm Music", "Fjord Optics", "Harbour Foods", "Linden Works")
 
 
 def main() -> None:
     """Write every picture."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     sandbox = Sandbox(accounts=len(COMPANIES), callflows=40)
     accounts = [Account(id=each, name=name) for each, name in zip(sandbox.account_ids, COMPANIES, strict=True)]
     flows = {
@@ -37,7 +39,7 @@ def main() -> None:
     (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        with ReportWriter(path, title="Sandbox Telecom") as report:
+        with path.open("w", encoding="utf-8") as stream, ReportWriter(stream, title="Sandbox Telecom") as report:
             for account in accounts[:-1]:
                 report.add(account, AccountResult(account_id=account.id, callflows=flows[account.id], elapsed=0.4))
             refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def terminal(flow: Callflow) -> str:
-    """The tree as a terminal shows it; the fonts are those of whoever looks."""
+    """Return the tree as a terminal shows it, in the fonts of whoever looks at it."""
     console = Console(record=True, width=72, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(tree(flow))
     picture = console.export_svg(title="a callflow, as a tree", unique_id="tree")

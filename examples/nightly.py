@@ -1,7 +1,8 @@
 """Every callflow of every customer, once: what a nightly job does. Runs against the sandbox as it stands.
 
-It writes one line of JSON for each callflow, and every few seconds a checkpoint beside it. A run that was cut short,
-even by SIGKILL, goes on from there, nothing missing and nothing twice: run it again with the same two paths.
+It writes one line of JSON for each callflow, with the id of its account, and every few seconds a checkpoint beside it.
+A run that was interrupted, even by SIGKILL, continues from there when it is run again with the same two paths: no
+callflow is missing, and none is written twice.
 """
 
 import asyncio
@@ -44,7 +45,11 @@ async def nightly(client: VinixClient, reseller_id: str, data: Path, saved: Path
     with lines:
         async with sweep:
             async for result in sweep:
-                lines.writelines(to_json(callflow) + b"\n" for callflow in result.callflows)
+                account_id = json.dumps(result.account_id).encode()
+                lines.writelines(
+                    b'{"account_id":%b,"callflow":%b}\n' % (account_id, to_json(callflow))
+                    for callflow in result.callflows
+                )
                 if time.monotonic() - saved_at >= SAVE_EVERY:
                     save(saved, lines, sweep)
                     saved_at = time.monotonic()
@@ -56,7 +61,9 @@ async def nightly(client: VinixClient, reseller_id: str, data: Path, saved: Path
 
 async def main() -> None:
     """Run it once."""
-    data, saved = Path(sys.argv[1]), Path(sys.argv[2])
+    if len(sys.argv) != 3:
+        sys.exit("usage: nightly.py DATA CHECKPOINT")
+    data, saved = map(Path, sys.argv[1:])
     async with Sandbox(accounts=int(os.environ.get("ACCOUNTS", "20"))) as sandbox, sandbox.client() as client:
         sys.exit(1 if await nightly(client, sandbox.root_id, data, saved) else 0)
 

@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from unittest import mock
 
 from forked import Process
 
-from vinix_async.cli._app import run
+from vinix_async.cli.app import run
 from vinix_async.sandbox import Sandbox
 
 VINIX = [sys.executable, "-m", "vinix_async.cli"]
@@ -56,7 +57,9 @@ class Command:
         try:
             with (
                 mock.patch.dict(os.environ, known, clear=True),
-                mock.patch.multiple(sys, stdin=io.StringIO(stdin), stdout=out, stderr=err),
+                mock.patch.multiple(
+                    sys, stdin=io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"), stdout=out, stderr=err
+                ),
             ):
                 code = run(arguments)
         finally:
@@ -123,6 +126,13 @@ def _read(leader: int) -> bytes:
         return b""
 
 
+def wait_for(path: Path) -> None:
+    ends_at = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
+
+
 @contextmanager
 def served(**options: Any) -> Iterator[Sandbox]:
     """A sandbox in a thread of its own, for commands in processes of their own."""
@@ -137,6 +147,8 @@ def served(**options: Any) -> Iterator[Sandbox]:
         asyncio.run_coroutine_threadsafe(sandbox.close(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
+        for _ in range(3):  # connections are closed in the turns after the server has ended
+            loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
 

@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import pytest
+from vinix_async._pipeline.auth import read_token
 
 from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, TokenAuth, UserAuth
 from vinix_async._http.request import Envelope
-from vinix_async._pipeline.auth import read_token
 
 MONOTONIC, TIME = 500.0, 1_750_000_000.0
 

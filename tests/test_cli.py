@@ -9,15 +9,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self, TextIO, cast
+from typing import Any, TextIO, cast
 
 import pytest
 from cli_support import Command, Done, served, variables
 
 from vinix_async import Account, AccountResult, Callflow, FeatureCode, structure, to_json
-from vinix_async.cli._output import printable, printable_json
-from vinix_async.cli._rows import cells, csv_lines, row_json
-from vinix_async.cli._show import indented, match, tables
+from vinix_async.cli.rows import cells, csv_lines, row_json
+from vinix_async.cli.show import indented, match, tables
+from vinix_async.cli.text import printable, printable_json
 from vinix_async.sandbox import Sandbox
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -208,7 +208,7 @@ def test_how_it_ends(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
     assert some.returncode == 3
     assert re.search(f"failed: {'0' * 32}: NotFoundError: 404 .*request_id=", some.stderr)
     assert ids(some.stdout) == sandbox.callflow_ids(sandbox.root_id)
-    again = re.search(r"vinix (callflows list --resume (\S+)) >> the same file", some.stderr)
+    again = re.search(r"  vinix (callflows list --resume (\S+))", some.stderr)
     assert again
     assert Path(again[2]).stat().st_mode & 0o777 == 0o600
     retried = vinix(*again[1].split())
@@ -221,14 +221,20 @@ def test_a_wrong_command_line_is_explained(alone: Command) -> None:
         ("callflows", "list", "x"): "vinix auth login",
         ("callflows", "list", "--sandbox", "--filter", "x"): "KEY=VALUE",
         ("callflows", "list", "--sandbox", "--filter", "missing_value=x"): "missing_value",
-        ("callflows", "list", "--sandbox", "--page-size", "0"): "page_size",
-        ("callflows", "list", "--sandbox", "--output", "xml"): "xml",
+        ("callflows", "list", "--sandbox", "--page-size", "0"): "--page-size must be at least 1",
+        (
+            "callflows",
+            "list",
+            "--sandbox",
+            "--output",
+            "xml",
+        ): "--output must be one of table, json, ndjson, csv, parquet, not 'xml'",
         ("callflows", "list", "--sandbox", "--shard", "3/2"): "2/8",
-        ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency",
+        ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency must be at least 1",
         ("callflows", "list", "--sandbox", "--resume", "nothing"): "nothing",
         ("frobnicate",): "frobnicate",
-        ("demo", "--accounts", "0"): "accounts",
-        ("callflows", "list", "--sandbox", "--sandbox-faults", "2"): "share",
+        ("demo", "--accounts", "0"): "--accounts must be at least 1",
+        ("callflows", "list", "--sandbox", "--sandbox-faults", "2"): "--sandbox-faults must be between 0 and 1",
     }
     for done, words in zip((alone(*arguments) for arguments in wrong), wrong.values(), strict=True):
         assert done.returncode == 2, done.args
@@ -279,11 +285,11 @@ def test_a_reader_that_has_had_enough(alone: Command) -> None:
 
 
 class Pictures:
-    """What ``_pictures`` has, as far as the command knows it."""
+    """What ``drawing.render`` has, as far as the command knows it."""
 
     @staticmethod
-    def tree(callflow: Callflow) -> str:
-        return f"tree of {callflow.name}"
+    def tree(callflow: Callflow, names: Mapping[str, str]) -> str:
+        return f"tree of {callflow.name} among {len(names)}"
 
     @staticmethod
     def render(callflow: Callflow, kind: str, *, names: Mapping[str, str] | None = None) -> str:
@@ -292,16 +298,14 @@ class Pictures:
 
 
 class ReportWriter:
-    """What ``_report`` has."""
+    """What ``drawing.report`` has."""
 
     def __init__(self, stream: TextIO, *, title: str) -> None:
         self._stream = stream
         self._lines = [title]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self, *, complete: bool) -> None:
+        assert complete
         self._stream.write("\n".join(self._lines))
 
     def add(self, account: Account | None, result: AccountResult) -> None:
@@ -313,10 +317,9 @@ class ReportWriter:
 def test_pictures_are_asked_for_with_the_names_of_the_account(
     vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "vinix_async.cli._pictures", cast("ModuleType", Pictures))
-    assert vinix("callflows", "show", "ROOT", "main menu", "--output", "tree").stdout == "tree of Main menu\n"
+    monkeypatch.setitem(sys.modules, "vinix_async.cli.drawing.render", cast("ModuleType", Pictures))
     known = len(sandbox.callflow_ids(sandbox.root_id))
-    for kind in ("mermaid", "svg", "html"):
+    for kind in ("tree", "mermaid", "svg", "html"):
         done = vinix("callflows", "show", "ROOT", "main menu", "--output", kind)
         assert done.stdout == f"{kind} of Main menu among {known}\n"
 
@@ -324,14 +327,15 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
 def test_a_report_has_every_account_and_appears_when_it_is_whole(
     vinix: Command, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vinix_async.cli._reporting.ReportWriter", ReportWriter)
+    monkeypatch.setattr("vinix_async.cli.drawing.report.ReportWriter", ReportWriter)
     page = tmp_path / "page.html"
     report = ("report", "--to", str(page))
     done = vinix(*report, "--all", "0" * 32, "--title", "Mine")
     assert done.returncode == 3
     assert f"failed: {'0' * 32}: NotFoundError" in done.stderr
     assert (
-        f"13 accounts, {sum(len(sandbox.callflow_ids(each)) for each in sandbox.account_ids)} callflows" in done.stderr
+        f"13 accounts (1 failed), {sum(len(sandbox.callflow_ids(each)) for each in sandbox.account_ids)} callflows"
+        in done.stderr
     )
     title, *lines = page.read_text().splitlines()
     assert title == "Mine"
@@ -343,31 +347,32 @@ def test_a_report_has_every_account_and_appears_when_it_is_whole(
     assert page.read_text().startswith("Callflows\n")
 
 
-def test_a_report_that_breaks_off_leaves_nothing(
+def test_a_report_that_breaks_off_leaves_no_page(
     vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: object, account: Account | None, result: AccountResult) -> None:
         raise OSError(28, "no space")
 
-    monkeypatch.setattr("vinix_async.cli._report.ReportWriter.add", full)
+    monkeypatch.setattr("vinix_async.cli.drawing.report.ReportWriter.add", full)
     folder = tmp_path / "reports"
     folder.mkdir()
     page = folder / "page.html"
     done = vinix("report", "--to", str(page))
     assert done.returncode == 1
     assert "no space" in done.stderr
-    assert list(folder.iterdir()) == []
+    kept = {"page.html.checkpoint", "page.html.rows"}  # with which the job can be resumed
+    assert {each.name for each in folder.iterdir()} == kept
     page.write_text("the last one")
     assert vinix("report", "--to", str(page), "--force").returncode == 1
     assert page.read_text() == "the last one"
-    assert list(folder.iterdir()) == [page]
+    assert {each.name for each in folder.iterdir()} == {"page.html", *kept}
 
 
 def test_accounts_of_a_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "ids").write_text("\n".join(["", *sandbox.account_ids[2:4], " "]))
     done = vinix("callflows", "list", "--accounts-from", "ids", "--output", "json")
     assert {row["account_id"] for row in json.loads(done.stdout)} == set(sandbox.account_ids[2:4])
-    assert vinix("callflows", "list", "--accounts-from", "nothing").returncode == 1
+    assert vinix("callflows", "list", "--accounts-from", "nothing").returncode == 2
 
 
 def test_a_flow_too_deep_to_indent_is_shown_on_one_line() -> None:
@@ -440,14 +445,14 @@ def test_cells_that_a_spreadsheet_would_run(start: str) -> None:
 
 
 def test_rows_have_their_account_once_and_lose_nothing() -> None:
-    value = {"id": "1", "name": "x", "account_id": "its own", "pvt": {"a": [1]}, "flow": {"module": "menu"}}
+    value = {"id": "1", "name": "x", "account_id": "its own", "pvt": {"a": [1]}, "flow": {"module": "menu", "data": {}}}
     account = Account(id="A", name="Acme")
     line = row_json(account, structure(value, Callflow))
     assert line.count(b"account_id") == 1
     assert json.loads(line) == {**value, "account_id": "A", "account_name": "Acme"}
     assert json.loads(row_json(Account(id="A"), Callflow())) == {"account_id": "A"}
     whole = cells(account, structure(value, Callflow), details=True)
-    assert whole[-5] == '{"module":"menu"}'
+    assert whole[-5] == '{"module":"menu","data":{}}'
     assert json.loads(str(whole[-1])) == {"account_id": "its own", "pvt": {"a": [1]}}
     assert whole[10] == ["menu"]
 
@@ -459,11 +464,13 @@ def test_importing_the_library_imports_nothing_of_the_command() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_help_needs_neither_the_client_nor_asyncio() -> None:
+@pytest.mark.parametrize("command", ["", "callflows list", "callflows show", "accounts list", "report", "auth login"])
+def test_help_does_not_import_the_client(command: str) -> None:
+    arguments = [*command.split(), "--help"]
+    heavy = {"aiohttp", "tenacity", "pyarrow"} | (set() if command else {"asyncio", "cattrs", "platformdirs"})
     code = (
-        "import sys; from vinix_async.cli._app import run; run(['--help']);"
-        "heavy = {'aiohttp', 'asyncio', 'tenacity', 'cattrs', 'pyarrow', 'platformdirs'};"
-        "sys.exit(str(sorted(heavy & set(sys.modules))))"
+        f"import sys; from vinix_async.cli.app import run; run({arguments!r});"
+        f"sys.exit(str(sorted({heavy!r} & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.stderr.strip() == "[]"

@@ -79,12 +79,12 @@ def test_option_then_environment_then_profile(vinix: Command, sandbox: Sandbox) 
     known = stored(sandbox)
     write(vinix, profile("default", **known) + profile("wrong", **{**known, "base": f"{sandbox.url}/wrong"}))
     assert vinix("callflows", "list").returncode == 0
-    assert vinix("callflows", "list", "--profile", "wrong").returncode == 1
-    assert vinix("callflows", "list", VINIX_PROFILE="wrong").returncode == 1
+    assert vinix("callflows", "list", "--profile", "wrong").returncode == 4  # no login is at this address
+    assert vinix("callflows", "list", VINIX_PROFILE="wrong").returncode == 4
     assert vinix("callflows", "list", "--profile", "wrong", VINIX_BASE=sandbox.url).returncode == 0
     refused = vinix("callflows", "list", "--base", f"{sandbox.url}/wrong", VINIX_BASE=sandbox.url)
-    assert "NotFoundError" in refused.stderr
-    assert refused.returncode == 1
+    assert "AuthenticationError: 404" in refused.stderr
+    assert refused.returncode == 4
     assert vinix("callflows", "list", VINIX_PASSWORD="planted-1").returncode == 4
     assert vinix("callflows", "list", VINIX_API_KEY=sandbox.api_key_auth().api_key).returncode == 0
     # The account's name in the environment goes with it, not with the profile's.
@@ -104,11 +104,11 @@ def test_a_file_elsewhere(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> N
     [
         ('[default]\npassword = "planted-2"\n', 0o644, "chmod 600"),
         ('[default]\npassword = "planted-2"\n', 0o620, "chmod 600"),
-        ("[default\n", 0o600, "no TOML"),
+        ("[default\n", 0o600, "not valid TOML"),
         ('password = "planted-2"\n', 0o600, "[default]"),
-        ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is no setting"),
-        ("[default]\nusername = 7\n", 0o600, "text in quotes"),
-        ('[default]\nkeyring = "all"\n', 0o600, "keyring names"),
+        ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is not a setting"),
+        ("[default]\nusername = 7\n", 0o600, "string in quotes"),
+        ('[default]\nkeyring = "all"\n', 0o600, "keyring must name"),
         ('[default]\npassword = "planted-2"\n', 0o600, "VINIX_USERNAME"),
         ('[other]\nusername = "ann"\n', 0o600, "no credentials"),
         ('[default]\nusername = "a"\nkeyring = "password"\n', 0o600, "NoKeyringError"),
@@ -137,12 +137,13 @@ def test_check_says_whose_the_credentials_are(vinix: Command, sandbox: Sandbox) 
     assert said["account_id"] == sandbox.root_id
     assert said["source"] == "environment"
     assert said["credentials"] == "password"
-    assert 3000 < said["token_seconds"] <= 3600
+    assert said["base"] == sandbox.url
+    assert said["owner_id"]
     table = vinix("auth", "check", "--output", "table", **known)
     assert sandbox.root_id in table.stdout
     assert known["VINIX_PASSWORD"] not in done.stdout + done.stderr + table.stdout
     static = {"VINIX_BASE": sandbox.url, "VINIX_AUTH_TOKEN": "planted-3"}
-    assert "VINIX_ACCOUNT_ID" in vinix("auth", "check", **static).stderr
+    assert vinix("auth", "check", **static).returncode == 4
     assert vinix("auth", "check", **static, VINIX_ACCOUNT_ID=sandbox.root_id).returncode == 4
 
 
@@ -185,7 +186,7 @@ def test_login_makes_the_file_and_takes_keys_and_tokens(vinix: Command, sandbox:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert vinix("callflows", "list").returncode == 0
     token = ("auth", "login", "--kind", "token", "--base", sandbox.url)
-    assert vinix(*token, stdin="planted-5\n").returncode == 2
+    assert vinix(*token, stdin="planted-5\n").returncode == 4
     assert vinix(*token, "--account-id", sandbox.root_id, stdin="planted-5\n").returncode == 4
     assert vinix(*token, "--account-id", sandbox.root_id, stdin="\n").returncode == 2
     assert vinix("auth", "login", stdin="x\n").returncode == 2
@@ -200,7 +201,7 @@ def test_login_asks_on_a_terminal_and_shows_no_secret(vinix: Command, sandbox: S
         return f"{answers.pop(prompt)}\n" if prompt else None
 
     seen = vinix.on_a_terminal("auth", "login", "--base", sandbox.url, keys=keys)
-    assert "logged in" in seen
+    assert "Logged in" in seen
     assert auth.password not in seen
     assert not answers
     assert len(vinix("callflows", "list").stdout.splitlines()) == 2

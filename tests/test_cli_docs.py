@@ -80,12 +80,12 @@ def test_the_lines_that_are_not_run_install_something() -> None:
 
 
 def test_exit_codes_and_settings_are_those_of_the_code() -> None:
-    from vinix_async.cli._config import _VARIABLES  # noqa: PLC0415  # only here
-    from vinix_async.cli._errors import ExitCode  # noqa: PLC0415  # only here
+    from vinix_async.cli.exit_codes import ExitCode  # noqa: PLC0415  # only here
+    from vinix_async.cli.settings import VARIABLES  # noqa: PLC0415  # only here
 
     text = (ROOT / "docs" / "cli.md").read_text()
     section = text.partition("## Exit codes")[2].partition("\n## ")[0]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == sorted(ExitCode)
-    for name, variable in _VARIABLES.items():
+    for name, variable in VARIABLES.items():
         assert f"`{variable}`" in text
         assert f"`{name}`" in text

@@ -21,7 +21,7 @@ def truth(accounts: int) -> list[str]:
 
 
 def written(data: Path) -> list[str]:
-    return sorted(json.loads(line)["id"] for line in data.read_text().splitlines())
+    return sorted(json.loads(line)["callflow"]["id"] for line in data.read_text().splitlines())
 
 
 def test_nightly_writes_every_callflow_once_and_a_second_run_nothing(
@@ -37,6 +37,20 @@ def test_nightly_writes_every_callflow_once_and_a_second_run_nothing(
     assert ended.value.code == 0
     assert capsys.readouterr().err == ""
     assert written(data) == truth(20)
+
+
+def test_c20_each_line_of_nightly_names_its_account(tmp_path: Path) -> None:
+    data = tmp_path / "callflows.ndjson"
+    subprocess.run([sys.executable, NIGHTLY, data, tmp_path / "saved"], check=True, timeout=30)  # noqa: S603  # ours
+    sandbox = Sandbox(accounts=20)
+    for row in map(json.loads, data.read_text().splitlines()):
+        assert row["callflow"]["id"] in sandbox.callflow_ids(row["account_id"])
+
+
+def test_c20_nightly_without_arguments_says_what_it_needs() -> None:
+    done = subprocess.run([sys.executable, NIGHTLY], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603  # ours
+    assert done.returncode == 1
+    assert done.stderr == "usage: nightly.py DATA CHECKPOINT\n"
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from vinix_async._pipeline.log import configure_logging, logger
 
 from vinix_async import ConfigurationError, VinixClient
-from vinix_async._pipeline.log import configure_logging, logger
 
 
 @pytest.fixture(autouse=True)

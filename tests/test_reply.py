@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.pretty import pretty_repr
+from vinix_async._pipeline.auth import Token
 
 from vinix_async import (
     APIConnectionError,
@@ -42,7 +43,6 @@ from vinix_async._http.request import (
     put,
 )
 from vinix_async._http.response import decode_envelope, read_envelope, read_retry_after
-from vinix_async._pipeline.auth import Token
 
 NOW = 1_750_000_000.0
 REQUEST = Request("GET", "/accounts/a-b/callflows", "a-b")

@@ -1,4 +1,4 @@
-"""The sandbox: what the facts about the server say, seen from outside, and the client's walk against its truth."""
+"""The sandbox: how it answers over HTTP, and that the client reads everything that it holds."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ import pytest
 from fake_clock import FakeClock
 
 from vinix_async import (
+    APIStatusError,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
@@ -23,7 +24,7 @@ from vinix_async import (
     to_dict,
 )
 from vinix_async.sandbox import Sandbox
-from vinix_async.sandbox.cursors import decode_cursor, encode_cursor
+from vinix_async.sandbox.cursors import InvalidCursorError, decode_cursor, encode_cursor
 from vinix_async.sandbox.estate.quirks import QUIRKS
 from vinix_async.sandbox.estate.summary import summary
 from vinix_async.sandbox.filters import matches
@@ -84,7 +85,7 @@ async def sandbox(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIter
         yield running
 
 
-# --- the client against the truth ------------------------------------------------------------------
+# --- the client against what the sandbox holds ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -413,11 +414,13 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
             {"credentials": sha, "method": "sha", "phone_number": "+1999", "account_name": "sandboxtelecom"},
         ):
             assert (await ask("PUT", "/v2/user_auth", data))[0] == 201
-        for data in (
+        refused_logins: list[dict[str, Any]] = [
             {"credentials": sha, "method": "sha"},
             {"credentials": sha, "account_name": "sandboxtelecom"},
             {"credentials": sha, "method": "sha", "account_name": "nobody"},
-        ):
+            {"credentials": sha, "method": "sha", "account_name": 5, "phone_number": 5},
+        ]
+        for data in refused_logins:
             assert (await ask("PUT", "/v2/user_auth", data))[0] == 401
         bad_logins: list[dict[str, Any]] = [
             {},
@@ -449,6 +452,105 @@ async def test_refused_logins_keep_the_bucket_empty(session: aiohttp.ClientSessi
             clock.now += 3
         clock.now += 1
         assert (await ask("PUT", "/v2/api_auth", data))[0] == 404
+
+
+async def test_tokens_of_a_session(session: aiohttp.ClientSession) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        _, login = await ask.login()
+        _, body = await ask("GET", "/v2/token_auth")
+        assert body["data"]["account_id"] == sandbox.root_id
+        assert body["data"]["owner_id"] == login["data"]["owner_id"]
+        first = ask.token
+        status, body = await ask("PUT", "/v2/auth", {"action": "refresh_token"})
+        ask.token = body["auth_token"]
+        assert (status, ask.token == first) == (201, False)
+        assert (await ask("GET", ask.listing()))[0] == 200
+        assert (await ask("GET", "/v2/account/callflows?page_size=1"))[1]["page_size"] == 1
+        sandbox.expire_tokens()
+        for method, path in (("GET", "/v2/token_auth"), ("PUT", "/v2/auth"), ("GET", "/v2/about")):
+            assert (await ask(method, path, {} if method == "PUT" else None))[0] == 401
+
+
+async def test_other_ways_to_authenticate(session: aiohttp.ClientSession) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        md5 = hashlib.md5(f"admin:{sandbox._state.tokens.password}".encode()).hexdigest()  # noqa: S324  # as above
+        for text, status in (
+            (f"Basic {base64.b64encode(f'{sandbox.root_id}:{md5}'.encode()).decode()}", 200),
+            (f"Basic {base64.b64encode(f'{sandbox.root_id}:wrong'.encode()).decode()}", 401),
+            (f"Basic {base64.b64encode(b'nobody').decode()}", 401),
+            ("Basic !", 401),
+            ("Digest x", 401),
+        ):
+            assert (await ask("GET", "/v2/token_auth", Authorization=text))[0] == status, text
+            assert (await ask("GET", ask.listing(), Authorization=text))[0] == status, text
+
+
+async def test_accounts_above_and_beside(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(accounts=10) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        leaf, parent = sandbox.account_ids[8], sandbox.account_ids[7]
+        _, body = await ask("GET", f"/v2/accounts/{leaf}/tree")
+        assert [row["id"] for row in body["data"]] == [sandbox.root_id, sandbox.account_ids[1], parent]
+        _, body = await ask("GET", f"/v2/accounts/{parent}/siblings")
+        assert {row["id"] for row in body["data"]} == set(sandbox.account_ids[4:8])
+        assert (await ask("GET", f"/v2/accounts/{sandbox.root_id}/siblings"))[0] == 403
+        _, body = await ask("GET", f"/v2/accounts/{leaf}")
+        assert (body["data"]["id"], body["data"]["reseller_id"]) == (leaf, parent)
+        _, body = await ask("GET", f"/v2/accounts/{leaf}/api_key")
+        assert body["data"]["api_key"] == sandbox.api_key_auth(leaf).api_key
+        status, body = await ask("GET", f"/v2/accounts/{sandbox.root_id}/descendants?page_size=0")
+        assert (status, body["message"]) == (404, "faulty_request")
+
+
+async def test_callflows_can_be_created(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(callflows=1) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        status, body = await ask("PUT", ask.listing(), {"name": "New", "numbers": ["4711"]})
+        assert (status, ask.headers["Location"]) == (201, f"{ask.listing()}/{body['data']['id']}")
+        assert body["data"]["id"] in sandbox.callflow_ids(sandbox.root_id)
+        assert (await ask("PUT", ask.listing(), {"numbers": "4712"}))[0] == 500
+        sandbox.put(sandbox.root_id, {"numbers": 4713})
+        status, body = await ask("PUT", ask.listing(), {"name": "Again", "numbers": ["4711"]})
+        assert (status, body["data"].keys()) == (400, {"numbers"})
+
+
+async def test_a_disabled_account_refuses_logins_only(sandbox: Sandbox) -> None:
+    async with sandbox.client() as client, sandbox.client(auth=sandbox.api_key_auth()) as late:
+        await client.callflows.list(sandbox.root_id)
+        sandbox.disable(sandbox.root_id)
+        await client.callflows.list(sandbox.root_id)
+        with pytest.raises(APIStatusError) as caught:
+            await late.callflows.list(sandbox.root_id)
+        assert caught.value.status == 400
+    sandbox.allow(sandbox.root_id)
+    async with sandbox.client(auth=sandbox.api_key_auth()) as again:
+        await again.callflows.list(sandbox.root_id)
+
+
+async def test_other_media_types(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(callflows=2) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        _, body = await ask("GET", ask.listing(), Accept="text/csv")
+        first = sandbox.callflow_ids(sandbox.root_id)[-1]
+        header, row, *_ = body.decode().splitlines()
+        assert header.startswith('"ID","')
+        assert row.startswith(f'"{first}","')
+        _, body = await ask("GET", ask.listing() + "?jsonp=f")
+        assert json.loads(body.removeprefix(b"f(").removesuffix(b");"))["page_size"] == 2
+        await ask("GET", ask.listing() + "?pretty_print=true")
+        assert b"\n  " in ask.raw
+        for accept, status in (
+            ("application/json;q=0.5", 200),
+            ("image/png, */*", 200),
+            ("image/png", 406),
+            ("((", 400),
+        ):
+            assert (await ask("GET", ask.listing(), Accept=accept))[0] == status
 
 
 # --- pure ------------------------------------------------------------------------------------------
@@ -484,6 +586,9 @@ def test_cursors(key: str) -> None:
     assert decode_cursor(encode_cursor(key)) == key
     assert decode_cursor(encode_cursor(key, "above")) == key
     assert decode_cursor("not a cursor") == "not a cursor"
+    for term in ("g2gBYQE", "g20AAAAB_w", "gw"):  # a tuple, a binary that is not UTF-8, nothing
+        with pytest.raises(InvalidCursorError):
+            decode_cursor(term)
     assert "=" not in encode_cursor(key)
 
 

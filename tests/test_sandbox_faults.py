@@ -1,4 +1,4 @@
-"""The sandbox's faults: each is what it says, and the client gets over every one that passes."""
+"""The sandbox's random faults, and that the client overcomes every transient one."""
 
 import asyncio
 import gc

@@ -21,6 +21,8 @@ import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fault_server import Connection, Script, fault_server
+from vinix_async._http.exchange import KNOWN, Exchanges
+from vinix_async._pipeline.auth import Token
 
 from vinix_async import (
     APIConnectionError,
@@ -32,10 +34,8 @@ from vinix_async import (
 )
 from vinix_async._http import exchange as exchange_module
 from vinix_async._http import response_body as body_module
-from vinix_async._http.exchange import KNOWN, Exchanges
 from vinix_async._http.request import Request, Response, get, put
 from vinix_async._http.transport import Transport, check_timeout, translate
-from vinix_async._pipeline.auth import Token
 
 TOKEN = Token("planted-token")
 REQUEST = get("accounts", "a", "callflows", account_id="a")

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+_async_fixture: "Callable[..., Callable[[Any], Any]] | None" = None
 _asyncio_plugin: "ModuleType | None" = None
 try:
-    import pytest_asyncio
-    import pytest_asyncio.plugin
-
-    _asyncio_plugin = pytest_asyncio.plugin
+    from pytest_asyncio import fixture, plugin
 except ImportError:  # pragma: no cover
     pass  # the fixtures then say what they need
+else:
+    _async_fixture, _asyncio_plugin = fixture, plugin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from types import ModuleType
 
     from aioresponses import aioresponses
@@ -132,7 +132,7 @@ def _loop_scope(request: pytest.FixtureRequest) -> str:
     return str(scope or request.config.getini("asyncio_default_test_loop_scope"))
 
 
-def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
+def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], Any]]") -> "Iterator[tuple[str, Any]]":
     """Yield the async fixtures that run in the event loop of a scope, with their names.
 
     An async fixture runs in the loop of one scope, which is fixed when the fixture is defined. So there is a pair for
@@ -140,7 +140,7 @@ def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
     """
     names = {kind: f"_vinix_{kind}_in_{scope}_loop" for kind in ("sandbox", "client")}
 
-    @pytest_asyncio.fixture(loop_scope=scope, name=names["sandbox"])
+    @async_fixture(loop_scope=scope, name=names["sandbox"])
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
         from .sandbox import Sandbox  # noqa: PLC0415  # pytest loads this plugin at every start
 
@@ -148,7 +148,7 @@ def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
         async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:
             yield sandbox
 
-    @pytest_asyncio.fixture(loop_scope=scope, name=names["client"])
+    @async_fixture(loop_scope=scope, name=names["client"])
     async def run_client(vinix_sandbox: "Sandbox") -> "AsyncIterator[VinixClient]":
         async with vinix_sandbox.client() as client:
             yield client
@@ -157,9 +157,9 @@ def _fixtures_in_loop(scope: Any) -> "Iterator[tuple[str, Any]]":
     yield names["client"], run_client
 
 
-if _asyncio_plugin is not None:  # pragma: no branch
-    for _each in _LOOP_SCOPES:
-        globals().update(_fixtures_in_loop(_each))
+if _async_fixture is not None:  # pragma: no branch
+    for _scope in _LOOP_SCOPES:
+        globals().update(_fixtures_in_loop(_scope, _async_fixture))
 
 
 def _complete_aioresponses() -> "aioresponses":

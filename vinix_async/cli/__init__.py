@@ -1,14 +1,14 @@
-"""The ``vinix`` command: the extra ``cli``."""
+"""The ``vinix`` command. The extra ``cli`` installs what it needs."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command, and end the process with its exit code."""
+    """Run the command and exit with its exit code."""
     try:
-        from ._app import run  # noqa: PLC0415  # what it needs may not be there
+        from .app import run  # noqa: PLC0415  # its dependencies may be missing
     except ModuleNotFoundError as missing:
         if missing.name not in {"cyclopts", "platformdirs", "rich"}:
             raise
-        sys.exit("vinix needs its extra: pip install 'vinix-async[cli]'")
+        sys.exit("the vinix command needs the extra cli: pip install 'vinix-async[cli]'")
     sys.exit(run(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""``python -m vinix_async.cli``."""
+"""``python -m vinix_async.cli`` runs the ``vinix`` command."""
 
 from . import main
 

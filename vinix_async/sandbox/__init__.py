@@ -6,6 +6,7 @@
 
 from .faults import Faults
 from .http_handler import RecordedRequest
+from .outages import Outage
 from .server import Sandbox
 
-__all__ = ["Faults", "RecordedRequest", "Sandbox"]
+__all__ = ["Faults", "Outage", "RecordedRequest", "Sandbox"]

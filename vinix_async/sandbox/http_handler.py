@@ -13,10 +13,12 @@ import msgspec
 from aiohttp import web
 from attrs import frozen
 
+from .breakage import broken_connection
 from .dialects import EnvelopeContext
 from .encoding import MediaType, encode_csv, encode_json, encode_streamed, negotiate
 from .estate.ids import digest
 from .faults import SENDERS, Faults, reset_connection
+from .outages import OutageController
 from .requests import ApiRequest, Credentials
 from .responses import ApiResponse, early, validation_error
 from .routes import Routed, route, token_bucket_name
@@ -30,6 +32,9 @@ MAX_REQUEST_LINE: Final = 8000
 
 MAX_HEADER_VALUE: Final = 4096
 """Cowboy's limit for the value of a header in bytes. It answers a longer one with 431."""
+
+NO_STATUS: Final = 0
+"""What is recorded as the status of a request that an outage left without a response."""
 
 BANNER: Final = r"""
       __      __ _         _
@@ -56,8 +61,8 @@ class RecordedRequest:
     """One request and its response. No header or body is kept, and so no secret.
 
     Args:
-        status: the status that was sent, or would have been sent but for ``fault``.
-        fault: the kind of fault that the response had, if any.
+        status: the status that was sent, or would have been sent but for ``fault``; 0 for none, in an outage.
+        fault: the kind of fault that the response had, or the kind of the outage, if any.
     """
 
     method: str
@@ -72,36 +77,64 @@ class RecordedRequest:
 class HttpHandler:
     """Answers every request, whatever its path, and records it in ``requests``."""
 
-    def __init__(self, state: SandboxState, requests: MutableSequence[RecordedRequest], faults: Faults | None) -> None:
+    def __init__(
+        self,
+        state: SandboxState,
+        requests: MutableSequence[RecordedRequest],
+        faults: Faults | None,
+        outages: OutageController,
+    ) -> None:
         self._state = state
         self._faults = faults
+        self._outages = outages
         self._requests = requests
         self._requests_by_connection: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._closed = asyncio.Event()
-        self.served = 0
+        self.served: int = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         body = await request.read()
         self.served += 1
-        request_id = request.headers.get("X-Request-ID") or digest("request", self.served)
         path = [unquote(segment) for segment in request.rel_url.raw_path.split("/")[1:]]
-        response = _refuse(request, path) or self._respond(request, path, body, request_id)
-        account_id = path[2] if len(path) > 2 and path[1] == "accounts" else None
-        query = {name: value for name, value in request.query.items() if name != "auth_token"}
-        fault = self._faults.draw(request.path) if self._faults and response.status < 300 else None
-        if account_id in self._state.hanging_accounts:
-            fault = "hang"
-        self._requests.append(
-            RecordedRequest(request.method, request.path, query, response.status, account_id, request_id, fault)
-        )
+        request_id = request.headers.get("X-Request-ID") or digest("request", self.served)
+        outage = self._outages.current
+        if outage is not None and outage.affects(path, self._state.clock.monotonic()):
+            fault: str | None = outage.kind
+            response = web.Response(status=int(outage.kind) if outage.kind.isdigit() else NO_STATUS)
+        else:
+            response = _refuse(request, path) or self._respond(request, path, body, request_id)
+            fault = self._choose_fault(request, path, response)
+        self._record(request, path, response.status, request_id, fault)
         count = self._requests_by_connection.get(request.transport, 0) + 1
         self._requests_by_connection[request.transport] = count
         if count >= self._state.dialect.requests_per_connection:
             response.force_close()
+        if fault is None:
+            return response
         if fault == "hang":
             return await self._hang(request)
-        return response if fault is None else await SENDERS[fault](request, response)
+        # A request that was read just before connections were refused loses its connection like the others.
+        return await SENDERS["reset" if fault == "refuse" else fault](request, response)
+
+    def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
+        """Return the kind of fault that a response has, or None."""
+        match path:
+            case [_, "accounts", account_id, *_] if account_id in self._state.hanging_accounts:
+                return "hang"
+            case [_, "accounts", account_id, "callflows", callflow_id] if response.status < 300:
+                account = self._state.accounts.find(account_id)
+                how = None if account is None else self._state.broken_callflows.get((account, callflow_id))
+                if (fault := broken_connection(how)) is not None:
+                    return fault
+        return self._faults.draw(request.path) if self._faults and response.status < 300 else None
+
+    def _record(self, request: web.Request, path: list[str], status: int, request_id: str, fault: str | None) -> None:
+        account_id = path[2] if len(path) > 2 and path[1] == "accounts" else None
+        query = {name: value for name, value in request.query.items() if name != "auth_token"}
+        self._requests.append(
+            RecordedRequest(request.method, request.path, query, status, account_id, request_id, fault)
+        )
 
     def open(self) -> None:
         """Let requests hang again after ``close``."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from . import parameters
+from .breakage import UNLISTED_KIND, break_content
 from .cursors import InvalidCursorError, encode_cursor
 from .estate.ids import digest
 from .filters import filters_in, matches
@@ -25,7 +26,11 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
     query = request.query
     filters = filters_in(query)
 
+    broken = {each: how for (index, each), how in state.broken_callflows.items() if index == account}
+
     def passes(callflow_id: str) -> bool:
+        if broken.get(callflow_id) == UNLISTED_KIND:
+            return False
         return not filters or matches(state.callflows.cached(account, callflow_id), filters)
 
     def nothing_passes(_: str) -> bool:
@@ -40,7 +45,7 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
     if isinstance(page, ApiResponse):
         return page
     row = state.callflows.document if state.dialect.whole_rows else state.callflows.row
-    rows = [row(account, callflow_id) for callflow_id in page.keys]
+    rows = [break_content(broken.get(callflow_id), row(account, callflow_id)) for callflow_id in page.keys]
     cursors = {name: encode_cursor(key) for name, key in _cursor_keys(page).items()}
     if is_streamed and not rows:
         return _listing(state, rows, {}, is_paginated=False)

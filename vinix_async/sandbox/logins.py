@@ -6,6 +6,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from .estate.ids import digest
+from .requests import Credentials
 from .responses import ApiResponse, invalid_credentials, validation_error
 from .state import SandboxState
 
@@ -50,15 +51,13 @@ def refresh_token(state: SandboxState, owner: int) -> ApiResponse:
     return ApiResponse(201, _session(state, owner, is_user=True), envelope={"auth_token": token})
 
 
-def describe_token(state: SandboxState, owner: int, token: str) -> ApiResponse:
+def describe_token(state: SandboxState, owner: int, credentials: Credentials) -> ApiResponse:
     """Answer ``GET /token_auth``: the token's claims, and the session that it stands for."""
-    claims = state.tokens.claims(token)
-    data = {
-        **_session(state, owner, is_user=claims["method"] != "cb_api_auth"),
-        **{name: claims[name] for name in ("exp", "iss", "method")},
-        "identity_sig": digest("identity", owner),
-    }
-    return ApiResponse(200, data)
+    is_token = credentials.scheme == "token"
+    claims: dict[str, Any] = state.tokens.claims(credentials.text or "") if is_token else {}
+    shown = {name: claims[name] for name in ("exp", "iss", "method") if name in claims}
+    session = _session(state, owner, is_user=claims.get("method") != "cb_api_auth")
+    return ApiResponse(200, {**session, **shown, "identity_sig": digest("identity", owner)})
 
 
 def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any]:

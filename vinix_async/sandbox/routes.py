@@ -96,7 +96,7 @@ def _top_level(state: SandboxState, request: ApiRequest, name: str, owner: int |
     if name == "auth":
         return partial(refresh_token, state, owner)
     if name == "token_auth":
-        return partial(describe_token, state, owner, request.credentials.text or "")
+        return partial(describe_token, state, owner, request.credentials)
     return partial(ApiResponse, 200, {"version": state.dialect.version})
 
 

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiohttp import web
 
 from .. import ApiKeyAuth, Clock, ConfigurationError, UserAuth
 from .._pipeline.clock import SystemClock
+from .breakage import BREAKAGES
 from .dialects import DIALECTS
 from .estate.accounts import AccountTree
 from .estate.callflow_store import CallflowStore
@@ -17,6 +18,8 @@ from .estate.summary import summary
 from .faults import Faults
 from .filters import filters_in, matches
 from .http_handler import HttpHandler, RecordedRequest, restore_cowboy_headers
+from .listener import Listener
+from .outages import Outage, OutageController, OutageKind, OutagePart
 from .responses import early, status_error
 from .state import SandboxState
 from .token_bucket import TokenBuckets
@@ -94,6 +97,7 @@ class Sandbox:
         self.account_ids = tree
         self.requests = deque(maxlen=record)
         self._clock = clock or SystemClock()
+        self._outages = OutageController(self._clock)
         self._state = SandboxState(
             dialect=chosen,
             accounts=tree,
@@ -104,10 +108,11 @@ class Sandbox:
             charges_valid_tokens=chosen.charges_valid_tokens or not isinstance(rate_limit, bool),
             login_cost=login_cost,
         )
-        self._handler = HttpHandler(self._state, self.requests, faults)
+        self._handler = HttpHandler(self._state, self.requests, faults, self._outages)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self.url: str = ""
 
     # --- running ---
@@ -128,17 +133,27 @@ class Sandbox:
             max_field_size=_MAX_REQUEST_LINE,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-        self.url = f"http://{self._host}:{self._port}/v2"
+        web_server = cast("web.Server", self._runner.server)  # which setup has made
+        try:
+            self._listener = Listener(self._host, self._port, web_server)
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._listener.accept()
+        self._outages.attach(self._listener, web_server)
+        self._port = self._listener.port
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{host}:{self._port}/v2"
 
     async def close(self) -> None:
-        """Stop listening and close every connection."""
-        if self._runner is not None:
-            self._handler.close()
-            await self._runner.cleanup()
-            self._runner = None
+        """Stop listening and close every connection. An outage ends."""
+        if self._runner is None or self._listener is None:
+            return
+        self._outages.detach()
+        await self._listener.close()
+        self._handler.close()
+        await self._runner.cleanup()
+        self._runner = self._listener = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -203,7 +218,7 @@ class Sandbox:
             if method in {None, each.method} and status in {None, each.status} and account_id in {None, each.account_id}
         )
 
-    # --- changes that a test makes ---
+    # --- changes of the data and of the credentials ---
 
     def put(self, account_id: str, document: Mapping[str, Any], *, dated: bool = True) -> str:
         """Add a callflow, or replace the one with the same id. Returns the id.
@@ -247,6 +262,54 @@ class Sandbox:
         self._state.disabled_accounts.discard(account_id)
         self._state.denied_accounts.pop(account_id, None)
         self._state.hanging_accounts.discard(account_id)
+
+    # --- chaos ---
+
+    def outage(
+        self, seconds: float | None = None, *, kind: OutageKind = "503", only: OutagePart | None = None
+    ) -> Outage:
+        """Begin an outage, in place of one that is already on.
+
+        It ends after ``seconds``, with ``end_outage()``, or at the end of a block:
+
+        >>> with sandbox.outage(kind="refuse"):
+        ...     ...
+
+        Args:
+            seconds: how long it lasts on the sandbox's clock; None or infinity for an outage that has to be ended.
+            kind: ``502``, ``503`` and ``504`` answer with that status and HTML, as a load balancer does; ``refuse``
+                closes all connections and refuses new ones; ``reset`` resets the connection of every request; ``hang``
+                never answers a request, not even after the outage.
+            only: the part of the API that is away: ``callflows`` (listings and documents), ``accounts`` (everything
+                else about accounts) or ``logins``. Connections cannot be refused for only a part.
+        """
+        return self._outages.begin(seconds, kind, only)
+
+    def end_outage(self) -> None:
+        """End the outage that is on, if there is one."""
+        self._outages.end()
+
+    def break_callflow(self, account_id: str, callflow_id: str, how: int | str = 500) -> None:
+        """Break one callflow, until ``mend_callflow``. ``document`` and ``row`` still return it unbroken.
+
+        Args:
+            account_id: its account.
+            callflow_id: its id.
+            how: a status from 400 to 599 with which ``GET`` of the callflow is answered; a kind of ``Faults`` that
+                this answer has, such as ``html`` or ``hang``; ``init_failed``, the 500 that Kazoo repeats for certain
+                documents; ``wrong_type`` (``numbers`` is a number, in listings, too); ``wrong_node`` (text in place of
+                a node of the flow); ``empty`` (an empty document); ``without_id`` (in listings, too); or ``unlisted``
+                (missing from listings, although ``GET`` finds it).
+        """
+        if not (400 <= how <= 599 if isinstance(how, int) else how in BREAKAGES):
+            raise ConfigurationError(f"how must be a status from 400 to 599, or one of {', '.join(BREAKAGES)}")
+        index = self._index(account_id)
+        self._state.callflows.stored(index, callflow_id)
+        self._state.broken_callflows[index, callflow_id] = how
+
+    def mend_callflow(self, account_id: str, callflow_id: str) -> None:
+        """Undo ``break_callflow``."""
+        self._state.broken_callflows.pop((self._index(account_id), callflow_id), None)
 
     def _index(self, account_id: str) -> int:
         index = self._state.accounts.find(account_id)

@@ -32,4 +32,5 @@ class SandboxState:
     denied_accounts: dict[str, ApiResponse] = field(factory=dict)
     disabled_accounts: set[str] = field(factory=set)
     hanging_accounts: set[str] = field(factory=set)
+    broken_callflows: dict[tuple[int, str], int | str] = field(factory=dict)
     listings_served: int = 0

@@ -30,7 +30,7 @@ class TokenIssuer:
         self._ttl = ttl
         self._signing_key = digest(seed, "signature").encode()
         self._api_keys = IdSequence(seed, "api key", length=64)
-        self.password = f"sandbox-{digest(seed, 'password', size=6)}"
+        self.password: str = f"sandbox-{digest(seed, 'password', size=6)}"
         self._issued = 0
         self._first_valid = 1
 
@@ -93,14 +93,14 @@ class TokenIssuer:
             (data.get("phone_number"), phone_number),
             (data.get("account_realm") or data.get("realm"), self._accounts.realm),
             (
-                normalized_name(data.get("account_name") or ""),
+                normalized_name(str(data.get("account_name") or "")),
                 lambda index: normalized_name(self._accounts.name(index)),
             ),
         )
         for value, value_of in selectors:
             if value:
                 for index in range(len(self._accounts)):
-                    if value_of(index) == value.lower():
+                    if value_of(index) == str(value).lower():
                         return index
         return None
 

@@ -1,0 +1,75 @@
+"""The commands of ``vinix``, and the exit code of a command line.
+
+Each command is registered by the path of its function, and its module is imported when the command runs. Therefore
+``vinix --help`` does not import the client.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, get_args, get_origin
+
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
+
+from .. import __version__
+from .console import PipeConsole, discard_output, note, open_missing_streams
+from .exit_codes import ExitCode, report_error
+
+app = App(
+    name="vinix",
+    help="Read the callflows of the Vinix telephony API. `vinix demo` works without an account.",
+    help_format="plaintext",  # importing a Markdown renderer takes as long as everything else
+    version=__version__,
+    result_action="return_value",
+    console=PipeConsole(),
+)
+for path, name, text in (
+    ("demo:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
+    ("accounts:accounts", "accounts", "List the accounts below an account."),
+    ("callflows:callflows", "callflows", "List, show and export callflows."),
+    ("report:report", "report", "Write one HTML page about many accounts."),
+    ("auth:auth", "auth", "Store and check credentials."),
+    ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
+    ("completion:completion", "completion", "Print the completion script for a shell."),
+):
+    app.command(f"vinix_async.cli.{path}", name=name, help=text)
+
+_KINDS: Final[dict[object, str]] = {int: "a whole number", float: "a number"}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        open_missing_streams()
+        code = app(list(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        note(f"vinix: {_wrong_arguments(error)}")
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        note("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        discard_output()
+        return ExitCode.READER_GONE
+    except Exception as error:  # noqa: BLE001  # report_error raises unexpected errors again
+        return report_error(error)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _wrong_arguments(error: CycloptsError) -> str:
+    """Return what is wrong with the command line, in the style of the command's other messages."""
+    error.verbose = False
+    argument = error.argument
+    name = next((token.keyword for token in argument.tokens if token.keyword), argument.name) if argument else ""
+    if isinstance(error, MissingArgumentError):
+        return f"{error.keyword} needs a value" if error.keyword else f"{name} is required"
+    if isinstance(error, ValidationError):
+        return f"{name} {error.exception_message}"
+    if isinstance(error, CoercionError) and error.token:
+        name = error.token.keyword or name
+        if get_origin(error.target_type) is Literal:
+            return f"{name} must be one of {', '.join(get_args(error.target_type))}, not {error.token.value!r}"
+        if error.target_type in _KINDS:
+            return f"{name} must be {_KINDS[error.target_type]}, not {error.token.value!r}"
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"unexpected argument {error.unused_tokens[0]!r}"
+    message = str(error).removesuffix(".")
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,141 @@
+"""``vinix auth`` stores and checks credentials.
+
+A secret is never an argument, since other users see those in the list of processes. It is prompted for, or read from
+stdin.
+"""
+
+import json
+import os
+import sys
+from getpass import getpass
+from typing import Annotated, Final, Literal
+
+from cyclopts import App, Parameter
+from rich.table import Table
+from rich.text import Text
+
+from .connection import Server, connect
+from .console import note, print_data, to_terminal, write_data
+from .exit_codes import UsageError
+from .options import CONNECTION, Connection, Flag
+from .profiles import save_profile, save_secret
+from .settings import make_auth
+from .text import printable
+
+auth = App(name="auth", help="Store and check credentials.")
+
+Kind = Literal["password", "api-key", "token"]
+_SECRETS: Final = {
+    "password": ("password", "Password"),
+    "api-key": ("api_key", "API key"),
+    "token": ("auth_token", "Token"),
+}
+"""The setting that holds each kind of secret, and its prompt."""
+
+
+@auth.command
+async def login(
+    *,
+    kind: Annotated[Kind, Parameter(help="A user's password, an API key, or a token.")] = "password",
+    username: Annotated[str | None, Parameter(help="The user whose password it is.")] = None,
+    account_name: Annotated[str | None, Parameter(help="The name of the user's account.")] = None,
+    account_realm: Annotated[str | None, Parameter(help="Instead, the SIP realm of the user's account.")] = None,
+    phone_number: Annotated[str | None, Parameter(help="Instead, a phone number of the user's account.")] = None,
+    account_id: Annotated[
+        str | None, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
+    ] = None,
+    keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring.")] = False,
+    connection: Connection = CONNECTION,
+) -> None:
+    """Check credentials and store them in the profile.
+
+    The secret is prompted for on a terminal, and otherwise read from stdin. Only you can read the stored file.
+    """
+    if connection.sandbox:
+        async with connect(connection) as server:
+            await _check(server)
+        note("Logged in to the sandbox. Nothing was stored, since the sandbox has ended.")
+        return
+    account = {"account_name": account_name, "account_realm": account_realm, "phone_number": phone_number}
+    if kind == "password":
+        username = username or _ask("User name: ", "--username")
+        if not any(account.values()):
+            account["account_name"] = _ask("Account name: ", "--account-name")
+    user = {name: value for name, value in {"username": username, **account}.items() if value}
+    setting, prompt = _SECRETS[kind]
+    secret = _read_secret(prompt)
+    profile = connection.profile or os.environ.get("VINIX_PROFILE") or "default"
+    async with connect(connection, auth=make_auth(setting, secret, user), root=account_id) as server:
+        found = await _check(server)
+        base = connection.base or (server.settings and server.settings.get("base"))
+    settings: dict[str, str] = {**({"base": base} if base else {}), **user}
+    if own := account_id or found["account_id"]:
+        settings["account_id"] = own
+    if keyring:
+        save_secret(profile, secret)
+    settings |= {"keyring": setting} if keyring else {setting: secret}
+    path = save_profile(profile, settings)
+    note(f"Logged in. Stored in {path}, profile {profile}" + (", with the secret in the keyring." if keyring else "."))
+
+
+@auth.command
+async def check(
+    *,
+    output: Annotated[Literal["table", "json"] | None, Parameter(help="The format.")] = None,
+    connection: Connection = CONNECTION,
+) -> None:
+    """Log in with your credentials, read one page of accounts, and print whose they are.
+
+    The exit code is 4 if the server refuses them.
+    """
+    async with connect(connection) as server:
+        _print(await _check(server), output or ("table" if to_terminal() else "json"))
+
+
+async def _check(server: Server) -> dict[str, str | None]:
+    """Use the credentials, and return what is known about them."""
+    from .. import ApiKeyAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
+
+    identity = await server.client.whoami()
+    account_id = server.root or identity.account_id
+    if account_id is None:
+        raise UsageError("the server does not say whose token it is: set VINIX_ACCOUNT_ID, or give --account-id")
+    await server.client.accounts.children(account_id, max_items=1)
+    kinds = {UserAuth: "password", ApiKeyAuth: "API key"}
+    return {
+        "base": server.client.base_url,
+        "credentials": kinds.get(type(server.auth), "token"),
+        "source": server.source,
+        "account_id": identity.account_id or account_id,
+        "account_name": identity.account_name,
+        "owner_id": identity.owner_id,
+    }
+
+
+def _print(found: dict[str, str | None], output: str) -> None:
+    if output == "json":
+        write_data(json.dumps(found).encode() + b"\n")
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), Text(printable(value or "unknown")))
+    print_data(table)
+
+
+def _ask(prompt: str, option: str) -> str:
+    if not sys.stdin.isatty():
+        raise UsageError(f"{option} is required without a terminal to ask on")
+    note(prompt.rstrip())
+    answer = input().strip()
+    if not answer:
+        raise UsageError(f"{option} is required")
+    return answer
+
+
+def _read_secret(prompt: str) -> str:
+    secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise UsageError(f"the {prompt} is missing: enter it on the terminal, or send it to stdin")
+    return secret

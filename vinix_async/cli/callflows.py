@@ -1,0 +1,103 @@
+"""``vinix callflows`` lists, exports and shows callflows."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from .export import format_of
+from .job import Job
+from .options import (
+    CONNECTION,
+    QUERY,
+    RUNNING,
+    SELECTION,
+    Accounts,
+    Bom,
+    Connection,
+    Flag,
+    Force,
+    MaxItems,
+    Query,
+    RawCells,
+    Running,
+    Selection,
+)
+from .run import run_job
+from .show import show
+
+callflows = App(name="callflows", help="List, show and export callflows.")
+callflows.command(show)
+
+Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flow. CSV and Parquet get it as JSON.")]
+
+
+@callflows.command(name="list")
+async def list_callflows(
+    *accounts: Accounts,
+    selection: Selection = SELECTION,
+    query: Query = QUERY,
+    details: Details = False,
+    max_items: MaxItems = None,
+    output: Annotated[
+        Literal["table", "json", "ndjson", "csv", "parquet"] | None, Parameter(help="The format.")
+    ] = None,
+    raw_cells: RawCells = False,
+    bom: Bom = False,
+    running: Running = RUNNING,
+    connection: Connection = CONNECTION,
+) -> int:
+    """List the callflows of one account or of many: a table on a terminal, NDJSON in a pipe.
+
+    Without an account, it lists your own: VINIX_ACCOUNT_ID, or the profile's account_id.
+    """
+    job = Job(
+        command="callflows list",
+        accounts=accounts,
+        **vars(selection),
+        filters=query.server_filters(),
+        page_size=query.page_size,
+        details=details,
+        max_items=max_items,
+        output=output,
+        raw_cells=raw_cells,
+        bom=bom,
+    )
+    return await run_job(job, connection, running)
+
+
+@callflows.command
+async def export(
+    *accounts: Accounts,
+    to: Annotated[
+        Path | None, Parameter(help="The file (default: stdout). Its suffix names the format, and .gz compresses it.")
+    ] = None,
+    selection: Selection = SELECTION,
+    query: Query = QUERY,
+    details: Details = False,
+    output: Annotated[
+        Literal["ndjson", "csv", "parquet"] | None, Parameter(help="The format (default: by the suffix, else ndjson).")
+    ] = None,
+    raw_cells: RawCells = False,
+    bom: Bom = False,
+    force: Force = False,
+    running: Running = RUNNING,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Write the callflows of any number of accounts to a file as NDJSON, CSV or Parquet.
+
+    A run that was interrupted, even by SIGKILL, continues with --resume: no row is missing and none is written twice.
+    """
+    job = Job(
+        command="callflows export",
+        accounts=accounts,
+        **vars(selection),
+        filters=query.server_filters(),
+        page_size=query.page_size,
+        details=details,
+        output=format_of(to, output) if to else output or (None if running.resume else "ndjson"),
+        to=None if to is None else str(to),
+        raw_cells=raw_cells,
+        bom=bom,
+    )
+    return await run_job(job, connection, running, force=force)

@@ -1,0 +1,80 @@
+"""The client that the options, the environment and the profile describe."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import field, frozen
+
+from .exit_codes import UsageError
+from .options import DEFAULT_CALLFLOWS, Connection
+from .settings import Settings, find_credentials, read_settings
+
+if TYPE_CHECKING:
+    from .. import Auth, VinixClient
+
+_NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
+
+_MAX_SHOWN: Final = 60
+"""The most characters of a wrong id that a message shows."""
+
+
+def check_account_id(text: str, where: str = "") -> str:
+    """Return ``text`` if it can be an account id. Raise ``UsageError`` otherwise, with ``where`` in front."""
+    if _NOT_AN_ID.fullmatch(text) or not text.isprintable():
+        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        raise UsageError(f"{where}{shown!r} is not an account id")
+    return text
+
+
+@frozen
+class Server:
+    """A client and where it connects to.
+
+    ``root``: the account that ROOT stands for. ``where``: the base URL, or ``sandbox``. ``source``: where the
+    credentials come from.
+    """
+
+    client: "VinixClient" = field(repr=False)
+    auth: "Auth" = field(repr=False)
+    root: str | None
+    where: str
+    source: str
+    settings: Settings | None = None
+
+    def account_id(self, word: str | None) -> str:
+        """Return the account id for an argument: the argument itself, or your own account for ROOT and None."""
+        if word is not None and word != "ROOT":
+            return check_account_id(word)
+        if self.root is None:
+            raise UsageError("name an account, or set VINIX_ACCOUNT_ID, or use --sandbox")
+        return self.root
+
+
+@asynccontextmanager
+async def connect(
+    connection: Connection, *, auth: "Auth | None" = None, root: str | None = None
+) -> AsyncIterator[Server]:
+    """Open the client; nothing is sent yet. With ``auth``, as for a login, the profile is not read."""
+    from .. import VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
+
+    if connection.sandbox:
+        from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it
+
+        callflows, faults = connection.sandbox_callflows, connection.sandbox_faults
+        sandbox = Sandbox(
+            accounts=connection.sandbox_accounts,
+            callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
+            dialect=connection.sandbox_dialect,
+            faults=Faults(share=faults) if faults else None,
+        )
+        async with sandbox, sandbox.client() as client:
+            yield Server(client, sandbox.user_auth(), sandbox.root_id, "sandbox", "sandbox")
+        return
+    settings = read_settings(connection.profile, use_profile=auth is None)
+    auth, source = (auth, "login") if auth else find_credentials(settings)
+    base = connection.base or settings.get("base")
+    options: dict[str, Any] = {"base_url": base} if base else {}
+    async with VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options) as client:
+        yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)

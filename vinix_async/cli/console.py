@@ -1,0 +1,104 @@
+"""What the command prints: data on stdout, everything else on stderr.
+
+Text from the server is never interpreted as markup, and a terminal never gets its control characters.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from .text import printable, printable_json
+
+
+class PipeConsole(Console):
+    """A console that raises BrokenPipeError where rich would exit."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again."""
+        raise BrokenPipeError
+
+
+errors = PipeConsole(stderr=True)
+_before_printing: list[Callable[[], None]] = []
+
+
+def note(text: str) -> None:
+    """Print one line on stderr."""
+    hide_progress()
+    errors.print(Text(text), soft_wrap=True)
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, in the singular or plural: ``1 account``, ``1,013 accounts``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def printable_lines(text: str) -> str:
+    """Return ``printable(text)`` with its line breaks."""
+    return printable(text, lines=True)
+
+
+def to_terminal() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def write_data(data: bytes, escape: Callable[[str], str] = printable_json) -> None:
+    """Write UTF-8 to stdout and flush it. A terminal gets the result of ``escape``, in its own encoding."""
+    if to_terminal():
+        hide_progress()
+        data = _encode(escape(data.decode()))
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def stdout_width() -> int:
+    """Return the number of columns of stdout."""
+    return PipeConsole().width
+
+
+def print_data(*renderables: Any) -> None:
+    """Print tables, trees and text on stdout. Characters that its encoding lacks are replaced."""
+    console = PipeConsole()
+    with console.capture() as printed:
+        for each in renderables:
+            console.print(each)
+    hide_progress()
+    sys.stdout.buffer.write(_encode(printed.get()))
+    sys.stdout.buffer.flush()
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(sys.stdout.encoding or "utf-8", "replace")
+
+
+def open_missing_streams() -> None:
+    """Replace a closed stdin or stderr by the null device. Raise ``OSError`` if stdout is closed."""
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # open until the process ends
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
+    if sys.stdout is None:
+        raise OSError("stdout is closed")
+
+
+def before_printing(hide: Callable[[], None]) -> None:
+    """Register the function that removes the progress line before anything else is printed."""
+    _before_printing[:] = [hide]
+
+
+def hide_progress() -> None:
+    """Remove the progress line, if one is shown."""
+    for hide in _before_printing:
+        hide()
+
+
+def discard_output() -> None:
+    """Redirect stdout and stderr to the null device after a reader has left, so that flushing at exit cannot fail."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

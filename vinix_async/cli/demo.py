@@ -1,0 +1,20 @@
+"""``vinix demo`` lists the callflows of a few synthetic accounts."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .job import Job
+from .options import Connection, Dialect, Flag, SandboxAccounts
+from .run import run_job
+
+
+async def demo(
+    *,
+    accounts: SandboxAccounts = 3,
+    dialect: Dialect = "kazoo5",
+    sandbox: Annotated[Flag, Parameter(show=False)] = True,  # noqa: ARG001  # accepted as in the other commands
+) -> int:
+    """List the callflows of a few synthetic accounts with the real client and an embedded sandbox."""
+    connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect)
+    return await run_job(Job(command="demo", all=True, output="table"), connection)

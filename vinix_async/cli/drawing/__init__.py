@@ -1,0 +1,1 @@
+"""Draw callflows: as a tree in a terminal, as Mermaid text, as SVG, and as an HTML page or report."""

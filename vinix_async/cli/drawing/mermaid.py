@@ -1,0 +1,89 @@
+"""Write a callflow as the text of a Mermaid flowchart."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from rich.cells import cell_len, set_cell_size
+
+from ... import Callflow
+from .diagram import Box, diagram, fold, head_numbers
+
+_MAX_BOXES: Final = 250  # with the boxes of what is folded there are fewer than 500 edges, the most that Mermaid draws
+_MAX_CHARACTERS: Final = 50_000  # of UTF-16: Mermaid's maxTextSize
+_MAX_CELLS: Final = 40
+_MAX_LABEL: Final = 160  # characters: combining ones need no cell
+_MAX_TARGET: Final = 64
+_MAX_NUMBERS: Final = 4
+
+_COLOURS: Final = {
+    "route": "#6d3fd4",
+    "people": "#0f7a50",
+    "voice": "#a85a00",
+    "jump": "#2450c4",
+    "end": "#c02b3c",
+    "other": "#5b6779",
+}
+
+_JOINER: Final = "\u2060"  # without width
+_SPACE: Final = "\ufeff"  # without width, and a space to Mermaid's Markdown
+_LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
+_MARKDOWN: Final = str.maketrans(
+    {
+        **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # escapes, entities, links, HTML, formulas
+        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # with which Mermaid itself marks entities
+        "@": _JOINER + "@",  # addresses
+        "_": _JOINER + "_" + _JOINER,  # emphasis, which it is not inside a word
+        "*": _SPACE + "*" + _SPACE,  # emphasis, which it is not between spaces
+        "~": _SPACE + "~" + _SPACE,
+        "`": "\u02cb",  # a look-alike: code has no such exception
+    }
+)
+_LINK: Final = re.compile(r"\w:|www(?=\.)", re.IGNORECASE)
+_BLOCK: Final = re.compile(r"\W|_|\d+[.)]")  # the beginning of a list, a heading, a rule, a quotation
+
+
+def mermaid(callflow: Callflow, names: Mapping[str, str] | None = None) -> str:
+    """Return the chart, folded so that Mermaid accepts it."""
+    boxes = diagram(callflow, names)
+    head = "<br/>".join(_label(text) for text in (boxes[0].name, *head_numbers(callflow)[:_MAX_NUMBERS]))
+    limit = _MAX_BOXES
+    text = _chart(head, fold(boxes, limit=limit))
+    while (size := len(text.encode("utf-16-le")) // 2) > _MAX_CHARACTERS:
+        limit = min(limit - 1, limit * _MAX_CHARACTERS // size)
+        text = _chart(head, fold(boxes, limit=limit))
+    return text
+
+
+def _chart(head: str, boxes: list[Box]) -> str:
+    lines = ["flowchart TD", f'  n0(["{head}"])']
+    classes: dict[str, list[str]] = {}
+    for index, box in enumerate(boxes[1:], 1):
+        node = f"n{index}"
+        if box.more:
+            lines.append(f'  {node}["+ {box.more:,} more"]')
+        else:
+            texts = (box.module or "end", box.name, "disabled" if box.disabled else "")
+            lines.append(f'  {node}["{"<br/>".join(_label(text) for text in texts if text)}"]')
+            classes.setdefault("off" if box.disabled else box.kind, []).append(node)
+        label = f'|"{_label(box.label)}"|' if box.label else ""
+        lines.append(f"  n{box.parent} -->{label} {node}")
+        if 0 < len(box.target) <= _MAX_TARGET:
+            lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
+    for kind, nodes in classes.items():
+        style = f"stroke:{_COLOURS[kind]}" if kind != "off" else "stroke:#a9b4c4,color:#7a8599,stroke-dasharray:4 3"
+        lines += [f"  classDef {kind}Kind {style}", f"  class {','.join(nodes)} {kind}Kind"]  # "end" is a keyword
+    return "\n".join(lines) + "\n"
+
+
+def _label(text: str) -> str:
+    """Return ``text`` for a label in quotes, where neither Mermaid nor its Markdown finds syntax in it.
+
+    Mermaid 11 reads labels as Markdown, Mermaid 10 as text: what is put in has no width in either.
+    """
+    if cell_len(text) > _MAX_CELLS or len(text) > _MAX_LABEL:
+        text = set_cell_size(text[:_MAX_LABEL], _MAX_CELLS - 1).rstrip() + "…"
+    start = _JOINER if _BLOCK.match(text) else ""
+    text = start + _LINK.sub(rf"\g<0>{_JOINER}", text.translate(_MARKDOWN))
+    return "".join(letter if letter.isalnum() or letter in _LITERAL else f"#{ord(letter)};" for letter in text)

@@ -1,0 +1,121 @@
+"""Build the HTML page in which callflows are looked at: one file that loads nothing, its data as escaped JSON."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Final
+
+from ... import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
+from ..names import numbers, title, type_name
+from ..text import display, printable
+from .diagram import MODULE_KINDS, Box, diagram
+from .svg import ICONS
+from .text_width import TEXT_STYLES, asset, widths_table
+
+_ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+
+
+def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str, str]:
+    """Return the page in two parts, between which ``account_block`` puts the accounts.
+
+    ``single``: the page of one callflow, without a list. ``noscript``: what is shown where JavaScript is off.
+    """
+    heading = display(heading)
+    style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    head = {
+        "title": heading,
+        "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "single": single,
+        "kinds": MODULE_KINDS,
+        "icons": ICONS,
+        "texts": TEXT_STYLES,
+        "widths": widths_table(),
+    }
+    values = {
+        "policy": policy,
+        "title": escape(heading),
+        "style": style,
+        "noscript": noscript or "This page needs JavaScript; it loads nothing from the network.",
+        "script": script,
+    }
+    before, after = asset("page.html").split("{{data}}")
+    return _filled(before, values) + data_block(head, "id=head"), _filled(after, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """Replace each ``{{name}}`` once; what is put in is not searched again."""
+    first, *parts = (part.partition("}}") for part in template.split("{{"))
+    return first[0] + "".join(values[name] + text for name, _, text in parts)
+
+
+def end_block(*, complete: bool) -> str:
+    """Return what comes after the last account: whether all of them are in the page."""
+    return data_block({"complete": complete}, "id=end")
+
+
+def account_block(account: Account | None, result: AccountResult, retry: str) -> str:
+    """Return one account as the page's script reads it. ``retry``: the command that reads the account again."""
+    error = _error_data(result.error, result.next_start_key, retry) if result.error else None
+    name, realm = (account.name, account.realm) if account else (None, None)
+    flows = [_flow_data(callflow) for callflow in result.callflows]
+    about = [printable(result.account_id), display(name or ""), display(realm or ""), round(result.elapsed, 2)]
+    return data_block([*about, error, flows], "class=account")
+
+
+def callflow_block(callflow: Callflow, names: Mapping[str, str] | None) -> str:
+    """Return one callflow as the only one of the page."""
+    return data_block(["", "", "", 0, None, [_flow_data(callflow, names)]], "class=account")
+
+
+def data_block(value: Any, attribute: str) -> str:
+    """Return JSON as an element of the page which nothing in the JSON can end."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
+    return f'<script type="application/json" {attribute}>{text}</script>\n'
+
+
+def _flow_data(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Any]:
+    """Return a callflow as the script reads it; its modules alone if a listing gave no flow."""
+    whole = callflow.flow is not None or not callflow.modules
+    return [
+        display(callflow.id),
+        title(callflow),
+        type_name(callflow),
+        numbers(callflow),
+        int(callflow.featurecode is not None),
+        [_box_data(box) for box in diagram(callflow, names)[1:]] if whole else None,
+        None if whole else [display(module) for module in callflow.modules],
+    ]
+
+
+def _box_data(box: Box) -> list[Any]:
+    row = [box.parent, box.module, box.label, box.name, int(box.disabled), box.target]
+    while not row[-1] and len(row) > 2:
+        row.pop()
+    return row
+
+
+def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> dict[str, Any]:
+    reason = error.message
+    if isinstance(error, APIStatusError):
+        reason = " - ".join(text for text in (f"{error.status} {error.message}".strip(), error.detail) if text)
+    if isinstance(error, APIStatusError | DecodeError):
+        reason = "\n".join((reason, *error.problems))
+    return {
+        "kind": type(error).__name__,
+        "reason": printable(reason, lines=True),
+        "request_id": printable(error.request_id or ""),
+        "attempts": error.attempts,
+        "next": printable(next_start_key or ""),
+        "retry": printable(retry),
+    }
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,31 @@
+"""Draw one callflow as text of any kind: a tree, Mermaid, SVG or an HTML page."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from ... import Callflow
+from ..names import title
+from .mermaid import mermaid
+from .page import callflow_block, end_block, page
+from .svg import svg
+from .tree import tree, tree_text
+
+__all__ = ["Kind", "render", "tree"]
+
+Kind = Literal["tree", "mermaid", "svg", "html"]
+
+
+def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, str] | None = None) -> str:
+    """Return the picture; an HTML page is one file that needs no other.
+
+    ``names``: the names, by id, of what the callflow's own ``metadata`` does not name. A large flow is folded: each
+    picture says how many modules it does not show, and the page opens them.
+    """
+    if kind == "tree":
+        return tree_text(callflow, names)
+    if kind == "mermaid":
+        return mermaid(callflow, names)
+    if kind == "svg":
+        return svg(callflow, names)
+    before, after = page(title(callflow), single=True, noscript=svg(callflow, names, with_style=False))
+    return before + callflow_block(callflow, names) + end_block(complete=True) + after

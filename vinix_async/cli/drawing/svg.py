@@ -1,0 +1,152 @@
+"""Draw a callflow as SVG: a tree from the top down, as in the vendor's editor, in light and dark."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Final
+from urllib.parse import quote
+
+from ... import Callflow
+from ..text import display
+from .diagram import Box, diagram, fold, head_numbers
+from .layout import layout
+from .text_width import TEXT_STYLES, asset, fit
+
+_MAX_BOXES: Final = 120
+_MAX_BREADTH: Final = 12
+_MAX_NUMBERS: Final = 3
+_BOX: Final = (188, 56)
+_HEAD_WIDTH: Final = 252
+_MORE_HEIGHT: Final = 32
+_MARGIN: Final = 24
+_LABEL_ROOM: Final = 240
+_PADDING: Final = 8  # at both ends of a label
+_TEXT_LEFT: Final = 48
+_TEXT_ROOM: Final = _BOX[0] - _TEXT_LEFT - 10
+_HEAD_TEXT_LEFT: Final = 44
+_HEAD_TEXT_ROOM: Final = _HEAD_WIDTH - _HEAD_TEXT_LEFT - 12
+
+ICONS: Final = {
+    "route": "M8 2v4M8 6 3 10v4M8 6l5 4v4",
+    "people": "M8 7.5a2.75 2.75 0 1 0 0-5.5 2.75 2.75 0 0 0 0 5.5M2.5 14c0-3 2.5-4.5 5.5-4.5s5.5 1.5 5.5 4.5",
+    "voice": "M2 6.5v3M5 4v8M8 2v12M11 5v6M14 6.5v3",
+    "jump": "M5 11 12 4M6.5 4H12v5.5M3 6v7h7",
+    "end": "M4 4l8 8M12 4l-8 8",
+    "other": "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2",
+    "head": "M4 2h2.5l1 3.5L6 7c.7 1.5 1.6 2.3 3 3l1.5-1.5L14 9.5V12c0 1.2-.8 2-2 2C6.5 14 2 9.5 2 4c0-1.2.8-2 2-2",
+}
+"""Paths in a square of 16 by 16."""
+
+
+def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, with_style: bool = True) -> str:
+    """Return the picture; without its own style it takes the colours of the page around it."""
+    whole = diagram(callflow, names)
+    boxes = fold(whole, limit=_MAX_BOXES, breadth=_MAX_BREADTH)
+    lines = _number_lines(head_numbers(callflow))
+    sizes = [_size(box, lines) for box in boxes]
+    placed = layout(
+        boxes, [(max(width, _label_width(box)), height) for box, (width, height) in zip(boxes, sizes, strict=True)]
+    )
+    width, height = placed.width + 2 * _MARGIN, placed.height + 2 * _MARGIN
+    edges, labels, drawn = [], [], []
+    for box, (x, y), size in zip(boxes, placed.spots, sizes, strict=True):
+        drawn.append(_head(callflow.id, box, lines, x, y) if box.parent < 0 else _box(box, x - size[0] / 2, y, size[0]))
+        if box.parent >= 0:
+            from_x, from_y = placed.spots[box.parent]
+            path = _edge(from_x, from_y + sizes[box.parent][1], x, y)
+            edges.append(f'<path class="edge{" off" if box.disabled else ""}" d="{path}"/>')
+        if box.label:
+            labels.append(_label(box.label, x, y - 20))
+    view = f"{-_MARGIN} {-_MARGIN} {width:g} {height:g}"
+    opening = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="flow" width="{width:g}" height="{height:g}" viewBox="{view}" '
+        f'role="img" aria-label="{escape(f"{boxes[0].name}: {len(whole) - 1} modules")}">'
+    )
+    style: list[str] = []
+    if with_style:
+        ground = f'<rect class="ground" x="{-_MARGIN}" y="{-_MARGIN}" width="{width:g}" height="{height:g}"/>'
+        style = [f"<style>{asset('flow.css')}</style>", ground]
+    return "\n".join([opening, *style, *edges, *labels, *drawn, "</svg>\n"])
+
+
+def _number_lines(dialled: Sequence[str]) -> Sequence[str]:
+    if len(dialled) <= _MAX_NUMBERS:
+        return dialled
+    return [*dialled[: _MAX_NUMBERS - 1], f"+ {len(dialled) - _MAX_NUMBERS + 1} more"]
+
+
+def _size(box: Box, lines: Sequence[str]) -> tuple[float, float]:
+    if box.parent < 0:
+        return _HEAD_WIDTH, 36 + 18 * len(lines) + (6 if lines else 0)
+    if box.more:
+        return fit(_more(box), "count", _BOX[0])[1] + 4 * _PADDING, _MORE_HEIGHT
+    return _BOX
+
+
+def _more(box: Box) -> str:
+    return f"+ {box.more:,} more"
+
+
+def _label_width(box: Box) -> float:
+    return fit(box.label, "branch", _LABEL_ROOM)[1] + 2 * _PADDING if box.label else 0
+
+
+def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
+    """Return a path down, across with round corners, and down."""
+    if abs(to_x - x) < 1:
+        return f"M{x:g} {y:g}V{to_y:g}"
+    bend = min(8.0, abs(to_x - x) / 2)
+    turn = bend if to_x > x else -bend
+    return (
+        f"M{x:g} {y:g}V{y + 18 - bend:g}q0 {bend:g} {turn:g} {bend:g}"
+        f"H{to_x - turn:g}q{turn:g} 0 {turn:g} {bend:g}V{to_y:g}"
+    )
+
+
+def _label(label: str, x: float, y: float) -> str:
+    text, width = fit(label, "branch", _LABEL_ROOM)
+    return (
+        f'<g class="label" transform="translate({x:g} {y:g})"><title>{escape(label)}</title>'
+        f'<rect x="{-width / 2 - _PADDING:g}" y="-10" width="{width + 2 * _PADDING:g}" height="20" rx="10"/>'
+        f"{_text(text, 'branch', 0, 4, _LABEL_ROOM)}</g>"
+    )
+
+
+def _head(callflow_id: str, box: Box, lines: Sequence[str], x: float, y: float) -> str:
+    width, height = _size(box, lines)
+    at = f'id="callflow-{escape(display(callflow_id))}" transform="translate({x - width / 2:g} {y:g})"'
+    rows = [_text(line, "number", _HEAD_TEXT_LEFT, 44 + 18 * row, _HEAD_TEXT_ROOM) for row, line in enumerate(lines)]
+    return (
+        f'<g class="box head" {at}>'
+        f'<title>{escape(box.name)}</title><rect class="frame" width="{width}" height="{height:g}" rx="12"/>'
+        f"{_icon('head', 15, 10)}{_text(box.name, 'title', _HEAD_TEXT_LEFT, 23, _HEAD_TEXT_ROOM)}{''.join(rows)}</g>"
+    )
+
+
+def _box(box: Box, x: float, y: float, width: float) -> str:
+    at = f'transform="translate({x:g} {y:g})"'
+    if box.more:
+        frame = f'<rect width="{width:g}" height="{_MORE_HEIGHT}" rx="16"/>'
+        return f'<g class="more" {at}>{frame}{_text(_more(box), "count", width / 2, 20, width)}</g>'
+    module, says = box.module or "end", " · ".join(filter(None, (box.name, "disabled" if box.disabled else "")))
+    classes = f"box {box.kind}{' off' if box.disabled else ''}{' link' if box.target else ''}"
+    drawn = (
+        f'<g class="{classes}" {at}><title>{escape(" · ".join(filter(None, (module, says))))}</title>'
+        f'<rect class="frame" width="{_BOX[0]}" height="{_BOX[1]}" rx="10"/>'
+        f'<rect class="tile" x="10" y="14" width="28" height="28" rx="7"/>{_icon(box.kind, 16, 20)}'
+        f"{_text(module, 'module', _TEXT_LEFT, 25 if says else 33, _TEXT_ROOM)}"
+        f"{_text(says, 'name', _TEXT_LEFT, 42, _TEXT_ROOM) if says else ''}</g>"
+    )
+    return f'<a href="#callflow-{escape(quote(box.target))}">{drawn}</a>' if box.target else drawn
+
+
+def _text(text: str, style: str, x: float, y: float, room: float) -> str:
+    """Return a text that keeps to its measured width whatever the font."""
+    shown, width = fit(text, style, room)
+    size, bold = TEXT_STYLES[style]
+    weight = ' font-weight="700"' if bold else ""
+    length = f' textLength="{width:g}" lengthAdjust="spacingAndGlyphs"' if width else ""
+    return f'<text class="{style}" x="{x:g}" y="{y:g}" font-size="{size:g}"{weight}{length}>{escape(shown)}</text>'
+
+
+def _icon(kind: str, x: float, y: float) -> str:
+    return f'<path class="icon" transform="translate({x:g} {y:g})" d="{ICONS[kind]}"/>'

@@ -1,0 +1,61 @@
+"""Exit codes, the errors that the command itself raises, and how an error is printed."""
+
+from enum import IntEnum
+from typing import Final
+
+from .. import AuthenticationError, ConfigurationError, VinixError
+from .console import note
+from .text import printable
+
+_OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
+"""The options of the command for arguments that the library's messages name."""
+
+
+class ExitCode(IntEnum):
+    """The exit codes of the command. docs/cli.md explains each one."""
+
+    OK = 0
+    ERROR = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    AUTHENTICATION = 4
+    INTERRUPTED = 130
+    READER_GONE = 141
+    TERMINATED = 143
+
+
+class UsageError(Exception):
+    """The command line, an input file or the configuration is wrong: exit code 2."""
+
+
+class CommandError(Exception):
+    """The command line is valid, but the command cannot do what it asks for: exit code 1."""
+
+
+def report_error(error: Exception) -> ExitCode:
+    """Print an error and return the exit code for it. Raise an unexpected error again."""
+    if not isinstance(error, VinixError | UsageError | CommandError | OSError):
+        raise error
+    note(f"vinix: {printable(describe(error), lines=True)}")
+    if isinstance(error, UsageError | ConfigurationError):
+        return ExitCode.USAGE
+    return ExitCode.AUTHENTICATION if isinstance(error, AuthenticationError) else ExitCode.ERROR
+
+
+def describe(error: BaseException) -> str:
+    """Return the text of an error: with the class of an error of the library, and with the file of a system error."""
+    if isinstance(error, ConfigurationError):
+        text = str(error)
+        for name, option in _OPTIONS.items():
+            text = text.replace(name, option)
+        return text
+    if isinstance(error, VinixError):
+        return f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error on one line that is safe for a terminal."""
+    return printable(describe(error).replace("\n  ", "; ").replace("\n", "; "))

@@ -1,0 +1,50 @@
+"""Files that are replaced as a whole: after a crash, a reader finds the old file or the new one."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def write_private_file(path: Path, data: bytes) -> None:
+    """Replace a file atomically by one with mode 0600, and return when it is on the disk."""
+    with replacing(path, mode=0o600) as new:
+        new.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int) -> Iterator[Path]:
+    """Give a new file for the block to write, and rename it to ``path`` when the block succeeds.
+
+    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` stays as it is.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        yield new
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def default_mode() -> int:
+    """Return the mode that new files of this user have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

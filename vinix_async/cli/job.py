@@ -1,0 +1,110 @@
+"""A job over accounts: what was asked for, and the checkpoint file with which it can be resumed."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from attrs import asdict, field, frozen
+from platformdirs import user_state_path
+
+from .. import ConfigurationError, SweepCheckpoint
+from .exit_codes import UsageError
+from .files import write_private_file
+from .options import Connection
+
+_VERSION: Final = 2
+
+
+@frozen(kw_only=True)
+class Job:
+    """Which callflows of which accounts to read, and where to write them.
+
+    ``where``: the base URL, or ``sandbox``. ``to``: the output file as an absolute path; None for stdout.
+    """
+
+    command: str
+    accounts: tuple[str, ...] = ()
+    accounts_from: str | None = None
+    descendants_of: str | None = None
+    all: bool = False
+    shard: str | None = None
+    filters: Mapping[str, str] = field(factory=dict)
+    details: bool = False
+    page_size: int | None = None
+    max_items: int | None = None
+    output: str | None = None
+    to: str | None = None
+    raw_cells: bool = False
+    bom: bool = False
+    title: str | None = None
+    where: str = ""
+
+    @property
+    def one_account(self) -> bool:
+        """Whether the job can read only one account."""
+        return self.descendants_of is None and not self.all and len(set(self.accounts)) == 1
+
+
+@frozen(kw_only=True)
+class SavedJob:
+    """A job with its progress: the size of its output file, and what was read so far."""
+
+    job: Job
+    connection: Connection
+    size: int
+    sweep: SweepCheckpoint
+
+    def to_json(self) -> str:
+        """Return the content of a checkpoint file. It contains no secret."""
+        sandbox = {name: value for name, value in vars(self.connection).items() if name.startswith("sandbox")}
+        job, sweep = asdict(self.job), self.sweep.to_value()
+        return json.dumps({"version": _VERSION, "job": job, "sandbox": sandbox, "size": self.size, "sweep": sweep})
+
+    @classmethod
+    def from_json(cls, text: str, connection: Connection) -> Self:
+        """Read a checkpoint file. Its profile and credentials are those of ``connection``."""
+        try:
+            value = json.loads(text)
+            if value["version"] not in {1, _VERSION}:
+                raise UsageError("the checkpoint was written by another version of vinix: start the job again")
+            saved = cls(
+                job=Job(**{**value["job"], "accounts": tuple(value["job"]["accounts"])}),
+                connection=Connection(**{**vars(connection), **value["sandbox"]}),
+                size=int(value["size"]),
+                sweep=SweepCheckpoint.from_value(value["sweep"]),
+            )
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise UsageError("the file is not a checkpoint of vinix") from None
+        return saved
+
+    @classmethod
+    def read(cls, path: Path, job: Job, connection: Connection) -> Self:
+        """Read the checkpoint file of a job. ``job`` must name the same command, and have no other option."""
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+        saved = cls.from_json(text, connection)
+        if saved.job.command != job.command:
+            raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`")
+        if job != Job(command=job.command):
+            raise UsageError("--resume takes accounts, filters and output from its file: leave the other options out")
+        return saved
+
+    def write(self, path: Path) -> None:
+        """Write a checkpoint file, and return when it is on the disk."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private_file(path, self.to_json().encode())
+
+
+def default_checkpoint(job: Job) -> Path:
+    """Return the path of a job's checkpoint: beside its output file, or in the user state directory."""
+    if job.to is not None:
+        return Path(job.to + ".checkpoint")
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"
+    return user_state_path("vinix", appauthor=False) / "checkpoints" / name

@@ -1,0 +1,104 @@
+"""A callflow or an account as a line of NDJSON, as the cells of a row, and as a line of CSV."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from .. import Account, Callflow, to_dict, to_json
+
+Cell = str | list[str] | None
+
+SUMMARY_COLUMNS: Final = (
+    *("account_id", "account_name", "id", "name", "type", "numbers", "patterns"),
+    *("featurecode_name", "featurecode_number", "flags", "modules", "owner_id", "group_id"),
+)
+DETAIL_COLUMNS: Final = ("flow", "metaflow", "ringback", "metadata", "extra")
+"""The additional columns of whole callflows. They hold JSON."""
+
+LIST_COLUMNS: Final = ("numbers", "patterns", "flags", "modules")
+REQUIRED_COLUMNS: Final = ("account_id", "id")
+"""The columns that are never null."""
+
+ACCOUNT_COLUMNS: Final = ("id", "name", "realm", "tree", "flags", "descendants_count")
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The beginnings of a cell that a spreadsheet may run as a formula; the last four are full-width forms."""
+
+_NEEDS_QUOTES: Final = re.compile(r'[,"\r\n]')
+_PHONE_NUMBERS: Final = re.compile(r"[+-]?\d+(; [+-]?\d+)*")
+
+
+def column_names(*, details: bool) -> tuple[str, ...]:
+    """Return the columns of an export."""
+    return SUMMARY_COLUMNS + DETAIL_COLUMNS if details else SUMMARY_COLUMNS
+
+
+def row_json(account: Account, callflow: Callflow) -> bytes:
+    """Return the document as the server sent it, with the account's id and name in front."""
+    front = {"account_id": account.id} | ({"account_name": account.name} if account.name else {})
+    if front.keys() & callflow.extra.keys():  # a key must not appear twice
+        extra = {key: value for key, value in callflow.extra.items() if key not in front}
+        callflow = attrs.evolve(callflow, extra=extra)
+    document = to_json(callflow)
+    text = json.dumps(front, ensure_ascii=False, separators=(",", ":")).encode()
+    return text[:-1] + (b"," if len(document) > 2 else b"") + document[1:]
+
+
+def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
+    """Return the values of ``column_names``."""
+    code = callflow.featurecode
+    row: list[Cell] = [
+        *(account.id, account.name, callflow.id, callflow.name, _text(callflow.type)),
+        *(list(callflow.numbers), list(callflow.patterns)),
+        *(code.name if code else None, code.number if code else None),
+        *(list(callflow.flags), list(callflow.modules), _text(callflow.owner_id), _text(callflow.group_id)),
+    ]
+    if details:
+        row += [_json(value) if (value := getattr(callflow, name)) else None for name in DETAIL_COLUMNS]
+    return row
+
+
+def account_cells(account: Account) -> list[Cell]:
+    """Return the values of ``ACCOUNT_COLUMNS``."""
+    count = to_dict(account).get("descendants_count")
+    front = [account.id, account.name, account.realm, list(account.tree), list(account.flags)]
+    return [*front, None if count is None else str(count)]
+
+
+def _text(value: Any) -> str | None:
+    """Return a value that the server stores without checking its type: a string as it is, other values as JSON."""
+    return value if value is None or isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    """Return a document or any JSON value as JSON. The encoder of documents knows no limit of nesting."""
+    if attrs.has(type(value)):
+        return to_json(value).decode()
+    return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
+
+
+def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:
+    """Return rows as CSV (RFC 4180, with line feeds as line ends). The items of a list are joined by ``; ``.
+
+    Unless ``raw``, a cell that a spreadsheet might run as a formula gets an apostrophe in front. Phone numbers do not.
+    """
+    lines = (
+        ",".join(_csv_cell("; ".join(cell) if isinstance(cell, list) else cell or "", raw=raw) for cell in row)
+        for row in rows
+    )
+    return "".join(line + "\n" for line in lines).encode("utf-8", "replace")
+
+
+def csv_header(names: Sequence[str], *, bom: bool) -> bytes:
+    """Return the first line of a CSV file."""
+    return (b"\xef\xbb\xbf" if bom else b"") + ",".join(names).encode() + b"\n"
+
+
+def _csv_cell(text: str, *, raw: bool) -> str:
+    if not raw and text.startswith(_FORMULA_STARTS) and not _PHONE_NUMBERS.fullmatch(text):
+        text = "'" + text
+    # The csv module does not quote a lone carriage return, which readers take for the end of the row.
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text

@@ -1,0 +1,40 @@
+"""``vinix sandbox`` runs the sandbox as a server for other programs."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..sandbox import Sandbox
+from .console import note, write_data
+from .options import DEFAULT_CALLFLOWS, Dialect, SandboxAccounts, SandboxCallflows, between
+
+
+async def sandbox(
+    *,
+    port: Annotated[int, Parameter(validator=between(0, 65535), help="The port; 0 selects a free one.")] = 8080,
+    dialect: Dialect = "kazoo5",
+    accounts: SandboxAccounts = 3,
+    callflows: SandboxCallflows = None,
+    seed: Annotated[int, Parameter(help="Another seed gives other accounts.")] = 0,
+) -> None:
+    """Run a sandbox server on this machine until Ctrl-C, and print the variables that point a client to it."""
+    server = Sandbox(
+        port=port,
+        dialect=dialect,
+        accounts=accounts,
+        seed=seed,
+        callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
+    )
+    async with server:
+        auth = server.user_auth()
+        variables = {
+            "VINIX_BASE": server.url,
+            "VINIX_USERNAME": auth.username,
+            "VINIX_PASSWORD": auth.password,  # synthetic, and valid for this server only
+            "VINIX_ACCOUNT_NAME": auth.account_name,
+            "VINIX_ACCOUNT_ID": server.root_id,
+        }
+        write_data("".join(f"export {name}={value}\n" for name, value in variables.items()).encode())
+        note("The sandbox is running. Press Ctrl-C to stop it.")
+        await asyncio.Event().wait()

@@ -1,0 +1,82 @@
+"""Tables for a terminal. The columns depend on the terminal's width, so that rows can be printed as they come."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from .. import Account, Callflow
+from .names import numbers, title, type_name
+from .text import display
+
+_MODULES_FROM: Final = 60
+_REALM_FROM: Final = 100
+_TYPE_FROM: Final = 120
+"""The terminal's width from which each column is shown."""
+
+_ID_COLUMN_FROM: Final = 60
+"""The width from which an account's id has a column of its own. Below it, the id is under the name."""
+
+
+def callflow_columns(width: int, callflows: Sequence[Callflow]) -> tuple[str, ...]:
+    """Return the columns of a table that begins with ``callflows``."""
+    typed = width >= _TYPE_FROM and any(map(type_name, callflows))
+    return (
+        *("Callflow", "Numbers"),
+        *(("Type",) if typed else ()),
+        *(("Modules",) if width >= _MODULES_FROM else ()),
+    )
+
+
+def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, header: bool) -> Table:
+    """Return a table of callflows. Its text is cut at words."""
+    table = _table(header=header)
+    for name in columns:
+        if name == "Type":
+            table.add_column(name, style="dim", overflow="ellipsis", width=16)
+        else:
+            style, ratio = {"Callflow": ("cyan", 3), "Numbers": ("", 3), "Modules": ("green", 5)}[name]
+            table.add_column(name, style=style, overflow="ellipsis", ratio=ratio)
+    for callflow in callflows:
+        values = {
+            "Callflow": title(callflow),
+            "Numbers": ", ".join(numbers(callflow)),
+            "Type": type_name(callflow),
+            "Modules": ", ".join(callflow.modules),
+        }
+        _add_row(table, *(values[name] for name in columns))
+    return table
+
+
+def heading(account: Account) -> Text:
+    """Return the line above the rows of an account."""
+    name = f"{display(account.name)}  " if account.name else ""
+    return Text.assemble("\n ", (name, "bold"), (display(account.id), "dim"))
+
+
+def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> Table:
+    """Return a table of accounts. An id is never cut."""
+    table = _table(header=header)
+    table.add_column("Account", style="cyan", overflow="ellipsis", ratio=4)
+    if width >= _ID_COLUMN_FROM:
+        table.add_column("Id", overflow="fold", width=34)
+    if width >= _REALM_FROM:
+        table.add_column("Realm", style="dim", overflow="ellipsis", ratio=4)
+    for account in accounts:
+        below = f" ({account.descendants_count:,} below)" if account.descendants_count else ""
+        name = (account.name or "") + below
+        if width < _ID_COLUMN_FROM:
+            table.add_row(Text.assemble(display(name), "\n", (display(account.id), "default")))
+        else:
+            _add_row(table, *(name, account.id, account.realm or "")[: len(table.columns)])
+    return table
+
+
+def _table(*, header: bool) -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_header=header, show_edge=False, padding=(0, 1), expand=True)
+
+
+def _add_row(table: Table, *texts: str) -> None:
+    table.add_row(*(Text(display(text)) for text in texts))

@@ -1,0 +1,57 @@
+"""Ways in which one callflow is broken on purpose, so that a client has to cope with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from .estate.quirks import Json
+from .faults import KINDS
+from .responses import INIT_FAILED, ApiResponse, status_error
+
+INIT_FAILED_KIND: Final = "init_failed"
+UNLISTED_KIND: Final = "unlisted"
+
+
+def _wrong_type(value: Json) -> Json:
+    return {**value, "numbers": 2009}
+
+
+def _wrong_node(value: Json) -> Json:
+    """Put text where a node belongs. A summary has no nodes, and stays as it is."""
+    if "metadata" not in value:
+        return value
+    return {**value, "flow": {"module": "menu", "data": {}, "children": {"1": "hangup"}}}
+
+
+def _empty(value: Json) -> Json:
+    return {} if "metadata" in value else value
+
+
+def _without_id(value: Json) -> Json:
+    return {key: each for key, each in value.items() if key != "id"}
+
+
+_CONTENT: Final[Mapping[str, Callable[[Json], Json]]] = {
+    "wrong_type": _wrong_type,
+    "wrong_node": _wrong_node,
+    "empty": _empty,
+    "without_id": _without_id,
+}
+
+BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
+
+
+def break_content(how: int | str | None, value: Json) -> Json:
+    """Return a row or document with its content broken, or as it is if its content is not what is broken."""
+    return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
+
+
+def broken_response(how: int | str | None) -> ApiResponse | None:
+    """Return the error that a request for the callflow gets, if it gets one."""
+    if how == INIT_FAILED_KIND:
+        return INIT_FAILED
+    return status_error(how) if isinstance(how, int) else None
+
+
+def broken_connection(how: int | str | None) -> str | None:
+    """Return the kind of fault that the response to a request for the callflow has, if it has one."""
+    return how if isinstance(how, str) and how in KINDS else None
