@@ -20,11 +20,19 @@ from attrs import define, field
 from harness import Options, Report, main, resident
 from vinix_async import RetryPolicy, VinixClient, VinixError
 from vinix_async.sandbox import Faults, Sandbox
+from vinix_async.sandbox.outages import OutageKind, OutagePart
 
 MAX_GROWTH = 20.0
 """MB by which the memory may grow between the first quarter and the end."""
 
-OUTAGES = [("503", None), ("refuse", None), ("reset", None), ("502", "callflows"), ("hang", None), ("504", "logins")]
+OUTAGES: list[tuple[OutageKind, OutagePart | None]] = [
+    ("503", None),
+    ("refuse", None),
+    ("reset", None),
+    ("502", "callflows"),
+    ("hang", None),
+    ("504", "logins"),
+]
 OUTAGE_EVERY = 60.0
 OUTAGE_SECONDS = 8.0
 
