@@ -10,10 +10,10 @@ import asyncio
 import time
 
 import server
-from contenders import BARE, CLIENTS, HTTPX, Client, open_all
+from contenders import BARE, CLIENTS, HTTPX, Client, Vinix, open_all
 from harness import VINIX, Options, Report, Samples, interleaved, main
 
-NAMES = [BARE, VINIX, HTTPX]
+WHOLE = f"{VINIX}, page kept whole"
 PAGES = {
     "S": "50 summaries",
     "S200": "200 summaries",
@@ -23,6 +23,19 @@ PAGES = {
     "L": "1,000 documents",
 }
 ROUNDS = 15
+
+
+class ByItem(Vinix):
+    """Reads a page with ``async for`` and keeps nothing."""
+
+    async def page(self, account_id: str, start_key: str | None = None) -> str | None:
+        async for _ in self.client.callflows.list(account_id, start_key=start_key):
+            pass
+        return None
+
+
+CONTENDERS = {BARE: CLIENTS[BARE], VINIX: ByItem, WHOLE: Vinix, HTTPX: CLIENTS[HTTPX]}
+NAMES = list(CONTENDERS)
 
 
 class Stopwatch:
@@ -58,7 +71,7 @@ async def longest_stop(client: Client, account_id: str) -> float:
 async def compare(url: str, rounds: int) -> dict[str, Samples]:
     """Measure the clients on all pages."""
     found = {page: Samples() for page in PAGES}
-    async with open_all(url, {name: CLIENTS[name] for name in NAMES}) as clients:
+    async with open_all(url, CONTENDERS) as clients:
         for page, samples in found.items():
             for name in interleaved(NAMES, rounds):
                 await clients[name].page("one.0.1")  # opens the connection

@@ -92,8 +92,9 @@ SECTIONS = {
     "event_loop": (
         "Event loop",
         (
-            "The longest time for which nothing else runs while a page is read through a client. It is CPU time "
-            "of the thread, so that other processes of the machine do not count."
+            "The longest time for which nothing else runs while a page is read through a client. It is CPU time of "
+            "the thread, so that other processes of the machine do not count. It includes the time to free what was "
+            "read: this library's page is read with `async for`, and in the third column kept whole and freed at once."
         ),
     ),
     "call": (
