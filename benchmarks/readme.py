@@ -94,7 +94,7 @@ SECTIONS = {
         (
             "The longest time for which nothing else runs while a page is read through a client. It is CPU time of "
             "the thread, so that other processes of the machine do not count. It includes the time to free what was "
-            "read: this library's page is read with `async for`, and in the third column kept whole and freed at once."
+            "read: this library's page is read with `async for`, and once more kept whole and freed in one go."
         ),
     ),
     "call": (
