@@ -104,7 +104,7 @@ _COMMON_HEADERS: Final[Mapping[str, str]] = {
 
 def _path(segments: tuple[str, ...]) -> str:
     try:
-        return "".join([f"/{quote(segment, safe='')}" for segment in segments])
+        return "/" + quote("/".join(segments))  # check_id has refused ids with a slash
     except UnicodeEncodeError:
         pass
     raise _not_text()

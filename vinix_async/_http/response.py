@@ -125,8 +125,6 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
         raise APIConnectionError(f"the server answered {status}, which is not a status of this API", server_away=True)
-    if _is_banner(response, base_url):
-        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
     try:
         body = parse_envelope(response.body, request.kind)
     except DecodeError as error:
@@ -135,10 +133,12 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
         failure = error
     else:
         envelope = _envelope(body, status, request, secrets)
-        sent = (response.headers.get("x-request-id"), envelope.request_id)
-        envelope.echoes_request_id = any(each is not None and each.lower() == request_id for each in sent)
+        echoes = (response.headers.get("x-request-id", "").lower(), (envelope.request_id or "").lower())
+        envelope.echoes_request_id = request_id in echoes
         envelope.request_id = envelope.request_id or request_id
         return envelope
+    if _is_banner(response, base_url):
+        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
     raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
 
 

@@ -28,6 +28,10 @@ class BrokenConnectionError(Exception):
 class Stream(Protocol):
     """The part of ``aiohttp.StreamReader`` that is used."""
 
+    def read_nowait(self) -> bytes:
+        """Return all data that has come and was not read yet."""
+        ...
+
     async def readany(self) -> bytes:
         """Wait for data and return all that has come."""
         ...
@@ -118,6 +122,8 @@ async def _read_some(stream: Stream, connection: Connection | None) -> bytes:
     After a framing error that follows the headers, aiohttp's parser does not wake its reader, whatever happens to
     the connection. So a reader that gets no data checks the connection from time to time.
     """
+    if chunk := stream.read_nowait():  # as most often; the timeout below would take longer than the reading
+        return chunk
     while not stream.at_eof():
         quiet = asyncio.timeout(_QUIET)
         try:

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from .._config import CALL_PATIENCE
 from .._exceptions import APIConnectionError, APIStatusError, ClientClosedError, DecodeError, VinixError
@@ -57,6 +57,7 @@ class Ticket:
         listeners: told when it waits.
         by_default: whether ``outage_wait`` was left at its default.
         probing: whether its next or current attempt is a probe.
+        key: what failures are counted by.
         given_back: attempts that it has spent on failures that turned out to be part of an outage.
     """
 
@@ -72,11 +73,10 @@ class Ticket:
     step: int | None = None  # the number of the recovery in which it was let through
     waiting: bool = False  # its listeners have been told that it waits
     probes_in_a_row: int = 0
+    key: Key = field(init=False)
 
-    @property
-    def key(self) -> Key:
-        """What failures are counted by."""
-        return self.callflows, self.account_id
+    def __attrs_post_init__(self) -> None:
+        self.key = (self.callflows, self.account_id)
 
 
 @define(eq=False)

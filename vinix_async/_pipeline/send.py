@@ -285,8 +285,9 @@ class _Call:
                 raise
             if self.claims_suffice and token.claims:
                 return Envelope(data=dict(token.claims))
-            slot = sender.rate_limiter.slot(request.account_id, self._ends_at, partial(self._waiting, "rate_limit"))
-            async with slot as account:
+            waiting = partial(self._waiting, "rate_limit")
+            account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
+            try:
                 if not cache.is_current(token):
                     continue  # it was refused or refreshed while this call waited for a slot
                 sent_at = sender.clock.monotonic()
@@ -301,6 +302,8 @@ class _Call:
                     cache.accepted()
                     account.succeeded()
                     return envelope
+            finally:
+                sender.rate_limiter.release(account)
             if self._replayed or not (cache.refused(token) or await self._has_other_credentials(cache)):
                 raise refusal
             self._replayed = True
@@ -315,7 +318,8 @@ class _Call:
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
         """Send a login once. It is a part of the attempt that needs its token, and retried with it."""
         limiter, login_as = self._sender.rate_limiter, request.login_as or ""
-        async with limiter.slot(None, math.inf, partial(self._waiting, "rate_limit")) as logins:
+        logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
+        try:
             sent_at = self._sender.clock.monotonic()
             try:
                 envelope = await self._exchange(request, None, cache.secrets())
@@ -326,6 +330,8 @@ class _Call:
                 self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
                 raise
             logins.succeeded()
+        finally:
+            limiter.release(logins)
         self._notify(LoggedIn(login_as=login_as, path=request.path))
         return envelope
 
