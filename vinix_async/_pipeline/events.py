@@ -22,7 +22,7 @@ logger: Final = logging.getLogger("vinix_async")
 logger.addHandler(logging.NullHandler())
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class Event:
     """The base of all events. ``level`` is the level at which the log shows it."""
 
@@ -33,7 +33,7 @@ class Event:
         raise NotImplementedError
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
     """A request is sent. ``login`` tells whether it exchanges credentials for a token."""
 
@@ -50,7 +50,7 @@ class AttemptStarted(Event):
         return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AttemptEnded(AttemptStarted):
     """A request was answered, or failed. ``status`` is None if no response came, ``error`` if it succeeded."""
 
@@ -114,7 +114,7 @@ class RetryEvent(Event):
         return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class RetriesSummarized(Event):
     """More retries than the log shows one by one."""
 
@@ -131,7 +131,7 @@ class RetriesSummarized(Event):
 Reason = Literal["retry", "rate_limit", "outage"]
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class WaitStarted(Event):
     """A call begins to wait.
 
@@ -150,7 +150,7 @@ class WaitStarted(Event):
         return f"account {self.account_id}: waiting{expected} ({self.reason.replace('_', ' ')})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
     """A call stops waiting."""
 
@@ -163,7 +163,7 @@ class WaitEnded(Event):
         return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class OutageStarted(Event):
     """The server is away: calls wait until it is back. ``error`` is the last failure."""
 
@@ -176,7 +176,7 @@ class OutageStarted(Event):
         return f"the server is away, and calls wait until it is back: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class OutageEnded(Event):
     """The server is back, after ``seconds`` and ``probes`` failed probes."""
 
@@ -190,7 +190,7 @@ class OutageEnded(Event):
         return f"the server is back after {self.seconds:.1f} s; probes that failed: {self.probes}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class LoggedIn(Event):
     """Credentials were exchanged for a token."""
 
@@ -204,7 +204,7 @@ class LoggedIn(Event):
         return f"logged in as {self.login_as}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class LoginFailed(Event):
     """A login failed or was refused."""
 
@@ -219,7 +219,7 @@ class LoginFailed(Event):
         return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class CallflowsRead(Event):
     """Callflows were handed out."""
 
@@ -230,7 +230,7 @@ class CallflowsRead(Event):
         return f"{self.count} callflows"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class CallflowDeleted(Event):
     """A callflow of a listing was deleted before it was read whole."""
 
@@ -242,7 +242,7 @@ class CallflowDeleted(Event):
         return f"account {self.account_id}: callflow {self.callflow_id} was deleted meanwhile"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class BadItemFound(Event):
     """A row or a document could not be read, and the others go on."""
 
@@ -259,7 +259,7 @@ class BadItemFound(Event):
         return f"account {self.account_id}: {which} could not be read: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class SweepStarted(Event):
     """A sweep over many accounts begins."""
 
@@ -273,7 +273,7 @@ class SweepStarted(Event):
         return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AccountFinished(Event):
     """All callflows of an account of a sweep were read, except its bad items."""
 
@@ -287,7 +287,7 @@ class AccountFinished(Event):
         return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AccountFailed(AccountFinished):
     """An account of a sweep failed. ``callflows`` were read before."""
 
@@ -300,7 +300,7 @@ class AccountFailed(AccountFinished):
         return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class SweepEnded(Event):
     """A sweep has ended. ``complete`` is False if its loop was left before every account was read."""
 
@@ -479,15 +479,19 @@ class Log:
         """Log ``event`` at its level."""
         if self._retries > _RETRIES_A_SECOND:
             self._end_second()
-        if isinstance(event, RetryEvent) and self._too_many():
+        if not logger.isEnabledFor(event.level):
             return
-        if not logger.isEnabledFor(event.level) or isinstance(event, CallflowsRead | WaitEnded):
-            return
-        if isinstance(event, AttemptStarted) and not isinstance(event, AttemptEnded):
-            return
-        if isinstance(event, WaitStarted) and not self._worth_telling(event):
-            return
-        _write(event)
+        match event:
+            case AttemptEnded():
+                _write(event)
+            case AttemptStarted() | CallflowsRead() | WaitEnded():
+                pass  # the log shows the events that belong to them
+            case RetryEvent() if self._too_many():
+                pass
+            case WaitStarted() if not self._worth_telling(event):
+                pass
+            case _:
+                _write(event)
 
     def _too_many(self) -> bool:
         """Count a retry, and return whether it belongs into the summary of its second."""

@@ -1,10 +1,10 @@
 """Recognising that the server is away, and waiting for its return: a circuit breaker with one probe at a time.
 
-An outage is suspected when at least four accounts, or all that have a call in flight, have failed with no success in
-between, in a way that is not an answer about one account. The call that notices this then asks for something that was
-served before, as a second opinion. If the server answers, the accounts have troubles of their own, and each retries by
-its own policy. If it does not, or if nothing was served before, it is an outage: calls wait, the failures that led to
-it are given back, and no further ones are charged to anybody's attempts.
+An outage is suspected when at least four accounts, or all that have a call in flight, have failed with no success of a
+later request, in a way that is not an answer about one account. The call that notices this then asks for something that
+was served before, as a second opinion. If the server answers, the accounts have troubles of their own, and each retries
+by its own policy. If it does not, or if nothing was served before, it is an outage: calls wait, the failures that led
+to it are given back, and no further ones are charged to anybody's attempts.
 
 While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. As long as fewer than
 four accounts have failed, the first call of another account is a probe at once; and while only requests for callflows
@@ -57,6 +57,7 @@ class Ticket:
         listeners: told when it waits.
         by_default: whether ``outage_wait`` was left at its default.
         probing: whether its next or current attempt is a probe.
+        sent_at: when its current attempt began, on the monotonic clock.
         key: what failures are counted by.
         given_back: attempts that it has spent on failures that turned out to be part of an outage.
     """
@@ -68,6 +69,7 @@ class Ticket:
     listeners: tuple[Listener, ...] = ()
     by_default: bool = False
     probing: bool = False
+    sent_at: float = 0.0
     given_back: int = 0
     last_error: VinixError | None = None
     step: int | None = None  # the number of the recovery in which it was let through
@@ -101,7 +103,7 @@ class OutageDetector:
         # Before an outage.
         self._in_flight: Counter[Key] = Counter()
         self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
-        self._streak: set[Key] = set()  # those whose first such failure came after the last answer to anybody
+        self._streak: dict[Key, float] = {}  # when those failed first that no later request's answer has followed
         self._charges: Counter[Ticket] = Counter()  # attempts that calls of the streak have spent on it
         self._second_opinion: asyncio.Future[None] | None = None  # done when it has been given
         # During one.
@@ -251,7 +253,7 @@ class OutageDetector:
         self._leave_step(ticket, grow=True)
         ticket.probing = False
         ticket.probes_in_a_row = 0
-        self._end_streak(callflows=callflows)
+        self._end_streak(callflows=callflows, sent_at=ticket.sent_at)
         outage = self._outage
         if outage is not None and (callflows or not outage.callflows):
             self._end_outage(outage, ticket)
@@ -278,7 +280,7 @@ class OutageDetector:
         counts = _server_away(error) or _is_own_500(error)
         if self._outage is None and counts and ticket.key not in self._failing:
             self._failing.add(ticket.key)
-            self._streak.add(ticket.key)
+            self._streak[ticket.key] = self._clock.monotonic()
         while self._outage is None:
             if not counts or not self._suspects_outage(ticket, several=_is_own_500(error)):
                 if ticket.key in self._streak:
@@ -300,9 +302,9 @@ class OutageDetector:
         if len(self._streak) >= _MIN_ACCOUNTS:
             return True
         # An account with trouble of its own says nothing, nor does a listing of accounts while callflows are read.
-        own_trouble = self._failing - self._streak
+        own_trouble = self._failing - self._streak.keys()
         concerned = [key for key in self._in_flight if (key[0] or not ticket.callflows) and key not in own_trouble]
-        return self._streak.issuperset(concerned) and len(concerned) > several
+        return self._streak.keys() >= set(concerned) and len(concerned) > several
 
     async def _ask(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> None:
         """Get a second opinion. If the call is cancelled meanwhile, another one that waits for it asks again."""
@@ -327,7 +329,7 @@ class OutageDetector:
         # The failures that led to it are given back, and the next ones of these accounts count anew.
         for each, attempts in self._charges.items():
             each.given_back += attempts
-        self._failing -= self._streak
+        self._failing -= self._streak.keys()
         self._end_streak(callflows=True)
         notify(ticket.listeners, OutageStarted(error=error))
         for each in (ticket, *self._waiting):
@@ -362,10 +364,15 @@ class OutageDetector:
         notify(ticket.listeners, OutageEnded(seconds=seconds, probes=outage.failed_probes))
         self._let_through()
 
-    def _end_streak(self, *, callflows: bool) -> None:
-        """Forget the failures before an answer."""
+    def _end_streak(self, *, callflows: bool, sent_at: float = math.inf) -> None:
+        """Forget the failures that came before a request was sent that is answered now.
+
+        Answers to requests that were already in flight say nothing: they still come when a gateway has just failed.
+        """
         if self._streak:
-            self._streak = set() if callflows else {key for key in self._streak if key[0]}
+            for key, failed_at in list(self._streak.items()):
+                if failed_at <= sent_at and (callflows or not key[0]):
+                    del self._streak[key]
             for ticket in [each for each in self._charges if each.key not in self._streak]:
                 del self._charges[ticket]
 

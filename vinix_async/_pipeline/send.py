@@ -236,6 +236,7 @@ class _Call:
         while True:
             if outages.must_wait(ticket):
                 await outages.enter(ticket)
+            ticket.sent_at = self._sender.clock.monotonic()
             try:
                 envelope = await self._attempt(request)
             except VinixError as error:
