@@ -58,6 +58,15 @@ def test_bad_limits_are_refused(options: dict[str, Any]) -> None:
         Limits(**options)
 
 
+@asynccontextmanager
+async def slot(limits: RateLimiter, account_id: str | None) -> AsyncIterator[AccountLimiter]:
+    account = await limits.acquire(account_id, math.inf, waiting)
+    try:
+        yield account
+    finally:
+        limits.release(account)
+
+
 async def test_an_account_runs_freely_until_it_is_refused(clock: FakeClock) -> None:
     one = limiter(clock)
     for _ in range(1000):
@@ -181,7 +190,7 @@ async def test_waiting_for_an_account_takes_no_slot_of_others(clock: FakeClock) 
     entered: list[str] = []
 
     async def work(account: str) -> None:
-        async with limits.slot(account, math.inf, waiting):
+        async with slot(limits, account):
             entered.append(account)
             await leave.wait()
 
@@ -200,7 +209,7 @@ async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> N
 
     async def work(account: str) -> None:
         nonlocal running, most
-        async with limits.slot(account, math.inf, waiting):
+        async with slot(limits, account):
             running += 1
             most = max(most, running)
             await asyncio.sleep(0)
@@ -213,7 +222,7 @@ async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> N
 
 async def test_a_login_needs_no_slot_of_the_calls_that_wait_for_it(clock: FakeClock) -> None:
     limits = RateLimiter(Limits(max_concurrency=1), clock)
-    async with limits.slot("account", math.inf, waiting), asyncio.timeout(5), limits.slot(None, math.inf, waiting):
+    async with slot(limits, "account"), asyncio.timeout(5), slot(limits, None):
         pass
 
 
@@ -222,13 +231,13 @@ async def test_a_cancelled_waiter_takes_no_slot_with_it(clock: FakeClock, turns:
     limits = RateLimiter(Limits(max_concurrency=1, per_account=2), clock)
 
     async def work() -> None:
-        async with limits.slot("one", math.inf, waiting):
+        async with slot(limits, "one"):
             await asyncio.sleep(0)
 
     leave = asyncio.Event()
 
     async def first() -> None:
-        async with limits.slot("one", math.inf, waiting):
+        async with slot(limits, "one"):
             await leave.wait()
 
     holder = asyncio.create_task(first())
@@ -249,7 +258,7 @@ async def test_accounts_are_remembered_only_while_they_have_something_to_remembe
     limits = RateLimiter(Limits(), clock)
 
     async def work(number: int, *, refused: bool = False) -> None:
-        async with limits.slot(str(number), math.inf, waiting) as account:
+        async with slot(limits, str(number)) as account:
             if refused:
                 account.rate_limited(clock.now)
             else:

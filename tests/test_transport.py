@@ -328,7 +328,7 @@ CLOSING = SimpleNamespace(is_closing=lambda: True)
 @pytest.mark.parametrize("state", [None, SimpleNamespace(transport=None), SimpleNamespace(transport=CLOSING)])
 async def test_a_quiet_connection_that_is_gone_is_given_up(monkeypatch: pytest.MonkeyPatch, state: Any) -> None:
     monkeypatch.setattr(body_module, "_QUIET", 0.01)
-    asleep: Any = SimpleNamespace(at_eof=lambda: False, readany=asyncio.Event().wait)
+    asleep: Any = SimpleNamespace(at_eof=lambda: False, read_nowait=lambda: b"", readany=asyncio.Event().wait)
     with pytest.raises(body_module.BrokenConnectionError):
         await asyncio.wait_for(body_module.read_body(asleep, state, {}, 1000), 5)
 

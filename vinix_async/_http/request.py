@@ -105,7 +105,7 @@ _COMMON_HEADERS: Final[Mapping[str, str]] = {
 
 def _path(segments: tuple[str, ...]) -> str:
     try:
-        return "/" + quote("/".join(segments))  # check_id has refused ids with a slash
+        return "".join([f"/{quote(segment, safe='')}" for segment in segments])
     except UnicodeEncodeError:
         pass
     raise _not_text()

@@ -89,7 +89,9 @@ def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = secrets.redact(str(value))[:_MAX_SHOWN]
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) or None
+    if text.isprintable():
+        return text or None
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def read_envelope(

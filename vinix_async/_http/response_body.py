@@ -10,6 +10,9 @@ from .._exceptions import APIConnectionError
 _CHUNK: Final = 256 * 1024
 """Bytes that are decompressed at once, so that a small body cannot fill the memory before it is bounded."""
 
+_GZIP: Final = zlib.MAX_WBITS | 16
+"""Tells zlib to expect a gzip header."""
+
 _QUIET: Final = 0.5
 """Seconds without data after which the connection is checked."""
 
@@ -83,7 +86,7 @@ class _Gunzip:
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
         self._size = 0
-        self._member = _new_member()
+        self._member = zlib.decompressobj(_GZIP)
 
     @property
     def complete(self) -> bool:
@@ -95,17 +98,13 @@ class _Gunzip:
         pieces: list[bytes] = []
         while data:
             if self._member.eof:
-                self._member = _new_member()
+                self._member = zlib.decompressobj(_GZIP)
             piece = self._member.decompress(data, _CHUNK)
             pieces.append(piece)
             self._size += len(piece)
             _check_size(self._size, self._max_body)
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
         return pieces
-
-
-def _new_member() -> "zlib._Decompress":
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip, not zlib
 
 
 def _check_size(size: int, max_body: int) -> None:

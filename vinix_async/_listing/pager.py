@@ -296,8 +296,8 @@ class PageReader(Generic[T]):
         async with aclosing(self.pieces()) as pieces:
             async for piece in pieces:
                 rows += piece
-        for row_id, _ in rows:
-            self.hand_out(row_id)
+        self._yielded += len(rows)
+        self._handed_out += [row_id for row_id, _ in rows if row_id]
         return Page(
             items=tuple([item for _, item in rows]),
             next_start_key=envelope.next_start_key if self._left > 0 else None,
@@ -531,6 +531,12 @@ class _Deduplicator:
 
     def new(self, rows: list[T]) -> list[T]:
         """Return the rows that have not come before."""
+        ids = {row.id for row in rows}
+        known = (self._newer, self._older, self.resumed.keys())
+        if len(ids) == len(rows) and "" not in ids and all(ids.isdisjoint(each) for each in known):
+            self._newer |= ids  # all are new, as is usual
+            self._page |= dict.fromkeys(ids)
+            return rows
         return [row for row in rows if self._is_new(row.id)]
 
     def new_of(self, rows: Iterable[tuple[int, T | BadRow]]) -> Iterator[tuple[int, T | BadRow]]:
