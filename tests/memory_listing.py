@@ -4,8 +4,10 @@ import asyncio
 import math
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qs
 
 from vinix_async import Callflow, Pager
+from vinix_async._http.request import Request
 from vinix_async._http.response import Envelope
 from vinix_async._listing.pager import Listing
 from vinix_async._pipeline.events import Event
@@ -27,6 +29,9 @@ class MemoryListing:
         self.gates: dict[str | None, asyncio.Event] = {}
         self.events: list[Event] = []
 
+    async def send(self, request: Request, ends_at: float) -> Envelope:
+        return await self.fetch(parse_qs(request.query).get("start_key", [None])[0], ends_at)
+
     async def fetch(self, cursor: str | None, ends_at: float) -> Envelope:
         assert ends_at == math.inf
         self.asked.append(cursor)
@@ -47,12 +52,12 @@ class MemoryListing:
         return task
 
     def pager(self, **options: Any) -> Pager[Callflow]:
+        path, _, query = self.scope.partition("?")
         listing = Listing(
-            scope=self.scope,
-            path="/accounts/x/callflows",
-            account_id="x",
+            request=Request("GET", path, "x", query=query),
             kind=Callflow,
-            fetch=self.fetch,
+            page_size=None,
+            send=self.send,
             fetch_one=None,
             ends_at=lambda: math.inf,
             start=self.start,

@@ -91,10 +91,9 @@ def token(value: str | None, data: Any = (), *, time: float = TIME) -> Any:
     return read_token(LOGIN, envelope, monotonic=MONOTONIC, time=time)
 
 
-@pytest.mark.parametrize(("life", "ahead"), [(3600, 60), (100, 10)])
-def test_a_jwt_is_refreshed_before_it_expires(life: int, ahead: int) -> None:
-    read = token(jwt({"exp": TIME + life}))
-    assert (read.expires_at, read.refresh_at) == (MONOTONIC + life, MONOTONIC + life - ahead)
+def test_a_jwt_tells_when_it_expires() -> None:
+    read = token(jwt({"exp": TIME + 3600}))
+    assert read.expires_at == MONOTONIC + 3600
     assert read.value not in repr(read)
 
 
@@ -116,7 +115,7 @@ def test_a_jwt_is_refreshed_before_it_expires(life: int, ahead: int) -> None:
 )
 def test_the_expiry_of_other_tokens_is_not_known(value: str) -> None:
     read = token(value)
-    assert (read.refresh_at, read.expires_at) == (math.inf, math.inf)
+    assert read.expires_at == math.inf
 
 
 def test_a_boolean_is_not_an_expiry_even_if_the_clock_says_1970() -> None:

@@ -26,7 +26,7 @@ from vinix_async import (
 )
 from vinix_async._http.response import Envelope
 from vinix_async.sandbox.cursors import decode_cursor, encode_cursor
-from vinix_async.sandbox.paging import KeyPage, kazoo5_page, kazoo43_page
+from vinix_async.sandbox.key_pages import KeyPage, kazoo5_page, kazoo43_page
 from vinix_async.testing import VirtualClock
 
 # --- one listing that changes meanwhile ------------------------------------------------------------

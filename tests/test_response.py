@@ -31,9 +31,10 @@ from vinix_async._config import check_count
 from vinix_async._documents.decode import MISSING
 from vinix_async._documents.json import parse_json
 from vinix_async._documents.models import Callflow
-from vinix_async._http.request import Request, check_filters, check_id, get, login, page_of
+from vinix_async._http.request import Request, check_filters, check_id, get, login
 from vinix_async._http.response import Envelope, Secrets, clean, decode_envelope, read_envelope, read_retry_after
 from vinix_async._http.transport import Response
+from vinix_async._listing.pager import page_request
 from vinix_async._pipeline.credentials import Token
 
 NOW = 1_750_000_000.0
@@ -331,10 +332,10 @@ def test_paths_and_queries_are_encoded_whole() -> None:
     assert get("accounts", "a/b", "c d+%é").target == "/accounts/a%2Fb/c%20d%2B%25%C3%A9"
     listing = get("x", "y", query={"filter_name": "g2/+=& é"})
     assert listing.target == "/x/y?filter_name=g2%2F%2B%3D%26%20%C3%A9"
-    assert page_of(listing, None, None) is listing
-    assert page_of(listing, 5, None).target == f"{listing.target}&page_size=5"
-    assert page_of(get("x"), None, "é/").target == "/x?start_key=%C3%A9%2F"
-    assert page_of(get("x"), 5, "&").target == "/x?page_size=5&start_key=%26"
+    assert page_request(listing, None, None) is listing
+    assert page_request(listing, 5, None).target == f"{listing.target}&page_size=5"
+    assert page_request(get("x"), None, "é/").target == "/x?start_key=%C3%A9%2F"
+    assert page_request(get("x"), 5, "&").target == "/x?page_size=5&start_key=%26"
     assert get("x", query={"a": "b"}).path == "/x"
     request = login("api_auth", {"api_key": "planted"}, login_as="ann")
     assert request.body == b'{"data":{"api_key":"planted"}}'

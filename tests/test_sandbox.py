@@ -27,7 +27,7 @@ from vinix_async.sandbox.cursors import InvalidCursorError, decode_cursor, encod
 from vinix_async.sandbox.estate.quirks import QUIRKS
 from vinix_async.sandbox.estate.summary import summary
 from vinix_async.sandbox.filters import matches
-from vinix_async.sandbox.paging import kazoo5_page, kazoo43_page
+from vinix_async.sandbox.key_pages import kazoo5_page, kazoo43_page
 
 DIALECTS = ["kazoo5", "kazoo43", "documented"]
 FILTERS: list[dict[str, str] | None] = [

@@ -265,3 +265,15 @@ async def test_secrets_are_those_of_the_credentials_and_the_token(cache: Cache) 
     token = await cache.token()
     shown = cache.secrets(token).redact(f"{'k' * 64} {token.value}")
     assert shown == "[redacted] [redacted]"
+
+
+@pytest.mark.parametrize(("life", "margin"), [(3600, 60), (100, 10)])
+async def test_a_token_is_refreshed_before_it_expires(
+    cache: Cache, login: Login, clock: FakeClock, life: float, margin: float
+) -> None:
+    login.life = life
+    token = await cache.token()
+    clock.now += life - margin - 1
+    assert await cache.token() is token
+    clock.now += 2
+    assert await cache.token() is not token

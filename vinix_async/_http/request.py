@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from .. import __version__
 from .._documents.base import Document
@@ -59,22 +59,12 @@ def get(
     kind: type[Document] | None = None,
 ) -> Request:
     """Return a GET of ``/segment/segment?query``."""
-    return Request("GET", _path(segments), account_id, callflow_id, kind=kind, query=_encoded(query or {}))
+    return Request("GET", _path(segments), account_id, callflow_id, kind=kind, query=encode_query(query or {}))
 
 
 def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
     """Return the PUT of ``{"data": ...}`` that exchanges credentials for a token."""
     return Request("PUT", f"/{endpoint}", body=write_json({"data": data}), login_as=login_as)
-
-
-def page_of(listing: Request, page_size: int | None, start_key: str | None) -> Request:
-    """Return the request for the page of ``listing`` that begins at ``start_key``."""
-    query = {} if page_size is None else {"page_size": str(page_size)}
-    if start_key is not None:
-        query["start_key"] = start_key
-    if not query:
-        return listing
-    return evolve(listing, query="&".join(filter(None, (listing.query, _encoded(query)))))
 
 
 def headers_for(request: Request, request_id: str, token: str | None) -> dict[str, str]:
@@ -111,7 +101,8 @@ def _path(segments: tuple[str, ...]) -> str:
     raise _not_text()
 
 
-def _encoded(query: Mapping[str, str]) -> str:
+def encode_query(query: Mapping[str, str]) -> str:
+    """Return ``query`` percent-encoded, without the question mark."""
     try:
         return urlencode(query, quote_via=quote, safe="")
     except UnicodeEncodeError:
@@ -222,4 +213,4 @@ def _gregorian_seconds(name: str, value: object) -> str:
 
 def describe_filters(filters: Mapping[str, str]) -> str:
     """Return checked filters as a query, for checkpoints."""
-    return _encoded(filters) if filters else ""
+    return encode_query(filters) if filters else ""

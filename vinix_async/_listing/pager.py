@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from contextlib import aclosing
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .._config import check_count
 from .._documents.decode import BadRow, iter_rows, read_rows
@@ -24,6 +24,7 @@ from .._exceptions import (
     RateLimitError,
     VinixError,
 )
+from .._http.request import Request, encode_query
 from .._http.response import Envelope, decode_envelope
 from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead, Listener, notify
 from .._pipeline.send import result_of
@@ -92,11 +93,10 @@ class Listing(Generic[T]):
     """What is listed, and how to get it.
 
     Attributes:
-        scope: the path and the filters, for checkpoints.
-        path: the path alone, for errors.
-        account_id: the account that is listed.
+        request: the request without a cursor.
         kind: the class of the documents.
-        fetch: gets the page at a cursor, until a deadline.
+        page_size: how many rows to ask for; None for the server's default.
+        send: sends a request until a deadline.
         fetch_one: gets the whole document with an id, until a deadline; None to hand out the rows themselves.
         ends_at: returns the deadline of an iteration that begins now, on the monotonic clock.
         start: starts a background task.
@@ -104,16 +104,39 @@ class Listing(Generic[T]):
         listeners: told about bad items and what is handed out.
     """
 
-    scope: str
-    path: str
-    account_id: str
+    request: Request
     kind: type[T]
-    fetch: Callable[[str | None, float], Coroutine[Any, Any, Envelope]]
+    page_size: int | None
+    send: Callable[[Request, float], Coroutine[Any, Any, Envelope]]
     fetch_one: Callable[[str, float], Awaitable[T]] | None
     ends_at: Callable[[], float]
     start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
     window: int
     listeners: tuple[Listener, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """The path and the filters, for checkpoints."""
+        return self.request.target
+
+    @property
+    def account_id(self) -> str:
+        """The account that is listed."""
+        return self.request.account_id or ""
+
+    def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
+        """Get the page at a cursor."""
+        return self.send(page_request(self.request, self.page_size, start_key), ends_at)
+
+
+def page_request(listing: Request, page_size: int | None, start_key: str | None) -> Request:
+    """Return the request for the page of ``listing`` that begins at the cursor ``start_key``."""
+    query = {} if page_size is None else {"page_size": str(page_size)}
+    if start_key is not None:
+        query["start_key"] = start_key
+    if not query:
+        return listing
+    return evolve(listing, query="&".join(filter(None, (listing.query, encode_query(query)))))
 
 
 @public
@@ -442,7 +465,7 @@ class PageReader(Generic[T]):
         return {
             "account_id": self._listing.account_id,
             "method": "GET",
-            "path": self._listing.path,
+            "path": self._listing.request.path,
             "request_id": envelope.request_id,
             "attempts": envelope.attempts,
         }
@@ -531,11 +554,11 @@ class _Deduplicator:
 
     def new(self, rows: list[T]) -> list[T]:
         """Return the rows that have not come before."""
-        ids = {row.id for row in rows}
+        ids = dict.fromkeys([row.id for row in rows])
         known = (self._newer, self._older, self.resumed.keys())
-        if len(ids) == len(rows) and "" not in ids and all(ids.isdisjoint(each) for each in known):
-            self._newer |= ids  # all are new, as is usual
-            self._page |= dict.fromkeys(ids)
+        if len(ids) == len(rows) and "" not in ids and all(ids.keys().isdisjoint(each) for each in known):
+            self._newer |= ids.keys()  # all are new, as is usual
+            self._page |= ids
             return rows
         return [row for row in rows if self._is_new(row.id)]
 

@@ -20,9 +20,6 @@ from .._http.request import Request, login
 from .._http.response import Envelope
 from .._public import public
 
-_REFRESH_MARGIN: Final = 60.0
-"""Seconds before its expiry at which a token is replaced, or a tenth of its lifetime if that is less."""
-
 _MAX_TOKEN: Final = 65_536
 """Characters of a token; servers do not accept a longer header line."""
 
@@ -165,12 +162,11 @@ class Token:
 
     Attributes:
         value: what is sent.
-        refresh_at, expires_at: on the monotonic clock; infinite if the expiry is unknown.
+        expires_at: when it expires, on the monotonic clock; infinite if that is not known.
         claims: whose token it is, for ``read_identity``; empty if it does not say.
     """
 
     value: str = field(repr=False)
-    refresh_at: float = math.inf
     expires_at: float = math.inf
     claims: Mapping[str, Any] = field(factory=dict, repr=False)
 
@@ -192,10 +188,7 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
     value = str(envelope.auth_token)  # only now, so that the traceback of the error above does not show it
     claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
     lifetime = _expiry(_jwt_claims(value)) - time
-    if not 0 < lifetime < math.inf:
-        return Token(value, claims=claims)
-    expires_at = monotonic + lifetime
-    return Token(value, expires_at - min(_REFRESH_MARGIN, lifetime / 10), expires_at, claims)
+    return Token(value, monotonic + lifetime if lifetime > 0 else math.inf, claims)
 
 
 def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ _REFUSED_FOR: Final = 30.0
 
 _RATE_LIMITED_FOR: Final = 4.2
 """The same after a 429. A login may cost 35 tokens, 10 come each second, and a refused login empties the bucket."""
+
+_REFRESH_MARGIN: Final = 60.0
+"""Seconds before its expiry at which a token is replaced, or a tenth of its lifetime if that is less."""
 
 _REFRESH_RETRY: Final = 10.0
 """Seconds before a refresh that failed is tried again, while the old token is still valid."""
@@ -36,6 +40,7 @@ class TokenCache:
         self._secrets = auth.secrets()
         self._clock = clock
         self._token = Token(auth.token, claims=identity_claims(auth.token)) if isinstance(auth, TokenAuth) else None
+        self._refresh_at = math.inf
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
         self._unaccepted = 0  # new tokens since the server last accepted one
@@ -67,13 +72,12 @@ class TokenCache:
         token, now = self._token, self._clock.monotonic()
         if token is None or now >= token.expires_at:
             return await self._log_in(login)
-        if now < token.refresh_at or self._login is not None:
+        if now < self._refresh_at or self._login is not None:
             return token
         try:
             return await self._log_in(login)
         except VinixError:
-            if self._token is token:
-                self._token = Token(token.value, now + _REFRESH_RETRY, token.expires_at, token.claims)
+            self._refresh_at = now + _REFRESH_RETRY
             return token
 
     def is_current(self, token: Token) -> bool:
@@ -130,9 +134,11 @@ class TokenCache:
             self._remember(error, _REFUSED_FOR)
             raise
         else:
+            now = self._clock.monotonic()
             self._token = token
+            self._refresh_at = token.expires_at - min(_REFRESH_MARGIN, (token.expires_at - now) / 10)
             self._unaccepted += 1
-            self._logged_in_at = self._clock.monotonic()
+            self._logged_in_at = now
             return token
         finally:
             if self._login is asyncio.current_task():

@@ -9,8 +9,7 @@ from .._config import SWEEP_PATIENCE, CallOptions, check_count
 from .._documents.decode import read_one
 from .._documents.models import Account, Callflow
 from .._exceptions import ConfigurationError, DecodeError
-from .._http.request import Filters, Request, check_filters, check_id, get, page_of
-from .._http.response import Envelope
+from .._http.request import Filters, Request, check_filters, check_id, get
 from .._listing.pager import Listing, OnBadItem, Pager
 from .._pipeline.send import Sender
 
@@ -49,11 +48,10 @@ class Resource:
         request = get("accounts", account_id, endpoint, query=query, account_id=account_id, kind=kind)
         options = self._options if kind is Callflow else evolve(self._options, patience=SWEEP_PATIENCE)
         listing: Listing[D] = Listing(
-            scope=request.target,
-            path=request.path,
-            account_id=account_id,
+            request=request,
             kind=kind,
-            fetch=partial(self._get_page, options, request, page_size),
+            page_size=page_size,
+            send=lambda page, ends_at: self._sender.send(page, options, ends_at),
             fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
             ends_at=partial(self._sender.ends_at, options),
             start=self._sender.start,
@@ -68,12 +66,6 @@ class Resource:
             resume=resume,
             on_bad_item=on_bad_item,
         )
-
-    async def _get_page(
-        self, options: CallOptions, listing: Request, page_size: int | None, start_key: str | None, ends_at: float
-    ) -> Envelope:
-        """Return the page of ``listing`` at a cursor."""
-        return await self._sender.send(page_of(listing, page_size, start_key), options, ends_at)
 
     async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
         """Return the document that ``request`` asks for."""

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from . import parameters
+from . import query_parameters as parameters
 from .breakage import UNLISTED_KIND, break_content
 from .cursors import InvalidCursorError, encode_cursor
 from .estate.ids import digest
 from .filters import filters_in, matches
-from .paging import KeyPage, Predicate, kazoo5_page, kazoo43_page
+from .key_pages import KeyPage, Predicate, kazoo5_page, kazoo43_page
 from .requests import ApiRequest
 from .responses import CRASH, ApiResponse
 from .state import SandboxState
