@@ -127,6 +127,10 @@ class VinixError(Exception):
         if self.probes:
             plural = "s" if self.probes > 1 else ""
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
+        if self.attempts_allowed and self.attempts > self.attempts_allowed:
+            return [
+                f"{self.attempts} attempts ({self.attempts_allowed} allowed, besides an outage's and a new login's)"
+            ]
         of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
         return [f"attempt {self.attempts}{of}"]
 

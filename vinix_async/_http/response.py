@@ -54,7 +54,7 @@ class Envelope:
         start_key: the cursor of this page, where the server names it.
         page_size: how many rows this page has, as the server counts them.
         auth_token: the token, which the server echoes in every body.
-        attempts: how many attempts it took.
+        attempts, attempts_allowed: how many attempts it took, and how many the ``RetryPolicy`` allows.
     """
 
     data: Any = field(repr=False)
@@ -65,6 +65,7 @@ class Envelope:
     page_size: int | None = None
     auth_token: str | None = field(default=None, repr=False)
     attempts: int = 1
+    attempts_allowed: int | None = None
 
 
 @define(eq=False)

@@ -468,6 +468,7 @@ class PageReader(Generic[T]):
             "path": self._listing.request.path,
             "request_id": envelope.request_id,
             "attempts": envelope.attempts,
+            "attempts_allowed": envelope.attempts_allowed,
         }
 
     # --- pages ---

@@ -250,7 +250,7 @@ class _Call:
             outages.succeeded(ticket)
             if ticket.callflows:
                 self._sender.served = request.account_id
-            envelope.attempts = self._attempts
+            envelope.attempts, envelope.attempts_allowed = self._attempts, self._options.retry.attempts
             return envelope
 
     async def _ask_again(self) -> bool:

@@ -77,7 +77,8 @@ class Resource:
         except DecodeError as error:
             error.account_id, error.callflow_id = request.account_id, request.callflow_id
             error.method, error.path, error.request_id = request.method, request.path, envelope.request_id
-            error.attempts, error.gave_up = envelope.attempts, "another attempt would get the same response"
+            error.attempts, error.attempts_allowed = envelope.attempts, envelope.attempts_allowed
+            error.gave_up = "another attempt would get the same response"
             raise
 
     async def _get_listed(self, kind: type[D], account_id: str, endpoint: str, id_: str, ends_at: float) -> D:
