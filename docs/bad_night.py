@@ -1,6 +1,6 @@
-"""Writes the log in docs/bad-night.md: a sweep of 2,000 accounts of the sandbox in which much goes wrong.
+"""Write the log in docs/bad-night.md: a sweep of 2,000 accounts of the sandbox in which much goes wrong.
 
-    python docs/bad_night.py LOG
+Usage: ``python docs/bad_night.py LOG``.
 """
 
 import argparse

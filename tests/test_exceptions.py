@@ -195,11 +195,11 @@ def test_builtin_base_classes() -> None:
         (5, 0, "attempt 5 of 5"),
         (9, 4, "9 attempts (5 allowed, 4 probes)"),
         (6, 1, "6 attempts (5 allowed, 1 probe)"),
-        (6, 0, "6 attempts (5 allowed, besides an outage's and a new login's)"),
+        (6, 0, "6 attempts (5 allowed, besides those of an outage or after a new login)"),
     ],
 )
 def test_the_attempts_are_told_as_they_were(attempts: int, probes: int, text: str) -> None:
-    error = ServerError(
+    error = exceptions.ServerError(
         "down", status=503, method="GET", path="/x", attempts=attempts, attempts_allowed=5, probes=probes
     )
     assert f"({text})" in str(error)
