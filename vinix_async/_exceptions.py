@@ -128,9 +128,8 @@ class VinixError(Exception):
             plural = "s" if self.probes > 1 else ""
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
         if self.attempts_allowed and self.attempts > self.attempts_allowed:
-            return [
-                f"{self.attempts} attempts ({self.attempts_allowed} allowed, besides an outage's and a new login's)"
-            ]
+            more = "besides those of an outage or after a new login"
+            return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {more})"]
         of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
         return [f"attempt {self.attempts}{of}"]
 
