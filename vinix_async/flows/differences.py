@@ -93,7 +93,7 @@ def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
     yield from _numbers(old_by_id, new_by_id)
     for each, callflow in new_by_id.items():
         other = old_by_id.get(each)
-        if other is not None and other is not callflow and other != callflow:
+        if other is not None and other is not callflow and to_json(other) != to_json(callflow):
             yield from _callflow(other, callflow)
 
 
@@ -216,7 +216,7 @@ def canonical(value: Any) -> tuple[Any, ...]:
     return tuple(flat)
 
 
-def _number(value: float) -> str:
+def _number(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
@@ -272,8 +272,7 @@ class _Side:
         for at in range(start + size - 1, start - 1, -1):
             node = self.nodes[at]
             children = [(key, self.prints[child]) for key, child in self.children[at].items()]
-            if not _keeps_order(node):
-                children.sort()
+            children.sort(key=_tried_last if _keeps_order(node) else None)
             data = _canonical_data(node.data) if node.data else ()
             extra = canonical(node.extra) if node.extra else ()
             self.prints[at] = numbers.setdefault((node.module, data, extra, tuple(children)), len(numbers))
@@ -329,6 +328,12 @@ def _keeps_order(node: FlowNode) -> bool:
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
 
+def _tried_last(child: tuple[str, int]) -> tuple[bool, str]:
+    """Return a sorting key that keeps time rules in their order, before the children that are tried last anyway."""
+    key = child[0]
+    return (True, key) if key in {"_", "rule_set"} else (False, "")
+
+
 def _identity(node: FlowNode) -> tuple[str | None, str]:
     each = node.data.get("id")
     return node.module, each if isinstance(each, str) else ""
@@ -347,6 +352,26 @@ class _Placed:
     told: bool
 
 
+@frozen
+class _Pairing:
+    """How nodes are paired: with an equal tree, or a similar node, below the other; as a copy of a tree elsewhere."""
+
+    finds_equal: bool
+    finds_similar: bool
+    finds_copies: bool
+
+
+_PAIRINGS: Final = (
+    _Pairing(finds_equal=True, finds_similar=True, finds_copies=True),
+    _Pairing(finds_equal=True, finds_similar=False, finds_copies=True),
+    _Pairing(finds_equal=False, finds_similar=False, finds_copies=True),
+    _Pairing(finds_equal=True, finds_similar=False, finds_copies=False),
+    _Pairing(finds_equal=False, finds_similar=False, finds_copies=False),
+)
+_FEW: Final = 1
+"""A list of changes that is not longer is taken without trying other pairings."""
+
+
 Pair: TypeAlias = tuple[int, int]
 """The positions of an old and a new node that are to be compared."""
 
@@ -359,12 +384,25 @@ class _FlowDifferences:
         self._callflow_id = callflow_id
         self._old = _Side(_tops(old), numbers)
         self._new = _Side(_tops(new), numbers)
+        self._pairing = _PAIRINGS[0]
         self._changes: list[Change] = []
         self._gone: list[_Placed] = []
         self._come: list[_Placed] = []
 
     def changes(self) -> list[Change]:
-        """Return all changes."""
+        """Return the shortest list of changes that any of the ways to pair nodes gives; of equal ones, the first."""
+        shortest: list[Change] | None = None
+        for pairing in _PAIRINGS:
+            self._pairing = pairing
+            self._changes, self._gone, self._come = [], [], []
+            self._compare()
+            if shortest is None or len(self._changes) < len(shortest):
+                shortest = self._changes
+            if len(shortest) <= _FEW:
+                break
+        return shortest or []
+
+    def _compare(self) -> None:
         waiting: list[Pair] = []
         for base in dict.fromkeys((*self._old.tops, *self._new.tops)):
             waiting.extend(self._children(base, self._old.tops.get(base, {}), self._new.tops.get(base, {})))
@@ -372,7 +410,6 @@ class _FlowDifferences:
         while waiting:
             waiting.extend(reversed(list(self._pair(*waiting.pop()))))
         self._tell_moves()
-        return self._changes
 
     def _tell(self, kind: Kind, path: str, field: str, old: Any, new: Any) -> None:
         self._changes.append(Change(kind, self._callflow_id, path, field, old, new))
@@ -402,16 +439,14 @@ class _FlowDifferences:
         if before.prints[old] == after.prints[new]:
             return
         one, other = before.nodes[old], after.nodes[new]
-        searched = _identity(one)[1] and not _is_same(one, other)
-        if way := after.below(new, before.prints[old]) or (after.similar_below(new, one) if searched else None):
+        if way := self._way_down(after, new, one, before.prints[old], other):
             for lower in way:
                 self._tell("node_inserted", after.path(new), "", None, after.nodes[new])
                 self._leave(self._come, after, new, {lower})
                 new = lower
             yield old, new
             return
-        searched = _identity(other)[1] and not _is_same(one, other)
-        if way := before.below(old, after.prints[new]) or (before.similar_below(old, other) if searched else None):
+        if way := self._way_down(before, old, other, after.prints[new], one):
             for lower in way:
                 self._tell("node_taken_out", before.path(old), "", before.nodes[old], None)
                 self._leave(self._gone, before, old, {lower})
@@ -419,6 +454,15 @@ class _FlowDifferences:
             yield old, new
             return
         yield from self._in_place(old, new)
+
+    def _way_down(
+        self, side: _Side, upper: int, wanted: FlowNode, wanted_print: int, beside: FlowNode
+    ) -> list[int] | None:
+        """Return the way from a node down to the one that should be paired with the other side's, if there is one."""
+        way = side.below(upper, wanted_print) if self._pairing.finds_equal else None
+        if way is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, beside):
+            return side.similar_below(upper, wanted)
+        return way
 
     def _in_place(self, old: int, new: int) -> Iterator[Pair]:
         before, after = self._old, self._new
@@ -441,9 +485,10 @@ class _FlowDifferences:
             self._tell(kind, after.path(new), field, was, now)
         self._changes.extend(extra)
         if _keeps_order(one) and _keeps_order(other):
-            orders = list(common), [key for key in successors if key in common]
-            if orders[0] != orders[1]:
-                self._tell("order", after.path(new), "children", *orders)
+            was_order = [key for key in common if not _tried_last((key, 0))[0]]
+            now_order = [key for key in successors if key in was_order]
+            if was_order != now_order:
+                self._tell("order", after.path(new), "children", was_order, now_order)
         yield from self._children(after.path(new), children, successors)
 
     def _is_kept(self, old: int, new: int) -> bool:
