@@ -352,22 +352,34 @@ class _Placed:
     told: bool
 
 
-@frozen
+@frozen(kw_only=True)
 class _Pairing:
-    """How nodes are paired: with an equal tree, or a similar node, below the other; as a copy of a tree elsewhere."""
+    """How the nodes of two trees are paired.
 
-    finds_equal: bool
-    finds_similar: bool
-    finds_copies: bool
+    A node may be paired with an equal tree, or with a similar node, that is below the other side's. A node may become
+    the copy of a tree elsewhere. Children may have changed keys although both keys are still there. The children of a
+    replaced node may be kept.
+    """
+
+    finds_equal: bool = False
+    finds_similar: bool = False
+    finds_copies: bool = False
+    finds_swaps: bool = False
+    keeps_children: bool = False
 
 
 _PAIRINGS: Final = (
-    _Pairing(finds_equal=True, finds_similar=True, finds_copies=True),
-    _Pairing(finds_equal=True, finds_similar=False, finds_copies=True),
-    _Pairing(finds_equal=False, finds_similar=False, finds_copies=True),
-    _Pairing(finds_equal=True, finds_similar=False, finds_copies=False),
-    _Pairing(finds_equal=False, finds_similar=False, finds_copies=False),
+    _Pairing(finds_equal=True, finds_similar=True, finds_copies=True, finds_swaps=True, keeps_children=True),
+    _Pairing(finds_equal=True, finds_copies=True, finds_swaps=True, keeps_children=True),
+    _Pairing(finds_copies=True, finds_swaps=True, keeps_children=True),
+    _Pairing(finds_equal=True, finds_swaps=True, keeps_children=True),
+    _Pairing(finds_copies=True, keeps_children=True),
+    _Pairing(finds_swaps=True, keeps_children=True),
+    _Pairing(finds_copies=True),
+    _Pairing(),
 )
+"""All are tried, unless one gives a list that cannot be shorter. Each is the only good one for some edits."""
+
 _FEW: Final = 1
 """A list of changes that is not longer is taken without trying other pairings."""
 
@@ -470,7 +482,8 @@ class _FlowDifferences:
         children, successors = before.children[old], after.children[new]
         common = {key: child for key, child in children.items() if key in successors}
         if one.module != other.module:
-            common = {key: child for key, child in common.items() if self._is_kept(child, successors[key])}
+            keeps = self._pairing.keeps_children
+            common = {key: child for key, child in common.items() if keeps and self._is_kept(child, successors[key])}
             self._replaced(old, new, set(common.values()), {successors[key] for key in common})
             yield from ((child, successors[key]) for key, child in common.items())
             return
@@ -518,8 +531,9 @@ class _FlowDifferences:
         found = {key: at for key, at in new.items() if key not in old or before.prints[old[key]] != after.prints[at]}
         equal: dict[int, deque[str]] = {}
         for key, at in found.items():
-            equal.setdefault(after.prints[at], deque()).append(key)
-        for key in list(lost):
+            if key not in old or self._pairing.finds_swaps:
+                equal.setdefault(after.prints[at], deque()).append(key)
+        for key in [key for key in lost if key not in new or self._pairing.finds_swaps]:
             if twins := equal.get(before.prints[lost[key]]):
                 twin = twins.popleft()
                 self._tell("rekeyed", parent, "children", key, twin)

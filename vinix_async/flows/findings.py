@@ -62,6 +62,8 @@ _RING_SECONDS: Final = 20
 _REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
 """Modules that do not ring, but without whose id a call fails."""
 
+_FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
+
 
 @frozen
 class Finding:
@@ -440,7 +442,7 @@ class _Check:
             needed = ["_"] if is_absolute(data) else ["match"]
             needed += ["nomatch"] if can_fail(data) else []
         else:
-            needed = ["match", "nomatch"] if module == "cidlistmatch" else ["ON_FAX", "ON_VOICE"]
+            needed = ["match", "nomatch"] if module == "cidlistmatch" else list(_FAX_CHILDREN)
         if lacking := [key for key in needed if key not in children]:
             shown = " or ".join("all other callers" if key == "_" else key for key in lacking)
             yield self._without_default(f"{module} has no child for {shown}, nor a default: such calls are cut off")
@@ -522,9 +524,8 @@ def _hint(known: Module, key: str) -> str:
     if known.branches == "cause" and len(key) == 3 and key.isdigit():
         return f"; did you mean 'sip:{key}'?"
     upper = key.upper()
-    if known.branches in {"cause", "fax"} and upper != key and (known.branches == "cause") is is_cause(upper):
-        return f"; did you mean {upper!r}?"
-    return ""
+    is_meant = is_cause(upper) if known.branches == "cause" else known.branches == "fax" and upper in _FAX_CHILDREN
+    return f"; did you mean {upper!r}?" if is_meant and upper != key else ""
 
 
 def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:

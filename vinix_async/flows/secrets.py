@@ -30,20 +30,20 @@ def find_secrets(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     waiting: list[tuple[str, Any]] = [("", data)]
     while waiting:
         field, value = waiting.pop()
-        if isinstance(value, str):
-            if "://" in value and (what := _secret_in_url(value)):
-                yield field, what
-        elif isinstance(value, Mapping):
-            inner: list[tuple[str, Any]] = []
-            for key, item in value.items():
-                place = f"{field}.{key}" if field else key
-                if item and isinstance(item, str) and is_secret(key):
+        if isinstance(value, dict | Mapping):
+            items = [(f"{field}.{key}" if field else key, key, item) for key, item in value.items()]
+        else:
+            items = [(f"{field}[{position}]", "", item) for position, item in enumerate(value)]
+        inner: list[tuple[str, Any]] = []
+        for place, key, item in items:
+            if isinstance(item, str):
+                if item and is_secret(key):
                     yield place, "a password or token"
-                else:
-                    inner.append((place, item))
-            waiting.extend(reversed(inner))
-        elif isinstance(value, list | tuple):
-            waiting.extend([(f"{field}[{position}]", item) for position, item in enumerate(value)][::-1])
+                elif "://" in item and (what := _secret_in_url(item)):
+                    yield place, what
+            elif item and isinstance(item, dict | list | tuple | Mapping):
+                inner.append((place, item))
+        waiting.extend(reversed(inner))
 
 
 def _secret_in_url(url: str) -> str:
