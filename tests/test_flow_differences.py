@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows import node
-from vinix_async import Callflow, structure
-from vinix_async.flows import Change, diff
+from vinix_async import Callflow, FlowNode, structure
+from vinix_async.flows import Change, Name, describe_change, diff, to_plain
 
 Json = dict[str, Any]
 IDS = [f"{number:032x}" for number in range(12)]
@@ -282,7 +282,7 @@ EDITS: list[Callable[[random.Random, Json], None]] = [
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_one_edit_is_told_in_one_or_two_changes(edit: Callable[[random.Random, Json], None], seed: int) -> None:
     chance = random.Random(seed)
@@ -295,3 +295,270 @@ def test_one_edit_is_told_in_one_or_two_changes(edit: Callable[[random.Random, J
     found = changes(old, new)
     assert (len(found) in {1, 2}) if normal(old) != normal(new) else not found, found
     assert len(changes(new, old)) == 0 if not found else changes(new, old)
+
+
+# Several callflows, and what does not count
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_copy_does_not_differ(seed: int) -> None:
+    chance = random.Random(seed)
+    documents = [random_document(chance, each, [each[-1]]) for each in IDS[:4]]
+    documents.append({**documents[0], "id": ""})
+    old = build(*documents)
+    assert list(diff(old, old)) == []
+    chance.shuffle(documents)
+    assert list(diff(old, build(*documents))) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32), edits=st.integers(2, 6))
+def test_several_edits_are_told_and_the_order_of_documents_does_not_matter(seed: int, edits: int) -> None:
+    chance = random.Random(seed)
+    old = [random_document(chance, each, [each[-1]]) for each in IDS[:3]]
+    new = copy.deepcopy(old)
+    for _ in range(edits):
+        try:
+            chance.choice(EDITS)(chance, chance.choice(new))
+        except (IndexError, KeyError):
+            continue  # the document has no place for it, or only an empty node
+    found = changes(old, new)
+    assert bool(found) == (list(map(normal, old)) != list(map(normal, new)))
+    different = {each["id"] for each, other in zip(old, new, strict=True) if normal(each) != normal(other)}
+    assert different <= {each.callflow_id for each in found} | {
+        part for each in found if each.kind == "number_moved" for part in (each.old, each.new)
+    }
+    assert changes(old[::-1], new[::-1]) == found
+
+
+def simple(flow: Json | None = None, each: str = "a", **fields: Any) -> Json:
+    return {"id": each, "flow": flow or node("hangup"), **fields}
+
+
+GROUP = {"strategy": "simultaneous", "endpoints": [{"id": "x", "delay": 0}, {"id": "y"}]}
+SINGLE = {**GROUP, "strategy": "single"}
+REVERSED = list(reversed(GROUP["endpoints"]))
+
+EQUAL: dict[str, tuple[Json, Json]] = {
+    "computed fields": (simple(metadata={"x": 1}, modules=["a"], ui_metadata={"v": 1}), simple()),
+    "numbers as texts": (simple(node("user", {"timeout": "20"})), simple(node("user", {"timeout": 20.0}))),
+    "null and absent": (simple(node("user", {"id": None})), simple(node("user"))),
+    "empty and absent": (simple({"module": "user", "data": {}, "children": []}), simple({"module": "user"})),
+    "order of numbers": (simple(numbers=["1", "2"]), simple(numbers=["2", "1"])),
+    "order of members": (simple(node("ring_group", GROUP)), simple(node("ring_group", {**GROUP, "endpoints": REVERSED}))),
+    "order of plain members": (simple(node("group", {"endpoints": ["a", "b"]})), simple(node("group", {"endpoints": ["b", "a"]}))),
+    "order of keys": (
+        simple(node("menu", {"a": 1, "b": 2}, **{"1": node("x"), "2": node("y")})),
+        simple(node("menu", {"b": 2, "a": 1}, **{"2": node("y"), "1": node("x")})),
+    ),
+    "order of children with rules": (
+        simple(node("temporal_route", {"rules": ["x"]}, x=node("a"), y=node("b"))),
+        simple(node("temporal_route", {"rules": ["x"]}, y=node("b"), x=node("a"))),
+    ),
+    "false and absent featurecode": (simple(featurecode=False), simple()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_what_means_the_same_is_no_difference(name: str) -> None:
+    old, new = EQUAL[name]
+    assert changes(old, new) == []
+    assert changes(new, old) == []
+
+
+def brief(old: Json | list[Json], new: Json | list[Json]) -> list[tuple[Any, ...]]:
+    def short(value: Any) -> Any:
+        return value.module if isinstance(value, FlowNode) else value.id if isinstance(value, Callflow) else value
+
+    return [(each.kind, each.path, each.field, short(each.old), short(each.new)) for each in changes(old, new)]
+
+
+USER, MENU = node("user", {"id": "u"}, _=node("voicemail", {"id": "v"})), {"id": "m"}
+MACROS = [{"id": "a"}, {"id": "b"}]
+
+DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any, ...]]]] = {
+    "added": ([], simple(numbers=["1"]), [("added", "", "", None, "a")]),
+    "removed": (simple(numbers=["1"]), [], [("removed", "", "", "a", None)]),
+    "a number moved": (
+        [simple(numbers=["1"]), simple(each="b")],
+        [simple(), simple(each="b", numbers=["1"])],
+        [("number_moved", "", "1", "a", "b")],
+    ),
+    "a number moved to a new callflow": (
+        [simple(numbers=["1"])],
+        [simple(), simple(each="b", numbers=["1"])],
+        [("added", "", "", None, "b"), ("number_moved", "", "1", "a", "b")],
+    ),
+    "numbers and patterns": (
+        simple(numbers=["1"], patterns=["^2"]),
+        simple(numbers=["3"]),
+        [("number_removed", "", "1", "1", None), ("number_added", "", "3", None, "3"), ("number_removed", "", "^2", "^2", None)],
+    ),
+    "a field": (simple(name="x"), simple(name="y"), [("field", "", "name", "x", "y")]),
+    "an unknown field": (simple(other={"a": 1}), simple(other={"a": 2}), [("field", "", "other", {"a": 1}, {"a": 2})]),
+    "a field of a node": (simple(node("x")), simple({**node("x"), "y": 1}), [("field", "/flow", "y", None, 1)]),
+    "a ringback": (simple(ringback={"early": "x"}), simple(), [("field", "", "ringback.early", "x", None)]),
+    "a feature code": (
+        simple(featurecode={"number": "1", "name": "n"}),
+        simple(featurecode={"number": "2", "name": "n"}),
+        [("field", "", "featurecode.number", "1", "2")],
+    ),
+    "a flow": ({"id": "a"}, simple(USER), [("node_added", "/flow", "", None, "user")]),
+    "the flow of a row is not known": ({"id": "a", "modules": ["user"], "featurecode": False}, simple(USER), []),
+    "data": (simple(node("user", {"a": {"b": [1]}})), simple(node("user", {"a": {"b": [2]}})), [("data", "/flow", "a.b", [1], [2])]),
+    "a member": (
+        simple(node("ring_group", GROUP)),
+        simple(node("ring_group", {**GROUP, "endpoints": [*REVERSED, {"id": "z"}]})),
+        [("data", "/flow", "endpoints[z]", None, {"id": "z"})],
+    ),
+    "a member's delay": (
+        simple(node("ring_group", GROUP)),
+        simple(node("ring_group", {**GROUP, "endpoints": [{"id": "y"}, {"id": "x", "delay": 5}]})),
+        [("data", "/flow", "endpoints[x].delay", 0, 5)],
+    ),
+    "the order of members that ring one after the other": (
+        simple(node("ring_group", SINGLE)),
+        simple(node("ring_group", {**SINGLE, "endpoints": REVERSED})),
+        [("order", "/flow", "endpoints", ["x", "y"], ["y", "x"])],
+    ),
+    "the order of sounds": (
+        simple(node("audio_macro", {"macros": MACROS})),
+        simple(node("audio_macro", {"macros": MACROS[::-1]})),
+        [("order", "/flow", "macros", ["a", "b"], ["b", "a"])],
+    ),
+    "items without ids": (
+        simple(node("audio_macro", {"macros": [{"text": "a"}, {"text": "b"}]})),
+        simple(node("audio_macro", {"macros": [{"text": "c"}, {"text": "a"}, {"text": "b"}]})),
+        [("data", "/flow", "macros[0]", None, {"text": "c"})],
+    ),
+    "an item without an id": (
+        simple(node("notification", {"recipients": [{"id": ["a"]}, {"id": ["b"]}]})),
+        simple(node("notification", {"recipients": [{"id": ["a"]}, {"id": ["c"]}]})),
+        [("data", "/flow", "recipients[1].id", ["b"], ["c"])],
+    ),
+    "rules in the order of children": (
+        simple(node("temporal_route", {}, x=node("a"), y=node("b"), _=node("c"))),
+        simple(node("temporal_route", {}, _=node("c"), y=node("b"), x=node("a"))),
+        [("order", "/flow", "children", ["x", "y"], ["y", "x"])],
+    ),
+    "another key": (
+        simple(node("menu", MENU, **{"1": USER})),
+        simple(node("menu", MENU, **{"3": USER})),
+        [("rekeyed", "/flow", "children", "1", "3")],
+    ),
+    "two keys swapped": (
+        simple(node("menu", MENU, **{"1": USER, "2": node("hangup")})),
+        simple(node("menu", MENU, **{"2": USER, "1": node("hangup")})),
+        [("rekeyed", "/flow", "children", "1", "2"), ("rekeyed", "/flow", "children", "2", "1")],
+    ),
+    "put above the rest": (
+        simple(USER),
+        simple(node("play", {"id": "p"}, _=USER)),
+        [("node_inserted", "/flow", "", None, "play")],
+    ),
+    "put above the rest, which has changed": (
+        simple(USER),
+        simple(node("play", {"id": "p"}, _=node("user", {"id": "u", "timeout": 9}, _=node("voicemail", {"id": "v"})))),
+        [("node_inserted", "/flow", "", None, "play"), ("data", "/flow/children/_", "timeout", None, 9)],
+    ),
+    "taken out": (simple(USER), simple(node("voicemail", {"id": "v"})), [("node_taken_out", "/flow", "", "user", None)]),
+    "moved": (
+        simple(node("menu", MENU, **{"1": node("play", {"id": "x"}, _=USER), "2": node("answer")})),
+        simple(node("menu", MENU, **{"1": node("play", {"id": "x"}), "2": node("answer", {}, _=USER)})),
+        [("node_moved", "/flow/children/2/children/_", "", "/flow/children/1/children/_", "user")],
+    ),
+    "replaced, and the rest stays": (
+        simple(USER),
+        simple({**USER, "module": "device"}),
+        [("node_replaced", "/flow", "", "user", "device")],
+    ),
+    "a metaflow": (
+        simple(metaflow={"digit_timeout": 1, "numbers": {"2": node("hold")}}),
+        simple(metaflow={"digit_timeout": 2, "numbers": {"3": node("hold")}}),
+        [
+            ("field", "", "metaflow.digit_timeout", 1, 2),
+            ("rekeyed", "/metaflow/numbers", "children", "2", "3"),
+        ],
+    ),
+    "a path is escaped": (
+        simple(node("x", {}, **{"a/b": node("y")})),
+        simple(node("x", {}, **{"a/b": node("y", {"c": 1})})),
+        [("data", "/flow/children/a~1b", "c", None, 1)],
+    ),
+    "no ids": ([{"id": "", "name": "x"}], [{"id": "", "name": "y"}], [("added", "", "", None, ""), ("removed", "", "", "", None)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_differences(name: str) -> None:
+    old, new, expected = DIFFERENT[name]
+    assert brief(old, new) == expected
+
+
+def test_depth_and_shared_nodes_do_not_matter() -> None:
+    lower = FlowNode(module="user", data={"id": "u"})
+    for _ in range(3000):
+        lower = FlowNode(module="play", children={"_": lower})
+    old = Callflow(id="a", flow=FlowNode(module="menu", children={"1": lower, "2": lower}))
+    new = Callflow(id="a", flow=FlowNode(module="menu", children={"1": lower, "3": lower}))
+    assert [(each.kind, each.old, each.new) for each in diff([old], [new])] == [("rekeyed", "2", "3")]
+    deeper = FlowNode(module="answer", children={"_": lower})
+    new = Callflow(id="a", flow=FlowNode(module="menu", children={"1": deeper, "2": lower}))
+    assert [(each.kind, each.path) for each in diff([old], [new])] == [("node_inserted", "/flow/children/1")]
+
+
+# Words
+
+
+def described(old: Json, new: Json) -> list[str]:
+    before, after = build(old)[0], build(new)[0]
+    names = {"u": Name("Ann", "user"), "y": Name("Bo", "user"), "a": Name("Main", "callflow"), "m": Name("Day", "menu")}
+    return [describe_change(each, before, after, names) for each in diff([before], [after])]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a field", ["~ name x -> y"]),
+        ("an unknown field", ['~ other {"a": 1} -> {"a": 2}']),
+        ("a field of a node", ["~ start: x: y none -> 1"]),
+        ("a flow", ["+ start: User Ann"]),
+        ("a member", ["+ start: Ring Group: member z"]),
+        ("a member's delay", ["~ start: Ring Group: endpoints[x].delay 0 -> 5"]),
+        ("the order of members that ring one after the other", ["~ start: Ring Group: other order of endpoints"]),
+        ("another key", ["~ start: key 1 -> key 3"]),
+        ("put above the rest", ["+ start: Play Media p put before the rest"]),
+        ("taken out", ["- start: User Ann taken out, the rest stays"]),
+        ("moved", ["~ key 2, then: User Ann moved from key 1, then"]),
+        ("replaced, and the rest stays", ["~ start: User Ann -> Device Ann"]),
+        ("a metaflow", ["~ metaflow.digit_timeout 1 -> 2", "~ during the call: 2 -> 3"]),
+        ("numbers and patterns", ["- number 1", "+ number 3", "- number ^2"]),
+    ],
+)
+def test_changes_in_words(name: str, words: list[str]) -> None:
+    old, new, _ = DIFFERENT[name]
+    assert isinstance(old, dict)
+    assert isinstance(new, dict)
+    assert described(old, new) == words
+
+
+def test_whole_callflows_and_moved_numbers_in_words() -> None:
+    callflow = Callflow(id="a", name="Main")
+    assert describe_change(Change("added", "a", "", "", None, callflow), None, callflow, {}) == "+ Main"
+    assert describe_change(Change("removed", "a", "", "", callflow, None), callflow, None, {}) == "- Main"
+    moved = Change("number_moved", "b", "", "5", "a", "b")
+    assert describe_change(moved, None, None, {"a": Name("Main", "callflow")}) == "~ number 5 came from Main"
+
+
+def test_secrets_are_hidden_in_words_and_json_but_their_change_is_told() -> None:
+    data = {"password": "t0psecret", "list": [{"pin": "t0psecret"}], "url": "https://u:t0psecret@h/p?t0psecret"}
+    other = {"password": "s3cret", "list": [{"pin": "s3cret"}], "url": "https://u:s3cret@h/p?s3cret"}
+    old, new = simple(node("nomorobo", data)), simple(node("nomorobo", other))
+    found = changes(old, new)
+    assert [each.field for each in found] == ["password", "url", "list[0].pin"]
+    assert described(old, new) == [f"~ start: Nomorobo: {each.field} changed" for each in found]
+    shown = json.dumps([to_plain(each) for each in [*found, *changes(simple(), old)]])
+    assert "s3cret" not in shown
+    assert "t0psecret" not in shown
+    assert "https://(hidden)@h/p?(hidden)" in shown

@@ -378,11 +378,13 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""All are tried, unless one gives a list that cannot be shorter. Each is the only good one for some edits."""
+"""Each is the only one that tells some edits in few changes."""
 
-_FEW: Final = 1
-"""A list of changes that is not longer is taken without trying other pairings."""
+_FEW: Final = 2
+"""So many changes at most tell one edit."""
 
+_MANY: Final = 4
+"""More changes than these come from several edits, however nodes are paired."""
 
 Pair: TypeAlias = tuple[int, int]
 """The positions of an old and a new node that are to be compared."""
@@ -402,17 +404,19 @@ class _FlowDifferences:
         self._come: list[_Placed] = []
 
     def changes(self) -> list[Change]:
-        """Return the shortest list of changes that any of the ways to pair nodes gives; of equal ones, the first."""
-        shortest: list[Change] | None = None
+        """Return the changes, by the first way to pair nodes that needs few; else by the one that needs the fewest."""
+        shortest: list[Change] = []
         for pairing in _PAIRINGS:
+            if len(shortest) > _MANY and not pairing.keeps_children:
+                break  # several edits: it would hide them in one
             self._pairing = pairing
             self._changes, self._gone, self._come = [], [], []
             self._compare()
-            if shortest is None or len(self._changes) < len(shortest):
+            if not shortest or len(self._changes) < len(shortest):
                 shortest = self._changes
             if len(shortest) <= _FEW:
                 break
-        return shortest or []
+        return shortest
 
     def _compare(self) -> None:
         waiting: list[Pair] = []
