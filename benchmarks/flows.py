@@ -87,7 +87,9 @@ def measure(options: Options) -> Report:
         ],
     )
     report.figures = {f"flows {name}": measured[2][name] for name in TARGETS}
-    report.figures |= {f"flows {name} in one account": (measured[1][name] / large) / (measured[2][name] / total) for name in TARGETS}
+    report.figures |= {
+        f"flows {name} in one account": (measured[1][name] / large) / (measured[2][name] / total) for name in TARGETS
+    }
     return report
 
 

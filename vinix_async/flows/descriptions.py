@@ -263,14 +263,15 @@ def _json(value: Any) -> str:
 
 
 def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
-    """Yield the lines of a trace, drawn as a tree. Longer lines are wrapped where there is a space."""
+    """Yield the lines of a trace, drawn as a tree; texts that are longer than ``width`` columns are wrapped."""
     waiting: list[tuple[str, str, TraceNode]] = [("", "", tree)]
     while waiting:
         indent, branch, step = waiting.pop()
         inner = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
-        first, *rest = textwrap.wrap(_step_text(step), max(width - len(inner), 24), subsequent_indent="  ") or [""]
-        yield f"{indent}{branch}{first}"
         bar = "│  " if step.children else ""
+        room = max(width - len(inner) - len(bar), _NARROWEST)
+        first, *rest = textwrap.wrap(_step_text(step), room, subsequent_indent="  ") or [""]
+        yield f"{indent}{branch}{first}"
         yield from (f"{inner}{bar}{line}" for line in rest)
         last = len(step.children) - 1
         waiting.extend(
@@ -278,6 +279,9 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
             for position, child in reversed(list(enumerate(step.children)))
         )
 
+
+_NARROWEST: Final = 24
+"""How many columns the text of a step has at least, however deep it is."""
 
 _ENDINGS: Final = {
     "circle": f" (a circle: at most {MAX_JUMPS} jumps a call)",

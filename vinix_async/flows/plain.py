@@ -31,8 +31,10 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
         rule = result.rule
         told = {"title": rule.title, "explanation": rule.explanation, "source": rule.source}
         return attrs.asdict(result, recurse=False) | {"related": list(result.related)} | told
-    if isinstance(result, Name | Reference | Rival | Route | Rule):
-        return attrs.asdict(result, retain_collection_types=False)
+    if isinstance(result, Route):
+        return attrs.asdict(result, recurse=False) | {"rivals": [attrs.asdict(rival) for rival in result.rivals]}
+    if isinstance(result, Name | Reference | Rival | Rule):
+        return attrs.asdict(result)
     raise ConfigurationError(f"to_plain() takes a result of vinix_async.flows, not {type(result).__name__}")
 
 
