@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flows import node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows import node
 from vinix_async import Callflow, FlowNode, structure
 from vinix_async.flows import Change, Name, describe_change, diff, to_plain
 
@@ -276,9 +276,28 @@ def field(chance: random.Random, document: Json) -> None:
 
 
 EDITS: list[Callable[[random.Random, Json], None]] = [
-    set_data, nested_data, replace_module, other_node, extra, add, remove, empty_child, rekey, swap_keys, move, move_over,
-    copy_over, copy_to, swap_places, insert, take_out, replace_tree, member, order_of_rules, field,
-]  # fmt: skip
+    set_data,
+    nested_data,
+    replace_module,
+    other_node,
+    extra,
+    add,
+    remove,
+    empty_child,
+    rekey,
+    swap_keys,
+    move,
+    move_over,
+    copy_over,
+    copy_to,
+    swap_places,
+    insert,
+    take_out,
+    replace_tree,
+    member,
+    order_of_rules,
+    field,
+]
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
@@ -346,8 +365,14 @@ EQUAL: dict[str, tuple[Json, Json]] = {
     "null and absent": (simple(node("user", {"id": None})), simple(node("user"))),
     "empty and absent": (simple({"module": "user", "data": {}, "children": []}), simple({"module": "user"})),
     "order of numbers": (simple(numbers=["1", "2"]), simple(numbers=["2", "1"])),
-    "order of members": (simple(node("ring_group", GROUP)), simple(node("ring_group", {**GROUP, "endpoints": REVERSED}))),
-    "order of plain members": (simple(node("group", {"endpoints": ["a", "b"]})), simple(node("group", {"endpoints": ["b", "a"]}))),
+    "order of members": (
+        simple(node("ring_group", GROUP)),
+        simple(node("ring_group", {**GROUP, "endpoints": REVERSED})),
+    ),
+    "order of plain members": (
+        simple(node("group", {"endpoints": ["a", "b"]})),
+        simple(node("group", {"endpoints": ["b", "a"]})),
+    ),
     "order of keys": (
         simple(node("menu", {"a": 1, "b": 2}, **{"1": node("x"), "2": node("y")})),
         simple(node("menu", {"b": 2, "a": 1}, **{"2": node("y"), "1": node("x")})),
@@ -357,7 +382,7 @@ EQUAL: dict[str, tuple[Json, Json]] = {
         simple(node("temporal_route", {"rules": ["x"]}, y=node("b"), x=node("a"))),
     ),
     "false and absent featurecode": (simple(featurecode=False), simple()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EQUAL)
@@ -393,7 +418,11 @@ DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any,
     "numbers and patterns": (
         simple(numbers=["1"], patterns=["^2"]),
         simple(numbers=["3"]),
-        [("number_removed", "", "1", "1", None), ("number_added", "", "3", None, "3"), ("number_removed", "", "^2", "^2", None)],
+        [
+            ("number_removed", "", "1", "1", None),
+            ("number_added", "", "3", None, "3"),
+            ("number_removed", "", "^2", "^2", None),
+        ],
     ),
     "a field": (simple(name="x"), simple(name="y"), [("field", "", "name", "x", "y")]),
     "an unknown field": (simple(other={"a": 1}), simple(other={"a": 2}), [("field", "", "other", {"a": 1}, {"a": 2})]),
@@ -406,7 +435,11 @@ DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any,
     ),
     "a flow": ({"id": "a"}, simple(USER), [("node_added", "/flow", "", None, "user")]),
     "the flow of a row is not known": ({"id": "a", "modules": ["user"], "featurecode": False}, simple(USER), []),
-    "data": (simple(node("user", {"a": {"b": [1]}})), simple(node("user", {"a": {"b": [2]}})), [("data", "/flow", "a.b", [1], [2])]),
+    "data": (
+        simple(node("user", {"a": {"b": [1]}})),
+        simple(node("user", {"a": {"b": [2]}})),
+        [("data", "/flow", "a.b", [1], [2])],
+    ),
     "a member": (
         simple(node("ring_group", GROUP)),
         simple(node("ring_group", {**GROUP, "endpoints": [*REVERSED, {"id": "z"}]})),
@@ -462,7 +495,11 @@ DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any,
         simple(node("play", {"id": "p"}, _=node("user", {"id": "u", "timeout": 9}, _=node("voicemail", {"id": "v"})))),
         [("node_inserted", "/flow", "", None, "play"), ("data", "/flow/children/_", "timeout", None, 9)],
     ),
-    "taken out": (simple(USER), simple(node("voicemail", {"id": "v"})), [("node_taken_out", "/flow", "", "user", None)]),
+    "taken out": (
+        simple(USER),
+        simple(node("voicemail", {"id": "v"})),
+        [("node_taken_out", "/flow", "", "user", None)],
+    ),
     "moved": (
         simple(node("menu", MENU, **{"1": node("play", {"id": "x"}, _=USER), "2": node("answer")})),
         simple(node("menu", MENU, **{"1": node("play", {"id": "x"}), "2": node("answer", {}, _=USER)})),
@@ -486,8 +523,12 @@ DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any,
         simple(node("x", {}, **{"a/b": node("y", {"c": 1})})),
         [("data", "/flow/children/a~1b", "c", None, 1)],
     ),
-    "no ids": ([{"id": "", "name": "x"}], [{"id": "", "name": "y"}], [("added", "", "", None, ""), ("removed", "", "", "", None)]),
-}  # fmt: skip
+    "no ids": (
+        [{"id": "", "name": "x"}],
+        [{"id": "", "name": "y"}],
+        [("added", "", "", None, ""), ("removed", "", "", "", None)],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

@@ -4,8 +4,8 @@ import random
 from typing import Any
 
 import pytest
-
 from flows import node
+
 from vinix_async import Callflow, ConfigurationError, structure
 from vinix_async.flows import RULES, Finding, findings
 
@@ -20,7 +20,7 @@ def doc(flow: Json | None = None, each: str = A, **fields: Any) -> Json:
 
 
 def known(**kinds: str) -> Json:
-    return {{"x": X, "y": Y}[key]: {"name": key.upper(), "pvt_type": kind} for key, kind in kinds.items()}
+    return {(X if key == "x" else Y): {"name": key.upper(), "pvt_type": kind} for key, kind in kinds.items()}
 
 
 def jump(target: str, **children: Json) -> Json:
@@ -46,7 +46,12 @@ SUMMARY = {"id": C, "numbers": ["7"], "modules": ["user"], "featurecode": False}
 
 FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("R101", "error", "/flow", [doc(node("user", {"id": Y}, _=HANGUP), metadata=known(x="user"))]),
-    ("R101", "error", f"/flow/children/{Y}", [doc(node("temporal_route", {}, **{Y: RING, "_": RING}), metadata=known(x="user"))]),
+    (
+        "R101",
+        "error",
+        f"/flow/children/{Y}",
+        [doc(node("temporal_route", {}, **{Y: RING, "_": RING}), metadata=known(x="user"))],
+    ),
     ("R101", "error", "/flow", [doc(node("receive_fax", {"owner_id": Y}), metadata=known(x="user"))]),
     ("R102", "error", "/flow", [doc(node("user", {}, _=HANGUP))]),
     ("R102", "error", "/flow", [doc(node("menu", {"id": ""}, **{"1": HANGUP, "_": HANGUP}))]),
@@ -56,7 +61,12 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("R103", "error", "/flow", [doc(jump(X), metadata=known(x="menu"))]),
     ("J201", "error", "/flow/children/_", [doc(node("play", {"id": X}, _=jump(B)))]),
     ("J201", "error", "/flow", [doc(node("ring_group_toggle", {"callflow_id": B}, _=HANGUP))]),
-    ("J201", "error", "/metaflow/numbers/2/children/_", [doc(metaflow={"numbers": {"2": node("hold", {}, _=jump(B))}})]),
+    (
+        "J201",
+        "error",
+        "/metaflow/numbers/2/children/_",
+        [doc(metaflow={"numbers": {"2": node("hold", {}, _=jump(B))}})],
+    ),
     ("J202", "error", "/flow", [doc(jump(B)), with_("1", flow=node("set_cid", {}, _=jump(A)))]),
     ("J202", "error", "/flow", [doc(jump(A))]),
     ("J203", "info", "/flow/children/9", [doc(node("menu", {"id": X}, **{"9": jump(A), "_": HANGUP}))]),
@@ -64,7 +74,12 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("E301", "error", "", [{"id": A, "numbers": ["1"], "flow": {}}]),
     ("E301", "error", "", [{"id": A, "patterns": ["^1$"]}]),
     ("E302", "warning", "/flow", [doc(node("temporal_route", {"rules": [X]}, **{X: RING}))]),
-    ("E302", "info", "/flow", [doc(node("temporal_route", {"rules": [X]}, **{X: RING})), with_("1", flow=jump(A, _=HANGUP))]),
+    (
+        "E302",
+        "info",
+        "/flow",
+        [doc(node("temporal_route", {"rules": [X]}, **{X: RING})), with_("1", flow=jump(A, _=HANGUP))],
+    ),
     ("E302", "warning", "/flow", [doc(node("check_cid", {"use_absolute_mode": True, "regex": "^1"}, nomatch=RING))]),
     ("E302", "warning", "/flow", [doc(node("cidlistmatch", {"id": X}, match=RING))]),
     ("E302", "warning", "/flow", [doc(node("fax_detect", {}, ON_FAX=RING))]),
@@ -80,7 +95,7 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("E308", "error", "/flow", [doc({"children": {"_": HANGUP}})]),
     ("B401", "warning", "/flow", [doc(node("user", {"id": X}, **{"486": HANGUP, "_": HANGUP}))]),
     ("B401", "warning", "/flow", [doc(node("play", {"id": X}, **{"1": HANGUP}))]),
-    ("B401", "warning", "/flow", [doc(node("temporal_route", {}, **{"rule_set": HANGUP, "_": HANGUP}))]),
+    ("B401", "warning", "/flow", [doc(node("temporal_route", {}, rule_set=HANGUP, _=HANGUP))]),
     ("B401", "warning", "/flow", [doc(node("check_cid", {}, nomatch=HANGUP, match=HANGUP))]),
     ("B401", "info", "/flow", [doc(node("hangup", {}, _=HANGUP))]),
     ("B402", "info", "/flow", [doc(node("temporal_route", {"rules": [X]}, _=HANGUP))]),
@@ -88,7 +103,7 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("B403", "warning", "/flow", [doc(node("menu", {"id": X}, **{"1": HANGUP, "max_retries": HANGUP, "_": RING}))]),
     ("B404", "warning", "/flow", [doc(node("resources", {}, _=HANGUP))]),
     ("B405", "info", "/flow", [doc(node("temporal_route", {}, _=HANGUP))]),
-    ("B406", "error", "/flow", [doc(node("acdc_wait_time", {"id": X}, **{"long": HANGUP, "_": HANGUP}))]),
+    ("B406", "error", "/flow", [doc(node("acdc_wait_time", {"id": X}, long=HANGUP, _=HANGUP))]),
     ("N501", "error", "", [doc(), with_("+15551230000")]),
     ("N502", "info", "", [doc(numbers=["Reception"])]),
     ("N502", "info", "", [doc(numbers=[])]),
@@ -105,16 +120,26 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("M702", "info", "/flow", [doc(node("user", {"id": X, "skip_module": "true"}, _=HANGUP))]),
     ("M703", "warning", "/flow", [doc(node("ring_group", {"endpoints": []}, _=HANGUP))]),
     ("M704", "warning", "/flow", [doc(node("ring_group", {"endpoints": ENDPOINTS}, _=HANGUP))]),
-    ("M704", "warning", "/flow", [doc(node("ring_group", {"strategy": "single", "timeout": "20", "endpoints": ENDPOINTS}, _=HANGUP))]),
+    (
+        "M704",
+        "warning",
+        "/flow",
+        [doc(node("ring_group", {"strategy": "single", "timeout": "20", "endpoints": ENDPOINTS}, _=HANGUP))],
+    ),
     ("M705", "info", "/flow", [doc(node("page_group", {"endpoints": [{"id": X}, {"id": X}]}, _=HANGUP))]),
     ("S801", "warning", "/flow", [doc(node("webhook", {"uri": "https://h/x?token=t0psecret"}, _=HANGUP))]),
     ("S801", "warning", "/flow", [doc(node("nomorobo", {"username": "u", "password": "t0psecret"}, _=HANGUP))]),
     ("S801", "warning", "/flow", [doc(node("set", {"a": [{"api_key": "t0psecret"}]}, _=HANGUP))]),
-    ("S801", "warning", "/metaflow/numbers/1", [doc(metaflow={"numbers": {"1": node("pivot", {"voice_url": "https://u:t0psecret@h/"})}})]),
+    (
+        "S801",
+        "warning",
+        "/metaflow/numbers/1",
+        [doc(metaflow={"numbers": {"1": node("pivot", {"voice_url": "https://u:t0psecret@h/"})}})],
+    ),
     ("S802", "error", "/flow", [doc(node("disa", {"pin": ""}, _=HANGUP))]),
     ("S803", "info", "/flow", [doc(node("pivot", {"voice_url": "http://h/v"}, _=HANGUP))]),
     ("S803", "info", "/flow", [doc(node("record_call", {"url": "http://h/v"}, _=HANGUP))]),
-]  # fmt: skip
+]
 
 SILENT: list[tuple[str, list[Json]]] = [
     ("R101", [doc(node("user", {"id": Y}, _=HANGUP))]),  # no metadata
@@ -123,7 +148,10 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("R101", [doc(node("manual_presence", {"presence_id": Y}, _=HANGUP), metadata=known(x="user"))]),
     ("R101", [doc(node("ring_group", {"endpoints": [{"id": Y}]}, _=HANGUP), metadata=known(x="user"))]),
     ("R101", [doc(node("lookupcidname", {"lists": [Y]}, _=HANGUP), metadata=known(x="user"))]),
-    ("R101", [doc(node("temporal_route", {"rules": [Y]}, **{X: HANGUP, "_": HANGUP}), metadata=known(x="temporal_rule"))]),
+    (
+        "R101",
+        [doc(node("temporal_route", {"rules": [Y]}, **{X: HANGUP, "_": HANGUP}), metadata=known(x="temporal_rule"))],
+    ),
     ("R101", [doc(node("missed_call_alert", {"recipients": [{"id": [Y, 5]}]}, _=HANGUP), metadata=known(x="user"))]),
     ("R101", [doc(node("ring_group", {"ringback": Y, "endpoints": ENDPOINTS}, _=HANGUP), metadata=known(x="user"))]),
     ("R101", [doc(node("conference", {"welcome_prompt": {"media_id": Y}}), metadata=known(x="user"))]),
@@ -167,8 +195,11 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("B401", [doc(node("check_cid", {"regex": "^1"}, nomatch=HANGUP, match=HANGUP))]),
     ("B401", [doc(node("check_cid", {"use_absolute_mode": "true"}, **{"+1555": HANGUP, "_": HANGUP}))]),
     ("B401", [doc(node("branch_variable", {"variable": "v"}, true=HANGUP))]),
-    ("B401", [doc(node("acdc_wait_time", {"id": X}, **{"x": HANGUP, "_": HANGUP}))]),
-    ("B402", [doc(node("temporal_route", {"rules": [X], "rule_set": Y}, **{X: HANGUP, "rule_set": HANGUP, "_": HANGUP}))]),
+    ("B401", [doc(node("acdc_wait_time", {"id": X}, x=HANGUP, _=HANGUP))]),
+    (
+        "B402",
+        [doc(node("temporal_route", {"rules": [X], "rule_set": Y}, **{X: HANGUP, "rule_set": HANGUP, "_": HANGUP}))],
+    ),
     ("B403", [doc(node("menu", {"id": X}, **{"1": HANGUP, "max_retries": {}, "_": RING}))]),
     ("B404", [doc(node("offnet", {}, **{"USER_BUSY": HANGUP, "sip:503": HANGUP}))]),
     ("B405", [doc(node("temporal_route", {"rule_set": X}, rule_set=HANGUP, _=HANGUP))]),
@@ -200,14 +231,17 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("M703", [doc(node("ring_group", {"endpoints": {X: {"type": "user"}}}, _=HANGUP))]),
     ("M703", [doc(node("group", {"id": X}, _=HANGUP))]),
     ("M704", [doc(node("ring_group", {"timeout": 30, "endpoints": ENDPOINTS}, _=HANGUP))]),
-    ("M704", [doc(node("ring_group", {"strategy": "weighted_random", "timeout": 20, "endpoints": ENDPOINTS}, _=HANGUP))]),
+    (
+        "M704",
+        [doc(node("ring_group", {"strategy": "weighted_random", "timeout": 20, "endpoints": ENDPOINTS}, _=HANGUP))],
+    ),
     ("M704", [doc(node("ring_group", {"timeout": "soon", "endpoints": [{"id": X, "delay": []}]}, _=HANGUP))]),
     ("M705", [doc(node("ring_group", {"endpoints": ENDPOINTS}, _=HANGUP))]),
     ("S801", [doc(node("set", {"token_type": "x", "password": "", "note": "https://h/?a=b", "secret": 5}, _=HANGUP))]),
     ("S802", [doc(node("disa", {"pin": "1234"}, _=HANGUP))]),
     ("S803", [doc(node("pivot", {"voice_url": "https://h/v"}, _=HANGUP))]),
     ("S803", [doc(node("play", {"id": "http://h/media.wav"}))]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("code", "severity", "path", "documents"), FIRES)

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from flows import node
+
 from vinix_async import Callflow, structure
 from vinix_async.flows import METAFLOW_MODULES, MODULES, Name, Reference, ReferenceIndex, references
 
@@ -118,7 +119,8 @@ def test_depth_and_values_of_any_type_do_not_matter() -> None:
         flow = node("sleep", {"id": X}, _=flow)
     (reference,) = references(callflow(flow))
     assert reference.path == "/flow" + "/children/_" * 2000
-    for value in (None, True, 5, [], [[]], {}, {"id": {}}, [{"id": []}]):
+    values: list[Any] = [None, True, 5, [], [[]], {}, {"id": {}}, [{"id": []}]]
+    for value in values:
         for module in MODULES.values():
             names = {path.split(".")[0].removesuffix("[]") for path, _ in module.references}
             list(references(callflow(node(module.name, dict.fromkeys(names, value)))))
@@ -133,8 +135,11 @@ def index() -> ReferenceIndex:
             metadata={X: {"name": "Ann Ash", "pvt_type": "user"}, Y: {"name": "ann ash", "pvt_type": "vmbox"}, Z: 5},
         ),
         callflow(node("callflow", {"id": A}, _=node("transfer", {"target": "2125550123"})), each=B),
-        callflow(node("ring_group", {"endpoints": [{"id": X}]}, _=node("transfer", {"target": "+12125550123"})), each="c" * 32),
-    ]  # fmt: skip
+        callflow(
+            node("ring_group", {"endpoints": [{"id": X}]}, _=node("transfer", {"target": "+12125550123"})),
+            each="c" * 32,
+        ),
+    ]
     random.Random(4).shuffle(callflows)
     return ReferenceIndex(iter(callflows))
 

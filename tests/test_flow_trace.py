@@ -4,8 +4,8 @@ import random
 from typing import Any
 
 import pytest
-
 from flows import node
+
 from vinix_async import Callflow, ConfigurationError, structure
 from vinix_async.flows import TraceNode, trace, trace_lines
 
@@ -58,33 +58,67 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
     "no flow": ([None], ["the call is cut off"]),
     "a natural end": ([VOICEMAIL], ["Voicemail Ann Ash"]),
     "a silent end": ([node("answer")], ["Answer", "└─ the call is cut off"]),
-    "no module": ([node("user", {"id": X}, _={"data": {}, "children": {"_": HANGUP}})], ["User Ann Ash", "└─ no answer: the call is cut off"]),
-    "switched off": ([node("user", {"id": X, "skip_module": "true"}, _=HANGUP)], ["User Ann Ash (skipped: switched off)", "└─ Hang Up"]),
+    "no module": (
+        [node("user", {"id": X}, _={"data": {}, "children": {"_": HANGUP}})],
+        ["User Ann Ash", "└─ no answer: the call is cut off"],
+    ),
+    "switched off": (
+        [node("user", {"id": X, "skip_module": "true"}, _=HANGUP)],
+        ["User Ann Ash (skipped: switched off)", "└─ Hang Up"],
+    ),
     "unknown": ([node("nope", {}, _=HANGUP, x=ANN)], ["nope (skipped: unknown module)", "└─ Hang Up"]),
     "a jump": ([node("callflow", {"id": B}), VOICEMAIL], ["Callflow Flow b", "└─ Voicemail Ann Ash"]),
     "a jump that comes back": (
         [node("callflow", {"id": B}, _=HANGUP), node("user", {"id": X})],
         ["Callflow Flow b", "└─ User Ann Ash", "   └─ no answer: Hang Up"],
     ),
-    "a hard end does not come back": ([node("callflow", {"id": B}, _=VOICEMAIL), HANGUP], ["Callflow Flow b", "└─ Hang Up"]),
-    "a soft end does": ([node("callflow", {"id": B}, _=VOICEMAIL), node("response")], ["Callflow Flow b", "└─ Response", "   └─ Voicemail Ann Ash"]),
+    "a hard end does not come back": (
+        [node("callflow", {"id": B}, _=VOICEMAIL), HANGUP],
+        ["Callflow Flow b", "└─ Hang Up"],
+    ),
+    "a soft end does": (
+        [node("callflow", {"id": B}, _=VOICEMAIL), node("response")],
+        ["Callflow Flow b", "└─ Response", "   └─ Voicemail Ann Ash"],
+    ),
     "jumps within jumps": (
-        [node("callflow", {"id": B}, _=VOICEMAIL), node("callflow", {"id": C}, _=node("play", {"id": Y})), node("answer")],
-        ["Callflow Flow b", "└─ Callflow Flow c", "   └─ Answer", "      └─ Play Media Office hours", "         └─ Voicemail Ann Ash"],
+        [
+            node("callflow", {"id": B}, _=VOICEMAIL),
+            node("callflow", {"id": C}, _=node("play", {"id": Y})),
+            node("answer"),
+        ],
+        [
+            "Callflow Flow b",
+            "└─ Callflow Flow c",
+            "   └─ Answer",
+            "      └─ Play Media Office hours",
+            "         └─ Voicemail Ann Ash",
+        ],
     ),
     "a carrier that fails": (
         [node("callflow", {"id": B}, _=VOICEMAIL), node("offnet", {}, _=HANGUP, USER_BUSY=HANGUP)],
         ["Callflow Flow b", "└─ Global Carrier", "   ├─ busy: Hang Up", "   └─ failed: Voicemail Ann Ash"],
     ),
     "a carrier alone": ([node("resources", {}, _=HANGUP)], ["Account Carrier"]),
-    "a missing callflow": ([node("callflow", {"id": "f" * 32}, _=HANGUP)], ["Callflow ffffffff (missing)", "└─ Hang Up"]),
+    "a missing callflow": (
+        [node("callflow", {"id": "f" * 32}, _=HANGUP)],
+        ["Callflow ffffffff (missing)", "└─ Hang Up"],
+    ),
     "a circle": (
         [node("menu", {"id": Z}, **{"9": node("callflow", {"id": A}), "_": HANGUP})],
-        ["Menu Day menu", "├─ key 9: back to Flow a (a circle: at most 50 jumps a call)", "└─ no or wrong keys: Hang Up"],
+        [
+            "Menu Day menu",
+            "├─ key 9: back to Flow a (a circle: at most 50 jumps a call)",
+            "└─ no or wrong keys: Hang Up",
+        ],
     ),
     "a menu with max_retries": (
         [node("menu", {"id": Z}, **{"1": {}, "2": ANN, "max_retries": HANGUP, "_": VOICEMAIL})],
-        ["Menu Day menu", "├─ key 2: User Ann Ash (20 s)", "│  └─ no answer: Voicemail Ann Ash", "└─ too many tries: Hang Up"],
+        [
+            "Menu Day menu",
+            "├─ key 2: User Ann Ash (20 s)",
+            "│  └─ no answer: Voicemail Ann Ash",
+            "└─ too many tries: Hang Up",
+        ],
     ),
     "a menu whose max_retries is empty": (
         [node("menu", {"id": Z}, **{"2": HANGUP, "max_retries": {}, "_": VOICEMAIL})],
@@ -94,15 +128,33 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
         [node("menu", {"id": Z}, **{"2": HANGUP})],
         ["Menu Day menu", "├─ key 2: Hang Up", "└─ no or wrong keys: the call is cut off"],
     ),
-    "children that are never taken": ([node("play", {"id": Z}, **{"1": ANN, "_": HANGUP})], ["Play Media Day menu", "└─ Hang Up"]),
-    "a switch of time rules": ([node("temporal_route", {"action": "reset"}, **{Y: ANN, "_": HANGUP})], ["Time of Day", "└─ Hang Up"]),
+    "children that are never taken": (
+        [node("play", {"id": Z}, **{"1": ANN, "_": HANGUP})],
+        ["Play Media Day menu", "└─ Hang Up"],
+    ),
+    "a switch of time rules": (
+        [node("temporal_route", {"action": "reset"}, **{Y: ANN, "_": HANGUP})],
+        ["Time of Day", "└─ Hang Up"],
+    ),
     "callers": (
         [node("check_cid", {"regex": "^1"}, match=ANN, nomatch=HANGUP)],
-        ["Check Caller ID", "├─ callers that match: User Ann Ash (20 s)", "│  └─ no answer: Voicemail Ann Ash", "├─ other callers: Hang Up", "└─ other callers: the call is cut off"],
+        [
+            "Check Caller ID",
+            "├─ callers that match: User Ann Ash (20 s)",
+            "│  └─ no answer: Voicemail Ann Ash",
+            "├─ other callers: Hang Up",
+            "└─ other callers: the call is cut off",
+        ],
     ),
-    "a fax": ([node("fax_detect", {}, ON_FAX=node("faxbox", {"id": X}), _=HANGUP)], ["Fax Detect", "├─ fax: Fax Boxes Ann Ash", "└─ otherwise: Hang Up"]),
-    "waiting": ([node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": VOICEMAIL})], ["Queue Wait Time Ann Ash", "├─ wait over 60 s: Hang Up", "└─ shorter waits: Voicemail Ann Ash"]),
-}  # fmt: skip
+    "a fax": (
+        [node("fax_detect", {}, ON_FAX=node("faxbox", {"id": X}), _=HANGUP)],
+        ["Fax Detect", "├─ fax: Fax Boxes Ann Ash", "└─ otherwise: Hang Up"],
+    ),
+    "waiting": (
+        [node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": VOICEMAIL})],
+        ["Queue Wait Time Ann Ash", "├─ wait over 60 s: Hang Up", "└─ shorter waits: Voicemail Ann Ash"],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -147,7 +199,7 @@ def test_a_long_trace_is_cut_far_from_the_start() -> None:
     assert len(shown) == 10
     assert shown[-1].endswith("Play Media Day menu …")
     assert len(lines(flow)) == 101
-    wide = node("menu", {"id": Z}, **{str(key): ANN for key in range(9)}, **{"_": HANGUP})
+    wide = node("menu", {"id": Z}, **{str(key): ANN for key in range(9)}, _=HANGUP)
     many = [
         node("menu", {"id": Z}, **{str(key): node("callflow", {"id": each}) for key, each in enumerate((A, B, C))})
         for _ in range(3)
@@ -172,9 +224,15 @@ def test_at_most_fifty_jumps() -> None:
 
 def test_paths_and_values() -> None:
     tree = trace([structure({"id": A, "flow": node("user", {"id": X}, **{"a/b": {}, "_": VOICEMAIL})}, Callflow)], A)
-    assert tree == TraceNode((), "user", "User 11111111", A, "/flow", "", (
-        TraceNode(("no answer",), "voicemail", "Voicemail 11111111", A, "/flow/children/_"),
-    ))  # fmt: skip
+    assert tree == TraceNode(
+        (),
+        "user",
+        "User 11111111",
+        A,
+        "/flow",
+        "",
+        (TraceNode(("no answer",), "voicemail", "Voicemail 11111111", A, "/flow/children/_"),),
+    )
     assert repr(tree) == "TraceNode('User 11111111', 2 steps)"
     assert tree != "x"
     assert len({tree, tree}) == 1

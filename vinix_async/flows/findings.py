@@ -34,6 +34,9 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
 """Kinds of which the server's metadata never tells anything."""
 
+_JUDGED_ALWAYS: Final = frozenset({"callflow", "url"})
+"""Kinds that are judged even if it is not known which documents exist."""
+
 _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     **{
         kind: frozenset({kind})
@@ -58,6 +61,9 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
 
 _RING_SECONDS: Final = 20
 """How long a group and each of its members ring by default (``cf_ring_group.erl``)."""
+
+_JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
+"""Modules that name another callflow."""
 
 _REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
 """Modules that do not ring, but without whose id a call fails."""
@@ -189,7 +195,10 @@ def _circle(first: Jump, ids: Sequence[str], names: Mapping[str, Name], *, is_ha
 
 
 class _Survey:
-    """A callflow's nodes, which of them can never be reached, and where it jumps to."""
+    """A callflow's nodes, which of them can never be reached, and where it jumps to.
+
+    ``never`` holds, by the row of a node, the keys of the children that it never takes.
+    """
 
     def __init__(self, callflow: Callflow) -> None:
         self.callflow = callflow
@@ -198,22 +207,27 @@ class _Survey:
         self.dead: set[int] = set()
         self.jumps: list[Jump] = []
         self.used: list[str] = []
+        self.never: dict[int, list[str]] = {}
         paused: set[int] = set()
         for index, (node, key, above) in enumerate(self.table):
             if above >= 0:
                 parent = self.table[above][0]
-                if above in self.dead or (parent.module and allows(parent.module, parent, key) is False):
+                if _never_taken(parent, key):
+                    self.never.setdefault(above, []).append(key)
+                    self.dead.add(index)
+                elif above in self.dead:
                     self.dead.add(index)
                 if above in paused or _takes_time(parent):
                     paused.add(index)
-            self._note(index, node, is_paused=index in paused)
+            if node.module in _JUMPS:
+                self._note(index, node, is_paused=index in paused)
         for top, _ in metaflow_tops(callflow):
             for node in top.walk():
                 self.used.extend(target for kind, _, target in metaflow_references(node) if kind == "callflow")
 
     def _note(self, index: int, node: FlowNode, *, is_paused: bool) -> None:
         module = node.module
-        if module not in {"callflow", "ring_group_toggle"} or is_skipped(node):
+        if is_skipped(node):
             return
         target = node.data.get("id" if module == "callflow" else "callflow_id")
         if isinstance(target, str) and target:
@@ -222,6 +236,13 @@ class _Survey:
                 path = pointer(self.table, index)
                 back = not is_empty(node.children.get("_"))
                 self.jumps.append(Jump(self.callflow.id, path, target, is_paused, back))
+
+
+def _never_taken(parent: FlowNode, key: str) -> bool:
+    known = MODULES.get(parent.module or "")
+    if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
+        return False
+    return allows(parent.module, parent, key) is False
 
 
 def _takes_time(node: FlowNode) -> bool:
@@ -256,8 +277,8 @@ class _Check:
         if not survey.is_summary and is_empty(callflow.flow) and (callflow.numbers or callflow.patterns):
             yield Finding("E301", "error", callflow.id, "", "it has numbers but no flow: calls to it fail")
         for index, (node, _, _) in enumerate(survey.table):
-            found = self._node(node)
-            if index in survey.dead:
+            found = self._node(node, survey.never.get(index, ()))
+            if found and index in survey.dead:
                 found = [each for each in found if each[0][0] in "RS"]
             if found:
                 path = pointer(survey.table, index)
@@ -277,32 +298,40 @@ class _Check:
                 yield from _unencrypted(field, target)
         yield from _secrets(node)
 
-    def _node(self, node: FlowNode) -> list[FoundHere]:
+    def _node(  # noqa: C901  # each group of rules has its condition, so that few are entered
+        self, node: FlowNode, never: Collection[str]
+    ) -> list[FoundHere]:
         module, data = node.module, node.data
         if module is None:
             if is_empty(node):
                 return []
             return [("E308", "error", "a node without a module: the call is dropped here", ())]
         known = MODULES.get(module)
-        found = list(_secrets(node)) if data else []
-        if known and is_skipped(node):
+        found = _secrets(node) if data else []
+        if known and "skip_module" in data and is_skipped(node):
             found.append(("M702", "info", f"{module} is switched off: the call continues with the default child", ()))
             return found
         for reference in flow_references(node, self.survey.callflow.metadata):
-            found.extend(self._reference(module, reference))
+            if self.told or reference[0] in _JUDGED_ALWAYS:
+                found.extend(self._reference(module, reference))
         if known is None:
             if module not in OTHER_VENDORS:
                 found.append(_unknown(node, module))
             return found
-        found.extend(self._required(known, node))
-        if node.children:
-            found.extend(self._children(known, node))
-        found.extend(self._missing_branches(known, node))
+        children = node.children
+        if (known.required and not data.get(known.required)) or module == "voicemail":
+            found.extend(self._required(known, node))
+        if never or (children and any(child.module is None for child in children.values())):
+            found.extend(self._children(known, node, never))
+        if (known.silent or known.ending == "answered") and "_" not in children:
+            found.extend(self._missing_branches(known, node))
         if module in _OWN_RULES:
             found.extend(_OWN_RULES[module](self, node))
         return found
 
-    def _reference(self, module: str, reference: Found) -> Iterator[FoundHere]:
+    def _reference(  # noqa: C901  # one case after the other
+        self, module: str, reference: Found
+    ) -> Iterator[FoundHere]:
         kind, field, target = reference
         if kind == "url":
             yield from _unencrypted(field, target)
@@ -312,7 +341,9 @@ class _Check:
         if kind == "callflow" and target in self.all_ids:
             return
         about = self.survey.callflow.metadata.get(target)
-        told = about.get("pvt_type") if isinstance(about, Mapping) else None
+        told = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
+        if told == kind and kind != "callflow":
+            return
         what = kind.replace("_", " ")
         if isinstance(told, str) and told:
             accepted = _ACCEPTED.get(kind)
@@ -337,8 +368,6 @@ class _Check:
             if composes and not data.get("id") and not _captures_mailbox(self.survey.callflow):
                 yield "R102", "error", "voicemail names no mailbox: callers hear that there is none", ("id",)
             return
-        if not known.required or data.get(known.required):
-            return
         if (module == "group" and data.get("endpoints")) or (module == "faxbox" and data.get("faxbox_id")):
             return
         severe = known.ending == "answered" or module in _REQUIRED_TO_CONTINUE
@@ -349,11 +378,9 @@ class _Check:
             (known.required,),
         )
 
-    def _children(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
-        module = known.name
+    def _children(self, known: Module, node: FlowNode, never: Collection[str]) -> Iterator[FoundHere]:
         for key, child in node.children.items():
-            taken = allows(module, node, key)
-            if taken is False:
+            if key in never:
                 yield from self._never_taken(known, node, key)
             elif child.module is None and is_empty(child):
                 yield from self._empty_child(known, node, key)
@@ -392,7 +419,7 @@ class _Check:
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
         """Tell a call that is cut off after the node, because there is no default child and no jump returns."""
-        if "_" in node.children or self.returns or not (known.silent or known.ending == "answered") or known.choice:
+        if self.returns or known.choice:
             return
         callflow = self.survey.callflow
         if not callflow.numbers or callflow.featurecode or known.name in {"page_group", "pivot"}:
@@ -561,10 +588,11 @@ def _unencrypted(field: str, url: str) -> Iterator[FoundHere]:
         yield "S803", "info", f"{field} sends call data without encryption to {host}", (field,)
 
 
-def _secrets(node: FlowNode) -> Iterator[FoundHere]:
-    for field, what in find_secrets(node.data):
-        message = f"{field} holds {what}: everyone who can read callflows can read it"
-        yield "S801", "warning", message, (field,)
+def _secrets(node: FlowNode) -> list[FoundHere]:
+    return [
+        ("S801", "warning", f"{field} holds {what}: everyone who can read callflows can read it", (field,))
+        for field, what in find_secrets(node.data)
+    ]
 
 
 def _seconds(value: Any, default: int) -> int:

@@ -16,9 +16,9 @@ Branches = Literal["default", "none", "cause", "carrier", "menu", "rules", "call
 Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Module:
-    """What is known of a module.
+    """What is known of a module. There is one object for each.
 
     ``references`` holds pairs of a path in ``data`` and the kind of document to which its value refers; ``[]`` in a
     path means each item of an array. ``required`` is the field without which the module does nothing.

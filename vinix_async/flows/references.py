@@ -124,7 +124,7 @@ def _unknown_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Fou
 def _told(metadata: Mapping[str, Any], target: str) -> str:
     """Return the kind of document that the server's metadata tells, or an empty text."""
     about = metadata.get(target)
-    kind = about.get("pvt_type") if isinstance(about, Mapping) else None
+    kind = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
     return kind if isinstance(kind, str) else ""
 
 
@@ -195,15 +195,15 @@ def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[st
     whose keys are the ids, as in the documents of groups. ``endpoint_type`` is ``device`` by default.
     """
     endpoints = data.get("endpoints")
-    if isinstance(endpoints, Mapping):
+    if isinstance(endpoints, dict | Mapping):
         for each, about in endpoints.items():
-            settings = about if isinstance(about, Mapping) else {}
+            settings = about if isinstance(about, dict | Mapping) else {}
             yield _member_kind(settings), f"endpoints.{each}", each, settings
     elif isinstance(endpoints, list | tuple):
         for position, item in enumerate(endpoints):
             if isinstance(item, str) and item:
                 yield "device", f"endpoints[{position}]", item, {}
-            elif isinstance(item, Mapping):
+            elif isinstance(item, dict | Mapping):
                 target = item.get("id")
                 if isinstance(target, str) and target:
                     yield _member_kind(item), f"endpoints[{position}].id", target, item
@@ -218,7 +218,7 @@ def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
     """Yield the recipients of an alert: users or addresses, one or several in each item."""
     recipients = data.get("recipients")
     for position, item in enumerate(recipients if isinstance(recipients, list | tuple) else ()):
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict | Mapping):
             continue
         kind = "email" if item.get("type") == "email" else "user"
         target, field = item.get("id"), f"recipients[{position}].id"
@@ -283,7 +283,7 @@ def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
     own: dict[str, Name] = {}
     for callflow in callflows:
         for each, about in callflow.metadata.items():
-            if each not in names and isinstance(about, Mapping):
+            if each not in names and isinstance(about, dict | Mapping):
                 name, kind = about.get("name"), about.get("pvt_type")
                 if isinstance(name, str) and name:
                     names[each] = Name(name, kind if isinstance(kind, str) else "")

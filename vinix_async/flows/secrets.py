@@ -30,20 +30,23 @@ def find_secrets(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     waiting: list[tuple[str, Any]] = [("", data)]
     while waiting:
         field, value = waiting.pop()
-        if isinstance(value, dict | Mapping):
-            items = [(f"{field}.{key}" if field else key, key, item) for key, item in value.items()]
-        else:
-            items = [(f"{field}[{position}]", "", item) for position, item in enumerate(value)]
+        is_array = isinstance(value, list | tuple)
         inner: list[tuple[str, Any]] = []
-        for place, key, item in items:
+        for key, item in enumerate(value) if is_array else value.items():
             if isinstance(item, str):
-                if item and is_secret(key):
-                    yield place, "a password or token"
+                if item and not is_array and is_secret(key):
+                    yield _field(field, key), "a password or token"
                 elif "://" in item and (what := _secret_in_url(item)):
-                    yield place, what
+                    yield _field(field, key), what
             elif item and isinstance(item, dict | list | tuple | Mapping):
-                inner.append((place, item))
+                inner.append((_field(field, key), item))
         waiting.extend(reversed(inner))
+
+
+def _field(outer: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{outer}[{key}]"
+    return f"{outer}.{key}" if outer else key
 
 
 def _secret_in_url(url: str) -> str:

@@ -1,6 +1,6 @@
 """Findings, index and differences of many callflows, in many small accounts and in one large one.
 
-python benchmarks/flows.py [--quick] [CALLFLOWS]
+python benchmarks/flow_analysis.py [--quick] [CALLFLOWS]
 
 CALLFLOWS is how many there are in accounts of ten; 100,000 by default. Times are CPU times of the process, collector
 off, for documents that are in memory. One callflow in fifty differs between the two states that are compared.
@@ -94,4 +94,4 @@ def measure(options: Options) -> Report:
 
 
 if __name__ == "__main__":
-    run("flows", measure)
+    run("flow_analysis", measure)
