@@ -46,7 +46,12 @@ __all__ = [
     "trace_lines",
 ]
 
-for _name in __all__:
-    if hasattr(globals()[_name], "__qualname__"):
-        globals()[_name].__module__ = __name__  # where users import it, for tracebacks, pickles and help()
-del _name
+
+def _claim() -> None:
+    """Let the public classes and functions say where users import them, for tracebacks, pickles and ``help()``."""
+    for name in __all__:
+        if hasattr(globals()[name], "__qualname__"):
+            globals()[name].__module__ = __name__
+
+
+_claim()

@@ -1,6 +1,6 @@
 """What changed between two states of the callflows of an account."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeGuard
@@ -317,11 +317,6 @@ class _Side:
                 return way
         return None
 
-    def has_elsewhere(self, at: int, wanted: int) -> bool:
-        """Whether the tree with the number ``wanted`` is anywhere but in the tree at ``at``."""
-        candidates = self.by_print.get(wanted, [])
-        return bisect_left(candidates, at) > 0 or bisect_left(candidates, self.ends[at]) < len(candidates)
-
 
 def _keeps_order(node: FlowNode) -> bool:
     """Whether the order of the children counts: rules that no array lists are tried in the document's order."""
@@ -495,7 +490,8 @@ class _FlowDifferences:
         extra = list(_extra(self._callflow_id, after.path(new), "", one.extra, other.extra))
         differing = [key for key, child in common.items() if before.prints[child] != after.prints[successors[key]]]
         steps = len(data) + len(extra) + len(differing) + len(children) + len(successors) - 2 * len(common)
-        if steps > 1 and (before.has_elsewhere(old, after.prints[new]) or after.has_elsewhere(new, before.prints[old])):
+        is_copy = after.prints[new] in before.by_print or before.prints[old] in after.by_print
+        if steps > 1 and is_copy and self._pairing.finds_copies:
             self._replaced(old, new, set(), set())
             return
         for field, was, now, kind in data:

@@ -45,7 +45,7 @@ class TraceNode:
 
     def walk(self) -> "Iterator[tuple[int, TraceNode]]":
         """Yield each step with its depth, in the order of the tree."""
-        waiting = [(0, self)]
+        waiting: list[tuple[int, TraceNode]] = [(0, self)]
         while waiting:
             depth, step = waiting.pop()
             yield depth, step
