@@ -298,6 +298,17 @@ def test_the_preflow() -> None:
     assert (found.code, found.callflow_id, found.path) == ("J201", B, "")
 
 
+def test_a_callflow_that_the_server_knows_but_the_account_has_not() -> None:
+    (found,) = check(doc(jump(X), metadata=known(x="callflow")))
+    assert found.code == "J201"
+    assert not check(doc(jump(X), metadata=known(x="callflow")), complete=False)
+
+
+def test_a_url_that_cannot_be_read() -> None:
+    found = check(doc(node("pivot", {"voice_url": "http://[h/?token=x"}, _=HANGUP)))
+    assert [each.code for each in found] == ["S803"]
+
+
 def test_select_and_ignore() -> None:
     document = doc(node("disa", {}, _=node("user", {})), patterns=["^+1"])
     assert {each.code for each in check(document)} == {"S802", "R102", "E306", "P601"}

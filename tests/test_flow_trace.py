@@ -1,5 +1,6 @@
 """What can happen to a call, as a tree of steps and as lines."""
 
+import itertools
 import random
 from typing import Any
 
@@ -215,9 +216,7 @@ def test_a_long_trace_is_cut_far_from_the_start() -> None:
 
 def test_at_most_fifty_jumps() -> None:
     ids = [f"{at:032x}" for at in range(60)]
-    chain = [
-        {"id": each, "flow": node("callflow", {"id": following})} for each, following in zip(ids, ids[1:], strict=False)
-    ]
+    chain = [{"id": each, "flow": node("callflow", {"id": following})} for each, following in itertools.pairwise(ids)]
     tree = trace([structure(document, Callflow) for document in chain], ids[0])
     assert [step.ending for _, step in tree.walk()] == [""] * 50 + ["cut off"]
 

@@ -564,8 +564,6 @@ def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> st
 
 def _in_metadata(field: str) -> bool:
     """Whether the server tells in its metadata what the field names."""
-    if field == "presence_id":
-        return False
     return field == "id" or "_id" in field or (field.startswith("children.") and len(field) > len("children.") + 1)
 
 

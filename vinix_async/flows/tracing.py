@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from .. import Callflow, ConfigurationError, FlowNode, to_json
 from .descriptions import MAX_JUMPS, branch_word, describe_node, name_of
-from .module_catalog import MODULES, allows, can_fail, is_digits, is_skipped, is_switch
+from .module_catalog import MODULES, allows, is_digits, is_skipped, is_switch
 from .positions import escape, is_empty, ordered
 from .references import Name, names_of
 
@@ -255,8 +255,6 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
         default = [*(name_of(rule, names) for rule in first if rule not in children), *default]
         keys = [key for key in dict.fromkeys((*first, *keys)) if key in children]
         keys.sort(key=lambda key: key == "rule_set")
-    if module == "check_cid" and "nomatch" in keys and not can_fail(node.data):
-        keys.remove("nomatch")
     branches: list[Branch] = [((branch_word(node, key, names),), children[key], key) for key in keys]
     if "_" in children and allows(module, node, "_") is not False:
         branches.append((tuple(filter(None, default)), children["_"], "_"))
