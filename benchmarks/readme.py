@@ -61,6 +61,13 @@ SECTIONS = {
         ),
     ),
     "deadline": ("Deadlines", "By how much a call with `deadline=2.0` overstays, under each fault that makes it wait."),
+    "flow_analysis": (
+        "What callflows mean",
+        (
+            "`vinix_async.flows` over documents in memory: findings, an index of all references, and the differences "
+            "to a second state in which one callflow in fifty has changed. CPU time of the process, collector off."
+        ),
+    ),
     "soak": (
         "Soak",
         (
@@ -115,6 +122,13 @@ TARGETS = [
     Target("throughput against the generated client, 16 at once", "throughput against generated", 3, at_least=True),
     Target("peak memory above the imports, a million rows streamed", "memory peak", 60, "MB"),
     Target("its growth from the first quarter to the end", "memory growth", 5, "MB"),
+    Target("findings of 100,000 callflows in 10,000 accounts", "flows findings", 12, "s"),
+    Target("their index", "flows index", 8, "s"),
+    Target("their differences to a second state", "flows diff", 15, "s"),
+    *(
+        Target(f"{name} of one account of 20,000, for each callflow, against many accounts", f"one account {name}", 1.5)
+        for name in ("findings", "index", "diff")
+    ),
     Target("import for the types alone, above a bare interpreter", "import types", 60, "ms"),
     Target("import with a client made, against `import aiohttp`", "import client", 1.15),
 ]

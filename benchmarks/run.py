@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ["decode", "stall", "walk", "call", "throughput", "memory", "imports", "sweep", "deadline"]
+NAMES = ["decode", "stall", "walk", "call", "throughput", "memory", "imports", "sweep", "deadline", "flow_analysis"]
 
 
 def main() -> None:
