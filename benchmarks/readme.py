@@ -75,6 +75,13 @@ TARGETS = [
     Target("walk with 20 ms of latency, pages S, against fetching alone", "walk", 1.1),
     Target("a million rows streamed: peak of memory above the imports", "memory peak", 60, "MB"),
     Target("the same: growth from the first quarter to the end", "memory growth", 5, "MB"),
+    Target("findings of 100,000 callflows in 10,000 accounts", "flows findings", 12, "s"),
+    Target("their index", "flows index", 8, "s"),
+    Target("their differences from a second state", "flows diff", 15, "s"),
+    *(
+        Target(f"{name} of one account of 20,000 callflows, per callflow, against many", f"one account {name}", 1.5)
+        for name in ("findings", "index", "diff")
+    ),
     Target("import the types alone, against importing `attrs` and `msgspec`", "import types", 1.3),
     Target("import and make a client, against `import aiohttp`", "import client", 1.25),
 ]
@@ -135,6 +142,14 @@ SECTIONS = {
             "By how much a call with `deadline=2.0` exceeds its deadline, under each fault that makes it wait. A "
             "negative number means that the call gave up before, because the next attempt would have come too "
             "late."
+        ),
+    ),
+    "flow_analysis": (
+        "What callflows mean",
+        (
+            "`vinix_async.flows` over documents in memory: findings, an index of all references, and the differences "
+            "from a second state in which one callflow in fifty has changed. CPU time of the process, with the garbage "
+            "collector off."
         ),
     ),
     "outage": (

@@ -12,7 +12,18 @@ import sys
 import time
 from pathlib import Path
 
-USUAL = ["decode", "event_loop", "call", "throughput", "walk", "memory", "imports", "sweep", "deadline"]
+USUAL = [
+    "decode",
+    "event_loop",
+    "call",
+    "throughput",
+    "walk",
+    "memory",
+    "imports",
+    "sweep",
+    "deadline",
+    "flow_analysis",
+]
 LONG = ["outage", "soak"]
 
 

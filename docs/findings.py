@@ -1,0 +1,52 @@
+"""Makes the page of all findings from their rules: ``python docs/findings.py``."""
+
+from pathlib import Path
+
+from vinix_async.flows import RULES, Rule
+
+PAGE = Path(__file__).parent / "findings.md"
+
+GROUPS = {
+    "R": "References",
+    "J": "Jumps",
+    "E": "Endings",
+    "B": "Branches",
+    "N": "Numbers",
+    "P": "Patterns",
+    "M": "Modules",
+    "S": "Security",
+}
+
+HEAD = """# Findings
+
+`vinix_async.flows.findings` looks for these in the callflows of an account. The severity is the hardest that a code
+can have; a finding may be milder. **error**: calls fail, or somebody else can make them. **warning**: probably not what
+was meant. **info**: worth knowing, and often intended. `select` and `ignore` take codes or beginnings of codes: `R`
+stands for all references.
+
+This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sources are files of
+[Kazoo](https://github.com/2600hz/kazoo).
+"""
+
+
+def page() -> str:
+    """Return the page: a table of all codes, then each group with its rules."""
+    parts = [HEAD, "| code | severity | finding |", "| --- | --- | --- |"]
+    parts += [f"| [{rule.code}](#{anchor(rule)}) | {rule.severity} | {rule.title} |" for rule in RULES.values()]
+    for letter, title in GROUPS.items():
+        parts += ["", f"## {title}"]
+        for rule in RULES.values():
+            if rule.code.startswith(letter):
+                parts += ["", f"### {rule.code} {rule.title}", "", f"{rule.severity.capitalize()}. {rule.explanation}"]
+                parts += ["", f"Source: {rule.source}."]
+    return "\n".join(parts) + "\n"
+
+
+def anchor(rule: Rule) -> str:
+    """Return the anchor of a rule's heading, as GitHub makes it."""
+    kept = "".join(letter for letter in f"{rule.code} {rule.title}".lower() if letter.isalnum() or letter in "-_ ")
+    return kept.replace(" ", "-")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,244 @@
+"""What can happen to a call, as a tree of steps and as lines."""
+
+import itertools
+import random
+from typing import Any
+
+import pytest
+from flows import node
+
+from vinix_async import Callflow, ConfigurationError, structure
+from vinix_async.flows import TraceNode, trace, trace_lines
+
+A, B, C, X, Y, Z = "a" * 32, "b" * 32, "c" * 32, "1" * 32, "2" * 32, "3" * 32
+NAMES = {X: ("Ann Ash", "user"), Y: ("Office hours", "temporal_rule"), Z: ("Day menu", "menu")}
+HANGUP = node("hangup")
+VOICEMAIL = node("voicemail", {"id": X})
+ANN = node("user", {"id": X, "timeout": "20"}, _=VOICEMAIL)
+
+
+def lines(*flows: Any, start: str = A, **options: Any) -> list[str]:
+    metadata = {each: {"name": name, "pvt_type": kind} for each, (name, kind) in NAMES.items()}
+    documents = [
+        {"id": each, "name": f"Flow {each[0]}", "flow": flow, "metadata": metadata}
+        for each, flow in zip((A, B, C), flows, strict=False)
+    ]
+    callflows = [structure(document, Callflow) for document in documents]
+    tree = trace(callflows, start, **options)
+    random.Random(3).shuffle(callflows)
+    assert trace(iter(callflows), start, **options) == tree
+    assert [len(line) <= 80 for line in trace_lines(tree)]
+    return list(trace_lines(tree))
+
+
+def test_a_whole_flow() -> None:
+    ring = node(
+        "ring_group",
+        {"name": "Reception", "timeout": 20, "endpoints": [{"id": X}, {"id": C}]},
+        **{"sip:486": node("play", {"id": "/system_media/en-us%2Fuser-busy"}), "USER_BUSY": HANGUP, "_": VOICEMAIL},
+    )
+    menu = node("menu", {"id": Z}, **{"1": ANN, "3": ANN, "0": ring, "timeout": HANGUP, "_": HANGUP})
+    flow = node("temporal_route", {"rules": [Y, "f" * 32]}, **{"_": VOICEMAIL, Y: menu})
+    assert lines(flow) == [
+        "Time of Day",
+        "├─ Office hours: Menu Day menu",
+        "│  ├─ key 1 or 3: User Ann Ash (20 s)",
+        "│  │  └─ no answer: Voicemail Ann Ash",
+        "│  ├─ key 0: Ring Group Reception (Ann Ash, Flow c; 20 s)".replace("Flow c", "cccccccc"),
+        "│  │  ├─ busy: Play Media en-us/user-busy",
+        "│  │  ├─ busy: Hang Up",
+        "│  │  └─ no answer: Voicemail Ann Ash",
+        "│  └─ no key, no or wrong keys: Hang Up",
+        "└─ ffffffff, other times: Voicemail Ann Ash",
+    ]
+
+
+CASES: dict[str, tuple[list[Any], list[str]]] = {
+    "nobody answers": ([node("user", {"id": X})], ["User Ann Ash", "└─ no answer: the call is cut off"]),
+    "an empty child": ([node("user", {"id": X}, _={})], ["User Ann Ash", "└─ no answer: the call is cut off"]),
+    "no flow": ([None], ["the call is cut off"]),
+    "a natural end": ([VOICEMAIL], ["Voicemail Ann Ash"]),
+    "a silent end": ([node("answer")], ["Answer", "└─ the call is cut off"]),
+    "no module": (
+        [node("user", {"id": X}, _={"data": {}, "children": {"_": HANGUP}})],
+        ["User Ann Ash", "└─ no answer: the call is cut off"],
+    ),
+    "switched off": (
+        [node("user", {"id": X, "skip_module": "true"}, _=HANGUP)],
+        ["User Ann Ash (skipped: switched off)", "└─ Hang Up"],
+    ),
+    "unknown": ([node("nope", {}, _=HANGUP, x=ANN)], ["nope (skipped: unknown module)", "└─ Hang Up"]),
+    "a jump": ([node("callflow", {"id": B}), VOICEMAIL], ["Callflow Flow b", "└─ Voicemail Ann Ash"]),
+    "a jump that comes back": (
+        [node("callflow", {"id": B}, _=HANGUP), node("user", {"id": X})],
+        ["Callflow Flow b", "└─ User Ann Ash", "   └─ no answer: Hang Up"],
+    ),
+    "a hard end does not come back": (
+        [node("callflow", {"id": B}, _=VOICEMAIL), HANGUP],
+        ["Callflow Flow b", "└─ Hang Up"],
+    ),
+    "a soft end does": (
+        [node("callflow", {"id": B}, _=VOICEMAIL), node("response")],
+        ["Callflow Flow b", "└─ Response", "   └─ Voicemail Ann Ash"],
+    ),
+    "jumps within jumps": (
+        [
+            node("callflow", {"id": B}, _=VOICEMAIL),
+            node("callflow", {"id": C}, _=node("play", {"id": Y})),
+            node("answer"),
+        ],
+        [
+            "Callflow Flow b",
+            "└─ Callflow Flow c",
+            "   └─ Answer",
+            "      └─ Play Media Office hours",
+            "         └─ Voicemail Ann Ash",
+        ],
+    ),
+    "a carrier that fails": (
+        [node("callflow", {"id": B}, _=VOICEMAIL), node("offnet", {}, _=HANGUP, USER_BUSY=HANGUP)],
+        ["Callflow Flow b", "└─ Global Carrier", "   ├─ busy: Hang Up", "   └─ failed: Voicemail Ann Ash"],
+    ),
+    "a carrier alone": ([node("resources", {}, _=HANGUP)], ["Account Carrier"]),
+    "a missing callflow": (
+        [node("callflow", {"id": "f" * 32}, _=HANGUP)],
+        ["Callflow ffffffff (missing)", "└─ Hang Up"],
+    ),
+    "a circle": (
+        [node("menu", {"id": Z}, **{"9": node("callflow", {"id": A}), "_": HANGUP})],
+        [
+            "Menu Day menu",
+            "├─ key 9: back to Flow a (a circle: at most 50 jumps a call)",
+            "└─ no or wrong keys: Hang Up",
+        ],
+    ),
+    "a menu with max_retries": (
+        [node("menu", {"id": Z}, **{"1": {}, "2": ANN, "max_retries": HANGUP, "_": VOICEMAIL})],
+        [
+            "Menu Day menu",
+            "├─ key 2: User Ann Ash (20 s)",
+            "│  └─ no answer: Voicemail Ann Ash",
+            "└─ too many tries: Hang Up",
+        ],
+    ),
+    "a menu whose max_retries is empty": (
+        [node("menu", {"id": Z}, **{"2": HANGUP, "max_retries": {}, "_": VOICEMAIL})],
+        ["Menu Day menu", "├─ key 2: Hang Up", "└─ no or wrong keys: Voicemail Ann Ash"],
+    ),
+    "a menu without a default": (
+        [node("menu", {"id": Z}, **{"2": HANGUP})],
+        ["Menu Day menu", "├─ key 2: Hang Up", "└─ no or wrong keys: the call is cut off"],
+    ),
+    "children that are never taken": (
+        [node("play", {"id": Z}, **{"1": ANN, "_": HANGUP})],
+        ["Play Media Day menu", "└─ Hang Up"],
+    ),
+    "a switch of time rules": (
+        [node("temporal_route", {"action": "reset"}, **{Y: ANN, "_": HANGUP})],
+        ["Time of Day", "└─ Hang Up"],
+    ),
+    "callers": (
+        [node("check_cid", {"regex": "^1"}, match=ANN, nomatch=HANGUP)],
+        [
+            "Check Caller ID",
+            "├─ callers that match: User Ann Ash (20 s)",
+            "│  └─ no answer: Voicemail Ann Ash",
+            "├─ other callers: Hang Up",
+            "└─ other callers: the call is cut off",
+        ],
+    ),
+    "a fax": (
+        [node("fax_detect", {}, ON_FAX=node("faxbox", {"id": X}), _=HANGUP)],
+        ["Fax Detect", "├─ fax: Fax Boxes Ann Ash", "└─ otherwise: Hang Up"],
+    ),
+    "waiting": (
+        [node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": VOICEMAIL})],
+        ["Queue Wait Time Ann Ash", "├─ wait over 60 s: Hang Up", "└─ shorter waits: Voicemail Ann Ash"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_steps(name: str) -> None:
+    flows, expected = CASES[name]
+    assert lines(*flows) == expected
+
+
+def test_the_preflow_comes_first() -> None:
+    assert lines(HANGUP, node("answer"), preflow_id=B) == ["Callflow Flow b", "└─ Answer", "   └─ Hang Up"]
+    assert lines(HANGUP, preflow_id=C) == ["Callflow cccccccc (missing)", "└─ Hang Up"]
+    assert lines(HANGUP, HANGUP, preflow_id=A) == ["Hang Up"]
+
+
+def test_assumptions_prune_only_where_they_are_branches() -> None:
+    menu = node("menu", {"id": Z}, **{"1": ANN, "_": HANGUP})
+    flow = node("temporal_route", {"rules": [Y]}, **{Y: menu, "_": ANN})
+    assert lines(flow, assume=["OFFICE hours", "Key 1"]) == [
+        "Time of Day",
+        "└─ Office hours: Menu Day menu",
+        "   └─ key 1: User Ann Ash (20 s)",
+        "      └─ no answer: Voicemail Ann Ash",
+    ]
+    assert len(lines(flow, assume=["no answer"])) == len(lines(flow))
+    assert lines(flow, assume=["other times", "key 1"]) == [
+        "Time of Day",
+        "└─ other times: User Ann Ash (20 s)",
+        "   └─ no answer: Voicemail Ann Ash",
+    ]
+    with pytest.raises(ConfigurationError) as error:
+        lines(flow, assume=["key 7"])
+    assert str(error.value) == (
+        "there is no branch 'key 7'; the branches are: Office hours, other times, key 1, no or wrong keys, no answer"
+    )
+
+
+def test_a_long_trace_is_cut_far_from_the_start() -> None:
+    flow = HANGUP
+    for _ in range(100):
+        flow = node("play", {"id": Z}, _=flow)
+    shown = lines(flow, max_steps=10)
+    assert len(shown) == 10
+    assert shown[-1].endswith("Play Media Day menu …")
+    assert len(lines(flow)) == 101
+    wide = node("menu", {"id": Z}, **{str(key): ANN for key in range(9)}, _=HANGUP)
+    many = [
+        node("menu", {"id": Z}, **{str(key): node("callflow", {"id": each}) for key, each in enumerate((A, B, C))})
+        for _ in range(3)
+    ]
+    assert len(lines(wide, max_steps=2)) == 1
+    tree = trace(
+        [structure({"id": each, "flow": flow}, Callflow) for each, flow in zip((A, B, C), many, strict=True)],
+        A,
+        max_steps=12,
+    )
+    assert sum(1 for _ in tree.walk()) <= 12
+
+
+def test_at_most_fifty_jumps() -> None:
+    ids = [f"{at:032x}" for at in range(60)]
+    chain = [{"id": each, "flow": node("callflow", {"id": following})} for each, following in itertools.pairwise(ids)]
+    tree = trace([structure(document, Callflow) for document in chain], ids[0])
+    assert [step.ending for _, step in tree.walk()] == [""] * 50 + ["cut off"]
+
+
+def test_paths_and_values() -> None:
+    tree = trace([structure({"id": A, "flow": node("user", {"id": X}, **{"a/b": {}, "_": VOICEMAIL})}, Callflow)], A)
+    assert tree == TraceNode(
+        (),
+        "user",
+        "User 11111111",
+        A,
+        "/flow",
+        "",
+        (TraceNode(("no answer",), "voicemail", "Voicemail 11111111", A, "/flow/children/_"),),
+    )
+    assert repr(tree) == "TraceNode('User 11111111', 2 steps)"
+    assert tree != "x"
+    assert len({tree, tree}) == 1
+
+
+def test_what_is_no_callflow_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="has the id 'x'"):
+        trace([], "x")
+    with pytest.raises(ConfigurationError, match="max_steps"):
+        trace([Callflow(id="x")], "x", max_steps=0)

@@ -1,0 +1,57 @@
+"""What callflows mean: where a call goes, what uses what, what is wrong, and what has changed.
+
+All functions are pure. They take the documents of one account, in any order, and the result does not depend on it;
+nothing is read from the server. Passwords and tokens stay out of all that they return, except for the values of a
+``Change``.
+
+``lookup`` and ``findings`` match patterns with the package pcre2: ``pip install 'vinix-async[flows]'``.
+"""
+
+from .descriptions import branch_word, describe_change, describe_node, describe_place, trace_lines
+from .differences import Change, diff
+from .findings import Finding, findings
+from .module_catalog import METAFLOW_MODULES, MODULES, Module, label
+from .plain import to_plain
+from .references import Name, Reference, ReferenceIndex, references
+from .routing import Rival, Route, lookup, normalize
+from .rules import RULES, Rule
+from .tracing import TraceNode, trace
+
+__all__ = [
+    "METAFLOW_MODULES",
+    "MODULES",
+    "RULES",
+    "Change",
+    "Finding",
+    "Module",
+    "Name",
+    "Reference",
+    "ReferenceIndex",
+    "Rival",
+    "Route",
+    "Rule",
+    "TraceNode",
+    "branch_word",
+    "describe_change",
+    "describe_node",
+    "describe_place",
+    "diff",
+    "findings",
+    "label",
+    "lookup",
+    "normalize",
+    "references",
+    "to_plain",
+    "trace",
+    "trace_lines",
+]
+
+
+def _claim() -> None:
+    """Let the public classes and functions say where users import them, for tracebacks, pickles and ``help()``."""
+    for name in __all__:
+        if hasattr(globals()[name], "__qualname__"):
+            globals()[name].__module__ = __name__
+
+
+_claim()

@@ -1,0 +1,319 @@
+"""Words for nodes and branches. What comes from a document is returned as it is: outputs escape it as they need to."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from .. import Callflow, FlowNode
+from .differences import Change
+from .module_catalog import MODULES, is_switch, label
+from .positions import keys_of
+from .references import Name, flow_references, members
+from .secrets import masked
+
+if TYPE_CHECKING:
+    from .tracing import TraceNode
+
+OTHERWISE: Final = {
+    "menu": "no or wrong keys",
+    "temporal_route": "other times",
+    "check_cid": "other callers",
+    "cidlistmatch": "other callers",
+    "branch_bnumber": "other numbers",
+    "branch_variable": "other values",
+    "acdc_wait_time": "shorter waits",
+    "nomorobo": "other scores",
+    "fax_detect": "otherwise",
+}
+"""What the default child of a module that chooses means."""
+
+_CAUSES: Final = {
+    "USER_BUSY": "busy",
+    "sip:486": "busy",
+    "NO_ANSWER": "no answer",
+    "NO_USER_RESPONSE": "no answer",
+    "sip:408": "no answer",
+    "sip:480": "not reachable",
+    "CALL_REJECTED": "declined",
+    "sip:603": "declined",
+    "sip:404": "not found",
+    "UNALLOCATED_NUMBER": "not found",
+    "ORIGINATOR_CANCEL": "the caller hangs up",
+}
+
+_NAMED: Final = {
+    "menu": {"timeout": "no key", "max_retries": "too many tries"},
+    "check_cid": {"match": "callers that match", "nomatch": "other callers"},
+    "cidlistmatch": {"match": "callers that match", "nomatch": "other callers"},
+    "fax_detect": {"ON_FAX": "fax", "ON_VOICE": "voice"},
+    "park": {"MAX_SLOT_EXCEEDED": "all slots are taken"},
+}
+_FORMATS: Final = {
+    "menu": "key {}",
+    "check_cid": "caller {}",
+    "acdc_wait_time": "wait over {} s",
+    "nomorobo": "score {}",
+    "park": "slot {}",
+}
+
+_TELLING: Final = {
+    "branch_variable": "variable",
+    "language": "language",
+    "play": "id",
+    "response": "code",
+    "set_cid": "caller_id_name",
+    "sleep": "duration",
+    "transfer": "target",
+    "tts": "text",
+    "webhook": "uri",
+    "pivot": "voice_url",
+}
+"""The field of ``data`` that tells what a module without a name does."""
+
+MAX_JUMPS: Final = 50
+"""How many jumps the server allows a call (``callflow.max_branch_count``)."""
+
+_TIMED: Final = {"device", "group", "page_group", "ring_group", "user"}
+_MEMBERS_SHOWN: Final = 4
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def short(each: str) -> str:
+    """Return an id cut to eight characters, and any other text as it is."""
+    return each[:8] if _ID.fullmatch(each) else each
+
+
+def name_of(each: str, names: Mapping[str, Name]) -> str:
+    """Return the name of a document, or its id, cut."""
+    known = names.get(each)
+    return known.name if known else short(each)
+
+
+def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
+    """Return what a node does in a few words: its label, the name of what it refers to, members and seconds.
+
+    ``names`` are those of the account (``ReferenceIndex.names``).
+    """
+    module, data = node.module or "", node.data
+    words = [label(module, data)]
+    if module == "play":
+        words.insert(0, "Play")
+    if named := _named(node, names):
+        words.append(named)
+    details = []
+    if module in {"group", "page_group", "ring_group"}:
+        shown = list(dict.fromkeys(name_of(member, names) for _, _, member, _ in members(data)))
+        more = len(shown) - _MEMBERS_SHOWN
+        text = ", ".join(shown[:_MEMBERS_SHOWN])
+        details.append(f"{text} and {more} more" if more > 0 else text)
+    seconds = data.get("timeout")
+    if module in _TIMED and isinstance(seconds, str | int) and seconds and not isinstance(seconds, bool):
+        details.append(f"{seconds} s")
+    inner = "; ".join(filter(None, details))
+    return " ".join(words) + (f" ({inner})" if inner else "")
+
+
+def _named(node: FlowNode, names: Mapping[str, Name]) -> str:
+    data, module = node.data, node.module or ""
+    if module in {"page_group", "ring_group"}:
+        return _text(data.get("name"))
+    direct = [target for _, field, target in flow_references(node, {}) if field in data]
+    for target in (*direct, _text(data.get("id"))):
+        if target in names:
+            return names[target].name
+    own = _text(data.get("name"))
+    if own:
+        return own
+    told = _text(data.get(_TELLING.get(module, "name")))
+    if module == "play" and told:
+        return _media(told)
+    if told:
+        return told.partition("?")[0] if module in {"pivot", "webhook"} else told
+    return next((short(target) for target in direct if _ID.fullmatch(target)), "")
+
+
+def branch_word(  # noqa: PLR0911  # an answer for each kind of key
+    node: FlowNode, key: str, names: Mapping[str, Name]
+) -> str:
+    """Return what the child ``key`` of ``node`` means, such as ``key 1``, ``no answer`` or the name of a time rule.
+
+    It is empty where the call simply continues.
+    """
+    module = node.module or ""
+    known = MODULES.get(module)
+    if key == "_":
+        if module == "temporal_route" and is_switch(node.data):
+            return ""
+        return OTHERWISE.get(module) or ("no answer" if known and known.ending == "answered" else "")
+    if named := _NAMED.get(module, {}).get(key):
+        return named
+    if module == "temporal_route":
+        if key == "rule_set":
+            return name_of(_text(node.data.get("rule_set")), names) or "rule set"
+        return name_of(key, names)
+    if known and known.branches in {"cause", "carrier"}:
+        return _CAUSES.get(key, key)
+    return _FORMATS.get(module, "{}").format(name_of(key, names))
+
+
+def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Name]) -> str:
+    """Return a JSON pointer in words: ``start`` for the top of the flow, else the branches that lead to the node."""
+    keys = keys_of(path)
+    if not keys or callflow is None:
+        return ""
+    if keys[0] == "metaflow":
+        words = [f"during the call {keys[2]}"] if len(keys) > 2 else ["during the call"]
+        nodes = getattr(callflow.metaflow, keys[1], {}) if len(keys) > 1 else {}
+        node, rest = nodes.get(keys[2]) if len(keys) > 2 else None, keys[3:]
+    else:
+        words, node, rest = [], callflow.flow, keys[1:]
+    for key in rest[1::2]:
+        if node is None:
+            break
+        words.append(branch_word(node, key, names) or "then")
+        node = node.children.get(key)
+    return ", ".join(words) or "start"
+
+
+def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
+    change: Change, old: Callflow | None, new: Callflow | None, names: Mapping[str, Name]
+) -> str:
+    """Return a change as one line, which begins with ``+``, ``-`` or ``~``. Secrets are hidden.
+
+    ``old`` and ``new`` are the two states of the callflow, ``names`` the names of both accounts.
+    """
+    before, after = change.old, change.new
+    match change.kind:
+        case "added" | "removed":
+            sign, callflow = ("+", after) if change.kind == "added" else ("-", before)
+            return f"{sign} {callflow.name or callflow.id}"
+        case "number_added":
+            return f"+ number {after}"
+        case "number_removed":
+            return f"- number {before}"
+        case "number_moved":
+            return f"~ number {change.field} came from {name_of(before, names)}"
+        case "field" if not change.path:
+            return f"~ {_values(change)}"
+    gone = change.kind in {"node_removed", "node_taken_out"}
+    place = describe_place(old if gone else new, change.path, names)
+    match change.kind:
+        case "node_added":
+            return f"+ {place}: {describe_node(after, names)}"
+        case "node_removed":
+            return f"- {place}: {describe_node(before, names)}"
+        case "node_inserted":
+            return f"+ {place}: {describe_node(after, names)} put before the rest"
+        case "node_taken_out":
+            return f"- {place}: {describe_node(before, names)} taken out, the rest stays"
+        case "node_moved":
+            return f"~ {place}: {describe_node(after, names)} moved from {describe_place(old, before, names)}"
+        case "node_replaced":
+            return f"~ {place}: {describe_node(before, names)} -> {describe_node(after, names)}"
+    node = _node_at(new, change.path)
+    if change.kind == "rekeyed":
+        words = [branch_word(node, key, names) or "then" for key in (before, after)] if node else [before, after]
+        return f"~ {place}: {words[0]} -> {words[1]}"
+    what = f"{place}: {_subject(node, names)}" if node else place
+    if change.kind == "order":
+        return f"~ {what}: other order of {change.field}"
+    if (before is None or after is None) and (member := _member(change, names)):
+        return f"{'+' if before is None else '-'} {what}: member {member}"
+    return f"~ {what}: {_values(change)}"
+
+
+def _subject(node: FlowNode, names: Mapping[str, Name]) -> str:
+    return describe_node(node, names).partition(" (")[0]
+
+
+def _node_at(callflow: Callflow | None, path: str) -> FlowNode | None:
+    keys = keys_of(path)
+    if callflow is None or not keys:
+        return None
+    if keys[0] == "metaflow":
+        nodes = getattr(callflow.metaflow, keys[1], {}) if len(keys) > 2 else {}
+        node, keys = nodes.get(keys[2]) if len(keys) > 2 else None, keys[2:]
+    else:
+        node = callflow.flow
+    for key in keys[2::2]:
+        node = node.children.get(key) if node is not None else None
+    return node
+
+
+def _member(change: Change, names: Mapping[str, Name]) -> str:
+    """Return the name of the member of a group that the change adds or removes, if it does."""
+    inner = re.fullmatch(r"endpoints\[(.+)\]", change.field)
+    return name_of(inner[1], names) if inner else ""
+
+
+def _values(change: Change) -> str:
+    shown = [_json(masked(value, change.field)) for value in (change.old, change.new)]
+    if shown[0] == shown[1]:
+        return f"{change.field} changed"
+    return f"{change.field} {shown[0]} -> {shown[1]}"
+
+
+def _json(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
+    """Yield the lines of a trace, drawn as a tree; texts that are longer than ``width`` columns are wrapped."""
+    waiting: list[tuple[str, str, TraceNode]] = [("", "", tree)]
+    while waiting:
+        indent, branch, step = waiting.pop()
+        inner = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+        bar = "│  " if step.children else ""
+        room = max(width - len(inner) - len(bar), _NARROWEST)
+        first, *rest = textwrap.wrap(_step_text(step), room, subsequent_indent="  ") or [""]
+        yield f"{indent}{branch}{first}"
+        yield from (f"{inner}{bar}{line}" for line in rest)
+        last = len(step.children) - 1
+        waiting.extend(
+            (inner, "└─ " if position == last else "├─ ", child)
+            for position, child in reversed(list(enumerate(step.children)))
+        )
+
+
+_NARROWEST: Final = 24
+"""How many columns the text of a step has at least, however deep it is."""
+
+_ENDINGS: Final = {
+    "circle": f" (a circle: at most {MAX_JUMPS} jumps a call)",
+    "missing": " (missing)",
+    "more": " …",
+}
+
+
+def _step_text(step: "TraceNode") -> str:
+    keys = [word.removeprefix("key ") for word in step.words if word.startswith("key ")]
+    words = [f"key {' or '.join(keys)}"] if keys else []
+    words += [word for word in step.words if not word.startswith("key ")]
+    label_ = step.label or "the call is cut off"
+    text = label_ + _ENDINGS.get(step.ending, "")
+    return f"{', '.join(words)}: {text}" if words else text
+
+
+def _media(reference: str) -> str:
+    """Return the name of a media file: the last part of a path or URL, decoded."""
+    for kind in ("tone", "silence"):
+        if f"{kind}_stream://" in reference:
+            return kind
+    if reference.startswith("%("):
+        return "tone"
+    path = reference.partition("://")[2] or reference
+    return short(unquote(path.partition("?")[0].rstrip("/").rpartition("/")[2]))
+
+
+def _text(value: Any) -> str:
+    """Return a string, a number or a list of them as text, and anything else as an empty text."""
+    if isinstance(value, list | tuple):
+        return ".".join(filter(None, map(_text, value)))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,601 @@
+"""What is wrong in the callflows of an account, or may be: the rules of ``RULES`` applied."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from .. import Callflow, ConfigurationError, FlowNode
+from .descriptions import name_of
+from .jumps import Jump, circles, returning
+from .module_catalog import (
+    MODULES,
+    OTHER_VENDORS,
+    Module,
+    allows,
+    can_fail,
+    is_absolute,
+    is_cause,
+    is_digits,
+    is_integer,
+    is_skipped,
+    is_switch,
+)
+from .number_findings import number_findings
+from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
+from .references import Found, Name, flow_references, members, metaflow_references, names_of
+from .rules import RULES, Rule, Severity
+from .secrets import find_secrets
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+_UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
+"""Kinds of which the server's metadata never tells anything."""
+
+_JUDGED_ALWAYS: Final = frozenset({"callflow", "url"})
+"""Kinds that are judged even if it is not known which documents exist."""
+
+_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
+    **{
+        kind: frozenset({kind})
+        for kind in (
+            "callflow",
+            "conference",
+            "device",
+            "directory",
+            "group",
+            "list",
+            "media",
+            "menu",
+            "queue",
+            "temporal_rule_set",
+            "user",
+            "vmbox",
+        )
+    },
+    "temporal_rule": frozenset({"temporal_rule", "temporal_rule_set"}),
+}
+"""The kinds of documents that a reference of a kind may name."""
+
+_RING_SECONDS: Final = 20
+"""How long a group and each of its members ring by default (``cf_ring_group.erl``)."""
+
+_JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
+"""Modules that name another callflow."""
+
+_REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
+"""Modules that do not ring, but without whose id a call fails."""
+
+_FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
+
+
+@frozen
+class Finding:
+    """Something that is wrong, or may be.
+
+    ``callflow_id`` and ``path``, a JSON pointer, are the place; ``path`` is ``""`` for the callflow as a whole.
+    ``related`` holds ids, keys, fields or patterns that the finding is about, in a fixed order for each code. No secret
+    is in any of them.
+    """
+
+    code: str
+    severity: Severity
+    callflow_id: str
+    path: str
+    message: str
+    related: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> Rule:
+        """The rule, with its title, explanation and source."""
+        return RULES[self.code]
+
+
+def findings(
+    callflows: Iterable[Callflow],
+    *,
+    complete: bool = True,
+    metadata_complete: bool | Literal["auto"] = "auto",
+    preflow_id: str | None = None,
+    select: Collection[str] | None = None,
+    ignore: Collection[str] = (),
+) -> Iterator[Finding]:
+    """Yield what is wrong in the callflows of one account, by callflow and place.
+
+    ``complete`` says that these are all callflows of the account, so that a jump to any other leads nowhere, and a
+    callflow to which nothing leads is unused. ``metadata_complete`` says what it means that the metadata of a callflow
+    lacks an id: True, the document does not exist; False, nothing; ``"auto"``, the document does not exist if there is
+    any metadata. ``preflow_id`` is the callflow that the account runs before each call.
+
+    ``select`` and ``ignore`` take codes or beginnings of codes (``"R"``, ``"R10"``); ``ignore`` has precedence.
+
+    Of the rows of a listing, which have no flows, only numbers and patterns are judged.
+
+    Raises ConfigurationError if nothing begins with one of the codes, and ImportError if a callflow has patterns and
+    the extra ``flows`` is not installed.
+    """
+    wanted = _wanted(select, ignore)
+    yield from (
+        finding
+        for finding in _account(
+            ordered(callflows),
+            complete=complete,
+            metadata_complete=metadata_complete,
+            preflow_id=preflow_id,
+            wanted=wanted,
+        )
+        if finding.code in wanted
+    )
+
+
+def _wanted(select: Collection[str] | None, ignore: Collection[str]) -> frozenset[str]:
+    for given in (select, ignore):
+        if isinstance(given, str):
+            raise ConfigurationError("select and ignore take several codes: give a list")
+    for prefix in (*(select or ()), *ignore):
+        if not any(code.startswith(prefix) for code in RULES):
+            raise ConfigurationError(f"no rule begins with {prefix!r}; the codes are {', '.join(RULES)}")
+    chosen = RULES if select is None else [code for code in RULES if code.startswith(tuple(select))]
+    return frozenset(code for code in chosen if not code.startswith(tuple(ignore)))
+
+
+def _account(
+    callflows: list[Callflow],
+    *,
+    complete: bool,
+    metadata_complete: bool | Literal["auto"],
+    preflow_id: str | None,
+    wanted: frozenset[str],
+) -> Iterator[Finding]:
+    ids = {callflow.id for callflow in callflows}
+    names = names_of(callflows)
+    surveys = [_Survey(callflow) for callflow in callflows]
+    jumps = [jump for survey in surveys for jump in survey.jumps if jump.target in ids]
+    used = {target for survey in surveys for target in survey.used}
+    returns = returning(jumps)
+    if preflow_id is not None:
+        used.add(preflow_id)
+        returns.add(preflow_id)
+        if complete and preflow_id not in ids:
+            yield Finding("J201", "error", preflow_id, "", "the account's preflow is missing", (preflow_id,))
+    in_circles: dict[str, list[Finding]] = {}
+    for first, is_hard, inside in circles(jumps):
+        finding = _circle(first, inside, names, is_hard=is_hard)
+        in_circles.setdefault(finding.callflow_id, []).append(finding)
+    complete_jumps = complete and not any(survey.is_summary for survey in surveys)
+    by_numbers = number_findings(callflows, used if complete_jumps else None, complete=complete, wanted=wanted)
+    for position, survey in enumerate(surveys):
+        callflow = survey.callflow
+        told = metadata_complete is True or (metadata_complete == "auto" and bool(callflow.metadata))
+        check = _Check(
+            survey=survey,
+            names=names,
+            ids=ids if complete else None,
+            all_ids=ids,
+            told=told,
+            returns=callflow.id in returns,
+        )
+        yield from (
+            Finding(code, severity, callflow.id, "", message, related)
+            for code, severity, message, related in by_numbers[position]
+        )
+        yield from in_circles.get(callflow.id, ())
+        yield from check.findings()
+
+
+def _circle(first: Jump, ids: Sequence[str], names: Mapping[str, Name], *, is_hard: bool) -> Finding:
+    shown = ", ".join(name_of(each, names) for each in ids)
+    if is_hard:
+        message = f"callflows jump in a circle without a pause: after 50 jumps the call is dropped ({shown})"
+        return Finding("J202", "error", first.source, first.path, message, tuple(ids))
+    message = f"callflows jump in a circle, at most 50 times a call ({shown})"
+    return Finding("J203", "info", first.source, first.path, message, tuple(ids))
+
+
+class _Survey:
+    """A callflow's nodes, which of them can never be reached, and where it jumps to.
+
+    ``never`` holds, by the row of a node, the keys of the children that it never takes.
+    """
+
+    def __init__(self, callflow: Callflow) -> None:
+        self.callflow = callflow
+        self.is_summary = is_summary(callflow)
+        self.table: list[Row] = rows(callflow.flow)
+        self.dead: set[int] = set()
+        self.jumps: list[Jump] = []
+        self.used: list[str] = []
+        self.never: dict[int, list[str]] = {}
+        paused: set[int] = set()
+        for index, (node, key, above) in enumerate(self.table):
+            if above >= 0:
+                parent = self.table[above][0]
+                if _never_taken(parent, key):
+                    self.never.setdefault(above, []).append(key)
+                    self.dead.add(index)
+                elif above in self.dead:
+                    self.dead.add(index)
+                if above in paused or _takes_time(parent):
+                    paused.add(index)
+            if node.module in _JUMPS:
+                self._note(index, node, is_paused=index in paused)
+        for top, _ in metaflow_tops(callflow):
+            for node in top.walk():
+                self.used.extend(target for kind, _, target in metaflow_references(node) if kind == "callflow")
+
+    def _note(self, index: int, node: FlowNode, *, is_paused: bool) -> None:
+        module = node.module
+        if is_skipped(node):
+            return
+        target = node.data.get("id" if module == "callflow" else "callflow_id")
+        if isinstance(target, str) and target:
+            self.used.append(target)
+            if module == "callflow" and index not in self.dead:
+                path = pointer(self.table, index)
+                back = not is_empty(node.children.get("_"))
+                self.jumps.append(Jump(self.callflow.id, path, target, is_paused, back))
+
+
+def _never_taken(parent: FlowNode, key: str) -> bool:
+    known = MODULES.get(parent.module or "")
+    if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
+        return False
+    return allows(parent.module, parent, key) is False
+
+
+def _takes_time(node: FlowNode) -> bool:
+    """Whether a call waits at the node, or chooses there, before it continues with a child.
+
+    A jump counts: the callflow to which it leads runs before its default child.
+    """
+    known = MODULES.get(node.module or "")
+    if known is None or is_skipped(node):
+        return False
+    return known.pauses or known.choice or known.ending == "jumps" or known.branches not in {"default", "none"}
+
+
+FoundHere = tuple[str, Severity, str, tuple[str, ...]]
+"""A code, a severity, a message and what it is about."""
+
+
+@frozen(kw_only=True, eq=False)
+class _Check:
+    """The rules for the nodes of one callflow. ``ids`` are those of all callflows, or None if they are not known."""
+
+    survey: _Survey
+    names: Mapping[str, Name]
+    ids: Collection[str] | None
+    all_ids: Collection[str]
+    told: bool
+    returns: bool
+
+    def findings(self) -> Iterator[Finding]:
+        survey = self.survey
+        callflow = survey.callflow
+        if not survey.is_summary and is_empty(callflow.flow) and (callflow.numbers or callflow.patterns):
+            yield Finding("E301", "error", callflow.id, "", "it has numbers but no flow: calls to it fail")
+        for index, (node, _, _) in enumerate(survey.table):
+            found = self._node(node, survey.never.get(index, ()))
+            if found and index in survey.dead:
+                found = [each for each in found if each[0][0] in "RS"]
+            if found:
+                path = pointer(survey.table, index)
+                for code, severity, message, related in found:
+                    yield Finding(code, severity, callflow.id, _place(path, node, code, related), message, related)
+        for top, place in metaflow_tops(callflow):
+            table = rows(top)
+            for index, (node, _, _) in enumerate(table):
+                for code, severity, message, related in self._metaflow(node):
+                    yield Finding(code, severity, callflow.id, pointer(table, index, place), message, related)
+
+    def _metaflow(self, node: FlowNode) -> Iterator[FoundHere]:
+        for kind, field, target in metaflow_references(node):
+            if kind == "callflow" and self.ids is not None and target not in self.ids:
+                yield "J201", "error", f"{node.module} names a callflow that is missing: {target}", (target,)
+            elif kind == "url":
+                yield from _unencrypted(field, target)
+        yield from _secrets(node)
+
+    def _node(  # noqa: C901  # each group of rules has its condition, so that few are entered
+        self, node: FlowNode, never: Collection[str]
+    ) -> list[FoundHere]:
+        module, data = node.module, node.data
+        if module is None:
+            if is_empty(node):
+                return []
+            return [("E308", "error", "a node without a module: the call is dropped here", ())]
+        known = MODULES.get(module)
+        found = _secrets(node) if data else []
+        if known and "skip_module" in data and is_skipped(node):
+            found.append(("M702", "info", f"{module} is switched off: the call continues with the default child", ()))
+            return found
+        for reference in flow_references(node, self.survey.callflow.metadata):
+            if self.told or reference[0] in _JUDGED_ALWAYS:
+                found.extend(self._reference(module, reference))
+        if known is None:
+            if module not in OTHER_VENDORS:
+                found.append(_unknown(node, module))
+            return found
+        children = node.children
+        if (known.required and not data.get(known.required)) or module == "voicemail":
+            found.extend(self._required(known, node))
+        if never or (children and any(child.module is None for child in children.values())):
+            found.extend(self._children(known, node, never))
+        if (known.silent or known.ending == "answered") and "_" not in children:
+            found.extend(self._missing_branches(known, node))
+        if module in _OWN_RULES:
+            found.extend(_OWN_RULES[module](self, node))
+        return found
+
+    def _reference(  # noqa: C901  # one case after the other
+        self, module: str, reference: Found
+    ) -> Iterator[FoundHere]:
+        kind, field, target = reference
+        if kind == "url":
+            yield from _unencrypted(field, target)
+        is_direct = field.startswith("children.") or not ("." in field or "[" in field)
+        if kind in _UNTOLD or not is_direct:
+            return
+        if kind == "callflow" and target in self.all_ids:
+            return
+        about = self.survey.callflow.metadata.get(target)
+        told = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
+        if told == kind and kind != "callflow":
+            return
+        what = kind.replace("_", " ")
+        if isinstance(told, str) and told:
+            accepted = _ACCEPTED.get(kind)
+            if self.told and accepted and told not in accepted:
+                message = f"{module} names a {told.replace('_', ' ')}, not a {what}: {name_of(target, self.names)}"
+                yield "R103", "error", message, (target,)
+            elif kind == "callflow" and self.ids is not None:
+                yield "J201", "error", f"{module} names a callflow that is missing: {target}", (target,)
+        elif kind == "callflow" and self.ids is not None:
+            yield "J201", "error", f"{module} names a callflow that is missing: {target}", (target,)
+        elif self.told and about is None and _ID.fullmatch(target) and _in_metadata(field):
+            if field.startswith("children."):
+                message = f"the time rule of this child does not exist, so that it is never taken: {target}"
+            else:
+                message = f"{module} names a {what} that does not exist: {target}"
+            yield "R101", "error", message, (target,)
+
+    def _required(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
+        data, module = node.data, known.name
+        if module == "voicemail":
+            composes = data.get("action", "compose") == "compose"
+            if composes and not data.get("id") and not _captures_mailbox(self.survey.callflow):
+                yield "R102", "error", "voicemail names no mailbox: callers hear that there is none", ("id",)
+            return
+        if (module == "group" and data.get("endpoints")) or (module == "faxbox" and data.get("faxbox_id")):
+            return
+        severe = known.ending == "answered" or module in _REQUIRED_TO_CONTINUE
+        yield (
+            "R102",
+            "error" if severe else "warning",
+            f"{module} has no {known.required}: it does nothing",
+            (known.required,),
+        )
+
+    def _children(self, known: Module, node: FlowNode, never: Collection[str]) -> Iterator[FoundHere]:
+        for key, child in node.children.items():
+            if key in never:
+                yield from self._never_taken(known, node, key)
+            elif child.module is None and is_empty(child):
+                yield from self._empty_child(known, node, key)
+
+    def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[FoundHere]:
+        module = known.name
+        if module == "acdc_wait_time":
+            return  # B406 tells it
+        if known.branches == "carrier":
+            message = f"{known.label} never continues with {key!r}: a failed call ends, unless a child has its cause"
+            yield "B404", "warning", message, (key,)
+        elif key == "_" and known.branches == "none":
+            yield "B401", "info", f"nothing runs after {module}", (key,)
+        elif key == "rule_set" and known.branches == "rules" and not is_switch(node.data):
+            yield "B401", "warning", "the child rule_set is never taken: data.rule_set names no set", (key,)
+        else:
+            yield "B401", "warning", f"{module} never takes the child {key!r}{_hint(known, key)}", (key,)
+
+    def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[FoundHere]:
+        if key == "_":
+            if known.ending in {"stops", "ends"}:
+                return
+            ends_badly = known.choice or known.silent or known.ending == "answered"
+            severity: Severity = "warning" if ends_badly and not self.returns else "info"
+            if known.name == "menu" and not is_empty(node.children.get("max_retries")):
+                return  # it is never taken
+            yield "E305", severity, f"the default child of {known.name} is empty: the call is cut off", (key,)
+        elif known.branches == "menu":
+            outcome = "it counts as a wrong key" if is_digits(key) else "it counts as missing"
+            yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
+        elif known.branches in {"cause", "carrier"}:
+            yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
+        elif known.name != "park":
+            message = f"the child {key!r} of {known.name} is empty: the call is cut off, the default child is not taken"
+            yield "E305", "warning", message, (key,)
+
+    def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
+        """Tell a call that is cut off after the node, because there is no default child and no jump returns."""
+        if self.returns or known.choice:
+            return
+        callflow = self.survey.callflow
+        if not callflow.numbers or callflow.featurecode or known.name in {"page_group", "pivot"}:
+            return
+        if known.silent:
+            yield "E303", "warning", f"the call ends after {known.name}: the caller is cut off without a word", ()
+        else:
+            covered = [key for key in node.children if is_cause(key)]
+            only = f", only {', '.join(covered)}" if covered else ""
+            message = f"if nobody answers, the call is cut off: {known.label} has no default child{only}"
+            yield "E306", "info", message, ()
+
+    def menu(self, node: FlowNode) -> Iterator[FoundHere]:
+        children = node.children
+        if not is_empty(children.get("max_retries")) and not is_empty(children.get("_")):
+            yield "B403", "warning", "the menu has max_retries, so that its default child is never taken", ("_",)
+        if not any(map(is_digits, children)):
+            yield "E304", "info", "the menu has no keys: only extensions can be dialled, if its settings allow it", ()
+        if not any(key in children for key in ("_", "max_retries", "timeout")):
+            message = "callers who press nothing or wrong keys are cut off: no timeout, max_retries or default child"
+            yield "E307", "info", message, ()
+
+    def temporal_route(self, node: FlowNode) -> Iterator[FoundHere]:
+        data, children = node.data, node.children
+        if is_switch(data):
+            return
+        if "_" not in children:
+            yield self._without_default("outside all time rules the call is cut off: there is no default child")
+        listed = data.get("rules")
+        rules = [rule for rule in listed if isinstance(rule, str)] if isinstance(listed, list | tuple) else []
+        for rule in dict.fromkeys(rules):
+            if rule not in children:
+                message = f"rule {name_of(rule, self.names)} has no child: while it is active, calls take the default"
+                yield "B402", "info", f"{message} child and later rules are not tried", (rule,)
+        has_set = bool(data.get("rule_set"))
+        if has_set and "rule_set" not in children:
+            yield "B402", "info", "the rule set has no child named rule_set: it changes nothing", ("rule_set",)
+        if not rules and not has_set and all(key == "_" for key in children):
+            yield "B405", "info", "no time rules: every call takes the default child", ()
+
+    def choice(self, node: FlowNode) -> Iterator[FoundHere]:
+        """Check the modules whose children are few and known, so that a missing default may be intended."""
+        children, data, module = node.children, node.data, node.module
+        if "_" in children:
+            return
+        if module == "check_cid":
+            needed = ["_"] if is_absolute(data) else ["match"]
+            needed += ["nomatch"] if can_fail(data) else []
+        else:
+            needed = ["match", "nomatch"] if module == "cidlistmatch" else list(_FAX_CHILDREN)
+        if lacking := [key for key in needed if key not in children]:
+            shown = " or ".join("all other callers" if key == "_" else key for key in lacking)
+            yield self._without_default(f"{module} has no child for {shown}, nor a default: such calls are cut off")
+
+    def wait_time(self, node: FlowNode) -> Iterator[FoundHere]:
+        for key in node.children:
+            if key != "_" and not is_integer(key):
+                message = f"the child {key!r} is not a number of seconds: every call takes the default child"
+                yield "B406", "error", message, (key,)
+                return
+
+    def _without_default(self, message: str) -> FoundHere:
+        return "E302", "info" if self.returns else "warning", message, ()
+
+    def group(self, node: FlowNode) -> Iterator[FoundHere]:
+        data = node.data
+        listed = list(members(data))
+        if not listed:
+            if node.module != "group":
+                label = MODULES[node.module].label if node.module else ""
+                yield "M703", "warning", f"{label} has no members: it rings nobody", ()
+            return
+        if node.module != "page_group":
+            yield from self._silent_members(data, [(target, settings) for _, _, target, settings in listed])
+        seen: set[str] = set()
+        twice: dict[str, None] = {}
+        for _, _, target, _ in listed:
+            if target in seen:
+                twice[target] = None
+            seen.add(target)
+        for target in twice:
+            yield "M705", "info", f"member {name_of(target, self.names)} is in the group twice", (target,)
+
+    def _silent_members(
+        self, data: Mapping[str, Any], listed: list[tuple[str, Mapping[str, Any]]]
+    ) -> Iterator[FoundHere]:
+        total = _seconds(data.get("timeout"), _RING_SECONDS)
+        strategy = data.get("strategy") or "simultaneous"
+        spent = 0
+        for target, settings in listed:
+            shown = name_of(target, self.names)
+            if strategy == "simultaneous":
+                delay = _seconds(settings.get("delay"), 0)
+                if delay >= total > 0:
+                    message = f"member {shown} never rings: its delay of {delay} s is not shorter than the group's"
+                    yield "M704", "warning", f"{message} {total} s", (target,)
+            elif strategy == "single":
+                if spent >= total > 0:
+                    message = f"member {shown} never rings: those before it take {spent} s of the group's {total} s"
+                    yield "M704", "warning", message, (target,)
+                spent += _seconds(settings.get("timeout"), _RING_SECONDS)
+
+    def disa(self, node: FlowNode) -> Iterator[FoundHere]:
+        if not node.data.get("pin"):
+            yield "S802", "error", "DISA without a PIN: all callers can dial out at the account's cost", ()
+
+
+_OWN_RULES: Final = {
+    "acdc_wait_time": _Check.wait_time,
+    "check_cid": _Check.choice,
+    "cidlistmatch": _Check.choice,
+    "disa": _Check.disa,
+    "fax_detect": _Check.choice,
+    "group": _Check.group,
+    "menu": _Check.menu,
+    "page_group": _Check.group,
+    "ring_group": _Check.group,
+    "temporal_route": _Check.temporal_route,
+}
+"""The rules of single modules."""
+
+
+def _unknown(node: FlowNode, module: str) -> FoundHere:
+    severity: Severity = "info" if "_" in node.children else "warning"
+    return "M701", severity, f"unknown module {module}: a server that has none of this name skips it", (module,)
+
+
+def _hint(known: Module, key: str) -> str:
+    if known.branches == "cause" and len(key) == 3 and key.isdigit():
+        return f"; did you mean 'sip:{key}'?"
+    upper = key.upper()
+    is_meant = is_cause(upper) if known.branches == "cause" else known.branches == "fax" and upper in _FAX_CHILDREN
+    return f"; did you mean {upper!r}?" if is_meant and upper != key else ""
+
+
+def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
+    """Return the place of a finding on a node: that of the child if its time rule is missing, else the node's."""
+    if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
+        return f"{path}/children/{escape(related[0])}"
+    return path
+
+
+def _in_metadata(field: str) -> bool:
+    """Whether the server tells in its metadata what the field names."""
+    return field == "id" or "_id" in field or (field.startswith("children.") and len(field) > len("children.") + 1)
+
+
+def _captures_mailbox(callflow: Callflow) -> bool:
+    """Whether the mailbox comes from what is dialled: a pattern captures it, or ``**`` leads to the callflow."""
+    code = callflow.featurecode.number if callflow.featurecode else None
+    return (
+        any("(" in pattern for pattern in callflow.patterns)
+        or any(number.startswith("**") for number in callflow.numbers)
+        or (code or "").replace("\\", "") in {"*", "**"}
+    )
+
+
+def _unencrypted(field: str, url: str) -> Iterator[FoundHere]:
+    if url.startswith("http://") and field in {"cdr_url", "uri", "url", "voice_url"}:
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:
+            host = ""
+        yield "S803", "info", f"{field} sends call data without encryption to {host}", (field,)
+
+
+def _secrets(node: FlowNode) -> list[FoundHere]:
+    return [
+        ("S801", "warning", f"{field} holds {what}: everyone who can read callflows can read it", (field,))
+        for field, what in find_secrets(node.data)
+    ]
+
+
+def _seconds(value: Any, default: int) -> int:
+    """Return a number of seconds, given as a number or as its text."""
+    try:
+        return default if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return default

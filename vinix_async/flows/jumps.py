@@ -1,0 +1,100 @@
+"""The graph of jumps between the callflows of an account."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+
+@frozen
+class Jump:
+    """A jump from one callflow to another.
+
+    ``path`` is the JSON pointer of the node. ``is_paused`` is whether a call waits or chooses before it gets there,
+    ``comes_back`` whether the call continues below the node after the other callflow.
+    """
+
+    source: str
+    path: str
+    target: str
+    is_paused: bool
+    comes_back: bool
+
+
+def returning(jumps: Iterable[Jump]) -> set[str]:
+    """Return the ids of the callflows that a call may enter by a jump after which it continues elsewhere."""
+    onward: dict[str, list[str]] = {}
+    found: set[str] = set()
+    for jump in jumps:
+        onward.setdefault(jump.source, []).append(jump.target)
+        if jump.comes_back:
+            found.add(jump.target)
+    waiting = sorted(found)
+    while waiting:
+        for target in onward.get(waiting.pop(), ()):
+            if target not in found:
+                found.add(target)
+                waiting.append(target)
+    return found
+
+
+def circles(jumps: Sequence[Jump]) -> Iterator[tuple[Jump, bool, list[str]]]:
+    """Yield each group of callflows that lead back to each other.
+
+    For each, yields the first jump of the callflow with the lowest id, whether there is a circle in which nothing
+    pauses, and all ids, sorted.
+    """
+    outgoing: dict[str, list[Jump]] = {}
+    for jump in jumps:
+        outgoing.setdefault(jump.source, []).append(jump)
+    targets = {source: [jump.target for jump in out] for source, out in outgoing.items()}
+    for group in components(targets):
+        ids = sorted(group)
+        inside = set(group)
+        quick = {
+            each: [jump.target for jump in outgoing[each] if jump.target in inside and not jump.is_paused]
+            for each in ids
+        }
+        is_hard = any(True for _ in components(quick))
+        first = next(jump for jump in outgoing[ids[0]] if jump.target in inside)
+        yield first, is_hard, ids
+
+
+def components(targets: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:  # noqa: C901  # one loop, as published
+    """Yield the strongly connected components that have a circle (Tarjan's algorithm, without recursion)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    path: list[str] = []
+    on_path: set[str] = set()
+    for root in targets:
+        if root in index:
+            continue
+        work = [(root, iter(targets[root]))]
+        index[root] = low[root] = len(index)
+        path.append(root)
+        on_path.add(root)
+        while work:
+            node, following = work[-1]
+            deeper = False
+            for target in following:
+                if target not in index:
+                    index[target] = low[target] = len(index)
+                    path.append(target)
+                    on_path.add(target)
+                    work.append((target, iter(targets.get(target, ()))))
+                    deeper = True
+                    break
+                if target in on_path:
+                    low[node] = min(low[node], index[target])
+            if deeper:
+                continue
+            work.pop()
+            if work:
+                above = work[-1][0]
+                low[above] = min(low[above], low[node])
+            if low[node] == index[node]:
+                group: list[str] = []
+                while not group or group[-1] != node:
+                    group.append(path.pop())
+                    on_path.discard(group[-1])
+                if len(group) > 1 or node in targets.get(node, ()):
+                    yield group

@@ -1,0 +1,322 @@
+"""The one table of callflow modules: labels, references, branches and endings.
+
+Sources: the schemas ``callflows.*.json`` of Kazoo's crossbar, and the modules ``cf_*.erl`` of its callflow application.
+The labels are those of Monster UI, where it has one.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from attrs import frozen
+
+from .. import FlowNode
+
+Branches = Literal["default", "none", "cause", "carrier", "menu", "rules", "caller", "match", "fax", "integer", "value"]
+Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
+
+
+@frozen(kw_only=True, eq=False)
+class Module:
+    """What is known of a module. There is one object for each.
+
+    ``references`` holds pairs of a path in ``data`` and the kind of document to which its value refers; ``[]`` in a
+    path means each item of an array. ``required`` is the field without which the module does nothing.
+
+    ``branches`` says which keys of children the module may take: ``default`` is ``_`` only; ``none`` is no child at
+    all; ``cause`` is hangup causes, ``sip:NNN`` and ``_``; ``carrier`` is the same without ``_``.
+
+    ``ending`` says how the call may end there: the module ``continues`` with a child; a call that is ``answered`` ends,
+    and any other continues; it ``jumps`` into another callflow and continues afterwards; a failed call to a ``carrier``
+    stops the callflow; it ``stops`` the callflow, so that a call that has jumped there returns; it ``ends`` the call.
+
+    ``silent`` modules let the caller hear nothing. ``pauses`` is whether the module takes time or waits for somebody,
+    so that callflows that jump in a circle do not use up the server's 50 jumps at once. ``choice`` is whether its
+    children are alternatives among which the call itself decides.
+    """
+
+    name: str
+    label: str
+    references: tuple[tuple[str, str], ...] = ()
+    branches: Branches = "default"
+    ending: Ending = "continues"
+    required: str = ""
+    silent: bool = False
+    pauses: bool = False
+    choice: bool = False
+
+
+_APPROVED: Final = {"approved_device_id": "device", "approved_user_id": "user", "approved_group_id": "group"}
+_TARGETS: Final = {"device_id": "device", "user_id": "user", "group_id": "group"}
+_ROWS: Final[tuple[tuple[str, str, dict[str, str], Branches, Ending, str, str], ...]] = (
+    # name, label, references, branches, ending, required, traits
+    ("acdc_agent", "Queue Agent", {}, "default", "continues", "", ""),
+    ("acdc_member", "Queue", {"id": "queue"}, "default", "answered", "id", "pauses"),
+    ("acdc_queue", "Queue Login", {"id": "queue"}, "default", "continues", "id", ""),
+    ("acdc_wait_time", "Queue Wait Time", {"id": "queue"}, "integer", "continues", "id", "silent choice"),
+    ("after_bridge", "After Bridge", {"data": "number"}, "default", "continues", "", "silent"),
+    ("answer", "Answer", {}, "default", "continues", "", "silent"),
+    ("audio_macro", "Audio Macro", {"macros[].id": "media"}, "default", "continues", "", "pauses"),
+    ("branch_bnumber", "Branch on Number", {}, "value", "continues", "", "choice"),
+    ("branch_variable", "Branch on Variable", {}, "value", "continues", "", "choice"),
+    ("call_forward", "Call Forwarding", {}, "default", "continues", "", ""),
+    ("call_waiting", "Call Waiting", {}, "default", "continues", "", ""),
+    ("callflow", "Callflow", {"id": "callflow"}, "default", "jumps", "id", ""),
+    ("camping_feature", "Camping", {}, "default", "stops", "", ""),
+    ("check_cid", "Check Caller ID", {"user_id": "user"}, "caller", "continues", "", "choice"),
+    ("cidlistmatch", "Match Caller ID List", {"id": "list"}, "match", "continues", "id", "choice"),
+    ("collect_dtmf", "Collect DTMF", {}, "default", "continues", "", "pauses"),
+    (
+        "conference",
+        "Conference",
+        {"id": "conference", "welcome_prompt.media_id": "media", "config.owner_id": "user"},
+        "none",
+        "ends",
+        "",
+        "pauses",
+    ),
+    ("conference_feature", "Conference Feature", {"id": "conference"}, "none", "ends", "", "pauses"),
+    ("dead_air", "Dead Air", {}, "none", "stops", "", "pauses"),
+    ("device", "Device", {"id": "device"}, "cause", "answered", "id", "pauses"),
+    ("directory", "Directory", {"id": "directory"}, "default", "continues", "id", "pauses"),
+    ("disa", "DISA", {}, "default", "continues", "", "pauses"),
+    ("do_not_disturb", "Do Not Disturb", {"id": "user"}, "default", "continues", "", ""),
+    ("dynamic_cid", "Dynamic CID", {"id": "list", "media_id": "media"}, "default", "continues", "", "pauses"),
+    ("eavesdrop", "Eavesdrop", {"device_id": "device", "user_id": "user", **_APPROVED}, "none", "stops", "", ""),
+    ("eavesdrop_feature", "Eavesdrop Feature", {"group_id": "group", **_APPROVED}, "default", "stops", "", ""),
+    ("edr", "EDR", {}, "default", "continues", "", "silent"),
+    ("fax_detect", "Fax Detect", {}, "fax", "continues", "", "choice"),
+    ("faxbox", "Fax Boxes", {"id": "faxbox", "faxbox_id": "faxbox"}, "none", "ends", "id", "pauses"),
+    ("flush_dtmf", "Flush DTMF", {}, "default", "continues", "", "silent"),
+    ("function", "Function", {"id": "function"}, "default", "jumps", "id", "pauses"),
+    (
+        "group",
+        "Group",
+        {"id": "group", "endpoints[].id": "member", "ringback": "media"},
+        "cause",
+        "answered",
+        "id",
+        "pauses",
+    ),
+    ("group_pickup", "Group Pickup", {**_TARGETS, **_APPROVED}, "none", "stops", "", ""),
+    ("group_pickup_feature", "Group Pickup Feature", {**_TARGETS, **_APPROVED}, "none", "stops", "", ""),
+    ("hangup", "Hang Up", {}, "none", "ends", "", ""),
+    ("hotdesk", "Hot Desk", {"id": "user"}, "cause", "continues", "", "pauses"),
+    ("intercept", "Intercept", {**_TARGETS, **_APPROVED}, "none", "stops", "", ""),
+    ("intercept_feature", "Intercept Feature", _APPROVED, "none", "stops", "", ""),
+    ("intercom", "Intercom", {}, "default", "continues", "", ""),
+    ("language", "Language", {}, "default", "continues", "", "silent"),
+    ("lookupcidname", "Caller ID Name Lookup", {"lists[]": "list"}, "default", "continues", "", "silent"),
+    ("manual_presence", "Manual Presence", {}, "default", "continues", "", ""),
+    ("menu", "Menu", {"id": "menu"}, "menu", "continues", "id", "pauses choice"),
+    ("missed_call_alert", "Missed Call Alert", {"recipients[].id": "recipient"}, "default", "continues", "", "silent"),
+    ("move", "Move", {}, "none", "stops", "", ""),
+    ("nomorobo", "Nomorobo", {}, "integer", "continues", "", "choice"),
+    ("noop", "No Operation", {}, "default", "continues", "", "silent"),
+    ("notification", "Notification", {"recipients[].id": "recipient"}, "default", "continues", "", ""),
+    (
+        "offnet",
+        "Global Carrier",
+        {"hunt_account_id": "account", "to_did": "number", "ringback": "media"},
+        "carrier",
+        "carrier",
+        "",
+        "pauses",
+    ),
+    ("page_group", "Page Group", {"endpoints[].id": "member"}, "default", "answered", "", "pauses"),
+    ("park", "Park", {}, "value", "stops", "", "pauses"),
+    ("pivot", "Pivot", {"voice_url": "url", "cdr_url": "url"}, "default", "answered", "", "pauses"),
+    ("play", "Media", {"id": "media"}, "default", "continues", "id", "pauses"),
+    ("prepend_cid", "Prepend Caller ID", {}, "default", "continues", "", "silent"),
+    ("privacy", "Privacy", {}, "default", "continues", "", "silent"),
+    ("receive_fax", "Receive Fax", {"owner_id": "user"}, "none", "ends", "", "pauses"),
+    ("record_call", "Record Call", {"url": "url"}, "default", "continues", "", "silent"),
+    ("record_caller", "Record Caller", {"url": "url"}, "default", "continues", "", "silent pauses"),
+    (
+        "resources",
+        "Account Carrier",
+        {"hunt_account_id": "account", "to_did": "number", "ringback": "media"},
+        "carrier",
+        "carrier",
+        "",
+        "pauses",
+    ),
+    ("response", "Response", {"media": "media"}, "none", "stops", "", ""),
+    ("ring_group", "Ring Group", {"endpoints[].id": "member", "ringback": "media"}, "cause", "answered", "", "pauses"),
+    ("ring_group_toggle", "Ring Group Toggle", {"callflow_id": "callflow"}, "default", "continues", "callflow_id", ""),
+    ("route_to_cid", "Route to Caller ID", {}, "cause", "answered", "", "pauses"),
+    ("send_dtmf", "Send DTMF", {}, "default", "continues", "", "silent"),
+    ("set", "Set", {}, "default", "continues", "", "silent"),
+    ("set_alert_info", "Distinctive Ring", {}, "default", "continues", "", "silent"),
+    ("set_cid", "Set Caller ID", {}, "default", "continues", "", "silent"),
+    ("set_variable", "Set Variable", {}, "default", "continues", "", "silent"),
+    ("set_variables", "Set CAV", {}, "default", "continues", "", "silent"),
+    ("skel", "Skeleton", {}, "default", "continues", "", "silent"),
+    ("sleep", "Sleep", {}, "default", "continues", "", "silent pauses"),
+    (
+        "temporal_route",
+        "Time of Day",
+        {"rules[]": "temporal_rule", "rule_set": "temporal_rule_set"},
+        "rules",
+        "continues",
+        "",
+        "choice",
+    ),
+    ("transfer", "Transfer", {"target": "number"}, "none", "ends", "", ""),
+    ("tts", "TTS", {}, "default", "continues", "", "pauses"),
+    ("user", "User", {"id": "user"}, "cause", "answered", "id", "pauses"),
+    ("voicemail", "Voicemail", {"id": "vmbox"}, "default", "continues", "", "pauses"),
+    ("wait_for_hangup", "Wait for Hangup", {}, "none", "stops", "", "pauses"),
+    ("webhook", "Webhook", {"uri": "url"}, "default", "continues", "", ""),
+)
+
+MODULES: Final[Mapping[str, Module]] = {
+    name: Module(
+        name=name,
+        label=label,
+        references=tuple(references.items()),
+        branches=branches,
+        ending=ending,
+        required=required,
+        silent="silent" in traits,
+        pauses="pauses" in traits,
+        choice="choice" in traits,
+    )
+    for name, label, references, branches, ending, required, traits in _ROWS
+}
+"""Every module of Kazoo's callflow application and of its queues, by name."""
+
+METAFLOW_MODULES: Final[Mapping[str, Module]] = {
+    name: Module(name=name, label=label, references=tuple(references.items()))
+    for name, label, references in (
+        ("audio_level", "Audio Level", {}),
+        ("break", "Break", {}),
+        ("callflow", "Callflow", {"id": "callflow"}),
+        ("hangup", "Hang Up", {}),
+        ("hold", "Hold", {"moh_aleg": "media", "moh_bleg": "media"}),
+        ("hold_control", "Hold Control", {}),
+        ("intercept", "Intercept", {"target_id": "target"}),
+        ("move", "Move", {"device_id": "device", "owner_id": "user"}),
+        ("pivot", "Pivot", {"voice_url": "url", "cdr_url": "url"}),
+        ("play", "Media", {"id": "media"}),
+        ("record_call", "Record Call", {"url": "url"}),
+        ("relate", "Relate", {"conference_id": "conference"}),
+        ("resume", "Resume", {}),
+        ("say", "Say", {}),
+        ("sound_touch", "Sound Touch", {}),
+        ("transfer", "Transfer", {"target": "number", "ringback": "media", "moh": "media"}),
+        ("tts", "TTS", {}),
+    )
+}
+"""The modules of metaflows (Kazoo's konami application), by name. Their children and endings are not described."""
+
+OTHER_VENDORS: Final = frozenset(
+    {"acdc_agent_availability", "agent", "call_failover", "qubicle", "queue", "temporal_set"}
+)
+"""Modules that are not in Kazoo's public sources but are known to exist on servers."""
+
+_CAUSE: Final = re.compile(r"[A-Z][A-Z0-9_]+|sip:[1-6][0-9][0-9]")
+_DIGITS: Final = re.compile(r"[0-9*#]+")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+
+
+def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
+    """Return the name that people know a module by; of an unknown module, its own name.
+
+    With ``data``, the label also tells the uses of voicemail apart.
+    """
+    if module == "voicemail" and data is not None:
+        if data.get("action") == "check":
+            return "Check Voicemail"
+        return "Voicemail" if data.get("id") else "Direct to Voicemail"
+    known = MODULES.get(module or "") or METAFLOW_MODULES.get(module or "")
+    return known.label if known else module or ""
+
+
+def is_skipped(node: FlowNode) -> bool:
+    """Whether the server skips the node and takes its default child (``skip_module``; ``cf_exe.erl``)."""
+    return is_true(node.data.get("skip_module"))
+
+
+def is_true(value: Any) -> bool:
+    """Whether the server takes a JSON value for true: it accepts the string too (``kz_term:is_true``)."""
+    return value is True or value == "true"
+
+
+def is_cause(key: str) -> bool:
+    """Whether ``key`` names a hangup cause or a SIP status, such as ``USER_BUSY`` or ``sip:486``."""
+    return _CAUSE.fullmatch(key) is not None
+
+
+def is_digits(key: str) -> bool:
+    """Whether ``key`` can be pressed in a menu."""
+    return _DIGITS.fullmatch(key) is not None
+
+
+def is_integer(key: str) -> bool:
+    """Whether ``key`` is a whole number, as the modules that compare their keys with a number need."""
+    return _INTEGER.fullmatch(key) is not None
+
+
+def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa: PLR0911  # an answer for each kind
+    """Whether the server can ever take the child ``key`` of ``node``, or None if that cannot be known.
+
+    It cannot be known for an unknown module, for one that runs on another server (``remote_execution``), and where the
+    key is compared with a value of the call.
+    """
+    known = MODULES.get(module or "")
+    if known is None or node.extra.get("remote_execution") is True:
+        return None
+    if is_skipped(node):
+        return key == "_"
+    branches = known.branches
+    if branches == "none":
+        return False
+    if branches == "carrier":
+        return is_cause(key)
+    if key == "_":
+        return True
+    if branches == "default":
+        return False
+    if branches == "cause":
+        return is_cause(key)
+    return _allows_named(branches, node, key)
+
+
+def _allows_named(  # noqa: PLR0911  # an answer for each kind
+    branches: Branches, node: FlowNode, key: str
+) -> bool | None:
+    """Whether the child can be taken, for modules whose children have names of their own."""
+    data = node.data
+    match branches:
+        case "menu":
+            return is_digits(key) or key in {"timeout", "max_retries"}
+        case "rules":
+            return not is_switch(data) and (key != "rule_set" or bool(data.get("rule_set")))
+        case "match":
+            return key in {"match", "nomatch"}
+        case "fax":
+            return key in {"ON_FAX", "ON_VOICE"}
+        case "integer":
+            return is_integer(key)
+        case "caller":
+            if key == "nomatch":
+                return can_fail(data)
+            return (key != "match") is is_absolute(data)
+        case _:
+            return False if is_true(data.get("hunt")) else None
+
+
+def is_switch(data: Mapping[str, Any]) -> bool:
+    """Whether a ``temporal_route`` changes its rules, and takes no branch by them."""
+    return data.get("action") in ("disable", "enable", "menu", "reset")  # any JSON value
+
+
+def is_absolute(data: Mapping[str, Any]) -> bool:
+    """Whether a ``check_cid`` compares the whole number of the caller with the keys of its children."""
+    return is_true(data.get("use_absolute_mode"))
+
+
+def can_fail(data: Mapping[str, Any]) -> bool:
+    """Whether the ``regex`` of a ``check_cid`` can fail; the default, ``.*``, matches every caller."""
+    return data.get("regex") not in (None, "", ".*")

@@ -1,0 +1,171 @@
+"""The rules of ``findings`` for numbers, feature codes and patterns."""
+
+import re
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import Final
+
+from attrs import define
+
+from .. import Callflow
+from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
+from .rules import Severity
+
+PLACEHOLDER: Final = re.compile(r"undefined.*", re.DOTALL)
+"""What user interfaces save as the number of a callflow that has none yet."""
+
+_LETTER: Final = re.compile(r"[A-Za-z]")
+
+_TAILS: Final = (
+    "",
+    "1",
+    "12",
+    "100",
+    "1000",
+    "5551234",
+    "2125550123",
+    "12125550123",
+    "8ca0e4c50aa1e2901d749307e19b2e4b",
+)
+"""What is appended to the beginning of a pattern, to have numbers that match it."""
+
+_CODE_TAILS: Final = ("", "1", "100", "1000", "5551234", "2125550123")
+"""What is dialled after a feature code that takes an argument."""
+
+_SAMPLES_KEPT: Final = 8192
+
+_PROBES: Final = ("+12125550123", "+442071234567", "5551234", "411")
+"""Numbers that have nothing in common."""
+
+NumberFinding = tuple[str, Severity, str, tuple[str, ...]]
+
+
+def number_findings(
+    callflows: list[Callflow], used: Collection[str] | None, *, complete: bool, wanted: Collection[str]
+) -> list[list[NumberFinding]]:
+    """Return the findings on numbers and patterns of each callflow.
+
+    ``callflows`` are in the order of their ids. ``used`` holds the ids to which any callflow leads, or is None if that
+    is not known. Patterns are not tried if no code about them is ``wanted``.
+    """
+    return _Numbers(callflows, used, complete=complete, wanted=wanted).findings()
+
+
+@define(eq=False, init=False)
+class _Numbers:
+    callflows: list[Callflow]
+    used: Collection[str] | None
+    complete: bool
+    tries_patterns: bool
+    router: Router
+    first: dict[str, Callflow]
+    by_id: dict[str, Callflow]
+
+    def __init__(
+        self, callflows: list[Callflow], used: Collection[str] | None, *, complete: bool, wanted: Collection[str]
+    ) -> None:
+        self.callflows = callflows
+        self.used = used
+        self.complete = complete
+        self.tries_patterns = any(code[0] == "P" or code == "N503" for code in wanted)
+        self.router = Router(callflows if self.tries_patterns else ())
+        self.by_id = {callflow.id: callflow for callflow in callflows}
+        self.first = {}
+        for callflow in callflows:
+            for number in callflow.numbers:
+                self.first.setdefault(number, callflow)
+
+    def findings(self) -> list[list[NumberFinding]]:
+        found = [list(self._of(callflow)) for callflow in self.callflows]
+        if self.tries_patterns:
+            self._swallowed(found)
+        return found
+
+    def _of(self, callflow: Callflow) -> Iterator[NumberFinding]:
+        real = [number for number in callflow.numbers if not PLACEHOLDER.fullmatch(number)]
+        for number in dict.fromkeys(real):
+            first = self.first[number]
+            if first is not callflow:
+                message = f"number {number} is also in {_shown(first)}, which gets the calls"
+                yield "N501", "error", message, (number, first.id)
+        if NO_MATCH in real and (beside := [*(number for number in real if number != NO_MATCH), *callflow.patterns]):
+            message = f"no_match is beside {beside[0]}: calls from outside to it are refused"
+            yield "N504", "error", message, (NO_MATCH,)
+        if self.tries_patterns:
+            for pattern in dict.fromkeys(callflow.patterns):
+                yield from self._pattern(callflow, pattern)
+            if self.complete:
+                yield from self._feature_code(callflow)
+        if self._is_unused(callflow, real):
+            message = "nothing dials it and nothing jumps to it; a directory, a preflow or a script may"
+            yield "N502", "info", message, ()
+
+    def _is_unused(self, callflow: Callflow, real: list[str]) -> bool:
+        if self.used is None or callflow.id in self.used:
+            return False
+        if callflow.patterns or callflow.featurecode or callflow.type or len(real) < len(callflow.numbers):
+            return False
+        return all(number != NO_MATCH and _LETTER.search(number) for number in real)
+
+    def _feature_code(self, callflow: Callflow) -> Iterator[NumberFinding]:
+        code = callflow.featurecode.number if callflow.featurecode else None
+        if not code:
+            return
+        bare = code.replace("\\", "").lstrip("*")
+        dialled = (star + bare + tail for star in ("*", "", "**") for tail in _CODE_TAILS)
+        if not any(self.router.lookup(number).callflow_id == callflow.id for number in dialled):
+            yield "N503", "warning", f"feature code {code} does not reach this callflow", (code,)
+
+    def _pattern(self, callflow: Callflow, pattern: str) -> Iterator[NumberFinding]:
+        if reason := invalid(pattern):
+            yield "P601", "error", f"pattern {pattern} is not valid and never used: {reason}", (pattern,)
+            return
+        samples = _samples(pattern)
+        if any(match(pattern, sample) == UNSET for sample in samples):
+            message = f"pattern {pattern} can match without any of its groups: the server fails on such a number"
+            yield "P603", "error", f"{message}, and no callflow gets the call", (pattern,)
+        wins = False
+        losses: list[tuple[str, str, str, str]] = []
+        for sample in samples:
+            route = self.router.lookup(sample)
+            if route.callflow_id == callflow.id:
+                wins = True
+            elif route.callflow_id is not None:
+                losses.append((sample, route.callflow_id, route.by, route.how))
+        if not losses:
+            return
+        if not wins:
+            sample, other, by, _ = losses[0]
+            message = f"pattern {pattern} never gets a call: {sample} goes to {self._name(other)} ({by})"
+            yield "P602", "warning", message, (pattern, other)
+        elif by_pattern := next((loss for loss in losses if loss[3] == "pattern"), None):
+            sample, other, by, _ = by_pattern
+            message = f"patterns overlap: {sample} matches {pattern} but goes to {self._name(other)} ({by})"
+            yield "P605", "info", message, (pattern, other)
+
+    def _swallowed(self, found: list[list[NumberFinding]]) -> None:
+        """Add the finding on patterns that take all numbers, to the callflow that has the first of them."""
+        other = self.first.get(NO_MATCH)
+        if other is None or not self.router.has_patterns:
+            return
+        routes = [self.router.lookup(probe) for probe in _PROBES]
+        if all(route.how == "pattern" for route in routes):
+            position = next(at for at, each in enumerate(self.callflows) if each.id == routes[0].callflow_id)
+            message = f"pattern {routes[0].by} takes every number, so that {_shown(other)} (no_match) is never used"
+            found[position].append(("P604", "warning", message, (routes[0].by, other.id)))
+
+    def _name(self, callflow_id: str) -> str:
+        return _shown(self.by_id[callflow_id])
+
+
+@lru_cache(_SAMPLES_KEPT)
+def _samples(pattern: str) -> tuple[str, ...]:
+    """Return numbers that match a pattern: its literal beginning, with and without a plus sign, and a tail."""
+    head = literal_head(pattern)
+    heads = dict.fromkeys((head, head.removeprefix("+")))
+    tried = dict.fromkeys(f"{each}{tail}" for each in heads for tail in _TAILS)
+    return tuple(number for number in tried if number and match(pattern, number) is not None)
+
+
+def _shown(callflow: Callflow) -> str:
+    return callflow.name or callflow.id

@@ -1,0 +1,52 @@
+"""Results as plain dicts, for JSON."""
+
+from typing import Any
+
+import attrs
+
+from .. import Callflow, ConfigurationError, FlowNode, to_dict
+from .differences import Change
+from .findings import Finding
+from .references import Name, Reference
+from .routing import Rival, Route
+from .rules import Rule
+from .secrets import masked
+from .tracing import TraceNode
+
+
+def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule | TraceNode) -> dict[str, Any]:
+    """Return a result as a dict of JSON values.
+
+    A finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens in the values of
+    a change are hidden; a change of one is still told.
+
+    Raises ConfigurationError for anything else.
+    """
+    if isinstance(result, TraceNode):
+        return _trace(result)
+    if isinstance(result, Change):
+        plain = attrs.asdict(result, recurse=False)
+        return plain | {side: masked(_value(plain[side]), result.field) for side in ("old", "new")}
+    if isinstance(result, Finding):
+        rule = result.rule
+        told = {"title": rule.title, "explanation": rule.explanation, "source": rule.source}
+        return attrs.asdict(result, recurse=False) | {"related": list(result.related)} | told
+    if isinstance(result, Route):
+        return attrs.asdict(result, recurse=False) | {"rivals": [attrs.asdict(rival) for rival in result.rivals]}
+    if isinstance(result, Name | Reference | Rival | Rule):
+        return attrs.asdict(result)
+    raise ConfigurationError(f"to_plain() takes a result of vinix_async.flows, not {type(result).__name__}")
+
+
+def _value(value: Any) -> Any:
+    return to_dict(value) if isinstance(value, Callflow | FlowNode) else value
+
+
+def _trace(tree: TraceNode) -> dict[str, Any]:
+    top: list[dict[str, Any]] = []
+    waiting = [(tree, top)]
+    for step, siblings in waiting:  # grows in the meantime
+        plain = attrs.asdict(step, recurse=False) | {"words": list(step.words), "children": []}
+        siblings.append(plain)
+        waiting.extend((child, plain["children"]) for child in step.children)
+    return top[0]

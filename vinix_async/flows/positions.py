@@ -1,0 +1,88 @@
+"""The nodes of a flow with their places, as a flat list. No function here recurses, so that depth does not matter."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from .. import Callflow, FlowNode, to_dict, to_json
+
+Row: TypeAlias = tuple[FlowNode, str, int]
+"""A node, its key in its parent's children, and the index of the parent's row, -1 for the top."""
+
+
+def rows(top: FlowNode | None) -> list[Row]:
+    """Return a row for each node below and including ``top``, parents before children, in the document's order."""
+    found: list[Row] = []
+    if top is None:
+        return found
+    waiting: list[Row] = [(top, "", -1)]
+    while waiting:
+        row = waiting.pop()
+        index = len(found)
+        found.append(row)
+        children = row[0].children
+        if children:
+            waiting.extend([(child, key, index) for key, child in reversed(list(children.items()))])
+    return found
+
+
+def pointer(table: list[Row], index: int, top: str = "/flow") -> str:
+    """Return the JSON pointer of a row's node within its callflow. ``top`` is the pointer of the first row."""
+    keys: list[str] = []
+    while index > 0:
+        _, key, index = table[index]
+        keys.append(escape(key))
+    return "/children/".join((top, *reversed(keys)))
+
+
+def escape(key: str) -> str:
+    """Return ``key`` as a part of a JSON pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
+def keys_of(path: str) -> list[str]:
+    """Return the parts of a JSON pointer."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
+def metaflow_tops(callflow: Callflow) -> Iterator[tuple[FlowNode, str]]:
+    """Yield the node of each number and pattern of the callflow's metaflow, with its JSON pointer."""
+    metaflow = callflow.metaflow
+    if metaflow is not None:
+        for group, nodes in (("numbers", metaflow.numbers), ("patterns", metaflow.patterns)):
+            for key, node in nodes.items():
+                yield node, f"/metaflow/{group}/{escape(key)}"
+
+
+def is_empty(node: FlowNode | None) -> bool:
+    """Whether there is no node, or one that the server reads as ``{}``, where a call ends."""
+    return node is None or (node.module is None and not node.children and not to_dict(node))
+
+
+def is_summary(callflow: Callflow) -> bool:
+    """Whether the callflow is a row of a listing, which never holds a flow.
+
+    Only rows have ``modules``, or ``false`` for ``featurecode``, without a ``flow``.
+    """
+    if callflow.flow is not None:
+        return False
+    sent = to_dict(callflow)
+    return "flow" not in sent and ("modules" in sent or sent.get("featurecode") is False)
+
+
+def ordered(callflows: Iterable[Callflow]) -> list[Callflow]:
+    """Return the callflows in the order of their ids, each id once; those without an id are all kept.
+
+    If documents with the same id differ, the one whose JSON text sorts last is kept: nothing tells which is newer, and
+    the result must not depend on the order of ``callflows``.
+    """
+    by_id: dict[str, list[Callflow]] = {}
+    for callflow in callflows:
+        by_id.setdefault(callflow.id, []).append(callflow)
+    kept: list[Callflow] = []
+    for each in sorted(by_id):
+        same = by_id[each]
+        if len(same) > 1:
+            same = sorted(same, key=to_json)
+            same = same[-1:] if each else same
+        kept.extend(same)
+    return kept

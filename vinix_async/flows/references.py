@@ -1,0 +1,293 @@
+"""What callflows refer to, and where something is used."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from attrs import frozen
+
+from .. import Callflow, FlowNode
+from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_switch
+from .positions import metaflow_tops, ordered, pointer, rows
+from .routing import normalize
+
+_SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
+"""How a generated sound begins, which stands in place of a media file."""
+
+Found = tuple[str, str, str]
+"""A kind, a field and a target."""
+
+
+@frozen
+class Reference:
+    """A place in a callflow that refers to another document, a number or an address.
+
+    ``path`` is the JSON pointer of the node within the callflow's document, or ``""`` for the document itself;
+    ``field`` is the place within the node's ``data`` (``endpoints[1].id``), or ``children.KEY`` if the key of a child
+    is the id of a time rule. ``module`` is the node's. ``kind`` is a ``pvt_type`` of Kazoo (``user``, ``device``,
+    ``vmbox``, ``media``, ``menu``, ``group``, ``callflow``, ``directory``, ``conference``, ``queue``, ``list``,
+    ``temporal_rule``, ``temporal_rule_set``), or ``faxbox``, ``function``, ``account``, ``url``, ``number`` or
+    ``email``. ``target`` is the id, number or address, as the document has it.
+    """
+
+    callflow_id: str
+    path: str
+    module: str
+    kind: str
+    field: str
+    target: str
+
+
+@frozen
+class Name:
+    """The name of a document, and its kind (``pvt_type``, or ``""`` if the server did not tell it)."""
+
+    name: str
+    kind: str
+
+
+def references(callflow: Callflow) -> Iterator[Reference]:
+    """Yield what ``callflow`` refers to: in its flow, its metaflow and its own fields.
+
+    The order is that of the document. A value that is not a string is left out, and so are generated sounds such as
+    ``tone_stream://`` and the dynamic targets of a menu, a directory or a captured number, which no document names.
+    """
+    yield from _of_document(callflow)
+    callflow_id, metadata = callflow.id, callflow.metadata
+    table = rows(callflow.flow)
+    for index, (node, _, _) in enumerate(table):
+        if found := flow_references(node, metadata):
+            path = pointer(table, index)
+            for kind, field, target in found:
+                yield Reference(callflow_id, path, node.module or "", kind, field, target)
+    for top, place in metaflow_tops(callflow):
+        table = rows(top)
+        for index, (node, _, _) in enumerate(table):
+            if found := metaflow_references(node):
+                path = pointer(table, index, place)
+                for kind, field, target in found:
+                    yield Reference(callflow_id, path, node.module or "", kind, field, target)
+
+
+def _of_document(callflow: Callflow) -> Iterator[Reference]:
+    """Yield what the fields of the document itself refer to."""
+    for field, kind in (("owner_id", "user"), ("group_id", "group")):
+        value = getattr(callflow, field)
+        if isinstance(value, str) and value:
+            yield Reference(callflow.id, "", "", kind, field, value)
+    if callflow.ringback:
+        for field in ("early", "transfer"):
+            value = getattr(callflow.ringback, field)
+            if value and (media := _media_kind(value)):
+                yield Reference(callflow.id, "", "", media, f"ringback.{field}", value)
+
+
+def flow_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
+    """Return what a node of a flow refers to. ``metadata`` is the callflow's."""
+    module = node.module
+    if module is None:
+        return []
+    known = MODULES.get(module)
+    if known is None:
+        return _unknown_references(node, metadata)
+    data = node.data
+    found = _of_fields(known, data)
+    if module == "temporal_route":
+        if not is_switch(data):
+            rules = [key for key in node.children if key not in {"_", "rule_set"}]
+            found.extend(("temporal_rule", f"children.{key}", key) for key in rules)
+    elif module == "do_not_disturb" and found:
+        found = [(_told(metadata, target) or kind, field, target) for kind, field, target in found]
+    elif module == "after_bridge" and data.get("action") != "transfer":
+        return []
+    return found
+
+
+def metaflow_references(node: FlowNode) -> list[Found]:
+    """Return what a node of a metaflow refers to."""
+    known = METAFLOW_MODULES.get(node.module or "")
+    return _of_fields(known, node.data) if known else []
+
+
+def _unknown_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
+    """Return what an unknown module refers to: the ids for which the server looks in every module and which exist.
+
+    It looks at ``id`` and at all names that contain ``_id`` (``get_metadata`` in ``cb_callflows.erl``).
+    """
+    return [
+        (kind, field, target)
+        for field, target in node.data.items()
+        if (field == "id" or "_id" in field) and isinstance(target, str) and (kind := _told(metadata, target))
+    ]
+
+
+def _told(metadata: Mapping[str, Any], target: str) -> str:
+    """Return the kind of document that the server's metadata tells, or an empty text."""
+    about = metadata.get(target)
+    kind = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
+    return kind if isinstance(kind, str) else ""
+
+
+@cache
+def _split_fields(module: Module) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, ...], str], ...]]:
+    """Return the fields of a module at the top of ``data``, and its nested ones as the steps that lead to them."""
+    plain = tuple((path, kind) for path, kind in module.references if "." not in path and "[" not in path)
+    nested = tuple((tuple(path.split(".")), kind) for path, kind in module.references if "." in path or "[" in path)
+    return plain, nested
+
+
+def _of_fields(module: Module, data: Mapping[str, Any]) -> list[Found]:
+    if not data or not module.references:
+        return []
+    plain, nested = _split_fields(module)
+    found: list[Found] = []
+    for field, kind in plain:
+        value = data.get(field)
+        if not isinstance(value, str) or not value:
+            continue
+        told = kind
+        if kind == "media":
+            told = _media_kind(value)
+        elif kind == "target":
+            target = data.get("target_type")
+            told = target if target in ("device", "user", "number") else "device"  # any JSON value
+        if told:
+            found.append((told, field, value))
+    for steps, kind in nested:
+        found.extend(_nested(data, steps, kind))
+    return found
+
+
+def _nested(data: Mapping[str, Any], steps: tuple[str, ...], kind: str) -> Iterator[Found]:
+    if kind == "member":
+        yield from ((told, field, target) for told, field, target, _ in members(data))
+        return
+    if kind == "recipient":
+        yield from _recipients(data)
+        return
+    places: list[tuple[str, Any]] = [("", data)]
+    for step in steps:
+        name = step.removesuffix("[]")
+        inner = [
+            (f"{field}.{name}" if field else name, value[name])
+            for field, value in places
+            if isinstance(value, Mapping) and name in value
+        ]
+        if name != step:
+            inner = [
+                (f"{field}[{position}]", item)
+                for field, items in inner
+                if isinstance(items, list | tuple)
+                for position, item in enumerate(items)
+            ]
+        places = inner
+    for field, value in places:
+        if isinstance(value, str) and value:
+            told = _media_kind(value) if kind == "media" else kind
+            if told:
+                yield told, field, value
+
+
+def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Yield the members of a group: kind, field, id and the settings of the member.
+
+    They are objects with an ``id``, as in ring groups; ids alone, as the schema of ``group`` has them; or an object
+    whose keys are the ids, as in the documents of groups. ``endpoint_type`` is ``device`` by default.
+    """
+    endpoints = data.get("endpoints")
+    if isinstance(endpoints, dict | Mapping):
+        for each, about in endpoints.items():
+            settings = about if isinstance(about, dict | Mapping) else {}
+            yield _member_kind(settings), f"endpoints.{each}", each, settings
+    elif isinstance(endpoints, list | tuple):
+        for position, item in enumerate(endpoints):
+            if isinstance(item, str) and item:
+                yield "device", f"endpoints[{position}]", item, {}
+            elif isinstance(item, dict | Mapping):
+                target = item.get("id")
+                if isinstance(target, str) and target:
+                    yield _member_kind(item), f"endpoints[{position}].id", target, item
+
+
+def _member_kind(settings: Mapping[str, Any]) -> str:
+    kind = settings.get("endpoint_type", settings.get("type"))
+    return kind if isinstance(kind, str) and kind in {"device", "user", "group"} else "device"
+
+
+def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
+    """Yield the recipients of an alert: users or addresses, one or several in each item."""
+    recipients = data.get("recipients")
+    for position, item in enumerate(recipients if isinstance(recipients, list | tuple) else ()):
+        if not isinstance(item, dict | Mapping):
+            continue
+        kind = "email" if item.get("type") == "email" else "user"
+        target, field = item.get("id"), f"recipients[{position}].id"
+        if isinstance(target, str):
+            if target:
+                yield kind, field, target
+        elif isinstance(target, list | tuple):
+            for place, each in enumerate(target):
+                if isinstance(each, str) and each:
+                    yield kind, f"{field}[{place}]", each
+
+
+def _media_kind(value: str) -> str:
+    """Return "media", "url" for an address outside the server, or an empty text for a generated sound."""
+    if value.startswith(("http://", "https://")):
+        return "url"
+    return "" if value.startswith(_SOUNDS) else "media"
+
+
+class ReferenceIndex:
+    """An index of everything to which the callflows of one account refer.
+
+    ``names`` holds the name and kind of each id that the metadata of any of the callflows tells, and of the callflows
+    themselves. Building the index takes time in proportion to the nodes; ``where_used`` does not.
+    """
+
+    def __init__(self, callflows: Iterable[Callflow]) -> None:
+        self.callflows: Mapping[str, Callflow]
+        self.names: Mapping[str, Name]
+        kept = ordered(callflows)
+        self.callflows = {callflow.id: callflow for callflow in kept}
+        self.names = names_of(kept)
+        self._references = [reference for callflow in kept for reference in references(callflow)]
+        self._by_target: dict[str, list[int]] = {}
+        for position, reference in enumerate(self._references):
+            self._by_target.setdefault(reference.target, []).append(position)
+        self._by_number: dict[str, list[str]] = {}
+        for callflow in kept:
+            for number in callflow.numbers:
+                self._by_number.setdefault(number, []).append(callflow.id)
+        self._by_name: dict[str, list[str]] = {}
+        for each, about in self.names.items():
+            self._by_name.setdefault(about.name.casefold(), []).append(each)
+
+    def where_used(self, what: str) -> list[Reference]:
+        """Return the references to an id, a name or a number, by callflow and place.
+
+        A name must be given whole; case is ignored. A number stands for the callflow that has it: what is returned are
+        the jumps to that callflow, and the transfers to the number.
+        """
+        number = normalize(what)
+        targets = [what, number, *self._by_name.get(what.casefold(), ())]
+        for each in (what, number):
+            targets.extend(self._by_number.get(each, ()))
+        positions = {position for target in targets for position in self._by_target.get(target, ())}
+        return [self._references[position] for position in sorted(positions)]
+
+
+def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
+    """Return the names of all documents that the callflows tell, by id; a callflow's own name comes first."""
+    names: dict[str, Name] = {}
+    own: dict[str, Name] = {}
+    for callflow in callflows:
+        for each, about in callflow.metadata.items():
+            if each not in names and isinstance(about, dict | Mapping):
+                name, kind = about.get("name"), about.get("pvt_type")
+                if isinstance(name, str) and name:
+                    names[each] = Name(name, kind if isinstance(kind, str) else "")
+        if callflow.id and callflow.name:
+            own[callflow.id] = Name(callflow.name, "callflow")
+    names.update(own)
+    return names

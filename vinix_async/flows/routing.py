@@ -1,0 +1,269 @@
+"""Which callflow a dialled number reaches, by the rules of the server.
+
+Source: ``cf_flow.erl`` and ``cf_route_req.erl`` of Kazoo's callflow application; patterns are those of Erlang's ``re``
+without options, on bytes, which is PCRE. The package pcre2 matches them, because Python's ``re`` reads some of them
+differently and cannot be stopped.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from .. import Callflow, ConfigurationError
+from .positions import ordered
+
+How = Literal["number", "pattern", "no_match", "none", "refused", "crash"]
+Caller = Literal["outside", "phone"]
+
+NO_MATCH: Final = "no_match"
+"""The entry of ``numbers`` that marks the callflow for all numbers that nothing else has."""
+
+_MATCH_LIMIT: Final = 100_000
+"""How many steps a pattern may take on one number: a few milliseconds. No ordinary pattern needs a thousand."""
+
+_COMPILED_KEPT: Final = 8192
+
+_CONVERTERS: Final = (
+    (re.compile(r"(?:\+?1)?([2-9][0-9]{2}[2-9][0-9]{6})"), "+1"),
+    (re.compile(r"(?:011|00)([0-9]{5,})"), "+"),
+    (re.compile(r"([2-9][0-9]{7,})"), "+"),
+)
+"""The default converters to E.164 (``knm_converter_regex.erl``)."""
+
+_ORDER: Final = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789"
+"""The order of ASCII characters in a view of CouchDB, which sorts by ICU's collation; letters come after these."""
+
+
+@frozen
+class Rival:
+    """A pattern of another callflow that matches the number too, and what it captures."""
+
+    callflow_id: str
+    pattern: str
+    capture: str
+
+
+@frozen
+class Route:
+    """Where a call to a number goes.
+
+    ``how`` says what decided: ``number`` and ``pattern`` of the callflow; ``no_match``, the callflow for all other
+    numbers; ``none``, no callflow has the number; ``refused``, the callflow ``callflow_id`` has ``no_match`` among its
+    numbers, and such a callflow takes no calls from outside; ``crash``, the pattern ``by`` matches without setting any
+    of its groups, on which the server fails, so that no callflow gets the call.
+
+    ``by`` is the number or pattern that decided. ``capture`` is what the pattern captures, such as the mailbox's number
+    in a call to the voicemail of somebody. ``rivals`` are the patterns of other callflows that match too.
+    """
+
+    callflow_id: str | None
+    how: How
+    by: str = ""
+    capture: str = ""
+    rivals: tuple[Rival, ...] = ()
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether a rival captures as many bytes, so that only the order of the server's view decides."""
+        own = len(_bytes(self.capture))
+        return any(len(_bytes(rival.capture)) == own for rival in self.rivals)
+
+
+def lookup(callflows: Iterable[Callflow], dialled: str, *, caller: Caller = "outside") -> Route:
+    """Return the route of a call to ``dialled`` within the account that has these callflows.
+
+    ``caller`` is ``outside`` for a call that a carrier delivers, ``phone`` for one of the account's own devices.
+
+    ``dialled`` is first converted as the server does by default (``2125550123`` becomes ``+12125550123``). Spaces and
+    dashes are not removed. Not considered are the converters that an account may have of its own, and its dial plan,
+    which is applied before them.
+
+    Raises ConfigurationError if ``caller`` is anything else, and ImportError if the extra ``flows`` is not installed
+    and a pattern is to be matched.
+    """
+    if caller not in {"outside", "phone"}:
+        raise ConfigurationError(f"caller must be 'outside' or 'phone', not {caller!r}")
+    return Router(ordered(callflows)).lookup(normalize(dialled), caller=caller)
+
+
+def normalize(dialled: str) -> str:
+    """Return a number as the server converts it by default, to E.164 where that is possible."""
+    if dialled.startswith("*"):
+        return dialled
+    for pattern, prefix in _CONVERTERS:
+        if found := pattern.fullmatch(dialled):
+            return prefix + found[1]
+    return dialled
+
+
+class Router:
+    """The numbers and patterns of an account, for many lookups. ``callflows`` must be in the order of their ids.
+
+    A pattern is tried only on numbers that begin with its literal head, which changes no result: an account with
+    20,000 patterns needs few matches for each number.
+    """
+
+    def __init__(self, callflows: Iterable[Callflow]) -> None:
+        self.numbers: dict[str, str] = {}
+        self._refusing: set[str] = set()
+        view: list[tuple[tuple[Any, ...], str, str]] = []
+        for callflow in callflows:
+            for number in callflow.numbers:
+                self.numbers.setdefault(number, callflow.id)  # the lowest id is the first row of the server's view
+            if NO_MATCH in callflow.numbers:
+                self._refusing.add(callflow.id)
+            view.extend((_collation_key(pattern), callflow.id, pattern) for pattern in callflow.patterns)
+        view.sort(reverse=True)  # the server tries the last row of its view first
+        self._by_head: dict[str, list[tuple[int, str, str]]] = {}
+        for rank, (_, callflow_id, pattern) in enumerate(view):
+            self._by_head.setdefault(literal_head(pattern), []).append((rank, callflow_id, pattern))
+        self._longest_head = max(map(len, self._by_head), default=0)
+        self.has_patterns = bool(view)
+
+    def lookup(self, number: str, *, caller: Caller = "phone") -> Route:
+        """Return the route of a call to a number that has been converted already."""
+        if not number:
+            return Route(None, "none")
+        if number in self.numbers:
+            return self._admit(Route(self.numbers[number], "number", number), caller)
+        if number == NO_MATCH:
+            return Route(None, "none")
+        found = self._by_pattern(number)
+        if found is None and NO_MATCH in self.numbers and _is_plain(number):
+            found = Route(self.numbers[NO_MATCH], "no_match", NO_MATCH)
+        return self._admit(found, caller) if found else Route(None, "none")
+
+    def _admit(self, route: Route, caller: Caller) -> Route:
+        if caller == "outside" and route.callflow_id in self._refusing:
+            return Route(route.callflow_id, "refused", route.by, route.capture, route.rivals)
+        return route
+
+    def _by_pattern(self, number: str) -> Route | None:
+        best: tuple[str, str, bytes] | None = None
+        matched: list[tuple[str, str, bytes]] = []
+        for _, callflow_id, pattern in self._candidates(number):
+            capture = match(pattern, number)
+            if capture == UNSET:
+                return Route(None, "crash", pattern)
+            if isinstance(capture, bytes):
+                matched.append((callflow_id, pattern, capture))
+                if best is None or len(capture) > len(best[2]):
+                    best = matched[-1]
+        if best is None:
+            return None
+        callflow_id, pattern, capture = best
+        rivals = tuple(Rival(each, by, _text(got)) for each, by, got in matched if each != callflow_id)
+        return Route(callflow_id, "pattern", pattern, _text(capture), rivals)
+
+    def _candidates(self, number: str) -> list[tuple[int, str, str]]:
+        """Return the patterns that may match, in the order in which the server tries them."""
+        found: list[tuple[int, str, str]] = []
+        for length in range(min(len(number), self._longest_head) + 1):
+            found.extend(self._by_head.get(number[:length], ()))
+        found.sort()
+        return found
+
+
+UNSET: Final = "unset"
+"""What ``match`` returns for a match that sets none of the pattern's groups."""
+
+Matched: TypeAlias = bytes | Literal["unset"] | None
+
+
+def match(pattern: str, number: str) -> Matched:
+    """Return what the server compares of a match: the longest group, or all that matches if there are no groups.
+
+    None means no match: also if the pattern is invalid, or needs more steps than a match may take.
+    """
+    search = _compiled(pattern)
+    return None if isinstance(search, str) else search(number)
+
+
+def invalid(pattern: str) -> str:
+    """Return why a pattern is not valid, or an empty text if it is."""
+    search = _compiled(pattern)
+    return search if isinstance(search, str) else ""
+
+
+@lru_cache(_COMPILED_KEPT)
+def _compiled(pattern: str) -> Callable[[str], Matched] | str:
+    """Return a function that matches a number, or the reason why the pattern is invalid."""
+    pcre2 = _pcre2()
+    limit = b"(*LIMIT_MATCH=%d)" % _MATCH_LIMIT
+    try:
+        # Without the compiler to machine code, whose own limit is not the server's, and which is slow to start.
+        compiled = pcre2.compile(limit + _bytes(pattern), jit=False)
+    except pcre2.PatternError as error:
+        return str(error.msg).partition("; ")[2] or str(error.msg)
+    except (pcre2.LibraryError, MemoryError, ValueError) as error:
+        return str(error)
+    groups = range(1, compiled.groups + 1)
+
+    def search(number: str) -> Matched:
+        try:
+            found = compiled.search(_bytes(number))
+        except pcre2.LibraryError:
+            return None
+        if found is None:
+            return None
+        if not groups:
+            whole: bytes = found.group(0)
+            return whole
+        captured: list[bytes | None] = [found.group(group) for group in groups]
+        if all(group is None for group in captured):
+            return UNSET
+        return max((group or b"" for group in captured), key=len)
+
+    return search
+
+
+@cache
+def _pcre2() -> Any:
+    try:
+        import pcre2  # noqa: PLC0415  # an extra, for those who match patterns
+    except ImportError:
+        raise ImportError("patterns of callflows need an extra: pip install 'vinix-async[flows]'") from None
+    return pcre2
+
+
+_HEAD: Final = re.compile(r"\^((?:\\[*+#.]|[0-9A-Za-z#]|\[\*\])+)")
+
+
+def literal_head(pattern: str) -> str:
+    """Return a text with which every number that matches begins; it is empty if none is certain."""
+    found = _HEAD.match(pattern)
+    if not found or "|" in pattern or "(?#" in pattern or "\\E" in pattern:
+        return ""
+    head = found[1].replace("[*]", "\\*")
+    letters = re.findall(r"\\?(.)", head)
+    if pattern[found.end() : found.end() + 1] in {"?", "*", "{"}:
+        letters.pop()  # it may be missing
+    return "".join(letters)
+
+
+def _is_plain(number: str) -> bool:
+    """Whether a number has digits only, after a plus sign that may be missing; the server accepts a lone plus sign."""
+    return all(digit in "0123456789" for digit in number.removeprefix("+"))
+
+
+@lru_cache(_COMPILED_KEPT)
+def _collation_key(pattern: str) -> tuple[Any, ...]:
+    """Return a key that sorts patterns as a view of CouchDB does: ASCII exactly, other characters after it."""
+    primary = tuple(_primary(letter) for letter in pattern)
+    return primary, tuple(letter.isupper() for letter in pattern), pattern
+
+
+def _primary(letter: str) -> tuple[int, str]:
+    position = _ORDER.find(letter)
+    return (position, "") if position >= 0 else (len(_ORDER), letter.lower())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

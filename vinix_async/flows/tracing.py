@@ -1,0 +1,302 @@
+"""Everything that can happen to a call that reaches a callflow, as a tree.
+
+Source: ``cf_exe.erl`` of Kazoo's callflow application, and its modules.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+from attrs import define, field, frozen
+
+from .. import Callflow, ConfigurationError, FlowNode, to_json
+from .descriptions import MAX_JUMPS, branch_word, describe_node, name_of
+from .module_catalog import MODULES, allows, is_digits, is_skipped, is_switch
+from .positions import escape, is_empty, ordered
+from .references import Name, names_of
+
+End = Literal["", "cut off", "circle", "missing", "more"]
+
+_NATURAL_END: Final = {"pivot"}
+"""Modules that ring, but after which a call that ends is not cut off."""
+
+
+@frozen(eq=False, repr=False)
+class TraceNode:
+    """A step of a call, and the steps that may follow it.
+
+    ``words`` says which branches of the step before lead here: ``key 1``, ``no key`` (nothing is pressed), ``too many
+    tries``, ``no or wrong keys``, ``other times``, ``no answer``, ``busy``, ``declined``, the name of a time rule, and
+    so on; branches with equal flows are one step with several words, and there is none where the call simply continues.
+    ``label`` is the step in words. ``callflow_id`` and ``path`` (a JSON pointer) are its place.
+
+    ``ending`` is ``cut off`` for a step without a module, where the server hangs up although nothing was said;
+    ``circle`` for a jump to a callflow in which the call already is; ``missing`` for a jump to one that does not exist;
+    ``more`` if the steps that follow were left out because of ``max_steps``; or empty.
+    """
+
+    words: tuple[str, ...]
+    module: str
+    label: str
+    callflow_id: str
+    path: str
+    ending: End = ""
+    children: "tuple[TraceNode, ...]" = ()
+
+    def walk(self) -> "Iterator[tuple[int, TraceNode]]":
+        """Yield each step with its depth, in the order of the tree."""
+        waiting: list[tuple[int, TraceNode]] = [(0, self)]
+        while waiting:
+            depth, step = waiting.pop()
+            yield depth, step
+            waiting.extend((depth + 1, child) for child in reversed(step.children))
+
+    def _flat(self) -> list[tuple[object, ...]]:
+        return [
+            (depth, step.words, step.module, step.label, step.callflow_id, step.path, step.ending)
+            for depth, step in self.walk()
+        ]
+
+    def __eq__(self, other: object) -> bool:
+        return self._flat() == other._flat() if isinstance(other, TraceNode) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.module, self.callflow_id, self.path))
+
+    def __repr__(self) -> str:
+        ending = f", {self.ending!r}" if self.ending else ""
+        return f"TraceNode({self.label!r}, {sum(1 for _ in self.walk())} steps{ending})"
+
+
+@frozen(eq=False)
+class _Return:
+    """Where a call continues after the callflow into which it has jumped: the default child of the jump."""
+
+    node: FlowNode
+    place: "_Place"
+
+
+@frozen(eq=False)
+class _Place:
+    """A node's place, the callflows in which the call is there, and where it returns to."""
+
+    callflow: Callflow
+    path: str
+    returns: _Return | None
+    open: tuple[str, ...]
+
+
+@define(eq=False)
+class _Step:
+    """A step while the tree is built."""
+
+    words: tuple[str, ...]
+    node: FlowNode | None
+    place: _Place
+    module: str = ""
+    label: str = ""
+    ending: End = ""
+    children: "list[_Step]" = field(factory=list)
+
+
+Branch = tuple[tuple[str, ...], FlowNode | None, str]
+"""Words, the child or None, and its key."""
+
+
+def trace(
+    callflows: Iterable[Callflow],
+    start: str,
+    *,
+    assume: Sequence[str] = (),
+    max_steps: int = 500,
+    preflow_id: str | None = None,
+) -> TraceNode:
+    """Return the tree of all that can happen to a call that reaches the callflow with the id ``start``.
+
+    ``callflows`` are all of the account's, so that jumps can be followed. ``assume`` holds words of branches, such as
+    ``"other times"`` or ``"no answer"``, whose case is ignored: at each step that has such a branch, the others are
+    left out. The tree has at most ``max_steps`` steps; those nearest to the start come first. ``preflow_id`` is the
+    callflow that the account runs before each call.
+
+    Time rules are not evaluated, and dynamic targets (menus that also accept extensions, directories, captured
+    numbers) are not followed.
+
+    Raises ConfigurationError if ``start`` is not one of the callflows, or an assumption is not a branch anywhere.
+    """
+    flows = ordered(callflows)
+    by_id = {callflow.id: callflow for callflow in flows}
+    if start not in by_id:
+        raise ConfigurationError(f"none of the callflows has the id {start!r}")
+    if max_steps < 1:
+        raise ConfigurationError(f"max_steps must be at least 1, not {max_steps}")
+    tracer = _Tracer(by_id, names_of(flows), max_steps)
+    whole = tracer.build(start, preflow_id)
+    if not assume:
+        return _frozen(whole)
+    pruned = tracer.build(start, preflow_id, frozenset(word.casefold() for word in assume))
+    for word in assume:
+        if word.casefold() not in tracer.seen:
+            branches = ", ".join(tracer.seen.values()) or "none"
+            raise ConfigurationError(f"there is no branch {word!r}; the branches are: {branches}")
+    return _frozen(pruned)
+
+
+class _Tracer:
+    """The callflows of an account, and the words of all branches that were seen, by their lower-case form."""
+
+    def __init__(self, flows: Mapping[str, Callflow], names: Mapping[str, Name], max_steps: int) -> None:
+        self.flows = flows
+        self.names = names
+        self.max_steps = max_steps
+        self.seen: dict[str, str] = {}
+
+    def build(self, start: str, preflow_id: str | None, assume: frozenset[str] = frozenset()) -> list[_Step]:
+        """Return the steps, the first at the top, each with its children, which come after it."""
+        callflow = self.flows[start]
+        place = _Place(callflow, "/flow", None, (start,))
+        top = _Step((), callflow.flow, place)
+        if preflow_id is not None and preflow_id != start:
+            jump = FlowNode(module="callflow", data={"id": preflow_id}, children={"_": callflow.flow or FlowNode()})
+            top = _Step((), jump, _Place(callflow, "", None, (start,)))
+        steps = [top]
+        waiting = deque(steps)
+        while waiting:
+            step = waiting.popleft()
+            children = self._children(step)
+            for child in children:
+                self.seen.update((word.casefold(), word) for word in child.words)
+            wanted = [child for child in children if assume.intersection(word.casefold() for word in child.words)]
+            children = wanted or children
+            if len(steps) + len(children) > self.max_steps:
+                step.ending = "more"
+                continue
+            step.children = children
+            steps.extend(children)
+            waiting.extend(children)
+        return steps
+
+    def _children(self, step: _Step) -> list[_Step]:
+        """Fill in what ``step`` is, and return the steps that may follow."""
+        while is_empty(step.node) and step.place.returns:
+            step.node, step.place = step.place.returns.node, step.place.returns.place
+        node = step.node
+        if node is None or node.module is None:
+            step.ending = "cut off"
+            return []
+        step.module, step.label = node.module, describe_node(node, self.names)
+        if node.module == "callflow" and not is_skipped(node):
+            return self._jump(step, node)
+        known = MODULES.get(node.module)
+        if known is None or is_skipped(node):
+            step.label += " (skipped: switched off)" if known else " (skipped: unknown module)"
+            return self._follow(step, [((), node.children.get("_"), "_")])
+        if known.branches == "none" or known.ending == "stops":
+            branches = _taken(node, self.names) if known.branches != "none" else []
+            if known.ending == "stops" and step.place.returns:
+                branches.append(((), None, ""))
+            return self._follow(step, branches)
+        branches = _taken(node, self.names)
+        if known.ending == "carrier":
+            branches += [(("failed",), None, "")] if step.place.returns else []
+        elif not any(key == "_" for _, _, key in branches) and known.branches != "menu":
+            ends_badly = known.choice or known.silent or known.ending == "answered"
+            if step.place.returns or (ends_badly and node.module not in _NATURAL_END):
+                word = branch_word(node, "_", self.names)
+                branches.append(((word,) if word else (), None, "_"))
+        return self._follow(step, _merged(branches))
+
+    def _jump(self, step: _Step, node: FlowNode) -> list[_Step]:
+        place, back = step.place, node.children.get("_")
+        target = node.data.get("id")
+        callflow = self.flows.get(target) if isinstance(target, str) else None
+        path = f"{place.path}/children/_" if place.path else "/flow"  # the preflow's jump is in no document
+        after = _Place(place.callflow, path, place.returns, place.open)
+        if callflow is None:
+            step.ending = "missing"
+            return [_Step((), back, after)]
+        if callflow.id in place.open:
+            step.ending = "circle"
+            step.label = f"back to {name_of(callflow.id, self.names)}"
+            return []
+        if len(place.open) > MAX_JUMPS:
+            step.ending = "cut off"
+            return []
+        returns = place.returns
+        if back is not None and not is_empty(back):
+            returns = _Return(back, after)
+        inner = _Place(callflow, "/flow", returns, (*place.open, callflow.id))
+        return [_Step((), callflow.flow, inner)]
+
+    @staticmethod
+    def _follow(step: _Step, branches: list[Branch]) -> list[_Step]:
+        place = step.place
+        return [
+            _Step(
+                words,
+                child,
+                _Place(place.callflow, f"{place.path}/children/{escape(key)}", place.returns, place.open)
+                if child is not None
+                else place,
+            )
+            for words, child, key in branches
+        ]
+
+
+def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
+    """Return the branches that the module of ``node`` may take, the default last."""
+    module, children = node.module or "", node.children
+    if module == "menu":
+        return _keys(node, names)
+    default = [branch_word(node, "_", names)]
+    keys = [key for key in children if key != "_" and allows(module, node, key) is not False]
+    if module == "temporal_route" and not is_switch(node.data):
+        rules = node.data.get("rules")
+        first = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
+        default = [*(name_of(rule, names) for rule in first if rule not in children), *default]
+        keys = [key for key in dict.fromkeys((*first, *keys)) if key in children]
+        keys.sort(key=lambda key: key == "rule_set")
+    branches: list[Branch] = [((branch_word(node, key, names),), children[key], key) for key in keys]
+    if "_" in children and allows(module, node, "_") is not False:
+        branches.append((tuple(filter(None, default)), children["_"], "_"))
+    return branches
+
+
+def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
+    """Return the branches of a menu. An empty child counts as missing there, and ``max_retries`` replaces ``_``."""
+    children = {key: child for key, child in menu.children.items() if key == "_" or not is_empty(child)}
+    keys = [key for key in children if is_digits(key)]
+    keys += [key for key in ("timeout", "max_retries") if key in children]
+    branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]
+    if "max_retries" not in children:
+        branches.append(((branch_word(menu, "_", names),), children.get("_"), "_"))
+    return branches
+
+
+def _merged(branches: list[Branch]) -> list[Branch]:
+    """Return the branches with those of equal flows as one."""
+    if len(branches) == 1:
+        return branches
+    merged: dict[bytes, Branch] = {}
+    for words, child, key in branches:
+        text = b"" if child is None else to_json(child)
+        if text in merged:
+            before, first, first_key = merged[text]
+            merged[text] = (tuple(dict.fromkeys((*before, *words))), first, first_key)
+        else:
+            merged[text] = (words, child, key)
+    return list(merged.values())
+
+
+def _frozen(steps: list[_Step]) -> TraceNode:
+    done: dict[int, TraceNode] = {}
+    for step in reversed(steps):
+        done[id(step)] = TraceNode(
+            step.words,
+            step.module,
+            step.label,
+            step.place.callflow.id,
+            step.place.path,
+            step.ending,
+            tuple(done.pop(id(child)) for child in step.children),
+        )
+    return done[id(steps[0])]
