@@ -16,7 +16,7 @@ from .exit_codes import UsageError, describe
 from .job import Job
 
 if TYPE_CHECKING:
-    from .. import BadItem
+    from .. import AccountPage
 
 _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
@@ -97,20 +97,22 @@ def _layout(first_line: str) -> tuple[str, int | None]:
     return ",", None
 
 
-OnBadItem = Callable[["BadItem"], None]
+OnProblem = Callable[["AccountPage"], None]
 
 
-async def selected_accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job, each once. ``on_bad_item`` is called for those that cannot be read."""
+async def selected_accounts(server: Server, job: Job, on_problem: OnProblem) -> AsyncGenerator[Account, None]:
+    """Yield the accounts of a job, each once. ``on_problem`` is called for those that cannot be read."""
     shard = Shard(job.shard)
     seen: set[str] = set()
-    async for account in _accounts(server, job, on_bad_item):
+    async for account in _accounts(server, job, on_problem):
         if account.id not in seen and account.id in shard:
             seen.add(account.id)
             yield account
 
 
-async def _accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
+async def _accounts(server: Server, job: Job, on_problem: OnProblem) -> AsyncGenerator[Account, None]:
+    from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+
     for account_id in job.accounts:
         yield Account(id=account_id)
     above = {job.descendants_of} if job.descendants_of else set[str]()
@@ -119,8 +121,8 @@ async def _accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGe
         above.add(server.account_id(None))
     for account_id in above:
         async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
-            for item in page.bad_items:
-                on_bad_item(item)
+            if page.bad_items:
+                on_problem(AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
             for account in page.items:
                 yield account
 

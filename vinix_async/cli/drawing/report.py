@@ -1,47 +1,43 @@
-"""Write the report: many accounts in one HTML file that needs no other."""
+"""The report: many accounts in one HTML file that needs no other."""
 
 import shlex
-from contextlib import suppress
-from types import TracebackType
-from typing import Self, TextIO
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ... import Account, AccountResult
+from ..files import default_mode, replacing
 from .page import account_block, end_block, page
 
+if TYPE_CHECKING:
+    from ..export import Ending
 
-class ReportWriter:
-    """Write the page to ``stream`` account by account, so that the memory it needs does not grow with their number.
+__all__ = ["account_block", "report", "write_report"]
 
-    As a context manager it ends the page when it is left; after an error or an interrupt the page says that it is
-    incomplete. The stream stays open.
-    """
 
-    def __init__(self, stream: TextIO, *, title: str = "Callflows") -> None:
-        before, self._after = page(title)
-        self._stream = stream
-        self._open = True
-        self._stream.write(before)
+def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[str]:
+    """Yield the parts of the page. ``accounts``: the results of ``account_block``; an account may have several."""
+    before, after = page(title)
+    yield before
+    yield from accounts
+    yield end_block(complete=complete) + after
 
-    def add(self, account: Account | None, result: AccountResult) -> None:
-        """Write one account: its name, if it is known, and its callflows or why they could not be read."""
-        if not self._open:
-            raise ValueError("the report is closed")
-        account_id = shlex.quote(result.account_id)
-        self._stream.write(account_block(account, result, f"vinix report {account_id} --to {account_id}.html"))
 
-    def close(self, *, complete: bool = True) -> None:
-        """End the page. ``complete``: whether all accounts are in it."""
-        if self._open:
-            self._open = False
-            self._stream.write(end_block(complete=complete) + self._after)
-            self._stream.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        # What broke the stream breaks this too: the first error is the one to raise.
-        with suppress(*([OSError] if error is not None else [])):
-            self.close(complete=error is None)
+def write_report(to: Path, blocks: Path, title: str | None, ending: "Ending") -> None:
+    """Write the page with the blocks of a file, and with what could not be read."""
+    problems = (
+        account_block(
+            problem.account,
+            bad_items=problem.bad_items,
+            error=problem.error,
+            retry=ending.resume
+            or shlex.join(["vinix", "report", problem.account_id, "--to", f"{problem.account_id}.html"]),
+        )
+        for problem in ending.problems
+    )
+    with (
+        replacing(to, mode=default_mode()) as new,
+        new.open("w", encoding="utf-8") as stream,
+        blocks.open(encoding="utf-8") as lines,
+    ):
+        stream.writelines(report(title or "Callflows", chain(lines, problems), complete=not ending.stopped))
