@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Callflow]
 
-_GZIP: Final = 31
-"""The ``wbits`` of zlib for the gzip format with the largest window."""
-
+_GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 """The format that the suffix of an output file names. ``.gz`` after it compresses any of them but Parquet."""
 

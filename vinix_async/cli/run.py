@@ -17,7 +17,7 @@ from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
 from .export import Ending, open_writer
 from .job import Job, SavedJob, default_checkpoint
-from .options import RUNNING, Connection, Running
+from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
 from .selection import ReadAhead, Shard, named_accounts, selected_accounts
 from .text import printable
@@ -25,27 +25,25 @@ from .text import printable
 if TYPE_CHECKING:
     from .. import AccountPage
 
-_TICK: Final = 0.1
-"""Seconds between two updates of the progress line."""
-
+_TICK: Final = 0.1  # seconds between two updates of the progress line
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05
 """Seconds between two saves of the progress, and the largest share of the time that saving may take."""
 
 
-async def run_job(job: Job, connection: Connection, running: Running = RUNNING, *, force: bool = False) -> int:
+async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
     """Read the callflows of a job, write them, report the failures, and return the exit code."""
     _check(job)
-    resumed = SavedJob.read(running.resume, job, connection) if running.resume else None
+    resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
         job = resumed.job if resumed else _complete(job, server)
-        checkpoint = running.checkpoint or running.resume or default_checkpoint(job)
+        checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         if not resumed and not force:
             _refuse_to_overwrite(job, checkpoint)
-        return await _Run(server, job, connection, running, checkpoint, resumed=resumed).run()
+        return await _Run(server, job, connection, options, checkpoint, resumed=resumed).run()
 
 
 def _check(job: Job) -> None:
@@ -98,7 +96,7 @@ class _Run:
         server: Server,
         job: Job,
         connection: Connection,
-        running: Running,
+        options: JobOptions,
         checkpoint: Path,
         *,
         resumed: SavedJob | None,
@@ -114,7 +112,7 @@ class _Run:
         selected = ReadAhead(selected_accounts(server, job, self._note_problems), done)
         self._sweep = server.client.callflows.list_many(
             selected,
-            max_concurrency=running.concurrency,
+            max_concurrency=options.concurrency,
             resume=resumed.sweep if resumed else None,
             page_size=job.page_size,
             max_items=job.max_items,

@@ -1,6 +1,6 @@
 """Tables for a terminal. The columns depend on the terminal's width, so that rows can be printed as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich import box
@@ -47,6 +47,17 @@ def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, hea
             "Modules": ", ".join(callflow.modules),
         }
         _add_row(table, *(values[name] for name in columns))
+    return table
+
+
+def facts_table(facts: Mapping[str, str | None]) -> Table:
+    """Return a table with a name and a value in each row. Empty values are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, Text(display(value)))
     return table
 
 
