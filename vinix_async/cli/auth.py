@@ -16,8 +16,7 @@ from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag
-from .profiles import save_profile, save_secret
-from .settings import make_auth
+from .settings import make_auth, save_profile, save_secret
 from .table import facts_table
 
 auth = App(name="auth", help="Store and check credentials.")

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from .text import printable, printable_json
+from .text import printable_json
 
 
 class PipeConsole(Console):
@@ -38,11 +38,6 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def printable_lines(text: str) -> str:
-    """Return ``printable(text)`` with its line breaks."""
-    return printable(text, lines=True)
-
-
 def to_terminal() -> bool:
     """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
@@ -58,11 +53,6 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
         data = _encode(escape(data.decode())) if escape else data
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
-
-
-def stdout_width() -> int:
-    """Return the number of columns of stdout."""
-    return PipeConsole().width
 
 
 def rendered(*renderables: Any) -> bytes:

@@ -15,14 +15,14 @@ import msgspec
 from attrs import define, frozen
 
 from .. import Account, Callflow
-from .console import printable_lines, rendered, stdout_width, write_data
+from .console import PipeConsole, rendered, write_data
 from .exit_codes import UsageError, describe
 from .files import sync_folder
 from .job import Job
 from .parquet import check_pyarrow, write_parquet
 from .rows import cells, column_names, csv_header, csv_lines, row_json
 from .table import callflow_columns, callflow_table, heading
-from .text import printable_json
+from .text import printable_json, printable_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -263,12 +263,12 @@ class _Table:
 
     def __init__(self, *, one_account: bool) -> None:
         self._one_account = one_account
-        self._columns: tuple[str, ...] | None = None
+        self._columns: list[str] | None = None
         self._account_id: str | None = None
 
     def __call__(self, account: Account, callflows: Rows) -> bytes:
         header = self._columns is None
-        columns = self._columns = self._columns or callflow_columns(stdout_width(), callflows)
+        columns = self._columns = self._columns or callflow_columns(PipeConsole().width, callflows)
         parts: list[Table | Text] = []
         if not self._one_account and account.id != self._account_id:
             parts = [*([callflow_table((), columns, header=True)] if header else []), heading(account)]

@@ -41,9 +41,10 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
         job = resumed.job if resumed else _complete(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
+        run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
         if not resumed and not force:
-            _refuse_to_overwrite(job, checkpoint)
-        return await _Run(server, job, connection, options, checkpoint, resumed=resumed).run()
+            run.refuse_to_overwrite()
+        return await run.run()
 
 
 def _check(job: Job) -> None:
@@ -77,34 +78,22 @@ def _complete(job: Job, server: Server) -> Job:
     )
 
 
-def _refuse_to_overwrite(job: Job, checkpoint: Path) -> None:
-    """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
-    if checkpoint.exists():
-        resume = _resume_command(job, checkpoint)
-        raise UsageError(f"an earlier run did not finish: continue it with `{resume}`, or delete that file")
-    if job.to is not None and Path(job.to).exists():
-        raise UsageError(f"{job.to} exists already; --force replaces it")
-
-
-def _resume_command(job: Job, checkpoint: Path) -> str:
-    return f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
-
-
 class _Run:
     def __init__(
         self,
         server: Server,
         job: Job,
         connection: Connection,
-        options: JobOptions,
         checkpoint: Path,
         *,
+        concurrency: int,
         resumed: SavedJob | None,
     ) -> None:
+        self._resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
         self._job = job
         self._connection = connection
         self._checkpoint = checkpoint
-        self._resume = _resume_command(job, checkpoint)
+        self._size = resumed.size if resumed else 0
         self._begun = resumed is not None
         self._unsaved = False
         self._problems: list[AccountPage] = []
@@ -112,7 +101,7 @@ class _Run:
         selected = ReadAhead(selected_accounts(server, job, self._note_problems), done)
         self._sweep = server.client.callflows.list_many(
             selected,
-            max_concurrency=options.concurrency,
+            max_concurrency=concurrency,
             resume=resumed.sweep if resumed else None,
             page_size=job.page_size,
             max_items=job.max_items,
@@ -120,9 +109,17 @@ class _Run:
             details=job.details,
         )
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
-        self._writer = open_writer(job, checkpoint, resumed.size if resumed else 0)
+
+    def refuse_to_overwrite(self) -> None:
+        """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
+        if self._checkpoint.exists():
+            raise UsageError(f"an earlier run did not finish: continue it with `{self._resume}`, or delete that file")
+        if self._job.to and Path(self._job.to).exists():
+            raise UsageError(f"{self._job.to} exists already; --force replaces it")
 
     async def run(self) -> int:
+        """Run the job and return its exit code."""
+        self._writer = open_writer(self._job, self._checkpoint, self._size)
         terminated = _cancel_on_sigterm()
         try:
             with progress_line(self._tally) as show:
