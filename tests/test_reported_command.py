@@ -681,3 +681,37 @@ def test_l35_a_callflow_is_found_although_another_row_cannot_be_read(tmp_path: P
         missing = vinix("callflows", "show", "ROOT", "support")
         assert missing.returncode == 1
         assert "the account has 1 and 1 that cannot be read" in missing.stderr
+
+
+@pytest.mark.parametrize("command", ["callflows list", "accounts list", "report --to page.html"])
+def test_outage_wait_ends_the_wait_for_a_server_that_is_away(tmp_path: Path, command: str) -> None:
+    with served(accounts=1, callflows=1) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        assert vinix("callflows", "list").returncode == 0
+        with sandbox.outage(kind="503"):
+            done = vinix(*command.split(), "--outage-wait", "0.2")
+    assert done.returncode == 1
+    assert re.search("503|outage", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_outages_and_the_seconds_lost_are_in_the_progress_line_and_the_summary(tmp_path: Path) -> None:
+    with served(accounts=6, callflows=(2, 5)) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        sandbox.outage(kind="502", only="callflows")
+
+        def keys(seen: str) -> None:
+            if "1 outage of 1 s" in seen:
+                sandbox.end_outage()
+
+        with (tmp_path / "data").open("wb") as file:
+            seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file.fileno())
+        assert ids((tmp_path / "data").read_text()) == truth(sandbox)
+    assert re.search(r"accounts, 1 outage of \d+ s, \d+ callflows?, \d+ req/s", seen)
+    assert re.search(r"6 accounts, \d+ callflows, \d+ requests, \d+ retr\w+, 1 outage of \d+ s, ", seen)
+
+
+def test_outage_wait_is_checked_and_in_the_help(alone: Command) -> None:
+    done = alone("callflows", "list", "--outage-wait", "-1")
+    assert (done.returncode, done.stderr) == (2, "vinix: --outage-wait must be at least 0, not -1.0\n")
+    assert "--outage-wait" in alone("callflows", "list", "--help").stdout
