@@ -1,4 +1,4 @@
-"""By how much a call with ``deadline=2.0`` overstays, under every fault that makes it wait.
+"""By how much a call with ``deadline=2.0`` exceeds its deadline, under every fault that makes it wait.
 
 python benchmarks/deadline.py
 """
@@ -13,14 +13,14 @@ from vinix_async import RetryPolicy, VinixClient, VinixError
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from fault_server import Connection, fault_server  # the tests' own server
-from test_fault_table import WAITS, Play  # the rows that wait
+from fault_server import Connection, fault_server
+from test_fault_table import WAITS, Play
 
 DEADLINE = 2.0
 
 
-async def overstay(play: Play) -> tuple[float, str]:
-    """Seconds beyond the deadline at the end of a call, and how it ended."""
+async def excess(play: Play) -> tuple[float, str]:
+    """Return the seconds beyond the deadline when a call ends, and the error that it ends with."""
 
     async def script(connection: Connection) -> None:
         await play(connection, await connection.request())
@@ -32,25 +32,25 @@ async def overstay(play: Play) -> tuple[float, str]:
             await client.with_options(deadline=DEADLINE).callflows.list("a").to_list()
         except VinixError as error:
             return time.monotonic() - begun - DEADLINE, type(error).__name__
-    raise AssertionError("no row of WAITS succeeds")
+    raise AssertionError("a call succeeded in spite of the fault")
 
 
-async def overstays() -> Report:
-    """The table; all rows run at once."""
-    found = await asyncio.gather(*(overstay(play) for play in WAITS.values()))
+async def all_at_once() -> Report:
+    """Measure all faults at the same time."""
+    found = await asyncio.gather(*(excess(play) for play in WAITS.values()))
     report = Report()
     report.table(
-        ["fault", "ends with", "seconds beyond the deadline"],
-        [[name, ending, f"{seconds:+.3f}"] for name, (seconds, ending) in zip(WAITS, found, strict=True)],
-        words=(0, 1),
+        ["fault", "error", "seconds beyond the deadline"],
+        [[name, error, f"{seconds:+.3f}"] for name, (seconds, error) in zip(WAITS, found, strict=True)],
+        text_columns=(0, 1),
     )
     return report
 
 
 def measure(_: Options) -> Report:
-    """As it is, quick or not."""
-    return asyncio.run(overstays())
+    """Measure the faults, quick or not."""
+    return asyncio.run(all_at_once())
 
 
 if __name__ == "__main__":
-    main("deadline", measure, heap=False)
+    main("deadline", measure, keep_heap=False)

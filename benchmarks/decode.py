@@ -1,4 +1,4 @@
-"""From a page's bytes to documents: CPU time against `orjson.loads`, and the memory that the result holds.
+"""From a response body to documents: CPU time and memory.
 
 python benchmarks/decode.py [--quick]
 """
@@ -8,22 +8,19 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
-from contenders import DECODERS, GENERATED
-from harness import FLOOR, VINIX, Options, Report, Samples, interleaved, main
+from contenders import DECODERS, ORJSON, PYDANTIC
+from harness import VINIX, Options, Report, Samples, interleaved, main
 from pages import body
 from vinix_async import decode_page
 
-Decode = Callable[[bytes], object]
 WALKED = "vinix-async, and walk every node"
 ROUNDS = 15
-KEPT = 10
-COLUMNS = ["S µs", "M ms", "L ms", "L ms, collector off", "ten L kept, ms each", "L MB"]
+PAGES = {"S": 100, "M": 10, "L": 1, "S-keys": 100, "M-keys": 10}
+"""The pages, and how often each is decoded in a row."""
 
 
-def walked(page: bytes) -> object:
-    """The documents of a page, each node of each flow looked at: nodes are checked when a page is decoded, and made
-    when ``flow`` is first looked at.
-    """
+def walk(page: bytes) -> object:
+    """Decode a page and look at each node: a flow is checked with its page and built when it is first looked at."""
     documents = decode_page(page).items
     for document in documents:
         if document.flow is not None:
@@ -32,112 +29,75 @@ def walked(page: bytes) -> object:
     return documents
 
 
-ALL: dict[str, Decode] = {}
-for _name, _decode in DECODERS.items():
-    ALL[_name] = _decode
-    if _name == VINIX:
-        ALL[WALKED] = walked
+ALL: dict[str, Callable[[bytes], object]] = {**DECODERS, WALKED: walk}
 
 
-def seconds(decode: Decode, page: bytes, repeat: int, *, keep: bool = False) -> float:
-    """CPU seconds for one page, of so many in a row."""
-    kept: list[object] = []
+def seconds(decode: Callable[[bytes], object], page: bytes, times: int) -> float:
+    """Return the thread's CPU seconds for one page."""
     begun = time.thread_time()
-    for _ in range(repeat):
-        document = decode(page)
-        if keep:
-            kept.append(document)
-    return (time.thread_time() - begun) / repeat
+    for _ in range(times):
+        decode(page)
+    return (time.thread_time() - begun) / times
 
 
-def compare(page: bytes, repeat: int, rounds: int, *, keep: bool = False, collector: bool = True) -> Samples:
-    """The decoders on one page; all but the slowest one if what they make is kept."""
-    samples = Samples()
-    for name in interleaved([name for name in ALL if not (keep and name == GENERATED)], rounds):
+def compare(page: str, rounds: int) -> Samples:
+    """Measure all decoders on one page, with the collector off."""
+    text, samples = body(page), Samples()
+    for name in interleaved(list(ALL), rounds):
         gc.collect()
-        if not collector:
-            gc.disable()
-        samples.add(name, seconds(ALL[name], page, repeat, keep=keep))
+        gc.disable()
+        samples.add(name, seconds(ALL[name], text, PAGES[page]))
         gc.enable()
     return samples
 
 
-def held(decode: Decode, page: bytes) -> float:
-    """MB that a page's documents hold, with what they keep of its bytes."""
-    decode(page)  # what is learned once is not counted
+def held(decode: Callable[[bytes], object], page: bytes) -> float:
+    """Return the MB that a page's documents hold, including the parts of its text that they keep."""
+    decode(page)  # what is made once does not count
     gc.collect()
     tracemalloc.start()
     own = bytes(bytearray(page))
-    document = decode(own)
+    documents = decode(own)
     del own
     gc.collect()
     memory, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    del document
+    del documents
     return memory / 1e6
 
 
-def hostile(clean: str, variant: str, repeat: int, rounds: int) -> float:
-    """How many times the cost of a clean page a hostile one has, for our decoder."""
-    pages = {clean: body(clean), variant: body(variant)}
-    samples = Samples()
-    for name in interleaved(list(pages), rounds):
-        samples.add(name, seconds(DECODERS[VINIX], pages[name], repeat))
-    return samples.ratio(variant, clean)
-
-
-def cell(samples: Samples, name: str, unit: float) -> list[str]:
-    """The two columns of a contender on one page."""
-    if name not in samples:
-        return ["", ""]
-    return [f"{samples.median(name) * unit:.3g}", f"{samples.ratio(name, FLOOR):.2f}"]
-
-
 def measure(options: Options) -> Report:
-    """All of the above."""
-    rounds = 2 if options.quick else ROUNDS
+    """Measure time and memory."""
     for decode in ALL.values():
-        decode(body("M"))  # imports, first uses
+        decode(body("M"))
     gc.collect()
-    gc.freeze()  # nobody pays for what the others have imported
-    large = body("L")
-    few = max(2, rounds // 2)
-    runs = {
-        "S": compare(body("S"), 100, rounds),
-        "M": compare(body("M"), 10, rounds),
-        "L": compare(large, 1, few),
-        "L, collector off": compare(large, 1, few, collector=False),
-        "ten L kept": compare(large, 2 if options.quick else KEPT, max(2, rounds // 3), keep=True),
-    }
-    memory = {name: held(decode, large) for name, decode in ALL.items()}
+    gc.freeze()
+    found = {page: compare(page, options.rounds(ROUNDS)) for page in PAGES}
+    memory = {name: held(decode, body("L")) for name, decode in ALL.items()}
     report = Report()
     report.table(
-        ["", *(text for column in COLUMNS for text in (column, "×"))],
+        ["CPU µs", *(text for page in PAGES for text in (page, "×")), "L, MB", "×"],
         [
             [
                 name,
-                *(text for run in runs for text in cell(runs[run], name, 1e6 if run == "S" else 1e3)),
+                *(
+                    text
+                    for samples in found.values()
+                    for text in (f"{samples.median(name) * 1e6:,.0f}", f"{samples.ratio(name, ORJSON):.2f}")
+                ),
                 f"{memory[name]:.1f}",
-                f"{memory[name] / memory[FLOOR]:.2f}",
+                f"{memory[name] / memory[ORJSON]:.2f}",
             ]
             for name in ALL
         ],
     )
-    report.figures = {f"decode {run}": samples.ratio(VINIX, FLOOR) for run, samples in runs.items()}
-    for run in ("M", "L, collector off"):
-        report.figures[f"pydantic {run}"] = runs[run].ratio("pydantic v2", VINIX)
-    report.figures |= {f"decode M {name}": runs["M"].median(name) * 1e3 for name in DECODERS}
-    report.figures["memory L"] = memory[VINIX] / memory[FLOOR]
-    hostiles = {
-        "S, three unknown keys of its own in each row": hostile("S", "S-hostile", 100, rounds),
-        "M, three unknown keys of its own in each row": hostile("M", "M-hostile", 10, rounds),
-        "M, an unknown key of its own in each row and each node": hostile("M", "M-nodes", 10, rounds),
+    report.figures = {
+        **{f"decode {page}": found[page].ratio(VINIX, ORJSON) for page in ("S", "M", "L")},
+        "walk nodes": found["M"].ratio(WALKED, ORJSON),
+        "unknown keys": max(found[page].ratio(VINIX, PYDANTIC) for page in ("S-keys", "M-keys")),
+        "pydantic": found["M"].ratio(PYDANTIC, VINIX),
+        "memory of documents": memory[VINIX] / memory[ORJSON],
     }
-    report.table(
-        ["hostile page, `decode_page`", "× the clean one"], [[name, f"{cost:.2f}"] for name, cost in hostiles.items()]
-    )
-    report.figures["hostile"] = max(list(hostiles.values())[:2])
-    report.figures["hostile nodes"] = list(hostiles.values())[2]
     return report
 
 

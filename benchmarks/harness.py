@@ -1,4 +1,4 @@
-"""What every benchmark shares: its command line, interleaved rounds, and tables."""
+"""What all benchmarks share: the command line, interleaved rounds, and tables."""
 
 import argparse
 import os
@@ -7,106 +7,106 @@ import resource
 import statistics
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-HEAP = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
-"""Keeps glibc from giving memory back after each large body and taking it again, which doubles times at random."""
+from attrs import define, field, frozen
 
-FLOOR = "orjson.loads"
+MALLOC_SETTINGS = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "1073741824"}
+"""Keeps glibc from returning memory to the system after each large body, which doubles times at random."""
+
 VINIX = "vinix-async"
 
 
-@dataclass(frozen=True)
+@frozen
 class Options:
-    """``quick``: a smoke run, whose figures mean nothing. ``numbers``: the script's own arguments."""
+    """``quick`` asks for a smoke run whose figures mean nothing. ``numbers`` are the script's own arguments."""
 
     quick: bool = False
     numbers: tuple[int, ...] = ()
 
+    def rounds(self, usual: int) -> int:
+        """Return how often each contender is measured."""
+        return 1 if self.quick else usual
 
-@dataclass
+
+@define
 class Report:
-    """What a benchmark has found: text for people, and by name the figures that have targets or are drawn."""
+    """The result of a benchmark: tables for people, and by name the figures that have a target."""
 
-    parts: list[str] = field(default_factory=list)
-    figures: dict[str, float] = field(default_factory=dict)
+    tables: list[str] = field(factory=list)
+    figures: dict[str, float] = field(factory=dict)
     failed: bool = False
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Container[int] = (0,)) -> None:
-        """Add a table, whose columns ``words`` hold no numbers."""
-        rules = ["---" if column in words else "--:" for column in range(len(head))]
-        self.parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *rows)))
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: Container[int] = (0,)) -> None:
+        """Add a table. Columns that hold numbers are aligned to the right."""
+        rules = ["---" if column in text_columns else "--:" for column in range(len(head))]
+        self.tables.append("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rules, *rows)))
 
     @property
     def text(self) -> str:
-        """The parts as Markdown."""
-        return "\n\n".join(self.parts)
+        """The tables as Markdown."""
+        return "\n\n".join(self.tables)
 
 
 class Samples:
-    """One measurement of each contender in each round."""
+    """The measurements of each contender, one for each round."""
 
     def __init__(self) -> None:
         self._of: dict[str, list[float]] = {}
 
     def add(self, name: str, value: float) -> None:
-        """Note this round's measurement of a contender."""
+        """Add a measurement of a contender."""
         self._of.setdefault(name, []).append(value)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._of
-
     def median(self, name: str) -> float:
-        """The contender's median over all rounds."""
+        """Return the median over all rounds."""
         return statistics.median(self._of[name])
 
     def worst(self, name: str) -> float:
-        """The contender's largest over all rounds."""
+        """Return the largest measurement of all rounds."""
         return max(self._of[name])
 
     def ratio(self, name: str, to: str) -> float:
-        """The median of the ratios within each round that both have."""
-        return statistics.median(one / other for one, other in zip(self._of[name], self._of[to], strict=False))
-
-    def difference(self, name: str, other: str) -> float:
-        """The median of the differences within each round."""
-        return statistics.median(one - two for one, two in zip(self._of[name], self._of[other], strict=True))
+        """Return the ratio of two contenders' medians."""
+        return self.median(name) / self.median(to)
 
 
 def interleaved(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Every name once a round, each round in another order."""
+    """Yield every name once in each round, each round in another order."""
     chance = random.Random(rounds)
     for _ in range(rounds):
         yield from chance.sample(names, len(names))
 
 
 def resident() -> float:
-    """Memory in use, in MB."""
+    """Return the memory that this process uses now, in MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def peak() -> float:
-    """The most memory that this process has used, in MB."""
+    """Return the most memory that this process has used, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(name: str, measure: Callable[[Options], Report], *, heap: bool = True) -> None:
-    """Run one benchmark as its command line says, and print what it found.
+def main(name: str, measure: Callable[[Options], Report], *, keep_heap: bool = True) -> None:
+    """Run one benchmark from the command line and print its tables.
 
-    ``heap`` starts Python again with the settings of ``HEAP``.
+    ``keep_heap`` starts Python again with ``MALLOC_SETTINGS``.
     """
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("numbers", nargs="*", type=int, help="what the description names, if anything")
+    parser = argparse.ArgumentParser(
+        description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("numbers", nargs="*", type=int, help="the numbers that the description names, if it names any")
     parser.add_argument("--quick", action="store_true", help="a smoke run: the figures mean nothing")
-    parser.add_argument("--save", action="store_true", help="put the result into README.md")
+    parser.add_argument("--save", action="store_true", help="write the result to results.json and README.md")
     given = parser.parse_args()
-    if heap and not HEAP.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | HEAP)  # noqa: S606  # the same command again
+    if keep_heap and not MALLOC_SETTINGS.items() <= os.environ.items():
+        environment = os.environ | MALLOC_SETTINGS
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606  # the same command again
     report = measure(Options(given.quick, tuple(given.numbers)))
     print(report.text)
     if given.save:
-        from readme import save  # noqa: PLC0415  # a server's or child's memory and start are without it
+        from readme import save  # noqa: PLC0415  # the processes that are measured do without it
 
         save(name, report)
     sys.exit(report.failed)

@@ -1,4 +1,4 @@
-"""CPU time of a fresh interpreter that imports the library, for its types alone and with a client made.
+"""CPU time of a fresh interpreter that imports the library.
 
 python benchmarks/imports.py [--quick]
 """
@@ -11,28 +11,21 @@ import tempfile
 
 from harness import Options, Report, Samples, interleaved, main
 
-NOTHING = "nothing"
-AIOHTTP = "`import aiohttp`"
-TYPES = "vinix-async, its types alone"
-CLIENT = "vinix-async, with a client made"
 PROGRAMS = {
-    NOTHING: "pass",
-    TYPES: "from vinix_async import Callflow, FlowNode",
-    CLIENT: "from vinix_async import VinixClient; VinixClient(auth='t')",
-    AIOHTTP: "import aiohttp",
-    "`import httpx, pydantic`": "import httpx, pydantic; pydantic.BaseModel",
-    "`import requests`": "import requests",
+    "nothing": "pass",
+    "`attrs`, `msgspec`": "import attrs, msgspec",
+    "`vinix_async`, the types alone": "from vinix_async import Callflow, FlowNode",
+    "`aiohttp`": "import aiohttp",
+    "`vinix_async`, and makes a client": "from vinix_async import VinixClient; VinixClient(auth='token')",
 }
+NOTHING, LIBRARIES, TYPES, AIOHTTP, CLIENT = PROGRAMS
 ROUNDS = 30
 
 
-def seconds(program: str, compiled: str) -> float:
-    """CPU seconds of a process that runs ``program``, with the compiled files of everything in a folder of their own.
-
-    Where the environment forbids to write them beside the source, an editable install would be compiled each time.
-    """
+def seconds(program: str, cache: str) -> float:
+    """Return the CPU seconds of a process that runs ``program``, with compiled files in the folder ``cache``."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = compiled
+    environment["PYTHONPYCACHEPREFIX"] = cache
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -40,28 +33,25 @@ def seconds(program: str, compiled: str) -> float:
 
 
 def measure(options: Options) -> Report:
-    """The table of imports."""
+    """Measure imports."""
     samples = Samples()
-    with tempfile.TemporaryDirectory() as compiled:
+    with tempfile.TemporaryDirectory() as cache:
         for program in PROGRAMS.values():
-            seconds(program, compiled)
-        for name in interleaved(list(PROGRAMS), 1 if options.quick else ROUNDS):
-            samples.add(name, seconds(PROGRAMS[name], compiled))
-    bare = samples.median(NOTHING)
+            seconds(program, cache)  # compiles
+        for name in interleaved(list(PROGRAMS), options.rounds(ROUNDS)):
+            samples.add(name, seconds(PROGRAMS[name], cache))
     report = Report()
+    to = {TYPES: LIBRARIES, CLIENT: AIOHTTP}
     report.table(
-        ["a process that imports", "CPU ms", "above a bare interpreter"],
+        ["a process that imports", "CPU ms", "× the row above"],
         [
-            [name, f"{samples.median(name) * 1000:.0f}", f"{(samples.median(name) - bare) * 1000:+.0f}"]
+            [name, f"{samples.median(name) * 1000:.0f}", f"{samples.ratio(name, to[name]):.2f}" if name in to else ""]
             for name in PROGRAMS
         ],
     )
-    report.figures = {
-        "import types": samples.difference(TYPES, NOTHING) * 1000,
-        "import client": samples.ratio(CLIENT, AIOHTTP),
-    }
+    report.figures = {"import types": samples.ratio(TYPES, LIBRARIES), "import client": samples.ratio(CLIENT, AIOHTTP)}
     return report
 
 
 if __name__ == "__main__":
-    main("imports", measure, heap=False)
+    main("imports", measure, keep_heap=False)

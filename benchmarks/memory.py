@@ -1,4 +1,4 @@
-"""The memory of a program that streams a listing of a million rows, and whether it grows.
+"""The memory of a program that streams a listing of a million rows.
 
 python benchmarks/memory.py [--quick]
 """
@@ -7,44 +7,42 @@ import asyncio
 import gc
 
 import server
-from harness import Options, Report, peak, resident
-from harness import main as run
+from harness import Options, Report, main, peak, resident
 from vinix_async import VinixClient
 
 ROWS = 1_000_000
-EVERY = ROWS // 10
+STEPS = 10
 
 
-async def stream(url: str, pages: int, every: int) -> tuple[int, float, list[float]]:
-    """The rows read, MB before the first, and MB in use after each ``every`` of them."""
-    seen = 0
+async def stream(url: str, rows: int) -> tuple[int, float, list[float]]:
+    """Return the number of rows read, the MB in use before the first, and the MB in use after each tenth of them."""
+    count = 0
     samples: list[float] = []
     async with VinixClient(auth="benchmark", base_url=url) as client:
         await client.callflows.list("one.0.1")
         gc.collect()
         before = resident()
-        async for _ in client.callflows.list(f"K.0.{pages}"):
-            seen += 1
-            if seen % every == 0:
+        async for _ in client.callflows.list(f"S1000.0.{rows // 1000}"):
+            count += 1
+            if count % (rows // STEPS) == 0:
                 samples.append(resident())
-    return seen, before, samples
+    return count, before, samples
 
 
 def measure(options: Options) -> Report:
-    """One stream, of pages of a thousand summary rows, in a process that has nothing else to do."""
-    rows, every = (20_000, 2_000) if options.quick else (ROWS, EVERY)
+    """Stream pages of a thousand summary rows in a process that does nothing else."""
+    rows = 20_000 if options.quick else ROWS
     with server.running() as url:
-        seen, before, samples = asyncio.run(stream(url, rows // 1000, every))
-    quarter = len(samples) // 4
-    growth = max(samples[quarter:]) - samples[quarter]
-    report = Report(failed=seen != rows)
+        count, before, samples = asyncio.run(stream(url, rows))
+    settled = samples[STEPS // 4 :]
+    report = Report(failed=count != rows)
     report.table(
-        ["MB above the imports", *(f"{(index + 1) * every:,} rows" for index in range(len(samples))), "peak"],
-        [["", *(f"{sample - before:.1f}" for sample in samples), f"{peak() - before:.1f}"]],
+        ["rows read", *(f"{(step + 1) * rows // STEPS:,}" for step in range(STEPS)), "peak"],
+        [["MB above the imports", *(f"{sample - before:.1f}" for sample in samples), f"{peak() - before:.1f}"]],
     )
-    report.figures = {"memory peak": peak() - before, "memory growth": growth}
+    report.figures = {"memory peak": peak() - before, "memory growth": max(settled) - settled[0]}
     return report
 
 
 if __name__ == "__main__":
-    run("memory", measure, heap=False)
+    main("memory", measure, keep_heap=False)

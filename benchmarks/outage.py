@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
-from harness import Options, Report
-from harness import main as run
+
+from harness import Options, Report, main
 from outage_server import PAGE, ROOT, Handle, Scenario, callflow_ids, running
 from vinix_async import ApiKeyAuth, RetryPolicy, SweepCheckpoint, VinixClient, VinixError
 
@@ -32,7 +32,7 @@ class Case:
     ratio: float = 1.03
     slower: float | None = None
     timeout: float = 30.0
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = RetryPolicy()  # noqa: RUF009  # it is immutable
 
 
 @frozen
@@ -171,7 +171,15 @@ async def single_calls() -> list[tuple[list[str], bool]]:
             seconds = time.monotonic() - begun
             requests = sum(server.counts()[0].values())
         good = lost == 0 and seconds <= limit
-        row = [name, str(lost), "0", str(requests), "", f"{seconds:.1f}", f"0 lost, {limit:g} s" + ("" if good else " ✗")]
+        row = [
+            name,
+            str(lost),
+            "0",
+            str(requests),
+            "",
+            f"{seconds:.1f}",
+            f"0 lost, {limit:g} s" + ("" if good else " ✗"),
+        ]
         found.append((row, good))
 
     async def lost_of(*calls: Any) -> int:
@@ -235,9 +243,9 @@ def measure(options: Options) -> Report:
         for line in asyncio.run(single_calls()):
             add(*line)
     report = Report(failed=failed)
-    report.table(HEAD, rows, words=(0, 6))
+    report.table(HEAD, rows, text_columns=(0, 6))
     return report
 
 
 if __name__ == "__main__":
-    run("outage", measure, heap=False)
+    main("outage", measure, keep_heap=False)

@@ -130,8 +130,8 @@ class _Server:
         if self.flaked[number] < self.scenario.flaky:
             self.flaked[number] += 1
             return 503, b""
-        rows = [{"id": each, "featurecode": False} for each in sorted(callflow_ids(number))]
-        return 200, _json({**envelope, "data": rows})
+        callflows = [{"id": each, "featurecode": False} for each in sorted(callflow_ids(number))]
+        return 200, _json({**envelope, "data": callflows})
 
     def token(self) -> str:
         return f"token-{time.monotonic() + self.scenario.expires}"
@@ -150,7 +150,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._server.transports.add(self._transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's name
         self._server.transports.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
@@ -176,7 +176,9 @@ class _Connection(asyncio.Protocol):
             self._reply(401, _json({"status": "error", "error": "401", "message": "invalid credentials", "data": {}}))
         elif not away:
             sent = _REQUEST_ID.search(head)
-            server.loop.call_later(LATENCY, self._reply, *server.answer(method, target, sent[1].decode() if sent else ""))
+            server.loop.call_later(
+                LATENCY, self._reply, *server.answer(method, target, sent[1].decode() if sent else "")
+            )
         elif server.scenario.kind == "reset":
             self._transport.abort()
         elif server.scenario.kind == "drip":

@@ -1,43 +1,42 @@
 """Seeded pages of callflows, as the server sends them: compact JSON in Kazoo's envelope.
 
-============  ======================================================================
-``one``       1 summary row
-``S``         50 summary rows
-``K``         1,000 summary rows
-``M``, ``L``  50 and 1,000 whole documents
-``S-hostile``  and ``M-hostile``: each row with three unknown keys of its own
-``M-nodes``   each row and each node of its flow with an unknown key of its own
-============  ======================================================================
+==========================  ==========================================================
+``one``                     1 summary row
+``S``, ``S200``, ``S1000``  50, 200 and 1,000 summary rows
+``M``, ``M200``, ``L``      50, 200 and 1,000 whole documents
+``S-keys``, ``M-keys``      ``S`` and ``M`` with three unknown keys of its own in each row
+==========================  ==========================================================
 
-The same page can be had any number of times with other ids, so that a listing of any length can be served.
+Each page can be made any number of times with other ids, so that a listing of any length can be served.
 """
 
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-_NUMBER_OF_PAGE = "@@@@@@@@"  # the first eight characters of each row's id
+from attrs import frozen
+
+_PAGE_NUMBER = "@@@@@@@@"  # the first eight characters of each row's id
 
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Rows:
-    """The rows of a page, as the text of a JSON array, and how many they are."""
+    """The rows of a page, as the text of a JSON array, and their number."""
 
     text: bytes
     count: int
 
     def numbered(self, page: int) -> bytes:
-        """The text, with the ids of page ``page``."""
-        return self.text.replace(_NUMBER_OF_PAGE.encode(), b"%08x" % page)
+        """Return the text with the ids of page ``page``."""
+        return self.text.replace(_PAGE_NUMBER.encode(), b"%08x" % page)
 
 
 def body(name: str, *, page: int = 0, next_start_key: str | None = None, request_id: str = "0" * 32) -> bytes:
-    """The reply that holds page ``name``."""
+    """Return the response body that holds page ``name``."""
     rows = rows_of(name)
     envelope: Json = {
         "revision": f"{page:032x}",
@@ -55,7 +54,7 @@ def body(name: str, *, page: int = 0, next_start_key: str | None = None, request
 
 @cache
 def rows_of(name: str) -> Rows:
-    """The rows of page ``name``; the same ones each time."""
+    """Return the rows of page ``name``, the same ones each time."""
     count, make = _PAGES[name]
     chance = random.Random(name.partition("-")[0])
     rows = [make(chance, index) for index in range(count)]
@@ -72,7 +71,7 @@ def _hex(chance: random.Random, digits: int = 32) -> str:
 
 def _summary(chance: random.Random, index: int) -> Json:
     row: Json = {
-        "id": _NUMBER_OF_PAGE + f"{index:08x}" + _hex(chance, 16),
+        "id": _PAGE_NUMBER + f"{index:08x}" + _hex(chance, 16),
         "numbers": [f"+1415{chance.randrange(10**7):07}" for _ in range(chance.choice([1, 1, 2]))],
         "patterns": [],
         "featurecode": {"name": "park", "number": "3"} if chance.random() < 0.05 else False,
@@ -95,7 +94,7 @@ def _whole(chance: random.Random, index: int, nodes: tuple[int, int]) -> Json:
 
 
 def _flow(chance: random.Random, nodes: int) -> Json:
-    """A tree of so many nodes, each hung below one of those before it."""
+    """Return a tree of ``nodes`` nodes, each a child of one of the six before it."""
     tree: list[Json] = []
     for _ in range(nodes):
         node = {"data": _data(chance), "module": chance.choice(_MODULES), "children": {}}
@@ -123,20 +122,11 @@ def _large(chance: random.Random, index: int) -> Json:
     return _whole(chance, index, (5, 25))
 
 
-def _hostile(make: Callable[[random.Random, int], Json]) -> Callable[[random.Random, int], Json]:
-    def own_keys(chance: random.Random, index: int) -> Json:
+def _with_own_keys(make: Callable[[random.Random, int], Json]) -> Callable[[random.Random, int], Json]:
+    def make_row(chance: random.Random, index: int) -> Json:
         return make(chance, index) | {f"custom_{index}_{each}": index for each in range(3)}
 
-    return own_keys
-
-
-def _hostile_nodes(chance: random.Random, index: int) -> Json:
-    row = _medium(chance, index)
-    waiting = [row["flow"]]
-    for number, node in enumerate(waiting):  # grows while it is read
-        waiting.extend(node["children"].values())
-        node[f"custom_{index}_{number}"] = number
-    return row | {f"custom_{index}": index}
+    return make_row
 
 
 _MODULES = ["user", "device", "voicemail", "menu", "ring_group", "play", "callflow", "temporal_route", "resources"]
@@ -144,12 +134,13 @@ _KEYS = ["_", "1", "2", "3", "timeout", "0"]
 _PAGES: dict[str, tuple[int, Callable[[random.Random, int], Json]]] = {
     "one": (1, _summary),
     "S": (50, _summary),
-    "K": (1000, _summary),
+    "S200": (200, _summary),
+    "S1000": (1000, _summary),
     "M": (50, _medium),
+    "M200": (200, _medium),
     "L": (1000, _large),
-    "S-hostile": (50, _hostile(_summary)),
-    "M-hostile": (50, _hostile(_medium)),
-    "M-nodes": (50, _hostile_nodes),
+    "S-keys": (50, _with_own_keys(_summary)),
+    "M-keys": (50, _with_own_keys(_medium)),
 }
 
 

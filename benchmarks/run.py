@@ -1,8 +1,9 @@
-"""Runs all benchmarks but the soak, in about ten minutes, and writes README.md, plot.svg and results.json anew.
+"""Runs the benchmarks and writes README.md and results.json anew.
 
     python benchmarks/run.py [--quick] [NAME ...]
 
-``--quick`` shows in a minute that all of them work, and saves nothing.
+Without names it runs all but the soak and the outages, in about ten minutes. ``--quick`` shows in a minute or two that
+they work, and saves nothing.
 """
 
 import argparse
@@ -11,18 +12,20 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ["decode", "stall", "walk", "call", "throughput", "memory", "imports", "sweep", "deadline"]
+USUAL = ["decode", "event_loop", "call", "throughput", "walk", "memory", "imports", "sweep", "deadline"]
+LONG = ["outage", "soak"]
 
 
 def main() -> None:
-    """One process after the other, so that none pays for what another has imported or kept."""
+    """Run one process after the other, so that none is affected by what another has imported or kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *NAMES], help=", ".join(NAMES), metavar="NAME")
+    names = [*USUAL, *LONG]
+    parser.add_argument("names", nargs="*", choices=[[], *names], help=", ".join(names), metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="a smoke run: the figures mean nothing")
     given = parser.parse_args()
     failed = []
     begun = time.monotonic()
-    for name in given.names or NAMES:
+    for name in given.names or USUAL:
         print(f"\n== {name}", flush=True)
         script = Path(__file__).with_name(f"{name}.py")
         if subprocess.run([sys.executable, script, "--quick" if given.quick else "--save"], check=False).returncode:

@@ -1,6 +1,6 @@
-"""A listing's server in a process of its own, as fast as Python allows: it parses next to nothing.
+"""A server of listings in its own process. It parses very little, so that it is much faster than any client.
 
-The account id says what is served: ``L.20.15`` is a listing of 15 pages ``L``, each 20 ms after its request. Page
+The account id says what is served: ``L.20.15`` is a listing of 15 pages ``L``, each sent 20 ms after its request. Page
 number ``n`` has the cursor ``n``.
 """
 
@@ -21,8 +21,8 @@ _REQUEST_ID = re.compile(rb"(?i)\r\nx-request-id: *([^\r]+)")
 
 
 @lru_cache(maxsize=100)
-def _answer(target: str) -> tuple[float, bytes]:
-    """Seconds to wait, and the reply, with ``_ID`` in place of the request's id."""
+def _response(target: str) -> tuple[float, bytes]:
+    """Return the seconds to wait, and the body with ``_ID`` in place of the request id."""
     url = urlsplit(target)
     name, latency, pages = url.path.split("/")[3].split(".")
     page = int(parse_qs(url.query).get("start_key", ["0"])[0])
@@ -42,12 +42,12 @@ class _Connection(asyncio.Protocol):
         while (end := self._unread.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._unread[:end])
             del self._unread[: end + 4]
-            self._serve(head)
+            self._respond(head)
 
-    def _serve(self, head: bytes) -> None:
-        latency, reply = _answer(head.split(b" ", 2)[1].decode())
+    def _respond(self, head: bytes) -> None:
+        latency, response = _response(head.split(b" ", 2)[1].decode())
         sent = _REQUEST_ID.search(head)
-        rows, found, rest = reply.rpartition(_ID)
+        rows, found, rest = response.rpartition(_ID)
         tail = (sent[1] if sent else b"0" * 32) + rest if found else rest
         length = len(rows) + len(tail)
         start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % length
@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
 
 async def _serve() -> None:
     server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=1024)
-    for name in ("one", "S", "K", "M", "L"):
+    for name in ("one", "S", "S200", "S1000", "M", "M200", "L"):
         rows_of(name)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2", flush=True)
     await server.serve_forever()
@@ -68,7 +68,7 @@ async def _serve() -> None:
 
 @contextmanager
 def running() -> Iterator[str]:
-    """The base URL of a server that runs until the end of the block."""
+    """Run the server until the end of the block, and return its base URL."""
     with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True) as process:
         try:
             yield cast("IO[str]", process.stdout).readline().strip()

@@ -1,8 +1,9 @@
-"""Every callflow of every customer, once: what a nightly job does. Runs against the sandbox as it stands.
+"""A nightly job: write every callflow of every customer to a file, once. It runs against the sandbox as it is.
 
-It writes one line of JSON for each callflow, with the id of its account, and every few seconds a checkpoint beside it.
-A run that was interrupted, even by SIGKILL, continues from there when it is run again with the same two paths: no
-callflow is missing, and none is written twice.
+It writes one line of JSON for each callflow, with its account, and every few seconds a checkpoint to another file. A
+run that was interrupted, even by SIGKILL, is continued by running it again with the same two paths: no callflow is
+missing, and none is written twice. Accounts and callflows that could not be read are named on stderr, and the next run
+tries them again.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ from vinix_async import AccountSweep, SweepCheckpoint, VinixClient, to_json
 from vinix_async.sandbox import Sandbox
 
 SAVE_EVERY = float(os.environ.get("SAVE_EVERY", "5"))
-"""Seconds: a checkpoint names all accounts that are done, so that one for each account would cost more and more."""
+"""Seconds between two checkpoints. A checkpoint names all accounts that are done, so it should not be written often."""
 
 
 def begin(data: Path, saved: Path) -> tuple[BinaryIO, SweepCheckpoint | None]:
-    """The file to write to, and what it already has; lines behind the last checkpoint are cut off."""
+    """Open the data file, cut off the lines after the last checkpoint, and return it with that checkpoint."""
     known: dict[str, Any] = json.loads(saved.read_text()) if saved.exists() else {"size": 0, "sweep": None}
     lines = data.open("ab")
     lines.truncate(known["size"])
@@ -29,43 +30,45 @@ def begin(data: Path, saved: Path) -> tuple[BinaryIO, SweepCheckpoint | None]:
 
 
 def save(saved: Path, lines: BinaryIO, sweep: AccountSweep) -> None:
-    """Make the lines and the checkpoint durable, in this order, and replace the checkpoint in one step."""
+    """Make the lines durable, and then the checkpoint, which replaces the old one in one step."""
     lines.flush()
     os.fsync(lines.fileno())
-    fresh = saved.with_suffix(".new")
-    fresh.write_text(json.dumps({"size": lines.tell(), "sweep": sweep.checkpoint().to_json()}))
-    fresh.replace(saved)
+    new = saved.with_suffix(".new")
+    new.write_text(json.dumps({"size": lines.tell(), "sweep": sweep.checkpoint().to_json()}))
+    new.replace(saved)
 
 
-async def nightly(client: VinixClient, reseller_id: str, data: Path, saved: Path) -> int:
-    """Append all callflows below ``reseller_id`` to ``data``; the number of accounts that failed."""
+async def nightly(client: VinixClient, reseller_id: str, data: Path, saved: Path) -> bool:
+    """Append the callflows of all accounts below ``reseller_id`` to ``data``; return whether nothing is missing."""
     lines, resume = begin(data, saved)
     sweep = client.callflows.list_many(client.accounts.descendants(reseller_id), details=True, resume=resume)
     saved_at = time.monotonic()
+    complete = True
     with lines:
         async with sweep:
             async for result in sweep:
                 account_id = json.dumps(result.account_id).encode()
-                lines.writelines(
-                    b'{"account_id":%b,"callflow":%b}\n' % (account_id, to_json(callflow))
-                    for callflow in result.callflows
-                )
+                for callflow in result.callflows:
+                    lines.write(b'{"account_id":%b,"callflow":%b}\n' % (account_id, to_json(callflow)))
                 if time.monotonic() - saved_at >= SAVE_EVERY:
                     save(saved, lines, sweep)
                     saved_at = time.monotonic()
+                for bad in result.bad_items:
+                    print(f"account {result.account_id}, callflow {bad.id}: {bad.error}", file=sys.stderr)
                 if result.error:
-                    print(f"{result.account_id}: {result.error}", file=sys.stderr)
+                    print(f"account {result.account_id}: {result.error}", file=sys.stderr)
+                complete = complete and result.ok
         save(saved, lines, sweep)
-    return sweep.stats.accounts_failed
+    return complete
 
 
 async def main() -> None:
-    """Run it once."""
+    """Run the job once. The exit code is 1 if something is missing."""
     if len(sys.argv) != 3:
-        sys.exit("usage: nightly.py DATA CHECKPOINT")
-    data, saved = map(Path, sys.argv[1:])
+        sys.exit("usage: nightly.py DATA CHECKPOINT (two files, which need not exist)")
+    data, saved = Path(sys.argv[1]), Path(sys.argv[2])
     async with Sandbox(accounts=int(os.environ.get("ACCOUNTS", "20"))) as sandbox, sandbox.client() as client:
-        sys.exit(1 if await nightly(client, sandbox.root_id, data, saved) else 0)
+        sys.exit(0 if await nightly(client, sandbox.root_id, data, saved) else 1)
 
 
 if __name__ == "__main__":

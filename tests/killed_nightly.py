@@ -1,6 +1,6 @@
-"""Runs examples/nightly.py: three times killed at some moment behind a checkpoint, and then to its end.
+"""Run examples/nightly.py: three times killed at some moment after a checkpoint, and then to its end.
 
-Each run is a fork of this process, so that they need not all import the same.
+Each run is a fork of this process, so that none has to import everything again.
 """
 
 import os
@@ -16,7 +16,7 @@ from vinix_async.sandbox import Sandbox
 
 
 def run(nightly: str) -> int:
-    """The id of a process of its own."""
+    """Start it in a process of its own, and return the process's id."""
     process = os.fork()
     if process == 0:
         runpy.run_path(nightly, run_name="__main__")  # whose last line exits
@@ -24,7 +24,7 @@ def run(nightly: str) -> int:
 
 
 def main(nightly: str, saved: Path, chance: random.Random) -> None:
-    Sandbox(), VinixClient(auth="a-token")  # which import what the runs will
+    Sandbox(), VinixClient(auth="a-token")  # these import what the runs need
     killed = 0
     for _ in range(3):
         before = saved.read_text() if saved.exists() else ""

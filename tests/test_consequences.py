@@ -10,7 +10,7 @@ from aiohttp import web
 from fake_clock import FakeClock
 from scripted import Scripted, failure, success
 
-from vinix_async import ApiKeyAuth, APITimeoutError, ConfigurationError, Limits, RetryEvent, VinixClient
+from vinix_async import ApiKeyAuth, APITimeoutError, ConfigurationError, Limits, RetryEvent, RetryPolicy, VinixClient
 
 ACCOUNT = "a" * 32
 
@@ -33,12 +33,13 @@ async def test_a_success_ends_a_series_of_refusals(server: Scripted, clock: Fake
     assert [event.wait for event in events] == pytest.approx([0.1, 0.2, 0.4, 0.1, 0.2])
 
 
-async def test_successes_refill_the_retry_budget(server: Scripted, clock: FakeClock) -> None:
+async def test_failures_in_the_past_cost_later_calls_nothing(server: Scripted, clock: FakeClock) -> None:
     async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
-        for _ in range(30):  # three times what an account may fail in a row
-            server.script = [failing(503)]
-            for _ in range(5):
-                await client.callflows.list(ACCOUNT)
+        for status in (500, 503):
+            for _ in range(30):
+                server.script = [failing(status)]
+                for _ in range(5):
+                    await client.callflows.list(ACCOUNT)
 
 
 async def test_a_refused_login_is_held_until_its_bucket_pays_for_one(server: Scripted, clock: FakeClock) -> None:
@@ -101,35 +102,40 @@ async def test_nothing_goes_out_behind_the_deadline(server: Scripted, clock: Fak
 
 
 async def test_waits_are_counted(server: Scripted, clock: FakeClock) -> None:
-    server.script = [failing(429), success, failing(503), failing(503), success]
+    server.script = [failing(429), success, failing(500), failing(500), success]
     limits = Limits(rate=4.0, burst=1)
     async with VinixClient(auth="a-token", base_url=server.url, clock=clock, limits=limits) as client:
         sweep = client.callflows.list_many([ACCOUNT])
         await sweep.collect()
-        assert sweep.stats.waiting == pytest.approx(0.25)  # the refusal's hold
+        assert sweep.stats.wait_seconds == pytest.approx(0.25)  # the refusal's hold
+        assert (sweep.stats.rate_limited, sweep.stats.retries) == (1, 1)
         clock.chance = 0.5
         again = client.callflows.list_many([ACCOUNT])
         begun = clock.now
         await again.collect()
     assert again.stats.retries == 2
-    assert again.stats.waiting == pytest.approx(clock.now - begun)  # the pace's and the retries'
+    stats = again.stats
+    assert stats.wait_seconds == pytest.approx(clock.now - begun)
+    assert stats.wait_seconds == stats.rate_limit_seconds + stats.retry_seconds
+    assert 0 < stats.rate_limit_seconds < stats.wait_seconds
 
 
 async def test_the_log_names_each_request_and_no_query(
     server: Scripted, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="vinix_async")
-    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+    policy = RetryPolicy(outage_wait=0)
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock, retry=policy) as client:
         await client.callflows.list(ACCOUNT, filters={"filter_name": "a-name"})
         server.otherwise = web.Response(body=b"short", headers={"Content-Encoding": "gzip"})
         with pytest.raises(Exception, match="cut short"):
             await client.callflows.list(ACCOUNT)
         assert repr(client) == f"<VinixClient {server.url}>"
     sent = [request.headers["X-Request-ID"] for request in server.requests]
-    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    lines = [record.getMessage() for record in caplog.records if vars(record).get("event") == "AttemptEnded"]
     path = f"GET /accounts/{ACCOUNT}/callflows"
-    ours = [line for line in lines if line.startswith(path)]
-    assert ours == [f"{path}: 200 ({sent[0]})", *(f"{path}: APIConnectionError ({each})" for each in sent[1:])]
+    told = [(f"{path}: 200", 1, sent[0]), *((f"{path}: APIConnectionError", n, i) for n, i in enumerate(sent[1:], 1))]
+    assert lines == [f"{what} in 0.000 s (attempt {n}, request_id={i})" for what, n, i in told]
 
 
 def test_credentials_that_are_given_need_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,5 +149,5 @@ def test_a_context_that_takes_any_certificate_is_refused() -> None:
     context = ssl.create_default_context()
     context.verify_mode = ssl.CERT_OPTIONAL  # which leaves check_hostname as it was
     assert context.check_hostname
-    with pytest.raises(ConfigurationError, match="verified always"):
+    with pytest.raises(ConfigurationError, match="always verified"):
         VinixClient(auth="a-token", ssl=context)

@@ -1,7 +1,7 @@
-"""A table of faults, one row a case: what the client makes of each, and how many requests it costs.
+"""A table of faults: what the client makes of each, and how many requests it costs.
 
-Every row is played by a raw socket to the whole client. A row that ends well yields exactly the callflows ``a``
-and ``b``; a row that does not ends in its own typed error. ``requests`` is what the server saw.
+A raw socket plays each row to a whole client, which tries each request at most five times and takes no part in
+outages. A row without an error yields exactly the callflows ``a`` and ``b``. ``requests`` is what the server saw.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Row:
     requests: int | None = None
     text: str = ""
     seconds: tuple[float, float] = field(default=(0, 60))
-    policy: RetryPolicy = field(factory=RetryPolicy)
+    policy: RetryPolicy = field(factory=lambda: RetryPolicy(outage_wait=0))
     limits: Limits = field(factory=Limits)
     timeout: float = 10.0  # on the real clock: only rows that wait for it have a short one
 
@@ -121,7 +121,7 @@ def after(data: bytes, then: Play) -> Play:
 
 good = envelope()
 GZIP = b"Content-Encoding: gzip\r\n"
-PATIENT = RetryPolicy(attempts=3)
+THREE = RetryPolicy(attempts=3, outage_wait=0)
 
 
 def date(seconds: float) -> bytes:
@@ -133,7 +133,7 @@ def passing(name: str, fault: Play) -> list[Row]:
     kind = DecodeError if name.startswith("200") else APIConnectionError
     return [
         Row(name=f"{name}, once", plays=(fault, good)),
-        Row(name=f"{name}, for ever", plays=(fault,) * 3, error=kind, policy=PATIENT),
+        Row(name=f"{name}, for ever", plays=(fault,) * 3, error=kind, policy=THREE),
     ]
 
 
@@ -142,7 +142,7 @@ TRANSIENT: dict[str, Play] = {
     "reset before the head": reset,
     "closed within the status line": raw(lambda _: b"HTTP/1.1 2"),
     "reset within the head": after(b"HTTP/1.1 200 OK\r\nContent-", reset),
-    "closed behind the head": raw(lambda _: http(b"", length=50)),
+    "closed after the head": raw(lambda _: http(b"", length=50)),
     "half a body, closed": raw(lambda i: http(body(i)[:20], length=200)),
     "half a body, reset": after(http(b'{"data"', length=200), reset),
     "a body shorter than its length that parses": raw(lambda i: http(body(i), length=len(body(i)) + 1)),
@@ -151,19 +151,21 @@ TRANSIENT: dict[str, Play] = {
     "a chunk longer than it says": raw(lambda _: chunked(b"2\r\n{}{}\r\n")),
     "gzip without its end, though it parses": raw(lambda i: http(gzip.compress(body(i))[:-8], headers=GZIP)),
     "gzip with a wrong checksum": raw(lambda i: http(gzip.compress(body(i))[:-8] + b"\0" * 8, headers=GZIP)),
-    "gzip that is none": raw(lambda i: http(body(i), headers=GZIP)),
-    "gzip with more behind it": raw(lambda i: http(gzip.compress(body(i)) + b"x", headers=GZIP)),
-    "no HTTP": raw(lambda _: b"220 mail.example.com ESMTP\r\n\r\n"),
+    "not gzip, although the header says so": raw(lambda i: http(body(i), headers=GZIP)),
+    "gzip followed by other bytes": raw(lambda i: http(gzip.compress(body(i)) + b"x", headers=GZIP)),
+    "not HTTP": raw(lambda _: b"220 mail.example.com ESMTP\r\n\r\n"),
     "endless headers": raw(lambda _: b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000 + b"\r\n"),
     "an endless header": raw(lambda _: b"HTTP/1.1 200 OK\r\nX: " + b"y" * 50_000 + b"\r\n\r\n"),
     "two lengths": raw(lambda i: http(body(i), headers=b"Content-Length: 3\r\n")),
-    "another's request id in the body": envelope(request_id="0" * 32),
-    "another's request id in the header": raw(lambda i: http(body(i), headers=b"X-Request-ID: other\r\n")),
+    "status 206, though it parses": raw(lambda i: http(body(i), 206)),
+    "status 204": raw(lambda _: b"HTTP/1.1 204 X\r\n\r\n"),
+    "status 201 for a listing": raw(lambda i: http(body(i), 201)),
+    "neither length nor chunks, though it parses": raw(lambda i: b"HTTP/1.1 200 X\r\n\r\n" + body(i)),
     "200 that is empty": raw(lambda _: http(b"")),
     "200 that is HTML": raw(lambda _: http(b"<html>busy</html>", headers=b"Content-Type: text/html\r\n")),
     "200 that is a sentence": raw(lambda _: http(b"encoding response failed: bad term")),
     "200 that is half of JSON": raw(lambda i: http(body(i)[:-5])),
-    "200 that is no UTF-8": raw(lambda i: http(body(i).replace(b'"a"', b'"\xff"'))),
+    "200 that is not UTF-8": raw(lambda i: http(body(i).replace(b'"a"', b'"\xff"'))),
     "200 with NaN": raw(lambda i: http(body(i).replace(b'"a"', b"NaN"))),
     "200 in UTF-16": raw(lambda i: http(body(i).decode().encode("utf-16"))),
 }
@@ -219,7 +221,7 @@ TABLE = [
     ),
     *(Row(name=f"{code}, once", plays=(status(code), good)) for code in PASSING),
     *(
-        Row(name=f"{code}, for ever", plays=(status(code),) * 3, error=kind, policy=PATIENT)
+        Row(name=f"{code}, for ever", plays=(status(code),) * 3, error=kind, policy=THREE)
         for code, kind in PASSING.items()
     ),
     *(
@@ -245,12 +247,42 @@ TABLE = [
         )
         for key, value in WRONG_FIELDS.items()
     ),
-    Row(name="a row that is none", plays=(envelope(data=["a"]),), error=DecodeError, text="$.data[0]"),
+    Row(name="a row that is a string", plays=(envelope(data=["a"]),), error=DecodeError, text="$.data[0]"),
     Row(name="data that is a sentence", plays=(envelope(data="sorry"),), error=DecodeError, text="$.data"),
     Row(name="an array in place of the envelope", plays=(raw(lambda _: http(b"[]")),), error=DecodeError),
     Row(name="an empty envelope", plays=(raw(lambda _: http(b"{}")),), error=DecodeError),
     Row(name="a page_size that is a string", plays=(envelope(page_size="2"),), error=DecodeError, text="page_size"),
-    Row(name="a cursor that is none", plays=(envelope(next_start_key=7),), error=DecodeError, text="next_start_key"),
+    Row(name="a cursor that is a number", plays=(envelope(data=[{"id": "a"}], next_start_key=7), good)),
+    Row(name="a cursor that is an array", plays=(envelope(data=[{"id": "a"}], next_start_key=["k", 1]), good)),
+    Row(name="data that is null", plays=(envelope(data=None),), error=DecodeError, text="$.data"),
+    Row(name="data that is an empty object", plays=(envelope(data={}),), error=DecodeError, text="$.data"),
+    Row(
+        name="data that is missing",
+        plays=(raw(lambda _: http(b'{"status": "success"}')),),
+        error=DecodeError,
+        text="$.data",
+    ),
+    Row(
+        name="a second page whose data is null",
+        plays=(envelope(next_start_key="k"), envelope(data=None)),
+        error=DecodeError,
+        text="$.data",
+    ),
+    Row(
+        name="a response that does not echo the request id, after one that did",
+        plays=(envelope(data=[{"id": "a"}], next_start_key="k"), envelope(request_id="0" * 32), good),
+    ),
+    Row(name="request ids that are never echoed", plays=(envelope(request_id="0" * 32),)),
+    Row(
+        name="500 init failed without data",
+        plays=(status(500, b'{"status": "error", "error": "500", "message": "init failed"}'),),
+        error=ServerError,
+        text="this 500 would come again",
+    ),
+    Row(
+        name="500 init failed with data, once",
+        plays=(status(500, b'{"status": "error", "error": "500", "message": "init failed", "data": {}}'), good),
+    ),
     Row(
         name="nested too deeply",
         plays=(raw(lambda _: http(b"[" * 100_000 + b"]" * 100_000)),),
@@ -270,6 +302,10 @@ TABLE = [
     Row(name="an integer of 80 bits", plays=(envelope(data=[{"id": "a", "x": 2**80}, {"id": "b"}]),)),
     Row(name="a body in chunks of one byte", plays=(byte_by_byte,)),
     Row(name="a body that is zipped", plays=(raw(lambda i: http(gzip.compress(body(i)), headers=GZIP)),)),
+    Row(
+        name="gzip in two members",
+        plays=(raw(lambda i: http(gzip.compress(body(i)[:9]) + gzip.compress(body(i)[9:]), headers=GZIP)),),
+    ),
     Row(
         name="a bomb",
         plays=(raw(lambda _: http(gzip.compress(b" " * 10_000_000), headers=GZIP)),),
@@ -291,7 +327,13 @@ TABLE = [
         text="not asked for",
     ),
     Row(name="never an answer, once", plays=(never, good), timeout=0.5),
-    Row(name="never an answer", plays=(never,) * 2, error=APITimeoutError, policy=RetryPolicy(attempts=2), timeout=0.5),
+    Row(
+        name="never an answer",
+        plays=(never,) * 2,
+        error=APITimeoutError,
+        policy=RetryPolicy(attempts=2, outage_wait=0),
+        timeout=0.5,
+    ),
     Row(name="never the end of the head", plays=(after(b"HTTP/1.1 200 OK\r\n", never), good), timeout=0.5),
     Row(name="never the end of the body", plays=(after(http(b"{", length=9), never), good), timeout=0.5),
     Row(name="401 of a token that cannot be renewed", plays=(status(401),), error=AuthenticationError),
@@ -394,15 +436,17 @@ async def test_every_row(row: Row) -> None:
             assert type(error) is row.error
             assert row.text in str(error)
             assert "planted" not in f"{error!s}{error!r}{vars(error)}"
-            if not isinstance(error, PaginationLoopError):
-                assert error.account_id == ACCOUNT
-                assert error.request_id is not None
-            if error.attempts is not None and error.start_key is None:
+            assert error.account_id == ACCOUNT
+            assert error.request_id is not None
+            assert (error.method, error.path) == ("GET", f"/accounts/{ACCOUNT}/callflows")
+            assert error.gave_up
+            assert error.gave_up in str(error)
+            if error.start_key is None:
                 assert error.attempts == row.expected_requests
         assert len(server.heads) == row.expected_requests
         assert row.seconds[0] - 0.01 <= clock.now - begun <= row.seconds[1] + 0.01
-        assert client._requester.tasks == set()
-        session = client._requester.transport._session
+        assert client._sender._tasks == set()
+        session = client._sender.transport._session
         assert session is not None
         assert session.connector is not None
         assert not session.connector._acquired
@@ -432,7 +476,7 @@ async def test_a_deadline_holds_under_every_fault_that_waits(play: Play) -> None
     async def script(connection: Connection) -> None:
         await play(connection, await connection.request())
 
-    policy = RetryPolicy(attempts=1000)
+    policy = RetryPolicy(attempts=1000, outage_wait=0)
     async with fault_server(script) as server, VinixClient(auth="t", base_url=server.url, retry=policy) as client:
         begun = time.monotonic()
         with pytest.raises(VinixError):

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from vinix_async import (
     APIConnectionError,
     APITimeoutError,
+    AuthenticationError,
+    ClientClosedError,
     ConfigurationError,
     DecodeError,
     NotFoundError,
@@ -22,7 +24,7 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
-from vinix_async._pipeline.retry import RetryBudget, is_retryable, retried
+from vinix_async._pipeline.retry import is_retryable, retry, why_final
 
 
 class Call:
@@ -31,30 +33,40 @@ class Call:
     def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
         self.made = 0
+        self.spent = 0
+        self.hold = 0.0
+        self.waits: list[float] = []
+        self.clock = FakeClock()
+
+    def before_wait(self, wait: float, error: VinixError) -> None:
+        assert isinstance(error, VinixError)
+        self.waits.append(wait)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
 
     async def __call__(self) -> str:
         self.made += 1
         await asyncio.sleep(0)
         if self.errors:
+            self.spent += 1
             raise self.errors.pop(0)
         return "done"
 
 
-async def run(call: Call, clock: FakeClock | None = None, policy: RetryPolicy | None = None, **options: Any) -> str:
-    waits: list[float] = options.pop("waits", [])
-    defaults: dict[str, Any] = {
-        "policy": policy or RetryPolicy(),
-        "clock": clock or FakeClock(),
-        "deadline": math.inf,
-        "budgets": (),
-        "hold": lambda _: 0.0,
-        "before_wait": lambda _, wait, __: waits.append(wait),
-    }
+async def run(
+    call: Call, clock: FakeClock | None = None, policy: RetryPolicy | None = None, ends_at: float = math.inf
+) -> str:
+    """What a client does with a call: the first attempt is made outside of the retry loop."""
+    call.clock = clock or call.clock
+    policy = policy or RetryPolicy()
     try:
         return await call()
     except VinixError as error:
         first = error
-    return await retried(first, call, **{**defaults, **options})
+    if not is_retryable(first, policy):
+        raise first
+    return await retry(first, call, call, policy=policy, clock=call.clock, ends_at=ends_at)
 
 
 def fault() -> ServerError:
@@ -79,7 +91,7 @@ async def test_attempts_count_the_first_one() -> None:
     with pytest.raises(ServerError) as caught:
         await run(call, policy=RetryPolicy(attempts=3))
     assert call.made == 3
-    assert "attempt 3 was the last" in caught.value.__notes__[0]
+    assert caught.value.gave_up == "no attempt is left (RetryPolicy.attempts)"
     once = Call(fault())
     with pytest.raises(ServerError):
         await run(once, policy=RetryPolicy(attempts=1))
@@ -89,9 +101,9 @@ async def test_attempts_count_the_first_one() -> None:
 @pytest.mark.parametrize(("make", "scale"), [(fault, 0.25), (refused, 0.1)], ids=["fault", "refusal"])
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
 async def test_full_jitter_on_two_scales(make: Callable[[], VinixError], scale: float, chance: float) -> None:
-    waits: list[float] = []
-    await run(Call(*(make() for _ in range(11))), FakeClock(chance=chance), RetryPolicy(attempts=12), waits=waits)
-    assert waits == [pytest.approx(chance * min(20.0, scale * 2**n)) for n in range(11)]
+    call = Call(*(make() for _ in range(11)))
+    await run(call, FakeClock(chance=chance), RetryPolicy(attempts=12))
+    assert call.waits == [pytest.approx(chance * min(20.0, scale * 2**n)) for n in range(11)]
 
 
 async def test_attempts_may_be_many() -> None:
@@ -101,22 +113,22 @@ async def test_attempts_may_be_many() -> None:
 
 async def test_waits_are_slept_on_the_clock_that_is_given() -> None:
     clock = FakeClock()
-    waits: list[float] = []
-    await run(Call(fault(), fault()), clock, waits=waits)
-    assert clock.slept == sum(waits) > 0
+    call = Call(fault(), fault())
+    await run(call, clock)
+    assert clock.slept == sum(call.waits) > 0
 
 
 async def test_a_refusal_waits_for_its_account_too() -> None:
-    waits: list[float] = []
-    await run(Call(refused()), FakeClock(chance=0.0), hold=lambda _: 7.0, waits=waits)
-    assert waits == [7.0]
+    call = Call(refused())
+    call.hold = 7.0
+    await run(call, FakeClock(chance=0.0))
+    assert call.waits == [7.0]
 
 
 async def test_retry_after_is_a_least_wait() -> None:
-    waits: list[float] = []
     call = Call(ServerError("x", status=503, retry_after=5.0), refused(retry_after=60.0))
-    await run(call, FakeClock(chance=0.0), waits=waits)
-    assert waits == [5.0, 60.0]
+    await run(call, FakeClock(chance=0.0))
+    assert call.waits == [5.0, 60.0]
 
 
 @pytest.mark.parametrize("asked", [60.1, math.inf])
@@ -125,40 +137,28 @@ async def test_a_longer_retry_after_ends_the_call(asked: float) -> None:
     with pytest.raises(RateLimitError) as caught:
         await run(call)
     assert call.made == 1
-    assert "retry_after_max=60" in caught.value.__notes__[0]
+    assert caught.value.gave_up == f"the server asks to wait {asked:.0f} s, and RetryPolicy.retry_after_max is 60"
 
 
 async def test_no_wait_crosses_the_deadline() -> None:
     clock = FakeClock()
     call = Call(*(ServerError("x", status=503, retry_after=4.0) for _ in range(4)))
     with pytest.raises(ServerError) as caught:
-        await run(call, clock, deadline=clock.now + 10)
+        await run(call, clock, ends_at=clock.now + 10)
     assert call.made == 3
-    assert "deadline" in caught.value.__notes__[0]
+    assert caught.value.gave_up == "the next attempt, in 4.0 s, would come after the deadline"
 
 
-async def test_budgets_end_a_storm_and_refusals_are_free() -> None:
-    budget, other = RetryBudget(3), RetryBudget(100)
-    for _ in range(5):
-        with pytest.raises(ServerError):
-            await run(Call(*(fault() for _ in range(9))), budgets=(budget, other), policy=RetryPolicy(attempts=2))
-    assert budget.empty
-    assert not other.empty
-    await run(Call(*(refused() for _ in range(4))), budgets=(budget,))
-    call = Call(fault())
-    with pytest.raises(ServerError) as caught:
-        await run(call, budgets=(other, budget))
-    assert "budget" in caught.value.__notes__[0]
-    for _ in range(5):
-        assert budget.empty
-        budget.refund()
-    assert await run(Call(fault()), budgets=(budget,)) == "done"
-    for _ in range(50):
-        budget.refund()
-    assert budget.full
-    for _ in range(3):
-        budget.spend()
-    assert budget.empty
+async def test_what_an_outage_gives_back_is_not_spent() -> None:
+    call = Call(*(fault() for _ in range(8)))
+
+    async def attempt() -> str:
+        call.spent = min(call.spent, 1)  # as a call does whose failures turned out to be part of an outage
+        return await call()
+
+    call.spent += 1
+    assert await retry(fault(), attempt, call, policy=RetryPolicy(attempts=3), clock=call.clock, ends_at=math.inf)
+    assert call.made == 9
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt(), ValueError(), TimeoutError()])
@@ -185,6 +185,24 @@ def test_what_may_pass() -> None:
     assert not is_retryable(RateLimitError("x", status=429), RetryPolicy(statuses=frozenset({404})))
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ServerError("x", status=503), None),
+        (AuthenticationError("x", status=401), "refused credentials are not tried again"),
+        (NotFoundError("x", status=404), "a 404 is not retried"),
+        (ServerError("x", status=500, transient=False), "this 500 would come again"),
+        (APIConnectionError("x", transient=False), "another attempt would fail in the same way"),
+        (DecodeError("x"), "another attempt would get the same response"),
+        (ConfigurationError("x"), None),
+        (ClientClosedError("x"), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_final_error_says_why_it_is_final(error: VinixError, words: str | None) -> None:
+    assert why_final(error, RetryPolicy()) == words
+
+
 async def test_many_calls_at_once_do_not_mix() -> None:
     calls = [Call(*(fault() for _ in range(number % 5))) for number in range(200)]
     clock = FakeClock()
@@ -204,6 +222,8 @@ async def test_many_calls_at_once_do_not_mix() -> None:
         {"wait_max": math.inf},
         {"wait_max": math.nan},
         {"retry_after_max": True},
+        {"outage_wait": -1},
+        {"outage_wait": "60"},
         {"statuses": ["429"]},
     ],
     ids=str,
@@ -217,8 +237,8 @@ def test_bad_policies_are_refused(options: dict[str, Any]) -> None:
 async def test_a_wait_is_always_a_bounded_number(
     attempts: int, chance: float, wait_max: float, retry_after: float | None
 ) -> None:
-    waits: list[float] = []
     policy = RetryPolicy(attempts=attempts + 1, wait_max=wait_max)
     errors = (ServerError("x", status=503, retry_after=retry_after) for _ in range(attempts))
-    assert await run(Call(*errors), FakeClock(chance=chance), policy, waits=waits) == "done"
-    assert all(0 <= wait <= max(wait_max, retry_after or 0) for wait in waits)
+    call = Call(*errors)
+    assert await run(call, FakeClock(chance=chance), policy) == "done"
+    assert all(0 <= wait <= max(wait_max, retry_after or 0) for wait in call.waits)

@@ -42,7 +42,7 @@ OUTCOMES: dict[str, type[VinixError]] = {
 async def test_each_kind_is_what_it_says(kind: str) -> None:
     clock = FakeClock()
     async with Sandbox(faults=Faults(share=1, kinds=(kind,)), clock=clock, callflows=20) as sandbox:
-        retry = RetryPolicy(attempts=2)
+        retry = RetryPolicy(attempts=2, outage_wait=0)
         async with sandbox.client(timeout=0.1 if kind == "hang" else 5, retry=retry) as client:
             with pytest.raises(OUTCOMES[kind]) as caught:
                 await client.callflows.list(sandbox.root_id)

@@ -1,8 +1,10 @@
 """Many accounts at once: each has its own result, and none costs another anything."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from fake_clock import FakeClock
 from scripted import Scripted, failure, scripted_server, success
 
 from vinix_async import (
+    Account,
+    AccountPage,
     AccountResult,
     ApiKeyAuth,
     AuthenticationError,
@@ -57,7 +61,7 @@ async def test_every_callflow_of_every_account_once(sandbox: Sandbox, client: Vi
     stats = sweep.stats
     assert (stats.accounts_done, stats.accounts_failed) == (60, 0)
     assert stats.callflows == sum(len(result.callflows) for result in results)
-    assert stats.requests == sandbox.served - 1
+    assert (stats.requests, stats.logins) == (sandbox.served, 1)
     assert "callflows=<" in repr(results[0])
 
 
@@ -107,7 +111,7 @@ async def test_what_was_read_before_the_error_is_not_lost(clock: FakeClock) -> N
             checkpoint = sweep.checkpoint()
             resumed = client.callflows.list_many(["a", "b"], resume=checkpoint)
             again = await resumed.collect()
-            assert checkpoint.failed.keys() == {"a"}
+            assert checkpoint.unfinished.keys() == {"a"}
             assert resumed.checkpoint() == SweepCheckpoint(done=frozenset({"a", "b"}))
     assert [callflow.id for callflow in again["a"].callflows] == ["3"]
     assert server.asked[-2].endswith("start_key=k") or server.asked[-1].endswith("start_key=k")
@@ -219,7 +223,7 @@ async def test_leaving_closes_the_source(server: Scripted) -> None:
         sweep = client.callflows.list_many(source(), max_concurrency=2)
         async with sweep:
             async for _ in sweep:
-                assert len(client._requester.tasks) > 0
+                assert len(client._sender._tasks) > 0
                 break
         assert closed == [True]
 
@@ -258,6 +262,7 @@ async def test_leaving_ends_everything(server: Scripted, how: str) -> None:
         if how == "aclose":
             results = aiter(sweep)
             await anext(results)
+            assert isinstance(results, AsyncGenerator)
             await results.aclose()
         else:
             task = asyncio.create_task(walk())
@@ -267,9 +272,9 @@ async def test_leaving_ends_everything(server: Scripted, how: str) -> None:
                 task.cancel()
             await asyncio.wait([task])
             assert task.cancelled() == (how == "cancel")
-        assert client._requester.tasks == set()
-        assert not client._requester.gates._gates
-        session = client._requester.transport._session
+        assert client._sender._tasks == set()
+        assert not client._sender.rate_limiter._accounts
+        session = client._sender.transport._session
         assert session is not None
         assert session.connector is not None
         assert not session.connector._acquired
@@ -321,7 +326,7 @@ async def test_an_error_that_is_not_ours_ends_the_sweep(server: Scripted) -> Non
     async with VinixClient(auth="a-token", base_url=server.url, on_retry=on_retry) as client:
         with pytest.raises(LookupError):
             await client.callflows.list_many(["a", "b"]).collect()
-        assert client._requester.tasks == set()
+        assert client._sender._tasks == set()
 
 
 async def test_an_account_without_credentials_fails_alone(server: Scripted) -> None:
@@ -336,7 +341,9 @@ async def test_an_account_without_credentials_fails_alone(server: Scripted) -> N
         error = results[name].error
         assert isinstance(error, ConfigurationError)
         assert isinstance(error.__cause__, cause)
-    assert "KeyError (account_id=unknown)" in str(results["unknown"].error)
+    text = str(results["unknown"].error)
+    assert "KeyError" in text
+    assert "unknown" in text
 
 
 async def test_an_id_that_comes_twice_is_read_once(server: Scripted) -> None:
@@ -358,8 +365,9 @@ async def test_rows_that_are_gone_are_counted(server: Scripted, clock: FakeClock
         results = await sweep.collect()
     assert [callflow.id for callflow in results["a"].callflows] == ["1"]
     stats = sweep.stats
-    assert (stats.deleted, stats.requests, stats.retries, stats.refusals) == (1, 5, 2, 1)
-    assert stats.waiting > 0
+    assert (stats.deleted, stats.requests, stats.retries, stats.rate_limited) == (1, 5, 1, 1)
+    assert stats.outages == 1  # the 503, before anything was served
+    assert stats.wait_seconds > 0
 
 
 @pytest.mark.parametrize(
@@ -403,13 +411,23 @@ async def test_ids_of_another_type_are_refused(server: Scripted) -> None:
 def test_no_checkpoint_of_a_sweep(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="checkpoint"):
         SweepCheckpoint.from_json(text)
-    assert SweepCheckpoint.from_json('{"version": 1, "scope": "", "done": ["a"], "failed": {}}').done == {"a"}
-    for done in ([7], "ab"):
+
+
+@pytest.mark.parametrize(("version", "name"), [(1, "failed"), (2, "unfinished")])
+def test_both_versions_of_a_sweep_s_checkpoint(version: int, name: str) -> None:
+    empty: dict[str, Any] = {"version": version, "scope": "", "done": ["a"], name: {}}
+    assert SweepCheckpoint.from_json(json.dumps(empty)) == SweepCheckpoint(done=frozenset({"a"}))
+    changes: list[Any] = [{"done": [7]}, {"done": "ab"}, {name: []}, {name: {"a": {"odd": 1}}}, {name: {"a": None}}]
+    for change in changes:
         with pytest.raises(ConfigurationError, match="checkpoint"):
-            SweepCheckpoint.from_json(json.dumps({"version": 1, "scope": "", "done": done, "failed": {}}))
-    value = {"version": 1, "scope": "", "done": [], "failed": {"a": {"odd": 1}}}
-    with pytest.raises(ConfigurationError, match="checkpoint"):
-        SweepCheckpoint.from_json(json.dumps(value))
+            SweepCheckpoint.from_json(json.dumps(empty | change))
+    old = {"scope": "/x", "start_key": "k", "done": ["1"], "yielded": 3, "finished": False}
+    old |= {"version": 1, "before": ["0"]} if version == 1 else {"version": 2, "bad": ["2"]}
+    point = SweepCheckpoint.from_json(json.dumps(empty | {name: {"b": old}}))
+    assert point.unfinished["b"].done == (("1", "0") if version == 1 else ("1",))
+    assert point.unfinished["b"].bad == (() if version == 1 else ("2",))
+    assert SweepCheckpoint.from_json(point.to_json()) == point == SweepCheckpoint.from_value(point.to_value())
+    assert "unfinished=<1 ids>" in repr(point)
 
 
 async def test_a_retry_after_holds_the_whole_account(server: Scripted) -> None:
@@ -452,3 +470,477 @@ async def test_accounts_that_refuse_every_token_leave_the_token_of_the_others(
     assert {name for name, result in results.items() if result.ok} == {name for name in names if "good" in name}
     assert all(isinstance(result.error, AuthenticationError | None) for result in results.values())
     assert server.logins == 1 + bad
+
+
+# --- page by page ----------------------------------------------------------------------------------
+
+
+def shape(pages: list[AccountPage]) -> list[tuple[list[str], str | None, bool]]:
+    return [([each.id for each in page.items], page.next_start_key, page.is_last) for page in pages]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("size", [1, 20, 100])
+async def test_by_page_each_account_has_one_last_page(
+    sandbox: Sandbox,
+    client: VinixClient,
+    ordered: bool,  # noqa: FBT001  # as list_many has it
+    size: int,
+) -> None:
+    names = sandbox.account_ids[:20]
+    denied, empty = names[3], names[5]
+    sandbox.deny(denied, 403)
+    for callflow_id in sandbox.callflow_ids(empty):
+        sandbox.remove(empty, callflow_id)
+    sweep = client.callflows.list_many(names, max_concurrency=4, ordered=ordered, page_size=size)
+    pages = [page async for page in sweep.by_page()]
+    by_account = {name: [page for page in pages if page.account_id == name] for name in names}
+    assert not ordered or pages == [page for name in names for page in by_account[name]]
+    for name, own in by_account.items():
+        assert [page.is_last for page in own] == [False] * (len(own) - 1) + [True]
+        if name != denied:
+            found = [callflow.id for page in own for callflow in page.items]
+            assert sorted(found) == sandbox.callflow_ids(name)
+            assert all(len(page.items) <= size for page in own)
+            assert [page.start_key for page in own] == [None, *(page.next_start_key for page in own[:-1])]
+    assert shape(by_account[empty]) == [([], None, True)]
+    (failed,) = by_account[denied]
+    assert isinstance(failed.error, PermissionDeniedError)
+    assert failed.error.__traceback__ is None  # whose frames would hold the account's pages
+    assert (sweep.stats.accounts_done, sweep.stats.accounts_failed) == (19, 1)
+    assert sweep.checkpoint().done == set(names) - {denied}
+
+
+async def test_by_page_an_error_after_a_page_and_max_items(server: Scripted, clock: FakeClock) -> None:
+    def answer(request: web.Request) -> web.Response:
+        if request.query.get("start_key") == "k" and "/failing/" in request.path:
+            return failure(request, 403)
+        if request.query.get("start_key") == "k":
+            return success(request, [{"id": "3"}, {"id": "4"}])
+        return success(request, [{"id": "1"}, {"id": "2"}], next_start_key="k")
+
+    server.otherwise = answer
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        sweep = client.callflows.list_many(["failing"])
+        first, last = [page async for page in sweep.by_page()]
+        assert shape([first, last]) == [(["1", "2"], "k", False), ([], None, True)]
+        assert (last.error is not None, last.start_key) == (True, "k")
+        for most, ends in [(1, [(["1"], None, True)]), (2, [(["1", "2"], None, True)])]:
+            sweep = client.callflows.list_many(["a"], max_items=most)
+            assert shape([page async for page in sweep.by_page()]) == ends
+            assert sweep.checkpoint().done == {"a"}
+        sweep = client.callflows.list_many(["a"], max_items=3)
+        pages = [page async for page in sweep.by_page()]
+        assert shape(pages) == [(["1", "2"], "k", False), (["3"], None, True)]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_by_page_a_sweep_that_was_left_is_resumed_after_its_last_page(
+    sandbox: Sandbox,
+    client: VinixClient,
+    ordered: bool,  # noqa: FBT001  # as list_many has it
+) -> None:
+    names = sandbox.account_ids[:8]
+    found: Counter[tuple[str, str]] = Counter()
+    checkpoint: SweepCheckpoint | None = None
+    rounds = 0
+    while (checkpoint is None or checkpoint.done != set(names)) and rounds < 100:
+        sweep = client.callflows.list_many(names, max_concurrency=3, page_size=7, ordered=ordered, resume=checkpoint)
+        rounds += 1
+        left = 4
+        async with sweep:
+            async for page in sweep.by_page():
+                found.update((page.account_id, callflow.id) for callflow in page.items)
+                left -= 1
+                if not left:
+                    break
+        checkpoint = SweepCheckpoint.from_json(sweep.checkpoint().to_json())
+    assert rounds > 3
+    expected = {(name, callflow_id) for name in names for callflow_id in sandbox.callflow_ids(name)}
+    assert found == Counter(expected)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_by_page_no_more_pages_are_read_than_fit(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    def answer(request: web.Request) -> web.Response:
+        number = int(request.query.get("start_key", "0"))
+        return success(request, [{"id": str(number)}], next_start_key=str(number + 1))
+
+    server.otherwise = answer
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(map(str, range(100)), max_concurrency=3, ordered=ordered)
+        pages = sweep.by_page()
+        for taken in range(1, 20):
+            await anext(pages)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            # Of each account under way: the page that waits for room, and the one that is requested ahead.
+            assert len(server.asked) <= taken + 3 + 3 * 3
+        await pages.aclose()
+
+
+async def test_an_account_that_was_given_is_in_its_results(server: Scripted) -> None:
+    account = Account(id="a", name="Ada's")
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        results = await client.callflows.list_many([account, "b"]).collect()
+        assert results["a"].account is account
+        assert results["b"].account == Account(id="b")
+        assert [page.account async for page in client.callflows.list_many([account]).by_page()] == [account]
+
+
+async def test_each_loop_over_a_sweep_begins_with_what_is_left(server: Scripted, clock: FakeClock) -> None:
+    server.script = [lambda request: failure(request, 403)]
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        sweep = client.callflows.list_many(["a", "b"], max_concurrency=1)
+        assert [result.ok async for result in sweep] == [False, True]
+        assert [result.account_id async for result in sweep] == ["a"]
+        assert [result.account_id async for result in sweep] == []
+
+
+# --- bad items -------------------------------------------------------------------------------------
+
+
+def with_a_bad_row(server: Scripted, account_id: str) -> None:
+    def answer(request: web.Request) -> web.Response:
+        name = request.path.split("/")[3]
+        bad = {"numbers": [1001]} if name == account_id else {}
+        if "start_key" in request.query:
+            return success(request, [{"id": f"{name}3", **bad}, {"id": f"{name}4"}])
+        return success(request, [{"id": f"{name}1"}, {"id": f"{name}2"}], next_start_key="k")
+
+    server.otherwise = answer
+
+
+async def test_a_bad_item_leaves_its_account_unfinished(server: Scripted, clock: FakeClock) -> None:
+    with_a_bad_row(server, "a")
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        sweep = client.callflows.list_many(["a", "b"])
+        results = await sweep.collect()
+        assert results["b"].ok
+        a = results["a"]
+        assert (a.ok, a.error) == (False, None)
+        assert [callflow.id for callflow in a.callflows] == ["a1", "a2", "a4"]
+        assert [(item.account_id, item.id, item.index) for item in a.bad_items] == [("a", "a3", 0)]
+        assert (sweep.stats.accounts_done, sweep.stats.accounts_failed, sweep.stats.bad_items) == (2, 0, 1)
+        checkpoint = SweepCheckpoint.from_json(sweep.checkpoint().to_json())
+        assert checkpoint.done == {"b"}
+        assert (checkpoint.unfinished["a"].bad, checkpoint.unfinished["a"].start_key) == (("a3",), "k")
+        again = client.callflows.list_many(["a", "b"], resume=checkpoint)
+        results = await again.collect()
+        assert results.keys() == {"a"}
+        assert (results["a"].callflows, len(results["a"].bad_items)) == ((), 1)
+        assert again.checkpoint() == checkpoint
+        with_a_bad_row(server, "")
+        again = client.callflows.list_many(["a", "b"], resume=again.checkpoint())
+        results = await again.collect()
+        assert [callflow.id for callflow in results["a"].callflows] == ["a3"]
+        assert results["a"].ok
+        assert again.checkpoint() == SweepCheckpoint(done=frozenset({"a", "b"}))
+
+
+async def test_a_bad_item_by_page(server: Scripted, clock: FakeClock) -> None:
+    with_a_bad_row(server, "a")
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        sweep = client.callflows.list_many(["a"])
+        pages = [page async for page in sweep.by_page()]
+        assert [[item.id for item in page.bad_items] for page in pages] == [[], ["a3"]]
+        assert shape(pages) == [(["a1", "a2"], "k", False), (["a4"], None, True)]
+        assert sweep.checkpoint().done == set()
+
+
+async def test_an_account_with_nothing_left_to_read_has_one_empty_page(server: Scripted, clock: FakeClock) -> None:
+    """Its bad item was before the last of ``max_items``, so that a resumed sweep has nothing to send."""
+    server.otherwise = lambda request: success(request, [{"id": "1", "name": 5}, {"id": "2"}, {"id": "3"}])
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        sweep = client.callflows.list_many(["a"], max_items=1)
+        (page,) = [page async for page in sweep.by_page()]
+        assert ([each.id for each in page.items], len(page.bad_items)) == (["2"], 1)
+        server.requests.clear()
+        again = client.callflows.list_many(["a"], max_items=1, resume=sweep.checkpoint())
+        assert shape([page async for page in again.by_page()]) == [([], None, True)]
+        assert again.checkpoint().done == {"a"}
+        again = client.callflows.list_many(["a"], max_items=1, resume=sweep.checkpoint())
+        assert (await again.collect())["a"].ok
+    assert server.asked == []
+
+
+async def test_a_bad_item_fails_its_account_under_raise(server: Scripted, clock: FakeClock) -> None:
+    with_a_bad_row(server, "a")
+    async with VinixClient(auth="a-token", base_url=server.url, clock=clock) as client:
+        results = await client.callflows.list_many(["a", "b"], on_bad_item="raise").collect()
+    assert results["b"].ok
+    error = results["a"].error
+    assert error is not None
+    assert (error.account_id, error.callflow_id, error.start_key) == ("a", "a3", "k")
+    assert results["a"].bad_items == ()
+    assert [callflow.id for callflow in results["a"].callflows] == ["a1", "a2"]
+
+
+# --- refused credentials ---------------------------------------------------------------------------
+
+
+async def test_five_refused_logins_end_a_sweep_and_it_stays_resumable() -> None:
+    clock = VirtualClock()
+    async with Sandbox(accounts=60, clock=clock) as sandbox, sandbox.client() as client:
+        names = list(sandbox.account_ids)
+        sweep = client.callflows.list_many(names, max_concurrency=4)
+        done: list[str] = []
+        failed: list[str] = []
+        with pytest.raises(AuthenticationError, match="login"):
+            async for result in sweep:
+                (done if result.ok else failed).append(result.account_id)
+                if len(done) == 10 and not failed:
+                    sandbox.refuse_logins()
+                    sandbox.expire_tokens()
+        assert len(failed) == 5
+        assert sandbox.count(method="PUT") < 10
+        checkpoint = SweepCheckpoint.from_json(sweep.checkpoint().to_json())
+        assert checkpoint.done == set(done)
+        sandbox.refuse_logins(False)
+    # What is left stays resumable, by a new client.
+    async with sandbox, sandbox.client() as client:
+        rest = await client.callflows.list_many(names, resume=checkpoint).collect()
+    assert rest.keys() == set(names) - set(done)
+    assert all(result.ok for result in rest.values())
+
+
+async def test_with_an_auth_function_each_account_fails_alone(server: Scripted, clock: FakeClock) -> None:
+    server.login = lambda request: failure(request, 401)
+    names = [str(number) for number in range(12)]
+    async with VinixClient(
+        auth=lambda account_id: "a-token" if account_id == "11" else ApiKeyAuth(f"key-{account_id}"),
+        base_url=server.url,
+        clock=clock,
+    ) as client:
+        results = await client.callflows.list_many(names, ordered=True).collect()
+    assert [result.ok for result in results.values()] == [False] * 11 + [True]
+    assert all(isinstance(results[name].error, AuthenticationError) for name in names[:11])
+
+
+# --- leaving ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Nothing may depend on the collector of reference cycles."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def own_tasks() -> set[asyncio.Task[Any]]:
+    """All tasks but this one and those of the server in this process."""
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if task is not asyncio.current_task() and "RequestHandler" not in repr(task)
+    }
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("by_page", [False, True])
+@pytest.mark.parametrize("how", ["break", "error", "cancel", "delete"])
+async def test_leaving_without_async_with_leaves_no_task(  # noqa: C901  # a branch for each way to leave
+    server: Scripted,
+    no_collector: None,
+    how: str,
+    by_page: bool,  # noqa: FBT001
+    ordered: bool,  # noqa: FBT001
+) -> None:
+    slow = Slow()
+    slow.gates = {str(number): asyncio.Event() for number in range(1, 9)}
+    server.otherwise = slow
+    before = own_tasks()
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(map(str, range(100)), ordered=ordered, max_concurrency=9)
+
+        async def loop() -> None:
+            async for _ in sweep.by_page() if by_page else sweep:
+                while slow.running < 8:
+                    await asyncio.sleep(0)
+                if how == "break":
+                    break
+                if how == "error":
+                    raise KeyError
+                await asyncio.sleep(3600)
+
+        if how == "delete":
+            results = aiter(sweep.by_page() if by_page else sweep)
+            await anext(results)
+            del results
+        else:
+            task = asyncio.create_task(loop())
+            while slow.running < 8:
+                await asyncio.sleep(0)
+            if how == "cancel":
+                task.cancel()
+            await asyncio.wait([task])
+            if how == "error":
+                assert isinstance(task.exception(), KeyError)
+            del task
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert own_tasks() == before
+        asked = len(server.asked)
+        for gate in slow.gates.values():
+            gate.set()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_after_async_with_it_has_ended(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    slow = Slow()
+    slow.gates = {str(number): asyncio.Event() for number in range(1, 9)}
+    server.otherwise = slow
+    before = own_tasks()
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(["0", "00", *map(str, range(1, 9))], ordered=ordered)
+        async with sweep:
+            async for _ in sweep:
+                break
+        assert not client._sender._tasks
+        await asyncio.sleep(0)  # the task with which asyncio closed the loop ends
+        assert own_tasks() == before
+        async with sweep:
+            pages = sweep.by_page()
+            await anext(pages)
+        assert own_tasks() == before  # although the iterator is still held
+        with pytest.raises(StopAsyncIteration):
+            await anext(pages)
+        async with client.callflows.list_many(["a"]) as unused:
+            del unused
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("details", [False, True])
+@pytest.mark.parametrize("leave", [False, True])
+async def test_closing_the_client_in_the_loop_ends_the_sweep(
+    server: Scripted,
+    ordered: bool,  # noqa: FBT001
+    details: bool,  # noqa: FBT001
+    leave: bool,  # noqa: FBT001
+) -> None:
+    def answer(request: web.Request) -> web.Response:
+        last = request.path.rpartition("/")[2]
+        if last in {"callflows", "descendants"}:
+            return success(request, [{"id": f"{last}{number}"} for number in range(60)])
+        return success(request, {"id": last})
+
+    server.otherwise = answer
+    before = own_tasks()
+    client = VinixClient(auth="a-token", base_url=server.url)
+    results: list[AccountResult] = []
+
+    async def loop() -> None:
+        accounts = client.accounts.descendants("root")
+        async for result in client.callflows.list_many(accounts, max_concurrency=3, ordered=ordered, details=details):
+            results.append(result)
+            if len(results) == 5:
+                await client.close()
+                if leave:
+                    break
+
+    async with asyncio.timeout(10):
+        if leave:
+            await loop()
+        else:
+            with pytest.raises(ClientClosedError):
+                await loop()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert own_tasks() == before
+    assert [result.ok for result in results[:5]] == [True] * 5
+    assert len(results) <= 5 + 3 + 3
+    assert all(result.ok or isinstance(result.error, ClientClosedError) for result in results[5:])
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_accounts_whose_tasks_are_cancelled_are_not_lost_silently(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    """Some programs cancel all tasks but their own when they end."""
+    slow = Slow()
+    slow.gates = {"1": asyncio.Event(), "2": asyncio.Event()}
+    server.otherwise = slow
+    before = own_tasks()
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(["0", "1", "2"], ordered=ordered)
+        with pytest.raises(ClientClosedError):
+            async for _ in sweep:
+                while slow.running < 2:
+                    await asyncio.sleep(0)
+                for task in own_tasks() - before:
+                    task.cancel()
+        assert sweep.checkpoint().done == {"0"}
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_what_on_retry_raises_reaches_the_caller(server: Scripted, ordered: bool, by_page: bool) -> None:  # noqa: FBT001
+    def on_retry(event: RetryEvent) -> None:
+        raise LookupError(event.account_id)
+
+    def answer(request: web.Request) -> web.Response:
+        return failure(request, 429) if "/b/" in request.path else success(request)
+
+    server.otherwise = answer
+    async with VinixClient(auth="a-token", base_url=server.url, on_retry=on_retry) as client:
+        sweep = client.callflows.list_many(["a", "b", "c"], ordered=ordered)
+        with pytest.raises(LookupError, match="b"):
+            async for _ in sweep.by_page() if by_page else sweep:
+                pass
+        assert not client._sender._tasks
+        with pytest.raises(LookupError, match="b"):  # and from the listing of the accounts
+            await client.callflows.list_many(client.accounts.descendants("b")).collect()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_an_error_of_the_source_comes_after_slow_accounts_too(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    async def source() -> AsyncIterator[str]:
+        for number in range(6):
+            yield str(number)
+        raise LookupError("no more names")
+
+    slow = Slow()
+    slow.gates = {"0": asyncio.Event(), "4": asyncio.Event()}
+    server.otherwise = slow
+    found = []
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(source(), ordered=ordered, max_concurrency=6)
+
+        async def let_them_go() -> None:
+            for gate in slow.gates.values():
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                gate.set()
+
+        task = asyncio.create_task(let_them_go())
+        with pytest.raises(LookupError, match="no more names"):
+            async for result in sweep:
+                found.append(result.account_id)
+        await task
+        assert sorted(found) == list("012345")
+        assert sweep.checkpoint().done == set("012345")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_an_account_whose_task_is_cancelled_holds_nobody_up(server: Scripted, ordered: bool) -> None:  # noqa: FBT001
+    slow = Slow()
+    slow.gates["1"] = asyncio.Event()
+    server.otherwise = slow
+    names = [str(number) for number in range(10)]
+    found = []
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(names, ordered=ordered, max_concurrency=1)
+        with pytest.raises(ClientClosedError):
+            async with asyncio.timeout(10):
+                async for result in sweep:
+                    found.append(result.account_id)
+                    if result.account_id == "0":
+                        while not slow.running:
+                            await asyncio.sleep(0)
+                        (task,) = [task for task in own_tasks() if "_Workers._work" in repr(task)]
+                        task.cancel()
+    assert found == [name for name in names if name != "1"]

@@ -15,7 +15,7 @@ from ._http.transport import Transport
 from ._pipeline.clock import Clock, SystemClock
 from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
 from ._pipeline.events import ClientStats, Listener, Log, configure_logging
-from ._pipeline.send import Sender
+from ._pipeline.send import AuthFunction, Sender
 from ._public import public
 from ._resources.accounts import Accounts
 from ._resources.callflows import Callflows
@@ -32,7 +32,7 @@ _UNSET: Final[Any] = object()
 class ClientOptions(TypedDict, total=False):
     """The arguments of ``VinixClient``, as ``from_env`` takes them."""
 
-    auth: "Auth | str | Callable[[str], Auth | str]"
+    auth: Auth | str | AuthFunction
     base_url: str
     session: "aiohttp.ClientSession | None"
     retry: RetryPolicy
@@ -56,7 +56,8 @@ class VinixClient:
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for an
-            account id. What the function raises becomes the cause of that account's ``ConfigurationError``.
+            account id. The function may be async, and it is asked again when the server refuses a token. What it
+            raises becomes the cause of that account's ``ConfigurationError``.
         base_url: the API's address, with the ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
         session: an aiohttp session to borrow. The client does not close it. Its cookies, and a default
@@ -87,7 +88,7 @@ class VinixClient:
     def __init__(
         self,
         *,
-        auth: Auth | str | Callable[[str], Auth | str],
+        auth: Auth | str | AuthFunction,
         base_url: str = "https://api.vinixglobal.com/v2",
         session: "aiohttp.ClientSession | None" = None,
         retry: RetryPolicy = RetryPolicy(),

@@ -1,4 +1,4 @@
-"""What users may set: retries, limits, timeouts, addresses, and the checks of all of it.
+"""The settings of a client (retries, limits, timeouts, addresses), and the checks of their values.
 
 The checks raise ``ConfigurationError`` before anything is sent, with a message that says what to give instead.
 """
@@ -8,6 +8,7 @@ import math
 import ssl as ssl_module
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -66,10 +67,11 @@ def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def _statuses(value: Iterable[int]) -> frozenset[int]:
-    statuses = frozenset(value)
-    if wrong := [each for each in statuses if type(each) is not int]:
-        raise ConfigurationError(f"statuses must be HTTP statuses such as 503, not {wrong[0]!r}")
-    return statuses
+    with suppress(TypeError):  # it may not be iterable, or hold lists
+        statuses = frozenset(value)
+        if all(type(each) is int for each in statuses):
+            return statuses
+    raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
 
 
 # --- settings -------------------------------------------------------------------------------------
@@ -105,7 +107,7 @@ class RetryPolicy:
 @public
 @frozen(kw_only=True)
 class Limits:
-    """What the client uses at most.
+    """Upper bounds of what the client uses.
 
     Attributes:
         max_connections: sockets in the pool.
@@ -236,11 +238,12 @@ def proxy_from_environment(base_url: str) -> str | None:
 def _split(name: str, value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
-        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0:
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            parts.hostname.encode("idna")  # refuses empty and overlong labels
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be a complete address that begins with https://")
+    raise ConfigurationError(f"{name} must be a complete address that begins with https:// or http://")
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,16 +21,20 @@ An error holds checked fields only: never a header, a body, a token or a passwor
 ``copy`` with all its fields.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ._public import public
 
-MAX_TEXT: Final = 500
+_MAX_TEXT: Final = 500
 """Characters that ``str(error)`` has at most, whatever the server or the caller sent."""
 
-_MAX_HEADLINE: Final = 300
-_MAX_PATH: Final = 160
-_MAX_FIELD: Final = 64
+_LEAST_HEADLINE: Final = 120
+"""How many of them are kept for what happened, if it needs them."""
+
+_MAX_REASON: Final = 90
+_MAX_FIELD: Final = 36
+"""Characters of an id or a cursor that are shown. The server's own ids have 32, and those with dashes have 36."""
+
 _SHOWN_PROBLEMS: Final = 10
 
 
@@ -65,7 +69,7 @@ class VinixError(Exception):
         method: str | None = None,
         path: str | None = None,
         request_id: str | None = None,
-        attempts: int | None = None,
+        attempts: int = 0,
         attempts_allowed: int | None = None,
         probes: int = 0,
         start_key: str | None = None,
@@ -86,35 +90,40 @@ class VinixError(Exception):
         self.affects_others: bool = False
 
     def __str__(self) -> str:
-        path = self.path or ""
-        request = f" [{self.method} {_cut(path, _MAX_PATH)}]" if self.method else ""
-        details = [*self._tries(), *([self.gave_up] if self.gave_up else [])]
+        details = self._tries()
+        if self.gave_up:
+            details.append(_line(self.gave_up, _MAX_REASON))
         for name in ("account_id", "callflow_id", "start_key", "request_id"):
             value = getattr(self, name)
-            if value is not None and not (name in {"account_id", "callflow_id"} and value and f"/{value}" in path):
-                details.append(f"{name}={_cut(value, _MAX_FIELD)}")
-        context = request + (f" ({'; '.join(details)})" if details else "")
-        context = _cut(context, MAX_TEXT - _MAX_HEADLINE // 2)
-        return _cut(self._headline(), MAX_TEXT - len(context)) + context
+            if value is not None and not (name in {"account_id", "callflow_id"} and f"/{value}/" in f"{self.path}/"):
+                details.append(f"{name}={_line(value, _MAX_FIELD)}")
+        context = f" ({'; '.join(details)})" if details else ""
+        if self.method:
+            room = _MAX_TEXT - _LEAST_HEADLINE - len(context) - len(" []")
+            context = f" [{_line(f'{self.method} {self.path}', room)}]{context}"
+        return _line(self._headline(), _MAX_TEXT - len(context)) + context
 
     def __repr__(self) -> str:
-        fields = {
-            "status": getattr(self, "status", None),
-            "account_id": self.account_id,
-            "callflow_id": self.callflow_id,
-            "request_id": self.request_id,
-        }
-        known = [f"{name}={_short(value)}" for name, value in fields.items() if value is not None]
-        return f"{type(self).__name__}({', '.join([_short(self.message, _MAX_HEADLINE), *known])})"
+        shown = [repr(_cut(self.message, _MAX_TEXT // 2))]
+        for name in ("status", "account_id", "callflow_id", "request_id"):
+            value = getattr(self, name, None)
+            if value is not None:
+                shown.append(f"{name}={(_cut(value, _MAX_FIELD) if isinstance(value, str) else value)!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __copy__(self) -> Self:
+        twin = type(self)(self.message)
+        vars(twin).update(vars(self))
+        twin.__cause__ = self.__cause__  # which ``copy`` itself would drop
+        return twin
 
     def _headline(self) -> str:
         return self.message
 
     def _tries(self) -> list[str]:
-        if self.attempts is None:
-            return []
         if not self.attempts:
-            return [] if self.request_id else ["not sent"]  # a failed login was sent, but is not counted
+            # A failed login was sent, but is not counted.
+            return ["not sent"] if self.method and not self.request_id else []
         if self.probes:
             plural = "s" if self.probes > 1 else ""
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
@@ -286,9 +295,13 @@ def _listed(problems: tuple[str, ...]) -> str:
     return ": " + "; ".join([*problems[:_SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
 
 
+def _line(text: str, limit: int) -> str:
+    """Return ``text`` on one line, without control characters, and with at most ``limit`` characters."""
+    text = _cut(text, limit)
+    if text.isprintable():
+        return text
+    return _cut("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), limit)
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _short(value: object, limit: int = _MAX_FIELD) -> str:
-    return repr(_cut(value, limit) if isinstance(value, str) else value)

@@ -16,6 +16,7 @@ from cattrs import BaseConverter
 from msgspec import Raw
 
 from .._exceptions import ConfigurationError, DecodeError
+from .._public import public
 from . import models
 from .base import ABSENT_OBJECT, Document, unchecked
 from .json import check_text, parse_json
@@ -220,6 +221,7 @@ _converter: Final = BaseConverter()
 _converter.register_structure_hook_func(RULES.__contains__, _structure)
 
 
+@public
 def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
     """Return the document that ``mapping`` describes. The argument does not change, and nothing of it is shared.
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 from .._exceptions import ConfigurationError
+from .._public import public
 from .base import AbsentArray, Document, field_values
 from .decode import RULES
 from .json import write_json
 
 
+@public
 def to_dict(document: Document) -> dict[str, Any]:
     """Return what the server sent for ``document``. Nothing is lost or added, and nothing is shared with it."""
     if type(document) not in RULES:
@@ -33,6 +35,7 @@ def to_dict(document: Document) -> dict[str, Any]:
     return top
 
 
+@public
 def to_json(document: Document) -> bytes:
     """Return ``to_dict(document)`` as compact JSON, at any depth of nesting."""
     return write_json(to_dict(document))

@@ -13,9 +13,11 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .._public import public
 from .base import ABSENT_ARRAY, ABSENT_OBJECT, AbsentArray, BuiltField, Document
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class FlowNode(Document):
     """One step of a flow: a module, and the steps that may follow it.
@@ -41,6 +43,7 @@ class FlowNode(Document):
         return f"FlowNode(module={_shown(self.module)}, {sum(1 for _ in self.walk())} nodes)"
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class FeatureCode(Document):
     """The name of a feature code, and the number that callers dial for it."""
@@ -52,6 +55,7 @@ class FeatureCode(Document):
         return f"FeatureCode(name={_shown(self.name)}, number={_shown(self.number)})"
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class Metaflow(Document):
     """What callers can do during a call. ``digit_timeout`` is in milliseconds."""
@@ -66,6 +70,7 @@ class Metaflow(Document):
         return f"Metaflow({len(self.numbers)} numbers, {len(self.patterns)} patterns)"
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class Ringback(Document):
     """The ids of the media that callers hear: ``early`` before the call is answered, ``transfer`` during a transfer."""
@@ -77,6 +82,7 @@ class Ringback(Document):
         return f"Ringback(early={_shown(self.early)}, transfer={_shown(self.transfer)})"
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class Callflow(Document):
     """A callflow: the numbers and patterns that lead to it, and the flow that a call follows.
@@ -110,6 +116,7 @@ class Callflow(Document):
         )
 
 
+@public
 @frozen(kw_only=True, eq=False, repr=False)
 class Account(Document):
     """An account.

@@ -1,4 +1,4 @@
-"""Requests as values: paths, ids, queries, filters and headers, all checked before anything is sent. No I/O."""
+"""Builds requests: checks ids and filters, and encodes paths, queries and headers. There is no I/O here."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from .. import __version__
 from .._documents.base import Document
@@ -17,13 +17,14 @@ from .._exceptions import ConfigurationError
 Filters = Mapping[str, str | int | datetime | Sequence[str]]
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Request:
     """One request of the API.
 
     Attributes:
         method: ``GET`` or ``PUT``.
-        target: the path below the base URL and the query, percent-encoded.
+        path: the path below the base URL, percent-encoded.
+        query: the query, percent-encoded, without the question mark.
         account_id, callflow_id: what it asks for; None for a login.
         body: JSON, or None.
         kind: the class of a listing's rows, so that they can be decoded together with their envelope.
@@ -31,26 +32,23 @@ class Request:
     """
 
     method: str
-    target: str
+    path: str
     account_id: str | None = None
     callflow_id: str | None = None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)  # of a login: debuggers show the arguments of a frame
     kind: type[Document] | None = None
     login_as: str | None = None
+    query: str = ""
 
     @property
-    def path(self) -> str:
-        """The path without the query."""
-        return self.target.partition("?")[0]
+    def target(self) -> str:
+        """The path and the query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
     def asks_for_callflows(self) -> bool:
         """Whether it asks for callflows, and not for accounts or an identity."""
         return self.path.split("/")[3:4] == ["callflows"]
-
-    def __repr__(self) -> str:
-        # The body of a login is a secret, and debuggers show the arguments of a frame.
-        return f"<Request {self.method} {self.path}>"
 
 
 def get(
@@ -61,8 +59,7 @@ def get(
     kind: type[Document] | None = None,
 ) -> Request:
     """Return a GET of ``/segment/segment?query``."""
-    target = _path(segments) + (f"?{_encoded(query)}" if query else "")
-    return Request("GET", target, account_id, callflow_id, kind=kind)
+    return Request("GET", _path(segments), account_id, callflow_id, kind=kind, query=_encoded(query or {}))
 
 
 def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
@@ -77,7 +74,7 @@ def page_of(listing: Request, page_size: int | None, start_key: str | None) -> R
         query["start_key"] = start_key
     if not query:
         return listing
-    return evolve(listing, target=f"{listing.target}{'&' if '?' in listing.target else '?'}{_encoded(query)}")
+    return evolve(listing, query="&".join(filter(None, (listing.query, _encoded(query)))))
 
 
 def headers_for(request: Request, request_id: str, token: str | None) -> dict[str, str]:

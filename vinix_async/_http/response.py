@@ -1,8 +1,8 @@
-"""From a status and bytes to an envelope or an error; and what of a body may be shown. No I/O.
+"""Reads a response: its status, headers and body become an envelope or an error. There is no I/O here.
 
 Kazoo's errors are ``{status, error, message, data, request_id}``, the vendor documents ``{code, message, request_id}``,
 and a proxy in front may send HTML or nothing at all. Every body echoes the token, and a refused API key is echoed in
-its error. So nothing of a body reaches an error or a log except fields that are named here, checked for their type,
+its error. So an error or a log shows nothing of a body except fields that are named here, checked for their type,
 redacted, and cut to a length.
 """
 
@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import define, field
 
 from .._documents.base import Document
 from .._documents.decode import MISSING, json_type, parse_envelope
@@ -42,9 +42,9 @@ _LEAST_SECRET: Final = 4
 """Characters that a secret must have to be redacted; a shorter one would blot out parts of other words."""
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Envelope:
-    """A success.
+    """The envelope of a successful response.
 
     Attributes:
         data: a JSON value; the rows of a listing may be prepared for ``_documents.decode.iter_rows``.
@@ -57,24 +57,21 @@ class Envelope:
         attempts: how many attempts it took.
     """
 
-    data: Any
+    data: Any = field(repr=False)
     request_id: str | None = None
     echoes_request_id: bool = False
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
-    auth_token: str | None = None
+    auth_token: str | None = field(default=None, repr=False)
     attempts: int = 1
 
-    def __repr__(self) -> str:
-        return "<Envelope>"  # it holds the token, and debuggers show the arguments of a frame
 
-
-@define(eq=False, repr=False)
+@define(eq=False)
 class Secrets:
     """What no message may repeat."""
 
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
         """Return ``text`` without the secrets."""
@@ -82,9 +79,6 @@ class Secrets:
             if len(value) >= _LEAST_SECRET:
                 text = text.replace(value, "[redacted]")
         return text
-
-    def __repr__(self) -> str:
-        return "<Secrets>"
 
 
 NO_SECRETS: Final = Secrets()
@@ -95,21 +89,23 @@ def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = secrets.redact(str(value))[:_MAX_SHOWN]
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) or None
+    if text.isprintable():
+        return text or None
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def read_envelope(
     request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """Return the envelope of a success, and raise the error that anything else stands for.
+    """Return the envelope of a success; raise the error that any other response means.
 
     Args:
-        request: what was asked.
-        response: what came.
+        request: what was sent.
+        response: what was received.
         request_id: the ``X-Request-ID`` that was sent.
-        base_url: tells whether the ``/v2`` was forgotten.
+        base_url: the API's address, to notice that its ``/v2`` is missing.
         now: seconds since 1970, to compare a ``Retry-After`` date with.
-        secrets: what is redacted wherever a field of the body repeats it.
+        secrets: what is redacted if a field of the body repeats it.
     """
     try:
         if response.status >= 300:
@@ -131,8 +127,6 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
         raise APIConnectionError(f"the server answered {status}, which is not a status of this API", server_away=True)
-    if _is_banner(response, base_url):
-        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
     try:
         body = parse_envelope(response.body, request.kind)
     except DecodeError as error:
@@ -141,10 +135,12 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
         failure = error
     else:
         envelope = _envelope(body, status, request, secrets)
-        sent = (response.headers.get("x-request-id"), envelope.request_id)
-        envelope.echoes_request_id = any(each is not None and each.lower() == request_id for each in sent)
+        echoes = (response.headers.get("x-request-id", "").lower(), (envelope.request_id or "").lower())
+        envelope.echoes_request_id = request_id in echoes
         envelope.request_id = envelope.request_id or request_id
         return envelope
+    if _is_banner(response, base_url):
+        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
     raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
 
 
@@ -179,7 +175,7 @@ def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets)
         raise DecodeError("the envelope is not what the API sends", problems=tuple(problems))
     return Envelope(
         data=body.get("data", MISSING),
-        request_id=body.get("request_id"),
+        request_id=clean(body.get("request_id"), secrets),
         next_start_key=_cursor(body.get("next_start_key")),
         start_key=_cursor(body.get("start_key")),
         page_size=body.get("page_size"),
@@ -254,7 +250,7 @@ def _error_of(
     kind = _BY_STATUS.get(status) or (ServerError if 500 <= status < 600 else APIStatusError)
     if request is not None and request.login_as and 400 <= status < 500 and status not in _TEMPORARY_STATUSES:
         kind = AuthenticationError
-        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, data)}", None
+        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, body)}", None
     elif status == 401:
         message, detail = f"the server refused the token ({detail or message})", None
     if status == 404 and detail and "invalid account_id" in detail and request and "-" in (request.account_id or ""):
@@ -272,8 +268,9 @@ def _error_of(
     )
 
 
-def _why_refused(request: Request, status: int, data: object) -> str:
+def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
     """Say why a login was refused (api-facts 5.3 and 12). The body of an unknown API key repeats the key."""
+    data = body.get("data")
     if isinstance(data, dict):
         if "multi_factor_request" in data:
             return "the account wants a second factor, which this library cannot give; use an API key"
@@ -281,10 +278,12 @@ def _why_refused(request: Request, status: int, data: object) -> str:
         for state in ("disabled", "expired"):
             if isinstance(account, dict) and state in account:
                 return f"the account is {state}"
-    if status == 404:
-        return "the server does not know the API key" if request.path == "/api_auth" else "there is no such login"
     if status == 401:
         return "the user, the password or the account is wrong"
+    if status == 404 and body and request.path == "/api_auth":
+        return "the server does not know the API key"
+    if status == 404:  # without JSON, as for all that is not there
+        return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)
 
 
@@ -292,18 +291,19 @@ def _validation_problems(data: object, secrets: Secrets) -> list[str]:
     """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` may repeat a secret and is not read."""
     if not isinstance(data, dict):
         return []
-    return [
-        # Kazoo 4.3 writes the dots of a path as %2E (api-facts 12).
-        f"{clean(str(path).replace('%2E', '.'), secrets)}: {clean(rule, secrets)}: "
-        f"{clean(details.get('message'), secrets)}"
-        for path, rules in list(data.items())[:50]
-        if isinstance(rules, dict)
-        for rule, details in list(rules.items())[:10]
-        if isinstance(details, dict)
-    ]
+    problems = []
+    for path, rules in list(data.items())[:50]:
+        for rule, details in list(rules.items())[:10] if isinstance(rules, dict) else ():
+            if isinstance(details, dict):
+                # Kazoo 4.3 writes the dots of a path as %2E (api-facts 12).
+                parts = (path.replace("%2E", "."), rule, details.get("message"))
+                problems.append(": ".join([shown for part in parts if (shown := clean(part, secrets))]))
+    return problems
 
 
 def _phrase(status: int) -> str:
+    if status < 300:
+        return "the body tells of an error, although the status does not"
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -319,6 +319,10 @@ def _redirect(location: str | None) -> str:
     return f"the server redirects to {parts.scheme}://{host}" if host else "the server redirects"
 
 
+_LONGEST_WAIT: Final = 1e9
+"""Seconds: 30 years. A longer ``Retry-After`` only means "never", and would not fit into a message."""
+
+
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds to wait by ``retry-after-ms`` or ``Retry-After`` (seconds or a date); None for nonsense."""
     milliseconds = _number(headers.get("retry-after-ms"))
@@ -332,9 +336,9 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         moment = parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, moment - now)
+    return min(max(0.0, moment - now), _LONGEST_WAIT)
 
 
 def _number(value: str | None) -> float | None:
     plain = value is not None and re.fullmatch(r"[0-9]{1,300}(\.[0-9]{1,30})?", value.strip())
-    return float(plain[0]) if plain else None
+    return min(float(plain[0]), _LONGEST_WAIT) if plain else None

@@ -1,4 +1,4 @@
-"""The body of a response: complete, bounded, decompressed."""
+"""Reads the body of a response: checks that it is complete, bounds its size, and decompresses it."""
 
 import asyncio
 import zlib
@@ -10,16 +10,30 @@ from .._exceptions import APIConnectionError
 _CHUNK: Final = 256 * 1024
 """Bytes that are decompressed at once, so that a small body cannot fill the memory before it is bounded."""
 
+_GZIP: Final = zlib.MAX_WBITS | 16
+"""Tells zlib to expect a gzip header."""
+
 _QUIET: Final = 0.5
 """Seconds without data after which the connection is checked."""
 
 
 class BrokenConnectionError(Exception):
-    """The connection broke while it was in use."""
+    """The connection broke while it was in use. ``errno`` is the operating system's reason, if it gave one.
+
+    It is not an ``OSError``, because aiohttp sends a request again after some of those.
+    """
+
+    def __init__(self, errno: int | None = None) -> None:
+        super().__init__(errno)
+        self.errno = errno
 
 
 class Stream(Protocol):
     """The part of ``aiohttp.StreamReader`` that is used."""
+
+    def read_nowait(self) -> bytes:
+        """Return all data that has come and was not read yet."""
+        ...
 
     async def readany(self) -> bytes:
         """Wait for data and return all that has come."""
@@ -72,7 +86,7 @@ class _Gunzip:
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
         self._size = 0
-        self._member = _new_member()
+        self._member = zlib.decompressobj(_GZIP)
 
     @property
     def complete(self) -> bool:
@@ -84,17 +98,13 @@ class _Gunzip:
         pieces: list[bytes] = []
         while data:
             if self._member.eof:
-                self._member = _new_member()
+                self._member = zlib.decompressobj(_GZIP)
             piece = self._member.decompress(data, _CHUNK)
             pieces.append(piece)
             self._size += len(piece)
             _check_size(self._size, self._max_body)
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
         return pieces
-
-
-def _new_member() -> "zlib._Decompress":
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)  # gzip, not zlib
 
 
 def _check_size(size: int, max_body: int) -> None:
@@ -111,6 +121,8 @@ async def _read_some(stream: Stream, connection: Connection | None) -> bytes:
     After a framing error that follows the headers, aiohttp's parser does not wake its reader, whatever happens to
     the connection. So a reader that gets no data checks the connection from time to time.
     """
+    if chunk := stream.read_nowait():  # as most often; the timeout below would take longer than the reading
+        return chunk
     while not stream.at_eof():
         quiet = asyncio.timeout(_QUIET)
         try:

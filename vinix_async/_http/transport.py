@@ -1,6 +1,6 @@
-"""One exchange with the server: a request's parts in, a response's parts out. The only importer of aiohttp.
+"""Sends one request over the connection pool and returns its response. Only this module imports aiohttp.
 
-There are no retries here, no JSON, and no decisions about statuses. Errors of aiohttp never leave this module: some of
+It does not retry, does not read JSON, and does not judge a status. Errors of aiohttp never leave this module: some of
 them hold the request's headers, and with them the token.
 """
 
@@ -12,10 +12,11 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
-from attrs import define
+from attrs import define, field
 from yarl import URL
 
 from .._config import check_base_url, check_proxy, check_ssl, proxy_from_environment
@@ -26,23 +27,20 @@ if TYPE_CHECKING:
     from .._config import Timeout
 
 _MAX_HEADER_LINE: Final = 16 * 1024
+"""Bytes of one header of a response, or of its status line."""
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Response:
-    """``headers`` are looked up in any case; ``body`` is complete and decompressed."""
+    """``headers`` are looked up in any case; ``body`` is complete and decompressed, and holds the token."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        # The body holds the token, and debuggers show the arguments of a frame.
-        return f"<Response {self.status}, {len(self.body)} bytes>"
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Transport:
-    """The connection pool. The first request opens it, and it is closed here unless it was borrowed."""
+    """The connection pool: an aiohttp session, which the first request opens, or which the caller lends."""
 
     def __init__(
         self,
@@ -67,13 +65,18 @@ class Transport:
         self._keepalive = keepalive
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
-        self._proxy = check_proxy(proxy) or (proxy_from_environment(self.base_url) if trust_env else None)
+        if proxy is None and trust_env:
+            proxy = proxy_from_environment(self.base_url)
+        self._proxy = check_proxy(proxy)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
 
-    def open(self) -> None:
-        """Open the pool if needed. Raises ``ClientClosedError`` if the client cannot be used here or any more."""
+    def open(self) -> aiohttp.ClientSession:
+        """Return the session, which is opened if needed.
+
+        Raises ``ClientClosedError`` if the client was closed or belongs to another event loop.
+        """
         loop = _running_loop()
         if self._closed:
             raise ClientClosedError("the client is closed; create a new one")
@@ -89,33 +92,38 @@ class Transport:
                 connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
+        if self._session.closed:
+            raise ClientClosedError("the session that the client borrowed is closed")
+        return self._session
 
     async def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: "Timeout"
     ) -> Response:
         """Send one request once and return the response, whatever its status.
 
-        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, ``ClientClosedError`` if
-        the session was closed.
+        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, and what ``open`` raises.
         """
-        self.open()
-        client_timeout = _client_timeout(timeout)
+        session, client_timeout = self.open(), _client_timeout(timeout)
         try:
-            return await self._exchange(method, target, headers, body, client_timeout)
-        except VinixError:
-            raise
+            return await self._exchange(session, method, target, headers=headers, body=body, timeout=client_timeout)
         except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
-            failure = translate(error, self._server(), client_timeout)
+            failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
-        # Raised outside of the handler, so that aiohttp's error is not this one's context.
-        raise failure from cause
+        # Raised outside of the handler and without the frames below, so that neither aiohttp's error nor the body,
+        # which holds the token, is in a traceback.
+        raise failure.with_traceback(None) from cause
 
     async def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, timeout: aiohttp.ClientTimeout
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: aiohttp.ClientTimeout,
     ) -> Response:
-        if self._session is None:
-            raise ClientClosedError("the client is closed; create a new one")
-        async with self._session.request(
+        async with session.request(
             method,
             URL(self.base_url + target, encoded=True),
             headers=headers,
@@ -130,7 +138,7 @@ class Transport:
             raise_for_status=False,  # a borrowed session may have it on
             ssl=self._ssl,
         ) as response:
-            if 200 <= response.status < 300 and not _tells_its_end(response.headers):
+            if response.status in {200, 201} and not _tells_its_end(response.headers):
                 raise APIConnectionError(
                     "the response has neither a Content-Length nor chunks, so it cannot be told whether it is complete",
                     server_away=True,
@@ -144,10 +152,6 @@ class Transport:
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
             await session.close()
-
-    def _server(self) -> str:
-        url = URL(self.base_url)
-        return f"{url.host}:{url.port}"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:
@@ -176,9 +180,9 @@ async def _send_once(
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        pass
-    raise BrokenConnectionError
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        errno = error.errno if isinstance(error, OSError) else None
+    raise BrokenConnectionError(errno)
 
 
 # --- errors -------------------------------------------------------------------------------------------------
@@ -187,6 +191,8 @@ async def _send_once(
 def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> VinixError:  # noqa: C901, PLR0911, PLR0912  # one case for each kind
     """Return our error for one of aiohttp's. Only the operating system's and OpenSSL's own words are repeated."""
     match error:
+        case VinixError():
+            return error
         case aiohttp.ConnectionTimeoutError():
             seconds = timeout.sock_connect or timeout.connect or timeout.total
             return APITimeoutError(f"no connection to {server}{_within(seconds)}", server_away=True)
@@ -227,16 +233,14 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return ConfigurationError("the request cannot be sent: its address is not valid")
         case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
-            words = _system_words(error) if isinstance(error, OSError) else ""
             return APIConnectionError(
-                f"{server} closed the connection before the response was complete{words}", server_away=True
+                f"{server} closed the connection before the response was complete{_system_words(error)}",
+                server_away=True,
             )
         case ValueError():
             return ConfigurationError("the request cannot be sent: a header is not valid")
         case aiohttp.ClientError() | HttpProcessingError():
             return APIConnectionError(f"the response of {server} is not HTTP", server_away=True)
-        case RuntimeError():
-            return ClientClosedError("the session is closed")
         case _:
             return APIConnectionError(f"the request to {server} failed with {type(error).__name__}")
 
@@ -245,29 +249,33 @@ def _within(seconds: float | None) -> str:
     return f" within {seconds:g} s (timeout)" if seconds else " in time"
 
 
-def _system_words(error: OSError) -> str:
+def _system_words(error: Exception) -> str:
     """Return errno and its text; the exception's own text may hold more than that."""
-    if not error.errno:
+    errno = _errno(error)
+    if not errno:
         return ""
-    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno)
-    return f": [Errno {error.errno}] {words}"
+    words = error.strerror if isinstance(error, socket.gaierror) else os.strerror(errno)
+    return f": [Errno {errno}] {words}"
+
+
+def _errno(error: Exception) -> int | None:
+    return error.errno if isinstance(error, OSError | BrokenConnectionError) else None
 
 
 def _certificate_fault(error: Exception) -> str:
-    fault = getattr(error, "certificate_error", error)
-    words = fault.verify_message if isinstance(fault, ssl_module.SSLCertVerificationError) else ""
+    fault = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    words = getattr(fault, "verify_message", "").rstrip(".")
     return f": {words}" if words else ""
 
 
 def _tls_fault(error: Exception) -> str:
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    reason = fault.reason if isinstance(fault, ssl_module.SSLError) else ""
+    reason = getattr(fault, "reason", "")
     return f": {reason}" if reason else ""
 
 
 def _safe_cause(error: Exception) -> OSError | None:
     """Return the operating system's error in ``error``, made anew so that it holds nothing but errno and its text."""
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(fault, OSError) and fault.errno and not isinstance(fault, ssl_module.SSLError | socket.gaierror):
-        return OSError(fault.errno, os.strerror(fault.errno))
-    return None
+    errno = None if isinstance(fault, ssl_module.SSLError | socket.gaierror) else _errno(fault)
+    return OSError(errno, os.strerror(errno)) if errno else None

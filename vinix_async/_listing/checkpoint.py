@@ -1,10 +1,10 @@
 """How far a listing or a sweep has come, as values that outlive the process, and their JSON.
 
-Version 2 added bad items. Version 1 is still read.
+The JSON has a version. Version 2 added bad items; version 1 is still read.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 from attrs import field, frozen
@@ -24,13 +24,13 @@ def _count_only(ids: Any) -> str:
 @public
 @frozen(kw_only=True)
 class Checkpoint:
-    """A listing up to the last callflow that was handed out; ``list(..., resume=checkpoint)`` yields the rest.
+    """A listing up to the last item that was handed out; ``list(..., resume=checkpoint)`` yields the rest.
 
     Attributes:
         scope: the path and the filters of the listing.
         start_key: the cursor of the page that a resumed listing begins with; None for the first.
-        done: the ids of the rows that were handed out and that this page, or a later one, may list again.
-        bad: the ids of rows and documents that could not be read, and are tried again.
+        done: the ids of rows that were handed out and that this page, or a later one, may list again.
+        bad: the ids of rows and documents that could not be read. They are tried again.
         yielded: how many rows were handed out in all.
         finished: whether nothing is left.
     """
@@ -44,11 +44,12 @@ class Checkpoint:
 
     def to_json(self) -> str:
         """Return text for ``from_json``, in this process or another."""
-        return _dump(self.to_value())
+        return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return what ``to_json`` writes, as a part of a larger JSON value."""
-        return {"version": _VERSION, **{name: getattr(self, name) for name in _CHECKPOINT}}
+        """Return the JSON value that ``to_json`` writes, to make it a part of a larger one."""
+        lists = {"done": list(self.done), "bad": list(self.bad)}
+        return {"version": _VERSION, **{name: getattr(self, name) for name in _CHECKPOINT}, **lists}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -57,11 +58,10 @@ class Checkpoint:
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` returned before it was JSON."""
+        """Return the checkpoint whose JSON value this is. Raises ``ConfigurationError`` for anything else."""
         fields = _checked("checkpoint", value, {1: _CHECKPOINT_1, 2: _CHECKPOINT})
-        fields["done"] += fields.pop("before", [])
-        for name in ("done", "bad"):
-            fields[name] = tuple(_strings(name, fields.get(name, [])))
+        fields["done"] = _strings("done", [*fields["done"], *fields.pop("before", ())])
+        fields["bad"] = _strings("bad", fields.get("bad", ()))
         if fields["yielded"] < 0:
             raise _damaged("yielded")
         return cls(**fields)
@@ -81,11 +81,11 @@ _CHECKPOINT_1: Final[_Types] = {**{name: _CHECKPOINT[name] for name in _CHECKPOI
 @public
 @frozen(kw_only=True)
 class SweepCheckpoint:
-    """What a sweep has handed out: which accounts are done, and where the others go on.
+    """What a sweep has handed out; ``list_many(..., resume=checkpoint)`` reads the rest.
 
     Attributes:
         done: the ids of accounts that were read completely.
-        unfinished: by id, where an account goes on that was interrupted, has failed, or has bad items.
+        unfinished: the checkpoints, by id, of accounts that were interrupted, have failed, or have bad items.
         scope: the sweep's filters as a query. A sweep with other filters cannot be resumed from it.
     """
 
@@ -95,10 +95,10 @@ class SweepCheckpoint:
 
     def to_json(self) -> str:
         """Return text for ``from_json``, in this process or another."""
-        return _dump(self.to_value())
+        return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return what ``to_json`` writes, as a part of a larger JSON value."""
+        """Return the JSON value that ``to_json`` writes, to make it a part of a larger one."""
         unfinished = {account_id: point.to_value() for account_id, point in self.unfinished.items()}
         return {"version": _VERSION, "scope": self.scope, "done": sorted(self.done), "unfinished": unfinished}
 
@@ -109,7 +109,7 @@ class SweepCheckpoint:
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` returned before it was JSON."""
+        """Return the checkpoint whose JSON value this is. Raises ``ConfigurationError`` for anything else."""
         fields = _checked("checkpoint of a sweep", value, {1: _SWEEP_1, 2: _SWEEP})
         unfinished = fields.get("unfinished", fields.get("failed", {}))
         points = {account_id: Checkpoint.from_value(point) for account_id, point in unfinished.items()}
@@ -118,10 +118,6 @@ class SweepCheckpoint:
 
 _SWEEP: Final[_Types] = {"scope": (str,), "done": (list,), "unfinished": (dict,)}
 _SWEEP_1: Final[_Types] = {"scope": (str,), "done": (list,), "failed": (dict,)}
-
-
-def _dump(value: dict[str, Any]) -> str:
-    return json.dumps(value)
 
 
 def _load(text: str) -> Any:
@@ -147,10 +143,11 @@ def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str,
     return {name: value[name] for name in types}
 
 
-def _strings(name: str, values: list[Any]) -> list[str]:
-    if not all(isinstance(each, str) for each in values):
+def _strings(name: str, values: Iterable[Any]) -> tuple[str, ...]:
+    strings = tuple(values)
+    if not all(isinstance(each, str) for each in strings):
         raise _damaged(name)
-    return values
+    return strings
 
 
 def _damaged(name: str) -> ConfigurationError:

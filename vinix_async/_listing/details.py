@@ -1,4 +1,4 @@
-"""Reading the whole documents of a listing's rows: several at once, handed out in the listing's order."""
+"""Read the whole documents of a listing's rows: several at once, handed out in the listing's order."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 @frozen
 class Detail(Generic[Row, T]):
-    """What came of reading one row's document: the document, or an error, or neither if it was deleted meanwhile."""
+    """The result of reading one row's document: the document, or an error, or neither if it was deleted meanwhile."""
 
     row: Row
     document: T | None = None
@@ -30,7 +30,7 @@ async def read_details(
     window: Callable[[], int],
     start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
 ) -> AsyncGenerator[Detail[Row, T], None]:
-    """Yield what came of each row, in order. At most ``window()`` documents more than were yielded are asked for.
+    """Yield the result of each row, in order. At most ``window()`` documents are requested ahead.
 
     Leaving the loop cancels what is under way. ``start`` starts a background task of the client.
     """

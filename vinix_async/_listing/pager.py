@@ -1,7 +1,7 @@
 """One account's listing: pages and their cursors, rows that come twice, bad rows, checkpoints.
 
-The server's cursors form a chain, so one page can be asked for ahead and no more. A listing ends where a page has no
-``next_start_key``; the number of rows says nothing, and an empty page may have a cursor (api-facts 2.4).
+A page's cursor is only known from the page before, so at most one page can be requested ahead. A listing ends where a
+page has no ``next_start_key``; the number of rows says nothing, and an empty page may have a cursor (api-facts 2.4).
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _MAX_EMPTY_PAGES: Final = 1_000
 """Empty pages in a row after which the listing counts as a loop."""
 
 _MAX_REMEMBERED: Final = 100_000
-"""Ids of rows that are remembered at least, to drop rows that come twice. Servers repeat rows of the page before."""
+"""Ids of rows that are remembered, to drop rows that come twice. Servers repeat rows of the page before."""
 
 
 @public
@@ -60,7 +60,8 @@ class BadItem:
     error: VinixError
 
 
-def _count(items: Any) -> str:
+def count_only(items: Any) -> str:
+    """Return the repr of a field of which only the length is shown."""
     return f"<{len(items)}>"
 
 
@@ -78,12 +79,12 @@ class Page(Generic[T]):
         bad_items: rows and documents that could not be read, under ``on_bad_item="skip"``.
     """
 
-    items: tuple[T, ...] = field(repr=_count)
+    items: tuple[T, ...] = field(repr=count_only)
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
     request_id: str | None = None
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
 
 
 @define(kw_only=True, eq=False)
@@ -97,9 +98,9 @@ class Listing(Generic[T]):
         kind: the class of the documents.
         fetch: gets the page at a cursor, until a deadline.
         fetch_one: gets the whole document with an id, until a deadline; None to hand out the rows themselves.
-        ends_at: returns when a walk that begins now must have ended, on the monotonic clock.
+        ends_at: returns the deadline of an iteration that begins now, on the monotonic clock.
         start: starts a background task.
-        window: documents that are fetched ahead.
+        window: how many documents are fetched at once.
         listeners: told about bad items and what is handed out.
     """
 
@@ -117,14 +118,14 @@ class Listing(Generic[T]):
 
 @public
 class Pager(Generic[T]):
-    """A listing that has not been asked for yet.
+    """A listing. Nothing is sent before it is iterated over or awaited.
 
-    ``async for item in pager`` and ``async for page in pager.by_page()`` walk it, from the first page each time;
-    ``await pager`` gets the first page, ``await pager.to_list()`` all items. Every error of a page has the page's
-    cursor as ``start_key``.
+    ``async for item in pager`` and ``async for page in pager.by_page()`` begin with the first page each time;
+    ``await pager`` returns the first page, ``await pager.to_list()`` all items. Every error of a page has the page's
+    cursor as ``start_key``. Leaving a loop ends the requests that are under way.
 
-    By item, rows are decoded as they are asked for: those before a bad row are handed out before its ``DecodeError``
-    is raised. A page is complete or an error.
+    By item, the rows before a bad row are handed out before its ``DecodeError`` is raised. A page is complete or an
+    error.
     """
 
     def __init__(
@@ -152,10 +153,10 @@ class Pager(Generic[T]):
         self._max_items = max_items
         self._prefetch = prefetch
         self._skips = on_bad_item == "skip"
-        self._walk: Walk[T] | None = None  # the one that was begun last
+        self._reader: PageReader[T] | None = None  # the one that was begun last
 
-    def _begin(self, prefetch: int) -> "Walk[T]":
-        self._walk = walk = Walk(
+    def _begin(self, prefetch: int) -> "PageReader[T]":
+        self._reader = PageReader(
             self._listing,
             start_key=self._start_key,
             resume=self._resume,
@@ -163,17 +164,17 @@ class Pager(Generic[T]):
             prefetch=prefetch,
             skips_bad_items=self._skips,
         )
-        return walk
+        return self._reader
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
         return self._first_page().__await__()
 
     async def _first_page(self) -> Page[T]:
-        walk = self._begin(prefetch=0)
+        reader = self._begin(prefetch=0)
         try:
-            return await walk.page() or Page(items=(), start_key=walk.start_key)  # nothing is left of a resumed walk
+            return await reader.read_page() or Page(items=(), start_key=reader.start_key)  # all was handed out before
         finally:
-            await walk.close()
+            await reader.close()
 
     async def to_list(self) -> list[T]:
         """Return every item of every page."""
@@ -182,39 +183,39 @@ class Pager(Generic[T]):
     async def by_page(self) -> AsyncGenerator[Page[T], None]:
         """Yield the pages, without rows that came before. An empty page is a page, too.
 
-        The page at which ``max_items`` is reached has no ``next_start_key``; ``checkpoint()`` knows where to go on.
+        The page at which ``max_items`` is reached has no ``next_start_key``; ``checkpoint()`` has the place to resume.
         """
-        walk = self._begin(self._prefetch)
+        reader = self._begin(self._prefetch)
         try:
-            while page := await walk.page():
+            while page := await reader.read_page():
                 yield page
         finally:
-            await walk.close()
+            await reader.close()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        walk = self._begin(self._prefetch)
+        reader = self._begin(self._prefetch)
         try:
-            while await walk.next_page():
-                async with aclosing(walk.pieces()) as pieces:
-                    async for items in pieces:
-                        for item in items:
-                            walk.hand_out(item)
+            while await reader.next_page():
+                async with aclosing(reader.pieces()) as pieces:
+                    async for piece in pieces:
+                        for row_id, item in piece:
+                            reader.hand_out(row_id)
                             yield item
         finally:
-            await walk.close()
+            await reader.close()
 
     @property
     def bad_items(self) -> tuple[BadItem, ...]:
-        """What the walk that was begun last could not read, under ``on_bad_item="skip"``."""
-        return tuple(self._walk.all_bad_items) if self._walk else ()
+        """What the latest iteration could not read, under ``on_bad_item="skip"``."""
+        return tuple(self._reader.all_bad_items) if self._reader else ()
 
     def checkpoint(self) -> Checkpoint:
-        """Return the walk up to the item (or page) whose loop body is running, that one included.
+        """Return how far the latest iteration has come: up to and including the item (or page) in the loop's body.
 
-        It belongs to the walk that was begun last. After an error it goes on with the page that failed, after those of
-        its items that were handed out. It goes back to the first page that had a bad item, to try that one again.
+        After an error, a listing resumed from it begins with the page that failed, and leaves out what was handed out
+        of it. If there were bad items, it begins with the first page that had one, to try them again.
         """
-        return (self._walk or self._begin(self._prefetch)).checkpoint()
+        return (self._reader or self._begin(self._prefetch)).checkpoint()
 
     def __repr__(self) -> str:
         return f"<Pager of {self._listing.scope}>"
@@ -229,10 +230,10 @@ def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
         raise ConfigurationError(f"the checkpoint belongs to {resume.scope}, not to {scope}")
 
 
-class Walk(Generic[T]):
-    """One walk over a listing: ``next_page`` gets a page, ``pieces`` yields its items, ``close`` ends the walk.
+class PageReader(Generic[T]):
+    """One iteration over a listing: ``next_page`` requests a page, ``pieces`` yields its items, ``close`` ends it.
 
-    ``page`` gets a complete page in one go. ``start_key`` is the cursor of the page in hand, or of the next one.
+    ``read_page`` does both for a whole page. ``start_key`` is the cursor of the current page, or of the next one.
     """
 
     def __init__(
@@ -252,56 +253,53 @@ class Walk(Generic[T]):
         self._left = math.inf if max_items is None else max_items - resume.yielded
         self._prefetch = prefetch
         self._skips_bad_items = skips_bad_items
-        self._ends_at: float | None = None  # known when the first page is asked for
+        self._ends_at = math.inf
         self._finished = resume.finished
-        self._envelope: Envelope | None = None  # of the page in hand
-        self._ahead: asyncio.Task[Envelope] | None = None
-        self._cursors = {self.start_key}
+        self._envelope: Envelope | None = None  # of the current page
+        self._next_page: asyncio.Task[Envelope] | None = None
+        self._cursors: set[str | None] = set()  # that have been requested
         self._empty_pages = 0
-        self._seen = _Seen(resume.done)
-        # What a checkpoint holds: ids that a resumed walk had handed out and that have not been listed again, those of
-        # the page before, and those of the page in hand.
-        self._resumed = list(resume.done)
-        self._before: list[str] = []
+        self._deduplicator = _Deduplicator(resume.done)
+        # A checkpoint has the ids of rows that may be listed again: those of the page before, and those of the current
+        # page that were handed out. From the first bad item on, it has all that were handed out.
+        self._previous: list[str] = []
         self._handed_out: list[str] = []
         self._yielded = resume.yielded
         self._reported = resume.yielded
-        # What was found bad, and the first page that had any of it.
-        self._bad_start_key: str | None = None
-        self._bad_ids: set[str] = set()
         self._page_bad_items: list[BadItem] = []
+        self._bad_start_key: str | None = None  # of the first page that had a bad item
 
     def checkpoint(self) -> Checkpoint:
-        """Return the walk up to the last item that was handed out."""
+        """Return the iteration up to the last item that was handed out."""
         has_bad_items = bool(self.all_bad_items)
         return Checkpoint(
             scope=self._listing.scope,
             start_key=self._bad_start_key if has_bad_items else self.start_key,
-            done=(*self._resumed, *self._before, *self._handed_out),
-            bad=tuple(sorted(self._bad_ids)),
+            done=(*self._deduplicator.resumed, *self._previous, *self._handed_out),
+            bad=tuple(item.id for item in self.all_bad_items if item.id),
             yielded=self._yielded,
             finished=self._finished and not has_bad_items,
         )
 
-    def hand_out(self, item: T) -> None:
-        """Note that ``item`` is handed out now."""
+    def hand_out(self, row_id: str) -> None:
+        """Note that the item of a row is handed out now."""
         self._yielded += 1
-        if item.id:
-            self._handed_out.append(item.id)
+        if row_id:
+            self._handed_out.append(row_id)
 
-    async def page(self) -> Page[T] | None:
-        """Get the next page and hand it out; None after the last."""
+    async def read_page(self) -> Page[T] | None:
+        """Read the next page and hand it out; return None after the last one."""
         envelope = await self.next_page()
         if envelope is None:
             return None
-        items: list[T] = []
+        rows: list[tuple[str, T]] = []
         async with aclosing(self.pieces()) as pieces:
             async for piece in pieces:
-                items += piece
-        for item in items:
-            self.hand_out(item)
+                rows += piece
+        self._yielded += len(rows)
+        self._handed_out += [row_id for row_id, _ in rows if row_id]
         return Page(
-            items=tuple(items),
+            items=tuple([item for _, item in rows]),
             next_start_key=envelope.next_start_key if self._left > 0 else None,
             start_key=self.start_key,
             page_size=envelope.page_size,
@@ -310,7 +308,7 @@ class Walk(Generic[T]):
         )
 
     async def next_page(self) -> Envelope | None:
-        """Get the next page; None after the last. All of the page in hand has been handed out."""
+        """Get the next page; return None after the last one. Everything on the current page was handed out."""
         self._report()
         if self._envelope is not None and self._left > 0:
             self._leave_page(self._envelope)
@@ -324,40 +322,43 @@ class Walk(Generic[T]):
         self._page_bad_items = []
         return self._envelope
 
-    async def pieces(self) -> AsyncGenerator[list[T], None]:
-        """Yield the items of the page in hand, without those that came before, until ``max_items`` is reached."""
+    async def pieces(self) -> AsyncGenerator[list[tuple[str, T]], None]:
+        """Yield the current page's new items, each with its row's id, until ``max_items`` is reached."""
         envelope = self._envelope
         if envelope is None:
             return
         whole = self._listing.fetch_one is not None and isinstance(envelope.data, list)
-        documents = self._whole_documents(envelope) if whole else self._rows(envelope)
-        async with aclosing(documents) as source:
-            async for items in source:
-                if len(items) > self._left:
-                    del items[int(self._left) :]
-                self._left -= len(items)
-                if items:
-                    yield items
+        async with aclosing(self._whole_documents(envelope) if whole else self._rows(envelope)) as pieces:
+            async for piece in pieces:
+                if len(piece) > self._left:
+                    del piece[int(self._left) :]
+                self._left -= len(piece)
+                if piece:
+                    yield piece
                 if self._left <= 0:
                     return
 
-    async def _rows(self, envelope: Envelope) -> AsyncGenerator[list[T], None]:
+    async def _rows(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
         """Yield the rows themselves. Other tasks run between two pieces."""
-        problems: list[BadRow] = []
-        for number, (documents, bad_rows) in enumerate(iter_rows(envelope.data, self._listing.kind)):
-            if number:
+        bad: list[BadRow] = []  # under "raise"; the rest of the page is then read to name all its problems
+        for first, documents, bad_rows in self._decoded(envelope):
+            if first:
                 await asyncio.sleep(0)
-            if bad_rows and self._skips_bad_items:
-                for row in bad_rows:
-                    self._add_bad_item(row.id, row.index, self._page_error([row], envelope))
-            else:
-                problems += bad_rows
-            if not problems:  # else the rest is only read to name all problems of the page
-                yield self._seen.new(documents)
-        if problems:
-            raise self._page_error(problems, envelope)
+            if not bad_rows and not bad:
+                yield [(row.id, row) for row in self._deduplicator.new(documents)]
+                continue
+            for index, row in self._deduplicator.new_of(_in_order(first, documents, bad_rows)):
+                if not isinstance(row, BadRow):
+                    if not bad:
+                        yield [(row.id, row)]
+                elif self._skips_bad_items:
+                    self._add_bad_item(row.id, index, self._row_error([row], envelope))
+                else:
+                    bad.append(row)
+        if bad:
+            raise self._row_error(bad, envelope)
 
-    async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[list[T], None]:
+    async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
         """Yield the whole document of each row, in the order of the rows. A bad row may still have a good document."""
 
         def window() -> int:
@@ -366,10 +367,14 @@ class Walk(Generic[T]):
         async def read(row: tuple[int, T | BadRow]) -> T:
             return await self._read_whole(row[1], envelope)
 
-        rows = self._numbered_rows(envelope)
+        rows = (
+            row
+            for first, documents, bad_rows in self._decoded(envelope)
+            for row in self._deduplicator.new_of(_in_order(first, documents, bad_rows))
+        )
         details = read_details(rows, read, window=window, start=self._listing.start)
-        async with aclosing(details) as source:
-            async for detail in source:
+        async with aclosing(details):
+            async for detail in details:
                 index, row = detail.row
                 if detail.error is not None:
                     self._add_bad_item(row.id or None, index, detail.error)
@@ -377,113 +382,116 @@ class Walk(Generic[T]):
                     deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
                     notify(self._listing.listeners, deleted)
                 else:
-                    yield [detail.document]
-
-    def _numbered_rows(self, envelope: Envelope) -> Iterator[tuple[int, T | BadRow]]:
-        """Yield the rows of a page that are new, with their places in its ``data``."""
-        first = 0
-        for documents, bad_rows in iter_rows(envelope.data, self._listing.kind):
-            bad = {row.index: row for row in bad_rows}
-            good = iter(documents)
-            size = len(documents) + len(bad_rows)
-            for index in range(first, first + size):
-                if index in bad:
-                    yield index, bad[index]
-                else:
-                    for document in self._seen.new([next(good)]):
-                        yield index, document
-            first += size
+                    yield [(row.id or "", detail.document)]
 
     async def _read_whole(self, row: T | BadRow, envelope: Envelope) -> T:
         if row.id and self._listing.fetch_one is not None:
-            return await self._listing.fetch_one(row.id, math.inf if self._ends_at is None else self._ends_at)
+            return await self._listing.fetch_one(row.id, self._ends_at)
         if isinstance(row, BadRow):
-            raise self._page_error([row], envelope)
-        return row  # without an id, the row is all that there is
+            raise self._row_error([row], envelope)
+        return row  # without an id there is no document to ask for
+
+    def _decoded(self, envelope: Envelope) -> Iterator[tuple[int, list[T], list[BadRow]]]:
+        """Yield the page in pieces: the place of a piece's first row, its documents, and its bad rows."""
+        first = 0
+        try:
+            for documents, bad_rows in iter_rows(envelope.data, self._listing.kind):
+                yield first, documents, bad_rows
+                first += len(documents) + len(bad_rows)
+        except DecodeError as error:
+            raise self._page_error(error.message, error.problems, envelope) from None
 
     # --- bad items ---
 
-    def _add_bad_item(self, id_: str | None, index: int, error: VinixError) -> None:
-        error.account_id = error.account_id or self._listing.account_id
-        error.callflow_id = error.callflow_id or id_
+    def _add_bad_item(self, row_id: str | None, index: int, error: VinixError) -> None:
+        account_id, is_callflow = self._listing.account_id, self._listing.kind is Callflow
+        error.account_id = error.account_id or account_id
+        if is_callflow:
+            error.callflow_id = error.callflow_id or row_id
         error.start_key = self.start_key
         concerns_all = isinstance(error, AuthenticationError | RateLimitError | ClientClosedError)
         if concerns_all or error.affects_others or not self._skips_bad_items:
             raise error
-        if id_ is not None and id_ in self._bad_ids:
-            return  # servers repeat rows of the page before
         if not self.all_bad_items:
             self._bad_start_key = self.start_key
-        if id_ is not None:
-            self._bad_ids.add(id_)
-        item = BadItem(account_id=self._listing.account_id, id=id_, index=index, error=error)
+        item = BadItem(account_id=account_id, id=row_id, index=index, error=error)
         self.all_bad_items.append(item)
         self._page_bad_items.append(item)
-        found = BadItemFound(account_id=item.account_id, callflow_id=id_, index=index, error=error)
+        callflow_id = row_id if is_callflow else None
+        found = BadItemFound(account_id=account_id, callflow_id=callflow_id, index=index, error=error)
         notify(self._listing.listeners, found)
 
-    def _page_error(self, rows: list[BadRow], envelope: Envelope) -> DecodeError:
-        return DecodeError(
+    def _row_error(self, rows: list[BadRow], envelope: Envelope) -> DecodeError:
+        error = self._page_error(
             f"the listing has a row that is not {_a(self._listing.kind)} as the API sends it",
-            problems=tuple(problem for row in rows for problem in row.problems),
-            account_id=self._listing.account_id,
-            callflow_id=rows[0].id if self._listing.kind is Callflow else None,
-            method="GET",
-            path=self._listing.path,
-            request_id=envelope.request_id,
-            attempts=envelope.attempts,
-            start_key=self.start_key,
-            gave_up="another attempt would get the same response",
+            tuple(problem for row in rows for problem in row.problems),
+            envelope,
         )
+        if self._listing.kind is Callflow:
+            error.callflow_id = rows[0].id
+        return error
+
+    def _page_error(self, message: str, problems: tuple[str, ...], envelope: Envelope) -> DecodeError:
+        gave_up = "another attempt would get the same response"
+        return DecodeError(
+            message, problems=problems, start_key=self.start_key, gave_up=gave_up, **self._request(envelope)
+        )
+
+    def _request(self, envelope: Envelope) -> dict[str, Any]:
+        """Return what an error says about the request of a page."""
+        return {
+            "account_id": self._listing.account_id,
+            "method": "GET",
+            "path": self._listing.path,
+            "request_id": envelope.request_id,
+            "attempts": envelope.attempts,
+        }
 
     # --- pages ---
 
     async def _fetch(self) -> Envelope:
-        """Get the page at ``start_key``, and ask for the one after it."""
-        if self._ends_at is None:
+        """Get the page at ``start_key``, and request the one after it."""
+        if not self._cursors:
             self._ends_at = self._listing.ends_at()
-        if self._ahead is None:
+            self._cursors.add(self.start_key)
+        if self._next_page is None:
             envelope = await self._listing.fetch(self.start_key, self._ends_at)
         else:
-            envelope = await result_of(self._ahead)
-            self._ahead = None
+            envelope = await result_of(self._next_page)
+            self._next_page = None
         if envelope.next_start_key == envelope.start_key and "?" in self._listing.scope:
             envelope.next_start_key = None  # Kazoo 4.3 leaves such a cursor after a filtered listing (api-facts 12)
         cursor = envelope.next_start_key
         rows = len(envelope.data) if isinstance(envelope.data, list) else 1
         if self._prefetch and cursor and cursor not in self._cursors and self._left > rows:
-            self._ahead = self._listing.start(self._listing.fetch(cursor, self._ends_at))
+            self._next_page = self._listing.start(self._listing.fetch(cursor, self._ends_at))
             await asyncio.sleep(0)  # the request goes out before this page is decoded
         return envelope
 
     def _leave_page(self, envelope: Envelope) -> None:
-        """Go on to the page after the one in hand."""
-        cursor, listed = envelope.next_start_key, self._seen.end_page()
-        empty = not listed and not self._page_bad_items
-        self._empty_pages = self._empty_pages + 1 if empty else 0
-        if (cursor and cursor in self._cursors) or self._empty_pages == _MAX_EMPTY_PAGES:
-            raise PaginationLoopError(
-                "the server's cursors form a loop: its next_start_key has been followed already. Where more accounts "
-                "share a name than a page holds, a larger page_size helps",
-                account_id=self._listing.account_id,
-                method="GET",
-                path=self._listing.path,
-                request_id=envelope.request_id,
-                attempts=envelope.attempts,
-                start_key=cursor,
-                pages=len(self._cursors),
-                gave_up="following it again would not end",
-            )
+        """Move on to the page after the current one."""
+        cursor, listed = envelope.next_start_key, self._deduplicator.end_page()
+        self._empty_pages = 0 if listed else self._empty_pages + 1
+        if cursor and (cursor in self._cursors or self._empty_pages == _MAX_EMPTY_PAGES):
+            raise self._loop_error(cursor, envelope)
         self._cursors.add(cursor)
-        if self.all_bad_items:  # a resumed walk lists all pages from there on
-            self._before += self._handed_out
+        if self.all_bad_items:  # a resumed iteration lists all pages from the first bad item on
+            self._previous += self._handed_out
         else:
-            # What a resumed walk had handed out and this page does not list may be on the next one.
-            self._resumed = [id_ for id_ in self._resumed if id_ not in listed]
-            self._before = [id_ for id_ in listed if id_]
+            # A row that an earlier iteration handed out and that this page does not list may be on the next page.
+            self._deduplicator.forget_resumed(listed)
+            self._previous = [row_id for row_id in listed if row_id]
         self._handed_out = []
         self.start_key, self._finished = cursor, cursor is None
         self._envelope = None
+
+    def _loop_error(self, cursor: str, envelope: Envelope) -> PaginationLoopError:
+        message = "the server's cursors form a loop: its next_start_key has been followed already"
+        if self._listing.kind is Account:
+            message += ". Where more accounts share a name than a page holds, a larger page_size helps"
+        gave_up = "following it again would not end"
+        pages = len(self._cursors)
+        return PaginationLoopError(message, pages=pages, start_key=cursor, gave_up=gave_up, **self._request(envelope))
 
     def _report(self) -> None:
         """Tell the listeners how many callflows were handed out since the last report."""
@@ -492,40 +500,56 @@ class Walk(Generic[T]):
             notify(self._listing.listeners, CallflowsRead(count=count))
 
     async def close(self) -> None:
-        """End the walk, and a page that is on its way."""
+        """End the iteration, and the request of the next page."""
         self._report()
-        if self._ahead is not None:
-            self._ahead.cancel()  # if it has failed, this also keeps asyncio from reporting it
-            await asyncio.wait({self._ahead})
+        if self._next_page is not None:
+            self._next_page.cancel()  # if it has failed, this also keeps asyncio from reporting it
+            await asyncio.wait({self._next_page})
 
 
-class _Seen:
-    """Which rows have come before, by their ids.
+def _in_order(first: int, documents: list[T], bad_rows: list[BadRow]) -> Iterator[tuple[int, T | BadRow]]:
+    """Yield the rows of a piece with their places in the page, as the server sent them."""
+    bad = {row.index: row for row in bad_rows}
+    good = iter(documents)
+    for index in range(first, first + len(documents) + len(bad_rows)):
+        yield index, bad[index] if index in bad else next(good)
+
+
+class _Deduplicator:
+    """Drops rows that came before, by their ids. A row without an id is always new.
 
     The ids are in two sets that take turns: a single set that forgets its oldest id for each new one is slow.
+
+    ``resumed`` has the ids that an earlier iteration handed out, until the server has listed them again.
     """
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._newer = set(ids)
+    def __init__(self, resumed: Iterable[str]) -> None:
+        self.resumed: dict[str, None] = dict.fromkeys(resumed)  # a set that keeps the order
+        self._newer: set[str] = set()
         self._older: set[str] = set()
         self._page: dict[str, None] = {}
 
     def new(self, rows: list[T]) -> list[T]:
-        """Return the rows that have not come before. A row without an id is always new."""
-        newer, older = self._newer, self._older
-        fresh: list[T] = []
-        for row in rows:
-            id_ = row.id
-            if not id_:
-                self._page[""] = None
-            elif id_ in newer or id_ in older:
-                self._page[id_] = None
-                continue
-            else:
-                newer.add(id_)
-                self._page[id_] = None
-            fresh.append(row)
-        return fresh
+        """Return the rows that have not come before."""
+        ids = {row.id for row in rows}
+        known = (self._newer, self._older, self.resumed.keys())
+        if len(ids) == len(rows) and "" not in ids and all(ids.isdisjoint(each) for each in known):
+            self._newer |= ids  # all are new, as is usual
+            self._page |= dict.fromkeys(ids)
+            return rows
+        return [row for row in rows if self._is_new(row.id)]
+
+    def new_of(self, rows: Iterable[tuple[int, T | BadRow]]) -> Iterator[tuple[int, T | BadRow]]:
+        """Yield the rows that have not come before, with their places."""
+        return (row for row in rows if self._is_new(row[1].id or ""))
+
+    def _is_new(self, row_id: str) -> bool:
+        self._page[row_id] = None
+        if not row_id:
+            return True
+        is_new = row_id not in self._newer and row_id not in self._older and row_id not in self.resumed
+        self._newer.add(row_id)
+        return is_new
 
     def end_page(self) -> dict[str, None]:
         """Return the ids of the page's rows, and forget older ones if there are many."""
@@ -533,6 +557,11 @@ class _Seen:
         if len(self._newer) > _MAX_REMEMBERED // 2:
             self._newer, self._older = set(), self._newer
         return page
+
+    def forget_resumed(self, listed: Iterable[str]) -> None:
+        """Drop ids of an earlier iteration that have been listed again."""
+        for row_id in listed:
+            self.resumed.pop(row_id, None)
 
 
 def _a(kind: type) -> str:

@@ -15,7 +15,7 @@ from .._pipeline.clock import Clock
 from .._pipeline.events import AccountFailed, AccountFinished, ClientStats, Listener, SweepEnded, SweepStarted, notify
 from .._public import public
 from .checkpoint import Checkpoint, SweepCheckpoint
-from .pager import BadItem, Pager
+from .pager import BadItem, Pager, count_only
 
 _MAX_REFUSED: Final = 5
 """Accounts with no success in between after which shared credentials count as refused for all."""
@@ -23,10 +23,6 @@ _MAX_REFUSED: Final = 5
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
 OpenPager = Callable[[str, Checkpoint | None], Pager[Callflow]]
-
-
-def _count(items: Any) -> str:
-    return f"<{len(items)}>"
 
 
 @public
@@ -46,10 +42,10 @@ class AccountPage:
     """
 
     account: Account
-    items: tuple[Callflow, ...] = field(default=(), repr=_count)
+    items: tuple[Callflow, ...] = field(default=(), repr=count_only)
     start_key: str | None = None
     next_start_key: str | None = None
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
     error: VinixError | None = None
 
     @property
@@ -66,7 +62,7 @@ class AccountPage:
 @public
 @frozen(kw_only=True)
 class AccountResult:
-    """What came of one account.
+    """The result of one account.
 
     Attributes:
         account: the account; only its id is known if only an id was given.
@@ -78,8 +74,8 @@ class AccountResult:
     """
 
     account: Account
-    callflows: tuple[Callflow, ...] = field(repr=_count)
-    bad_items: tuple[BadItem, ...] = field(default=(), repr=_count)
+    callflows: tuple[Callflow, ...] = field(repr=count_only)
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
     error: VinixError | None = None
     next_start_key: str | None = None
     elapsed: float = 0.0
@@ -110,6 +106,7 @@ class SweepStats(ClientStats):
 
 
 R = TypeVar("R", AccountPage, AccountResult)
+T = TypeVar("T")
 
 
 @frozen
@@ -124,15 +121,15 @@ class _Outcome(Generic[R]):
 
 @public
 class AccountSweep:
-    """Iterate over it for one ``AccountResult`` for each account, or over ``by_page()`` for one page at a time.
+    """The callflows of many accounts. It yields one ``AccountResult`` for each account; ``by_page()`` yields pages.
 
-    ``await sweep.collect()`` returns all results. A failing account ends nothing but itself. Leaving the loop ends all
-    that is under way; with ``async with sweep:`` it has ended when the block is left. So does cancelling the wait for
-    a result (a timeout around ``anext``): resume from ``checkpoint()``.
+    ``await sweep.collect()`` returns all results. A failing account does not affect the others. Leaving the loop ends
+    everything that is under way; with ``async with sweep:`` it has ended when the block is left. Cancelling the wait
+    for a result, as a timeout around ``anext`` does, also ends the sweep: resume from ``checkpoint()``.
 
-    An error of the iterable that names the accounts is raised when every account named before it has been handed out,
-    and so is ``ClientClosedError`` when the client is closed. ``AuthenticationError`` is raised when credentials that
-    all accounts share were refused for five accounts with no success in between.
+    An error of the iterable that names the accounts is raised after every account named before it was handed out, and
+    so is ``ClientClosedError`` if the client is closed before every account was read. ``AuthenticationError`` is raised
+    when credentials that all accounts share were refused for five accounts with no success in between.
     """
 
     def __init__(
@@ -174,6 +171,7 @@ class AccountSweep:
         self._refused = 0
         # Weak, or the sweep and its loop would keep each other alive when the loop is left.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
+        self._ended: asyncio.Event | None = None  # of the loop that was begun last
 
     def checkpoint(self) -> SweepCheckpoint:
         """Return the sweep up to the result or page whose loop body is running, that one included.
@@ -203,6 +201,8 @@ class AccountSweep:
         loop = self._loop() if self._loop else None
         if loop is not None:
             await loop.aclose()
+        elif self._ended is not None:  # asyncio is closing the loop, which nobody holds any more
+            await self._ended.wait()
 
     def __repr__(self) -> str:
         return f"<AccountSweep, {self._max_concurrency} at once, {self.stats!r}>"
@@ -215,22 +215,25 @@ class AccountSweep:
         return loop
 
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
-        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
         workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         feeder = self._start(workers.feed(self._account_ids, set(self._done)))
+        workers.expect(feeder)
+        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
+        self._ended = ended = asyncio.Event()
         complete = False
         try:
-            async for outcome in workers.outcomes():
+            while outcome := await workers.next_outcome():
                 self._hand_out(outcome)
                 yield outcome.value
                 self._check_credentials(outcome.value)
-            if feeder.cancelled():
+            if feeder.cancelled() or workers.interrupted:
                 raise ClientClosedError("the client was closed before every account was read")
             await feeder
             complete = True
         finally:
             await workers.stop(feeder)
             self._end(complete=complete)
+            ended.set()
 
     async def _read_pages(self, account: Account) -> AsyncGenerator[_Outcome[AccountPage], None]:
         """Yield an account's pages. Errors are in the last one."""
@@ -255,7 +258,7 @@ class AccountSweep:
                     )
                     yield _Outcome(read, pager.checkpoint(), is_last, bool(bad_items))
         except VinixError as error:
-            failure = error
+            failure = error.with_traceback(None)  # its frames would keep the account's page in memory
         if failure is not None or not is_last:
             point = pager.checkpoint() if pager else None
             start_key = failure.start_key if failure else None
@@ -316,110 +319,124 @@ class AccountSweep:
                 raise value.error
 
     def _end(self, *, complete: bool) -> None:
-        stats = self.stats
-        counts = {
-            name: getattr(stats, name)
-            for name in (
-                *("accounts_done", "accounts_failed", "callflows", "bad_items"),
-                *("requests", "retries", "outages"),
-            )
-        }
+        names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
+        counts = {name: getattr(self.stats, name) for name in names}
         notify(self._listeners, SweepEnded(complete=complete, **counts))
 
 
-_END: Final = None
-"""What comes last in a queue."""
+class _Channel(Generic[T]):
+    """A bounded queue. It ends when every task that writes to it has ended."""
 
-_Queue = asyncio.Queue[_Outcome[R] | Exception | None]
+    def __init__(self, size: int = 0) -> None:
+        self._queue: asyncio.Queue[T | None] = asyncio.Queue(size)
+        self._writers = 0
+
+    def add_writer(self, task: asyncio.Task[Any]) -> None:
+        """Note that ``task`` writes to it."""
+        self._writers += 1
+        task.add_done_callback(self._writer_ended)
+
+    def _writer_ended(self, _: asyncio.Task[Any]) -> None:
+        self._writers -= 1
+        if not self._writers:
+            with suppress(asyncio.QueueFull):  # a reader that waits must look again; if it is full, none waits
+                self._queue.put_nowait(None)
+
+    async def put(self, item: T) -> None:
+        """Add an item when there is room."""
+        await self._queue.put(item)
+
+    async def get(self) -> T | None:
+        """Return the next item; None at the end."""
+        while self._writers or not self._queue.empty():
+            item = await self._queue.get()
+            if item is not None:
+                return item
+        return None
+
+
+_Outcomes = _Channel[_Outcome[R] | Exception]
 
 
 class _Workers(Generic[R]):
-    """The tasks that read accounts, and the queues through which their outcomes come.
+    """The tasks that read accounts, and the channels through which their outcomes come.
 
-    An account holds one of ``max_concurrency`` slots until its last outcome is handed out. Together with the length of
-    the queues that bounds the memory.
+    An account holds one of ``max_concurrency`` slots until its last outcome is handed out. Together with the bounds of
+    the channels this limits the memory.
+
+    ``interrupted`` is True if an account's task was cancelled.
     """
 
     def __init__(
         self, read: Callable[[Account], AsyncGenerator[_Outcome[R], None]], max_concurrency: int, *, ordered: bool
     ) -> None:
+        self.interrupted: bool = False
         self._read: Callable[[Account], AsyncGenerator[_Outcome[R], None]] = read
         self._slots = asyncio.Semaphore(max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ordered = ordered
-        self._interrupted = False
-        self._shared: _Queue[R] = asyncio.Queue(max_concurrency)
-        self._in_order: asyncio.Queue[_Queue[R] | None] = asyncio.Queue()  # one queue for each account
+        # One channel for all accounts, or one for each account, in order.
+        self._shared: _Outcomes[R] | None = None if ordered else _Channel(max_concurrency)
+        self._channels: _Channel[_Outcomes[R]] = _Channel()
+        self._current: _Outcomes[R] | None = None
+
+    def expect(self, feeder: asyncio.Task[None]) -> None:
+        """Expect outcomes until ``feeder``, which runs ``feed``, and the tasks that it starts have ended."""
+        self._channels.add_writer(feeder)
+        if self._shared is not None:
+            self._shared.add_writer(feeder)
 
     async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
-        """Start a task for each account, as slots become free; raise what the iterable raises."""
-        failure: Exception | None = None
-        try:
-            try:
-                await self._start_tasks(account_ids, skip)
-            except Exception as error:  # noqa: BLE001  # raised when every account named before was handed out
-                failure = error
-            if self._ordered:
-                self._in_order.put_nowait(_END)
-            else:
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
-                await self._shared.put(_END)
-        except asyncio.CancelledError:  # the client was closed, and whoever waits for an outcome must hear of it
-            self._interrupted = True
-            self._in_order.put_nowait(_END)
-            with suppress(asyncio.QueueFull):
-                self._shared.put_nowait(_END)
-            raise
-        if failure is not None:
-            raise failure
-
-    async def _start_tasks(self, account_ids: AccountIds, skip: set[str]) -> None:
+        """Start a task for each account, as slots become free."""
+        if self._shared is not None:
+            await self._channels.put(self._shared)
         async with aclosing(_unique(account_ids, skip)) as accounts:
             async for account in accounts:
                 await self._slots.acquire()
-                queue: _Queue[R] = asyncio.Queue(1) if self._ordered else self._shared
-                task = asyncio.create_task(self._work(account, queue))
+                channel: _Outcomes[R] = self._shared or _Channel(1)
+                # Not a task of the client: when that is closed, an account under way fails and is handed out.
+                task = asyncio.create_task(self._work(account, channel))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                if self._ordered:
-                    self._in_order.put_nowait(queue)
+                task.add_done_callback(self._ended)
+                channel.add_writer(task)
+                if self._shared is None:
+                    await self._channels.put(channel)
 
-    async def _work(self, account: Account, queue: "_Queue[R]") -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            self.interrupted = True
+            self._slots.release()  # its last outcome will never be handed out
+
+    async def _work(self, account: Account, channel: "_Outcomes[R]") -> None:
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:
-                    await queue.put(outcome)
+                    await channel.put(outcome)
         except Exception as error:  # noqa: BLE001  # such as one that on_retry raises: the caller gets it
-            await queue.put(error)
-        if self._ordered:
-            await queue.put(_END)
+            await channel.put(error)
 
-    async def outcomes(self) -> AsyncGenerator[_Outcome[R], None]:
-        """Yield the outcomes as they come, or in the order of the accounts."""
-        if not self._ordered:
-            async for outcome in self._drain(self._shared):
-                yield outcome
-            return
-        while (queue := await self._in_order.get()) is not _END:
-            async for outcome in self._drain(queue):
-                yield outcome
-
-    async def _drain(self, queue: "_Queue[R]") -> AsyncGenerator[_Outcome[R], None]:
-        """Yield the outcomes in ``queue`` until its end."""
-        while not self._interrupted and (item := await queue.get()) is not _END:
-            if isinstance(item, Exception):
-                raise item
-            if isinstance(item, _Outcome):
-                if item.is_last:
+    async def next_outcome(self) -> _Outcome[R] | None:
+        """Return the next outcome as it comes, or in the order of the accounts; None at the end."""
+        while True:
+            if self._current is None:
+                self._current = await self._channels.get()
+                if self._current is None:
+                    return None
+            outcome = await self._current.get()
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is not None:
+                if outcome.is_last:
                     self._slots.release()
-                yield item
+                return outcome
+            self._current = None
 
     async def stop(self, feeder: asyncio.Task[None]) -> None:
         """Cancel what is still running, and wait until it has ended."""
-        for task in (feeder, *self._tasks):
+        tasks = (feeder, *self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(feeder, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Account, None]:

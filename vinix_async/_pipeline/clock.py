@@ -53,21 +53,26 @@ class StoppableClock:
         self._sleepers: set[asyncio.Task[Any]] = set()
         self._stopped = False
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, unless the client is closed first."""
+    async def sleep(self, seconds: float, wake: asyncio.Future[None] | None = None) -> None:
+        """Sleep, unless ``wake`` is done or the client is closed first."""
+        self._check()
         sleeper = asyncio.ensure_future(self._sleep(seconds))
         self._sleepers.add(sleeper)
         try:
-            await asyncio.wait({sleeper})
+            await asyncio.wait({sleeper, wake or sleeper}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._sleepers.discard(sleeper)
             sleeper.cancel()
-        if self._stopped:
-            raise ClientClosedError("the client was closed while the call was waiting")
-        await sleeper
+        self._check()
+        if sleeper.done():
+            await sleeper
 
     def stop(self) -> None:
         """End every sleep."""
         self._stopped = True
         for sleeper in self._sleepers:
             sleeper.cancel()
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise ClientClosedError("the client was closed while the call was waiting")

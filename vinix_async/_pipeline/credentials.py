@@ -9,6 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -30,10 +31,10 @@ _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 
 @public
 class Auth:
-    """What ``VinixClient(auth=...)`` takes: ``TokenAuth``, ``UserAuth`` or ``ApiKeyAuth``."""
+    """The base class of the credentials that ``VinixClient(auth=...)`` accepts."""
 
     def login_request(self) -> Request | None:
-        """Return the request that gets a token; None if the token is all there is."""
+        """Return the request that gets a token; None if there is only a fixed token."""
         raise NotImplementedError
 
     def secrets(self) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ class UserAuth(Auth):
         return login("user_auth", data, login_as=f"user {self.username[:60]!r} of account {account[:60]!r}")
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the password and the hash, which the server takes for it."""
+        """Return the password and its hash, which the server accepts in its place."""
         return (self.password, self._credentials())
 
 
@@ -158,41 +159,52 @@ def as_auth(value: object) -> Auth:
 # --- tokens -------------------------------------------------------------------------------------------------
 
 
-@define(eq=False, repr=False)
+@define(eq=False)
 class Token:
-    """A token. ``refresh_at`` and ``expires_at`` are on the monotonic clock, and infinite if the expiry is unknown."""
+    """A token.
 
-    value: str
+    Attributes:
+        value: what is sent.
+        refresh_at, expires_at: on the monotonic clock; infinite if the expiry is unknown.
+        claims: whose token it is, for ``read_identity``; empty if it does not say.
+    """
+
+    value: str = field(repr=False)
     refresh_at: float = math.inf
     expires_at: float = math.inf
-    claims: Mapping[str, Any] = field(factory=dict)
-
-    def __repr__(self) -> str:
-        return "<Token>"  # debuggers show the arguments of a frame
+    claims: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
-def read_token(envelope: Envelope, *, monotonic: float, time: float) -> Token:
-    """Return the token in the response to a login.
+def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float) -> Token:
+    """Return the token in the response to the login ``request``.
 
     If it is a JWT with an ``exp``, its lifetime is ``exp - time``, counted from ``monotonic``, so that a later change
     of the wall clock does no harm. If that lifetime is already over, the two clocks disagree, and only a 401 tells
     when the token has expired.
     """
-    value = envelope.auth_token
-    if value is None:
-        raise DecodeError("the login was accepted, but the response has no auth_token")
-    if fault := _token_fault(value):
-        raise DecodeError(f"the login was accepted, but its auth_token cannot be sent: it {fault}")
-    data = envelope.data if isinstance(envelope.data, dict) else {}
-    claims = {**jwt_claims(value), **data}
-    lifetime = _expiry(jwt_claims(value)) - time
+    if fault := _token_fault(envelope.auth_token):
+        raise DecodeError(
+            f"the login was accepted, but its auth_token cannot be used: it {fault}",
+            method=request.method,
+            path=request.path,
+            request_id=envelope.request_id,
+        )
+    value = str(envelope.auth_token)  # only now, so that the traceback of the error above does not show it
+    claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
+    lifetime = _expiry(_jwt_claims(value)) - time
     if not 0 < lifetime < math.inf:
         return Token(value, claims=claims)
     expires_at = monotonic + lifetime
     return Token(value, expires_at - min(_REFRESH_MARGIN, lifetime / 10), expires_at, claims)
 
 
-def jwt_claims(token: str) -> dict[str, Any]:
+def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+    """Return what a token and its login tell about their owner; nothing if they do not name the account."""
+    claims = {**_jwt_claims(token), **data}
+    return claims if "account_id" in claims else {}
+
+
+def _jwt_claims(token: str) -> dict[str, Any]:
     """Return the claims of a JWT, unverified; none if it is an opaque token."""
     parts = token.split(".")
     if len(parts) != 3:
@@ -214,6 +226,8 @@ def _expiry(claims: Mapping[str, Any]) -> float:
 
 
 def _token_fault(token: object) -> str | None:
+    if token is None:
+        return "is missing"
     if not isinstance(token, str):
         return f"is of type {type(token).__name__}"
     if not token:

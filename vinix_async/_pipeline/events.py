@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from attrs import asdict, define, field, fields, frozen
 
-from .._exceptions import VinixError
+from .._exceptions import APIStatusError, AuthenticationError, VinixError
 from .._public import public
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ logger: Final = logging.getLogger("vinix_async")
 logger.addHandler(logging.NullHandler())
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class Event:
     """The base of all events. ``level`` is the level at which the log shows it."""
 
@@ -33,7 +33,7 @@ class Event:
         raise NotImplementedError
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
     """A request is sent. ``login`` tells whether it exchanges credentials for a token."""
 
@@ -50,7 +50,7 @@ class AttemptStarted(Event):
         return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AttemptEnded(AttemptStarted):
     """A request was answered, or failed. ``status`` is None if no response came, ``error`` if it succeeded."""
 
@@ -76,7 +76,10 @@ class AttemptEnded(AttemptStarted):
 
     def describe(self) -> str:
         """Return what came of it."""
-        outcome = str(self.status) if self.status is not None else type(self.error).__name__
+        said = [] if self.status is None else [str(self.status)]
+        if self.error is not None and not isinstance(self.error, APIStatusError):
+            said.append(type(self.error).__name__)  # a status tells as much as its error does
+        outcome = ", ".join(said) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
 
@@ -108,13 +111,10 @@ class RetryEvent(Event):
 
     def describe(self) -> str:
         """Return what failed and when it is tried again."""
-        return (
-            f"{self.method} {self.path}: attempt {self.attempt} of {self.attempts} failed, next in {self.wait:.2f} s: "
-            f"{self.error}"
-        )
+        return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class RetriesSummarized(Event):
     """More retries than the log shows one by one."""
 
@@ -125,13 +125,13 @@ class RetriesSummarized(Event):
 
     def describe(self) -> str:
         """Return how many there were."""
-        return f"{self.retries:,} more retries in the last {self.seconds:.1f} s"
+        return f"retries in the last {self.seconds:.1f} s that were not logged one by one: {self.retries:,}"
 
 
 Reason = Literal["retry", "rate_limit", "outage"]
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class WaitStarted(Event):
     """A call begins to wait.
 
@@ -150,7 +150,7 @@ class WaitStarted(Event):
         return f"account {self.account_id}: waiting{expected} ({self.reason.replace('_', ' ')})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
     """A call stops waiting."""
 
@@ -163,7 +163,7 @@ class WaitEnded(Event):
         return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class OutageStarted(Event):
     """The server is away: calls wait until it is back. ``error`` is the last failure."""
 
@@ -176,7 +176,7 @@ class OutageStarted(Event):
         return f"the server is away, and calls wait until it is back: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class OutageEnded(Event):
     """The server is back, after ``seconds`` and ``probes`` failed probes."""
 
@@ -187,10 +187,10 @@ class OutageEnded(Event):
 
     def describe(self) -> str:
         """Return how long it took."""
-        return f"the server is back after {self.seconds:.1f} s and {self.probes} failed probes"
+        return f"the server is back after {self.seconds:.1f} s; probes that failed: {self.probes}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class LoggedIn(Event):
     """Credentials were exchanged for a token."""
 
@@ -204,7 +204,7 @@ class LoggedIn(Event):
         return f"logged in as {self.login_as}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class LoginFailed(Event):
     """A login failed or was refused."""
 
@@ -216,10 +216,10 @@ class LoginFailed(Event):
 
     def describe(self) -> str:
         """Return why."""
-        return f"the login as {self.login_as} failed: {self.error}"
+        return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class CallflowsRead(Event):
     """Callflows were handed out."""
 
@@ -230,7 +230,7 @@ class CallflowsRead(Event):
         return f"{self.count} callflows"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class CallflowDeleted(Event):
     """A callflow of a listing was deleted before it was read whole."""
 
@@ -242,7 +242,7 @@ class CallflowDeleted(Event):
         return f"account {self.account_id}: callflow {self.callflow_id} was deleted meanwhile"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class BadItemFound(Event):
     """A row or a document could not be read, and the others go on."""
 
@@ -255,11 +255,11 @@ class BadItemFound(Event):
 
     def describe(self) -> str:
         """Return which one and why."""
-        which = self.callflow_id or f"without an id (row {self.index})"
-        return f"account {self.account_id}: callflow {which} could not be read: {self.error}"
+        which = f"row {self.index} of a page" if self.callflow_id is None else f"callflow {self.callflow_id}"
+        return f"account {self.account_id}: {which} could not be read: {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class SweepStarted(Event):
     """A sweep over many accounts begins."""
 
@@ -270,10 +270,10 @@ class SweepStarted(Event):
 
     def describe(self) -> str:
         """Return how it begins."""
-        return f"sweep {'resumed' if self.resumed else 'started'}, {self.max_concurrency} accounts at once"
+        return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AccountFinished(Event):
     """All callflows of an account of a sweep were read, except its bad items."""
 
@@ -284,10 +284,10 @@ class AccountFinished(Event):
 
     def describe(self) -> str:
         """Return what was read."""
-        return f"account {self.account_id}: {self.callflows:,} callflows read in {self.seconds:.2f} s"
+        return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class AccountFailed(AccountFinished):
     """An account of a sweep failed. ``callflows`` were read before."""
 
@@ -297,10 +297,10 @@ class AccountFailed(AccountFinished):
 
     def describe(self) -> str:
         """Return why."""
-        return f"account {self.account_id}: failed, {self.callflows:,} callflows were read before: {self.error}"
+        return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class SweepEnded(Event):
     """A sweep has ended. ``complete`` is False if its loop was left before every account was read."""
 
@@ -318,9 +318,9 @@ class SweepEnded(Event):
     def describe(self) -> str:
         """Return its numbers."""
         return (
-            f"sweep {'ended' if self.complete else 'left early'}: {self.accounts_done:,} accounts done, "
-            f"{self.accounts_failed:,} failed, {self.callflows:,} callflows, {self.bad_items:,} bad items, "
-            f"{self.requests:,} requests, {self.retries:,} retries, {self.outages:,} outages"
+            f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
+            f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
+            f"requests: {self.requests:,}, retries: {self.retries:,}, outages: {self.outages:,}"
         )
 
 
@@ -477,24 +477,33 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""
-        if isinstance(event, RetryEvent) and self._too_many():
+        if self._retries > _RETRIES_A_SECOND:
+            self._end_second()
+        if not logger.isEnabledFor(event.level):
             return
-        if not logger.isEnabledFor(event.level) or isinstance(event, CallflowsRead | WaitEnded):
-            return
-        if isinstance(event, AttemptStarted) and not isinstance(event, AttemptEnded):
-            return
-        if isinstance(event, WaitStarted) and not self._worth_telling(event):
-            return
-        _write(event)
+        match event:
+            case AttemptEnded():
+                _write(event)
+            case AttemptStarted() | CallflowsRead() | WaitEnded():
+                pass  # the log shows the events that belong to them
+            case RetryEvent() if self._too_many():
+                pass
+            case WaitStarted() if not self._worth_telling(event):
+                pass
+            case _:
+                _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry, and tell whether it belongs into the summary of its second."""
+        """Count a retry, and return whether it belongs into the summary of its second."""
+        self._end_second()
+        self._retries += 1
+        return self._retries > _RETRIES_A_SECOND
+
+    def _end_second(self) -> None:
         now = self._clock.monotonic()
         if now - self._second >= 1.0:
             self.flush()
             self._second = now
-        self._retries += 1
-        return self._retries > _RETRIES_A_SECOND
 
     def flush(self) -> None:
         """Log the summary of the retries that were not logged one by one."""
@@ -515,9 +524,14 @@ class Log:
 
 
 def _write(event: Event) -> None:
-    values: dict[str, Any] = asdict(event, recurse=False)
-    values = {name: value if isinstance(value, int | float | None) else str(value) for name, value in values.items()}
-    logger.log(event.level, "%s", event.describe(), extra={"event": type(event).__name__, **values})
+    values: dict[str, Any] = {"event": type(event).__name__, **asdict(event, recurse=False)}
+    if "error" in values:
+        error = values["error"]
+        values["error"] = error and str(error)
+        values["error_type"] = error and type(error).__name__
+        values["gave_up"] = error and error.gave_up
+        values.setdefault("status", getattr(error, "status", None))
+    logger.log(event.level, "%s", event.describe(), extra=values)
 
 
 def configure_logging() -> None:

@@ -9,8 +9,8 @@ little, and a quiet minute ends it.
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from .._config import Limits
@@ -115,11 +115,13 @@ class AccountLimiter:
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:
-                    raise APITimeoutError(
+                    error = APITimeoutError(
                         f"the account's rate limit allows the next request in {wait:.1f} s",
                         transient=False,
                         gave_up="that is after the deadline",
                     )
+                    error.affects_others = True
+                    raise error
                 with waiting(wait):
                     await self._clock.sleep(wait)
             if self._rate is None or self._forgets():
@@ -169,9 +171,8 @@ class RateLimiter:
         self._accounts: dict[str | None, AccountLimiter] = {}
         self._all = Semaphore(limits.max_concurrency)
 
-    @asynccontextmanager
-    async def slot(self, account_id: str | None, ends_at: float, waiting: Waiting) -> AsyncIterator[AccountLimiter]:
-        """Hold the slots that one request needs. ``account_id`` is None for a login.
+    async def acquire(self, account_id: str | None, ends_at: float, waiting: Waiting) -> AccountLimiter:
+        """Acquire the slots that one request needs, until ``release``. ``account_id`` is None for a login.
 
         A login does not need one of the slots that the calls hold which wait for its token.
         """
@@ -183,18 +184,25 @@ class RateLimiter:
             # The account's own turn comes first: waiting for it must not take a slot from other accounts.
             if not account.acquire_nowait():
                 await account.acquire(ends_at, waiting)
-            try:
-                if account_id is None:
-                    yield account
-                    return
-                await self._all.acquire()
+            if account_id is not None:
                 try:
-                    yield account
-                finally:
-                    self._all.release()
-            finally:
-                account.release()
-        finally:
-            account.users -= 1
-            if account.idle or (not account.users and len(self._accounts) > _MAX_IDLE_ACCOUNTS):
-                del self._accounts[account_id]
+                    await self._all.acquire()
+                except BaseException:
+                    account.release()
+                    raise
+        except BaseException:
+            self._leave(account)
+            raise
+        return account
+
+    def release(self, account: AccountLimiter) -> None:
+        """Release what ``acquire`` has acquired."""
+        if account.account_id is not None:
+            self._all.release()
+        account.release()
+        self._leave(account)
+
+    def _leave(self, account: AccountLimiter) -> None:
+        account.users -= 1
+        if account.idle or (not account.users and len(self._accounts) > _MAX_IDLE_ACCOUNTS):
+            del self._accounts[account.account_id]

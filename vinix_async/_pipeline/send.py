@@ -1,9 +1,10 @@
 """One call: wait while the server is away, get a token, take a slot, send, read the response; repeat where it helps."""
 
 import asyncio
+import inspect
 import math
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
@@ -23,21 +24,22 @@ from .._http.response import Envelope, Secrets, read_envelope
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, RetryEvent, notify, waiting
-from .outage import OutageDetector, Ticket
+from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
+from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
 from .token_cache import TokenCache
 
 T = TypeVar("T")
 
+AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
+"""Returns credentials for an account id."""
+
 
 class Sender:
     """What a client and its views share: connections, tokens, rate limits, outages, background tasks."""
 
-    def __init__(
-        self, transport: Transport, auth: Auth | Callable[[str], Auth | str], limits: Limits, clock: Clock
-    ) -> None:
+    def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
         self.transport = transport
         self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
@@ -47,7 +49,7 @@ class Sender:
         # Its own generator, so that a seed of the caller's cannot make two processes send the same request ids.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False
-        self.served: Request | None = None  # the last callflow request that succeeded
+        self.served: str | None = None  # the account whose callflows were served last
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
         self._caches: dict[Auth, TokenCache] = {}
@@ -73,14 +75,20 @@ class Sender:
         """Whether all accounts are read with the same credentials."""
         return self._only_cache is not None
 
-    def token_cache(self, account_id: str | None) -> TokenCache:
+    @property
+    def known_claims(self) -> dict[str, Any]:
+        """What the token in hand, if any, says about its owner."""
+        return dict(self._only_cache.claims) if self._only_cache else {}
+
+    async def token_cache(self, account_id: str | None) -> TokenCache:
         """Return the cache for an account's credentials. What the ``auth`` function raises is the error's cause."""
         if self._only_cache is not None:
             return self._only_cache
         if not callable(self._auth):
             raise ConfigurationError("auth must be credentials or a function")
         try:
-            auth = as_auth(self._auth(account_id or ""))
+            given = self._auth(account_id or "")
+            auth = as_auth(await given if inspect.isawaitable(given) else given)
             cache = self._caches.get(auth)
         except VinixError:
             raise
@@ -97,6 +105,11 @@ class Sender:
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a background task, which ``close`` cancels."""
+        try:
+            self.transport.open()
+        except VinixError:
+            work.close()
+            raise
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -135,23 +148,26 @@ class _Call:
         self.spent: int = 0
         self.hold: float = 0.0
         self.claims_suffice: bool = False
+        self._cache: TokenCache | None = None
         self._attempts = 0
         self._probes = 0
         self._replayed = False
 
     async def run(self) -> Envelope:
         sender, policy = self._sender, self._options.retry
-        sender.transport.open()
-        cache = sender.token_cache(self._request.account_id)
-        attempt = partial(self._attempt_in_time, cache)
         sender.outages.begin(self._ticket)
         try:
+            sender.transport.open()
+            if self.claims_suffice and (claims := sender.known_claims):
+                return Envelope(data=claims)
             try:
-                return await attempt()
+                return await self._attempt_in_time()
             except VinixError as error:
                 failure = error
             if is_retryable(failure, policy):
-                return await retry(failure, attempt, self, policy=policy, clock=sender.clock, ends_at=self._ends_at)
+                return await retry(
+                    failure, self._attempt_in_time, self, policy=policy, clock=sender.clock, ends_at=self._ends_at
+                )
             raise failure
         except VinixError as error:
             self._complete(error)
@@ -174,7 +190,6 @@ class _Call:
 
     def before_wait(self, wait: float, error: VinixError) -> None:
         request, options = self._request, self._options
-        self._complete(error)
         event = RetryEvent(
             method=request.method,
             path=request.path,
@@ -195,14 +210,14 @@ class _Call:
 
     # --- attempts ---
 
-    async def _attempt_in_time(self, cache: TokenCache) -> Envelope:
+    async def _attempt_in_time(self) -> Envelope:
         if self._ends_at == math.inf:
-            return await self._attempt_through_outages(cache)
+            return await self._attempt_through_outages()
         left = self._ends_at - self._sender.clock.monotonic()
         try:
             if left > 0:  # otherwise a request would still go out on a kept connection
                 async with asyncio.timeout(left):
-                    return await self._attempt_through_outages(cache)
+                    return await self._attempt_through_outages()
         except VinixError:
             raise  # an APITimeoutError is a TimeoutError too, but not this one
         except TimeoutError:
@@ -213,57 +228,57 @@ class _Call:
             failure.affects_others = True
         raise failure
 
-    async def _attempt_through_outages(self, cache: TokenCache) -> Envelope:
+    async def _attempt_through_outages(self) -> Envelope:
         """Make one attempt that counts. While the server is away it is repeated without being counted."""
         outages, ticket, request = self._sender.outages, self._ticket, self._request
-        if outages.gives_back(ticket):
-            self.spent -= 1
+        self.spent -= ticket.given_back
+        ticket.given_back = 0
         while True:
             if outages.must_wait(ticket):
                 await outages.enter(ticket)
-            if ticket.probing:
-                self._probes += 1
+            ticket.sent_at = self._sender.clock.monotonic()
             try:
-                envelope = await self._attempt(request, cache)
+                envelope = await self._attempt(request)
             except VinixError as error:
-                away = is_retryable(error, self._options.retry) and await outages.failed(ticket, error, self._ask_again)
-                if not away:
-                    self.spent += 1
-                    raise
-                self._complete_failure_of_outage(error)
-            else:
-                outages.succeeded(ticket)
-                if ticket.callflows:
-                    self._sender.served = request
-                envelope.attempts = self._attempts
-                return envelope
-
-    def _complete_failure_of_outage(self, error: VinixError) -> None:
-        """Keep the request on an error that the call may give up with later."""
-        if error.method is None:
-            error.method, error.path = self._request.method, self._request.path
-            error.account_id, error.callflow_id = self._request.account_id, self._request.callflow_id
+                self._complete(error)
+                if is_answer(error):
+                    outages.answered(ticket, callflows=ticket.callflows and error.path == request.path)
+                elif is_retryable(error, self._options.retry) and await outages.failed(ticket, error, self._ask_again):
+                    continue
+                self.spent += 1
+                raise
+            outages.succeeded(ticket)
+            if ticket.callflows:
+                self._sender.served = request.account_id
+            envelope.attempts = self._attempts
+            return envelope
 
     async def _ask_again(self) -> bool:
         """Ask for something that was served before, and return whether the server answers."""
-        served = self._sender.served
-        if served is None or served.account_id is None:
+        account_id, policy = self._sender.served, self._options.retry
+        if account_id is None:
             return False
-        account_id = served.account_id
         request = get("accounts", account_id, "callflows", query={"page_size": "1"}, account_id=account_id)
-        self._probes += 1
+        call = _Call(self._sender, request, self._options, self._ends_at)
+        call._ticket.probing = True
         try:
-            await self._attempt(request, self._sender.token_cache(account_id))
+            await call._attempt(request)
         except ClientClosedError:
             raise
         except VinixError as error:
-            return not is_retryable(error, self._options.retry)
+            return is_answer(error) or not is_retryable(error, policy)
+        finally:
+            self._attempts += call._attempts
+            self._probes += call._probes
         return True
 
-    async def _attempt(self, request: Request, cache: TokenCache) -> Envelope:
+    async def _attempt(self, request: Request) -> Envelope:
         """Send ``request`` once. A 401 is answered by one new token and one replay in all."""
-        limiter = self._sender.rate_limiter
+        sender = self._sender
         while True:
+            cache = self._cache
+            if cache is None:
+                cache = self._cache = await sender.token_cache(request.account_id)
             try:
                 token = await cache.get(partial(self._log_in, cache))
             except RateLimitError:
@@ -271,28 +286,41 @@ class _Call:
                 raise
             if self.claims_suffice and token.claims:
                 return Envelope(data=dict(token.claims))
-            async with limiter.slot(request.account_id, self._ends_at, partial(self._waiting, "rate_limit")) as account:
+            waiting = partial(self._waiting, "rate_limit")
+            account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
+            try:
                 if not cache.is_current(token):
                     continue  # it was refused or refreshed while this call waited for a slot
-                sent_at = self._sender.clock.monotonic()
+                sent_at = sender.clock.monotonic()
                 try:
                     envelope = await self._exchange(request, token, cache.secrets(token))
-                except AuthenticationError:
-                    if self._replayed or not cache.refused(token):
-                        raise
-                    self._replayed = True
-                    continue
+                except AuthenticationError as error:
+                    refusal = error
                 except RateLimitError as error:
                     self.hold = account.rate_limited(sent_at, self._obeyed(error))
                     raise
-                cache.accepted()
-                account.succeeded()
-                return envelope
+                else:
+                    cache.accepted()
+                    account.succeeded()
+                    return envelope
+            finally:
+                sender.rate_limiter.release(account)
+            if self._replayed or not (cache.refused(token) or await self._has_other_credentials(cache)):
+                raise refusal
+            self._replayed = True
+
+    async def _has_other_credentials(self, cache: TokenCache) -> bool:
+        """Ask an ``auth`` function once more, and return whether it gives other credentials now."""
+        if self._sender.shares_credentials:
+            return False
+        self._cache = await self._sender.token_cache(self._request.account_id)
+        return self._cache.auth != cache.auth
 
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
         """Send a login once. It is a part of the attempt that needs its token, and retried with it."""
         limiter, login_as = self._sender.rate_limiter, request.login_as or ""
-        async with limiter.slot(None, math.inf, partial(self._waiting, "rate_limit")) as logins:
+        logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
+        try:
             sent_at = self._sender.clock.monotonic()
             try:
                 envelope = await self._exchange(request, None, cache.secrets())
@@ -303,6 +331,8 @@ class _Call:
                 self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
                 raise
             logins.succeeded()
+        finally:
+            limiter.release(logins)
         self._notify(LoggedIn(login_as=login_as, path=request.path))
         return envelope
 
@@ -313,6 +343,7 @@ class _Call:
         request_id = f"{sender.random.getrandbits(128):032x}"
         if not request.login_as:
             self._attempts += 1
+            self._probes += self._ticket.probing
         attempt = AttemptStarted(
             method=request.method,
             path=request.path,
@@ -366,7 +397,7 @@ class _Call:
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
-    def _waiting(self, reason: Any, seconds: float) -> AbstractContextManager[None]:
+    def _waiting(self, reason: Reason, seconds: float) -> AbstractContextManager[None]:
         return waiting(self._options.listeners, self._sender.clock, reason, self._request.account_id, seconds)
 
     def _notify(self, event: Event) -> None:

@@ -2,14 +2,14 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from .._exceptions import AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from .._http.request import Request
 from .._http.response import Envelope, Secrets
 from .clock import Clock
-from .credentials import Auth, Token, TokenAuth, jwt_claims, read_token
+from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 
 Login = Callable[[Request], Awaitable[Envelope]]
 
@@ -35,7 +35,7 @@ class TokenCache:
         self.auth = auth
         self._secrets = auth.secrets()
         self._clock = clock
-        self._token = Token(auth.token, claims=jwt_claims(auth.token)) if isinstance(auth, TokenAuth) else None
+        self._token = Token(auth.token, claims=identity_claims(auth.token)) if isinstance(auth, TokenAuth) else None
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
         self._unaccepted = 0  # new tokens since the server last accepted one
@@ -52,6 +52,11 @@ class TokenCache:
     def blocked_for(self) -> float:
         """Seconds for which no login is tried, because the last one was refused."""
         return max(0.0, self._refused_until - self._clock.monotonic()) if self._refusal else 0.0
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """What the token in hand says about its owner."""
+        return self._token.claims if self._token else {}
 
     def secrets(self, token: Token | None = None) -> Secrets:
         """Return what no message about a response may repeat."""
@@ -117,7 +122,7 @@ class TokenCache:
             raise ConfigurationError(f"{type(self.auth).__name__}.login_request() must return a request")
         try:
             envelope = await login(request)
-            token = read_token(envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
+            token = read_token(request, envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
         except RateLimitError as error:
             self._remember(error, _RATE_LIMITED_FOR)
             raise

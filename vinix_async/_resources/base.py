@@ -93,6 +93,6 @@ class Resource:
         try:
             check_id("its id", id_)
         except ConfigurationError as error:
-            raise DecodeError(f"a callflow of the listing cannot be asked for: {error}") from None
+            raise DecodeError(f"a callflow of the listing cannot be asked for: {error}", attempts=0) from None
         request = get("accounts", account_id, endpoint, id_, account_id=account_id, callflow_id=id_)
         return await self._get(kind, request, ends_at)

@@ -39,8 +39,8 @@ class Callflows(Resource):
 
         Nothing is sent before the pager is iterated over or awaited. The server sends summaries, without ``flow``,
         ``metaflow``, ``ringback`` and ``metadata``. With ``details=True`` each callflow is read whole, by one more
-        request, and one that is deleted meanwhile is left out. The order is the server's, which differs between its
-        versions.
+        request; at most ``Limits.per_account`` of them are requested ahead, and a callflow that is deleted meanwhile
+        is left out. The order is the server's, which differs between its versions.
 
         Args:
             account_id: the account's id, sent unchanged.

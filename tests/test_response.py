@@ -1,8 +1,10 @@
-"""What a reply says: envelope or error, and nothing of it that was not named and checked."""
+"""From a response to an envelope or an error, which show only fields that are named and checked."""
 
 import json
 import pickle
-from datetime import UTC, datetime
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
 
@@ -10,10 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.pretty import pretty_repr
-from vinix_async._pipeline.auth import Token
 
 from vinix_async import (
-    APIConnectionError,
     APIStatusError,
     AuthenticationError,
     BadRequestError,
@@ -27,33 +27,34 @@ from vinix_async import (
     ServerError,
     VinixError,
 )
+from vinix_async._config import check_count
+from vinix_async._documents.decode import MISSING
 from vinix_async._documents.json import parse_json
-from vinix_async._http.request import (
-    MISSING,
-    Envelope,
-    Request,
-    Response,
-    Secrets,
-    check_count,
-    check_filters,
-    check_id,
-    clean,
-    get,
-    page_of,
-    put,
-)
-from vinix_async._http.response import decode_envelope, read_envelope, read_retry_after
+from vinix_async._documents.models import Callflow
+from vinix_async._http.request import Request, check_filters, check_id, get, login, page_of
+from vinix_async._http.response import Envelope, Secrets, clean, decode_envelope, read_envelope, read_retry_after
+from vinix_async._http.transport import Response
+from vinix_async._pipeline.credentials import Token
 
 NOW = 1_750_000_000.0
 REQUEST = Request("GET", "/accounts/a-b/callflows", "a-b")
 SUCCESS: dict[str, Any] = {"data": [], "status": "success", "request_id": "r1", "auth_token": "planted-token"}
 
 
-def read(body: Any, status: int = 200, *, base_url: str = "https://h/v2", secrets: Any = (), **headers: str) -> Any:
+def read(
+    body: Any,
+    status: int = 200,
+    *,
+    request: Request = REQUEST,
+    base_url: str = "https://h/v2",
+    secrets: Any = (),
+    headers: Mapping[str, str] = {},
+) -> Envelope:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    shown = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = Response(status, shown, raw, "r1")
-    return read_envelope(REQUEST, response, base_url=base_url, now=NOW, secrets=Secrets(tuple(secrets)))
+    response = Response(status, headers, raw)
+    return read_envelope(
+        request, response, request_id="r1", base_url=base_url, now=NOW, secrets=Secrets(tuple(secrets))
+    )
 
 
 def test_an_envelope() -> None:
@@ -83,12 +84,13 @@ def test_a_success_that_is_no_json_is_passing(body: bytes) -> None:
     with pytest.raises(DecodeError, match="not valid JSON") as caught:
         read(body)
     assert caught.value.transient
-    assert (caught.value.request_id, caught.value.account_id) == ("r1", "a-b")
+    assert caught.value.server_away
+    assert caught.value.request_id == "r1"
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null", b"{}", b'{"odd": 1}'])
 def test_json_that_is_no_envelope_is_final(body: bytes) -> None:
-    with pytest.raises(DecodeError, match="no envelope") as caught:
+    with pytest.raises(DecodeError, match="not an envelope") as caught:
         read(body)
     assert not caught.value.transient
 
@@ -100,33 +102,43 @@ def test_json_that_is_too_deep_is_final() -> None:
 
 
 def test_the_banner_says_what_was_forgotten() -> None:
-    with pytest.raises(DecodeError, match="/v2 is missing at the end of base_url") as caught:
-        read(b"  __  banner", base_url="https://h", content_type="text/plain; charset=UTF-8")
+    with pytest.raises(DecodeError, match="the base_url must end with /v2") as caught:
+        read(b"  __  banner", base_url="https://h", headers={"content-type": "text/plain; charset=UTF-8"})
     assert not caught.value.transient
     with pytest.raises(DecodeError, match="not valid JSON"):
-        read(b"  __  banner", base_url="https://h/v2", content_type="text/plain")
+        read(b"  __  banner", base_url="https://h/v2", headers={"content-type": "text/plain"})
     # JSON is JSON, whatever it is called, below whatever path
-    assert read(SUCCESS, base_url="https://h", content_type="text/plain").data == []
+    assert read(SUCCESS, base_url="https://h", headers={"content-type": "text/plain"}).data == []
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("page_size", "25"), ("page_size", True), ("next_start_key", 5), ("next_start_key", ["a"]), ("auth_token", 5)],
+    [("page_size", "25"), ("page_size", True), ("request_id", 5), ("auth_token", 5)],
 )
 def test_envelope_fields_of_another_type_are_refused(key: str, value: Any) -> None:
     with pytest.raises(DecodeError, match=rf"\$\.{key}: expected"):
         read({**SUCCESS, key: value})
 
 
-def test_an_answer_to_another_request_is_refused() -> None:
-    with pytest.raises(APIConnectionError, match="another request") as caught:
-        read({**SUCCESS, "request_id": "r2"})
-    assert caught.value.transient
-    with pytest.raises(APIConnectionError, match="another request"):
-        read(SUCCESS, x_request_id="r2")
-    assert read(SUCCESS, x_request_id="r1").data == []
-    with pytest.raises(ServerError):  # an error may have been answered by a gateway
-        read({"request_id": "r2"}, 503, x_request_id="r2")
+@pytest.mark.parametrize(
+    ("body", "headers", "echoes"),
+    [
+        (SUCCESS, {}, True),
+        ({**SUCCESS, "request_id": "other"}, {"x-request-id": "r1"}, True),
+        ({**SUCCESS, "request_id": "R1"}, {"x-request-id": "other"}, True),
+        ({**SUCCESS, "request_id": "other"}, {"x-request-id": "another"}, False),
+        ({"data": []}, {}, False),
+    ],
+)
+def test_an_envelope_tells_whether_it_echoes_the_request_id(body: Any, headers: dict[str, str], echoes: bool) -> None:  # noqa: FBT001  # as the field is
+    assert read(body, headers=headers).echoes_request_id is echoes
+
+
+def test_the_request_id_is_the_server_s_or_else_the_one_that_was_sent() -> None:
+    assert read({**SUCCESS, "request_id": "r9"}).request_id == "r9"
+    assert read({"data": []}).request_id == "r1"
+    shown = read({**SUCCESS, "request_id": "planted-key\n" + "r" * 1000}, secrets=["planted-key"]).request_id
+    assert shown == "[redacted]\ufffd" + "r" * 189
 
 
 @pytest.mark.parametrize(
@@ -154,7 +166,7 @@ def test_a_class_for_each_status_whatever_the_body(status: int, kind: type[APISt
     assert type(caught.value) is kind
     assert caught.value.status == status
     assert str(caught.value).startswith(str(status))
-    assert (caught.value.request_id, caught.value.account_id) == ("r1", "a-b")
+    assert caught.value.request_id == "r1"
 
 
 def test_kazoo_s_error() -> None:
@@ -169,7 +181,7 @@ def test_kazoo_s_error() -> None:
         read(body, 403)
     error = caught.value
     assert (error.code, error.message, error.detail, error.request_id) == ("403", "forbidden", "not yours", "r9")
-    assert str(error) == "403 forbidden - not yours (account_id=a-b, request_id=r9)"
+    assert str(error) == "403 forbidden - not yours (request_id=r9)"
 
 
 def test_the_vendor_s_error() -> None:
@@ -191,7 +203,7 @@ def test_a_validation_tree_names_fields_and_no_values() -> None:
     assert other.value.problems == ()
 
 
-def test_a_validation_tree_is_cut_and_blotted() -> None:
+def test_a_validation_tree_is_cut_and_redacted() -> None:
     rules = {f"rule {number}": {"message": "m"} for number in range(20)}
     with pytest.raises(BadRequestError) as caught:
         read({"data": {f"path {number}": rules for number in range(200)}}, 400)
@@ -206,17 +218,17 @@ def test_a_success_that_is_an_error() -> None:
     with pytest.raises(ServerError) as caught:
         read({"status": "error", "error": "503", "message": "datastore_fault", "data": {}})
     assert (caught.value.status, caught.value.message) == (503, "datastore_fault")
-    with pytest.raises(APIStatusError) as odd:
+    with pytest.raises(APIStatusError, match=r"^200 the body tells of an error, although the status does not") as odd:
         read({"status": "fatal", "data": []})
     assert odd.value.status == 200
     with pytest.raises(APIStatusError, match="maintenance"):
         read({"code": "busy", "message": "maintenance"})
     with pytest.raises(APIStatusError):
-        decode_envelope(b'{"status": "error", "data": []}')
+        decode_envelope(b'{"status": "error", "data": []}', Callflow)
     with pytest.raises(APIStatusError, match="not now"):
         read({"error": "busy", "message": "not now"})
     with pytest.raises(DecodeError, match=r"\$\.request_id: expected str, got int"):
-        decode_envelope(b'{"data": [], "request_id": 7}')
+        decode_envelope(b'{"data": [], "request_id": 7}', Callflow)
     with pytest.raises(NotFoundError) as other:  # the status that came counts, if it is one of an error
         read({"error": "503", "message": "x"}, 404)
     assert other.value.status == 404
@@ -233,7 +245,7 @@ def test_a_success_that_is_an_error() -> None:
 )
 def test_a_redirect_shows_where_to_and_no_more(location: str | None, shown: str | None) -> None:
     with pytest.raises(APIStatusError, match="not followed") as caught:
-        read(b"", 302, **({"location": location} if location else {}))
+        read(b"", 302, headers={"location": location} if location else {})
     assert "planted" not in str(caught.value)
     assert shown is None or shown in str(caught.value)
 
@@ -243,7 +255,7 @@ def test_a_dashed_account_id_gets_a_hint() -> None:
         read({"message": "bad identifier", "data": {"message": "invalid account_id 'a-b'"}}, 404)
 
 
-def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
+def test_what_is_shown_of_a_body_is_printable_short_and_without_secrets() -> None:
     secrets = ["planted-key", "abc"]
     body = {"error": "planted-key", "message": "\x1b[31m" + "m" * 5000, "data": {"message": "it was planted-key"}}
     with pytest.raises(NotFoundError) as caught:
@@ -251,7 +263,7 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     text = f"{caught.value}{caught.value!r}{pickle.dumps(caught.value)!r}"
     assert "planted" not in text
     assert "\x1b" not in text
-    assert len(str(caught.value)) < 500
+    assert len(str(caught.value)) <= 500
     assert clean("m" * 195 + "planted-key", Secrets(("planted-key",))) == "m" * 195 + "[reda"
     assert clean("abc", Secrets(("abc",))) == "abc"  # too short to be told from words
     nothing: list[Any] = [None, True, [], {}, 1.5, ""]
@@ -259,11 +271,11 @@ def test_what_is_said_is_cleaned_cut_and_blotted() -> None:
     assert clean(404) == "404"
 
 
-def test_a_reply_shows_nothing_of_what_it_holds() -> None:
+def test_reprs_show_no_contents() -> None:
     shown: list[Any] = [
         Secrets(("planted",)),
         Request("PUT", "/user_auth", body=b"planted"),
-        Response(200, {"location": "planted"}, b"planted", "r1"),
+        Response(200, {"location": "planted"}, b"planted"),
         Envelope({"planted": 1}, auth_token="planted"),
         Token("planted"),
     ]
@@ -295,7 +307,9 @@ def test_a_reply_shows_nothing_of_what_it_holds() -> None:
         ({"retry-after": "soon"}, None),
         ({"retry-after": ""}, None),
         ({"retry-after": "Mon, 99 Foo 2026 99:99:99 GMT"}, None),
-        ({"retry-after": "9" * 40}, 1e40),
+        ({"retry-after": "9" * 40}, 1e9),
+        ({"retry-after-ms": "9" * 40}, 1e9 / 1000),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 1e9),
         ({"retry-after": "Mon, 01 Jan 2026 00:00:00 +99999999999"}, None),
         ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
     ],
@@ -322,12 +336,14 @@ def test_paths_and_queries_are_encoded_whole() -> None:
     assert page_of(get("x"), None, "é/").target == "/x?start_key=%C3%A9%2F"
     assert page_of(get("x"), 5, "&").target == "/x?page_size=5&start_key=%26"
     assert get("x", query={"a": "b"}).path == "/x"
-    request = put("api_auth", data={"api_key": "planted"})
+    request = login("api_auth", {"api_key": "planted"}, login_as="ann")
     assert request.body == b'{"data":{"api_key":"planted"}}'
     assert "planted" not in repr(request)
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "a\n", "\x7f", "a\u2028", "\ud800", None, 7, b"a"])
+@pytest.mark.parametrize(
+    "value", ["", ".", "..", "a\n", "\x7f", "a\u2028", "\ud800", None, 7, b"a", "a/b", "a\\b", "a%2fb", "a?b", "a#b"]
+)
 def test_ids_that_cannot_be_a_segment_are_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="account_id"):
         check_id("account_id", value)
@@ -338,7 +354,7 @@ def test_text_that_is_no_unicode_is_refused() -> None:
         get("x", query={"start_key": "\ud800"})
 
 
-@pytest.mark.parametrize("value", ["a" * 32, "1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f23", "a/b", "...", "é", " "])
+@pytest.mark.parametrize("value", ["a" * 32, "1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f23", "...", "é", " ", "a b", "a:b;c&d"])
 def test_other_ids_are_left_as_they_are(value: str) -> None:
     assert check_id("account_id", value) == value
 
@@ -351,40 +367,84 @@ def test_counts(value: Any) -> None:
         check_count("page_size", value)
 
 
-def test_filters_that_the_server_knows() -> None:
-    known = {"filter_type": "main", "filter_not_numbers": "no_match", "has_key": "a.b", "created_from": "63"}
-    assert check_filters(known) == known
-    assert check_filters(known) is not known
+@pytest.mark.parametrize(
+    ("name", "value", "sent"),
+    [
+        ("filter_type", "main", "main"),
+        ("filter_not_numbers", "no_match", "no_match"),
+        ("filter_not_a", "", ""),
+        ("filter_n", 5, "5"),
+        ("filter_flag", True, "true"),
+        ("filter_flag", False, "false"),
+        ("filter_type", ["main", "é"], '["main", "\\u00e9"]'),
+        ("filter_not_type", ("main", "x"), '["main", "x"]'),
+        ("filter_type", ["main"], "main"),
+        ("has_key", "a.b", "a.b"),
+        ("has_key", ["a"], "a"),
+        ("created_from", "63900000000", "63900000000"),
+        ("modified_to", 63900000000, "63900000000"),
+        ("modified_from", datetime(1970, 1, 1, tzinfo=UTC), "62167219200"),
+        ("modified_from", datetime(1970, 1, 1, 2, tzinfo=timezone(timedelta(hours=1))), "62167222800"),
+    ],
+)
+def test_filters_are_sent_as_the_server_reads_them(name: str, value: Any, sent: str) -> None:
+    assert check_filters({name: value}) == {name: sent}
+
+
+def test_no_filters() -> None:
     assert check_filters(None) == {}
+    assert check_filters({}) == {}
 
 
 @pytest.mark.parametrize(
-    "filters",
+    ("filters", "word"),
     [
-        {"missing_value": "x"},
-        {"has_keys": "x"},
-        {"paginate\n": "x"},
-        {"verb": "DELETE"},
-        {"accept": "csv"},
-        {"jsonp": "f"},
-        {"auth_token": "x"},
-        {"action": "x"},
-        {"data": "x"},
-        {"is_chunked": "true"},
-        {"page_size": "5"},
-        {"start_key": "x"},
-        {"filter_": "x"},
-        {"has_key": 5},
-        {"has_key": None},
-        {5: "x"},
-        ["has_key"],
-        "has_key",
+        ({"missing_value": "x"}, "does not know"),
+        ({"has_keys": "x"}, "does not know"),
+        ({"paginate\n": "x"}, "does not know"),
+        ({"paginate": "false"}, "not a filter"),
+        ({"ascending": "true"}, "not a filter"),
+        ({"descending": "true"}, "not a filter"),
+        ({"verb": "DELETE"}, "does not know"),
+        ({"accept": "csv"}, "does not know"),
+        ({"jsonp": "f"}, "does not know"),
+        ({"auth_token": "x"}, "does not know"),
+        ({"action": "x"}, "does not know"),
+        ({"data": "x"}, "does not know"),
+        ({"is_chunked": "true"}, "does not know"),
+        ({"page_size": "5"}, "does not know"),
+        ({"start_key": "x"}, "does not know"),
+        ({"filter_": "x"}, "does not know"),
+        ({"filter_not_": "x"}, "does not know"),
+        ({"filter_" + "x" * 1000: 1.5}, "not float"),
+        ({"x" * 1000: "1"}, "does not know"),
+        ({"has_key": ""}, "must not be empty"),
+        ({"has_key": None}, "has_key"),
+        ({"has_key": ["a", "b"]}, "one value"),
+        ({"value_missing": ["a", "b"]}, "one value"),
+        ({"filter_type": []}, "not empty"),
+        ({"filter_type": [5]}, "sequence of str"),
+        ({"filter_type": b"x"}, "not bytes"),
+        ({"filter_type": datetime(2026, 1, 1, tzinfo=UTC)}, "not datetime"),
+        ({"modified_from": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  # which is the point
+        ({"modified_from": "2026-01-01"}, "datetime with a time zone"),
+        ({"modified_from": "1767225600"}, "Unix time"),
+        ({"created_to": 1767225600}, "Unix time"),
+        ({"created_to": -1}, "datetime with a time zone"),
+        ({"created_to": True}, "datetime with a time zone"),
+        ({"created_to": ["63900000000"]}, "datetime with a time zone"),
+        ({"created_to": "9" * 21}, "datetime with a time zone"),
+        ({"created_to": "\u0661" * 11}, "datetime with a time zone"),
+        ({5: "x"}, "filters"),
+        (["has_key"], "mapping"),
+        ("has_key", "mapping"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
-def test_other_filters_are_refused(filters: Any) -> None:
-    with pytest.raises(ConfigurationError, match="filter"):
+def test_other_filters_are_refused(filters: Any, word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word) as caught:
         check_filters(filters)
+    assert len(str(caught.value)) < 310
 
 
 @pytest.mark.parametrize(("change", "status"), [({"page_size": "x"}, 200), ({"status": "error"}, 200), ({}, 403)])
@@ -392,8 +452,6 @@ def test_no_frame_of_an_error_holds_the_body(change: Any, status: int) -> None:
     with pytest.raises(VinixError) as caught:
         read({**SUCCESS, **change}, status)
     assert caught.value.__context__ is None
-    frame = caught.tb
-    while frame is not None:
-        if frame.tb_frame.f_code.co_filename.endswith("vinix_async/_reply.py"):
-            assert "planted" not in repr(frame.tb_frame.f_locals)
-        frame = frame.tb_next  # type: ignore[assignment]  # None at the end
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if "vinix_async" in frame.f_code.co_filename]
+    assert len(frames) == 1
+    assert "planted" not in repr(frames[0].f_locals)

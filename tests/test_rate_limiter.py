@@ -1,36 +1,40 @@
-"""Concurrency, and an account's pace that is learned."""
+"""How many requests are in flight at once, and an account's rate that is learned."""
 
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
 from fake_clock import FakeClock
 
 from vinix_async import APITimeoutError, ConfigurationError, Limits
-from vinix_async._pipeline.rate_limiter import Gate, Gates
+from vinix_async._pipeline.rate_limiter import AccountLimiter, RateLimiter
 from vinix_async.sandbox.token_bucket import TokenBuckets
 from vinix_async.testing import VirtualClock
 
 
-def gate(clock: Any, **limits: Any) -> Gate:
-    made = Gate(Limits(**limits), clock)
-    made.account_id = "account"
-    return made
+def limiter(clock: Any, **limits: Any) -> AccountLimiter:
+    return AccountLimiter("account", Limits(**limits), clock)
+
+
+def waiting(seconds: float) -> AbstractContextManager[None]:
+    assert seconds > 0
+    return nullcontext()
 
 
 @asynccontextmanager
-async def inside(one: Gate, ends_at: float = math.inf) -> AsyncIterator[None]:
-    await one.enter(ends_at)
+async def inside(one: AccountLimiter, ends_at: float = math.inf) -> AsyncIterator[None]:
+    if not one.acquire_nowait():
+        await one.acquire(ends_at, waiting)
     try:
         yield
     finally:
-        one.leave()
+        one.release()
 
 
-async def enter(one: Gate, ends_at: float = math.inf) -> None:
+async def enter(one: AccountLimiter, ends_at: float = math.inf) -> None:
     async with inside(one, ends_at):
         pass
 
@@ -54,74 +58,83 @@ def test_bad_limits_are_refused(options: dict[str, Any]) -> None:
         Limits(**options)
 
 
+@asynccontextmanager
+async def slot(limits: RateLimiter, account_id: str | None) -> AsyncIterator[AccountLimiter]:
+    account = await limits.acquire(account_id, math.inf, waiting)
+    try:
+        yield account
+    finally:
+        limits.release(account)
+
+
 async def test_an_account_runs_freely_until_it_is_refused(clock: FakeClock) -> None:
-    one = gate(clock)
+    one = limiter(clock)
     for _ in range(1000):
         await enter(one)
     assert clock.slept == 0
-    assert one.pristine
+    assert one.idle
 
 
 async def test_and_from_then_on_at_its_rate(clock: FakeClock) -> None:
-    one = gate(clock)
-    assert one.refused(clock.now) == pytest.approx(0.1)
+    one = limiter(clock)
+    assert one.rate_limited(clock.now) == pytest.approx(0.1)
     begun = clock.now
     for _ in range(11):
         await enter(one)
     assert clock.now - begun == pytest.approx(0.1 + 10 * 0.1)
-    assert not one.pristine
+    assert not one.idle
 
 
 async def test_refusals_in_a_row_double_the_hold(clock: FakeClock) -> None:
-    one = gate(clock)
+    one = limiter(clock)
     holds = []
     for _ in range(1100):  # more doublings than a float has
-        holds.append(one.refused(clock.now))
+        holds.append(one.rate_limited(clock.now))
         clock.now += holds[-1]
     assert holds == [pytest.approx(min(0.1 * 2 ** min(n, 20), 20.0)) for n in range(1100)]
     one.succeeded()
-    assert one.refused(clock.now) == pytest.approx(0.1)
+    assert one.rate_limited(clock.now) == pytest.approx(0.1)
 
 
 async def test_a_series_of_refusals_cuts_the_rate_once(clock: FakeClock) -> None:
-    one = gate(clock)
-    one.refused(clock.now)
+    one = limiter(clock)
+    one.rate_limited(clock.now)
     assert one._rate == 10.0
     for _ in range(3):
         one.succeeded()
     for _ in range(5):
-        one.refused(clock.now)
+        one.rate_limited(clock.now)
         assert one._rate == pytest.approx(0.9 * (10.0 + 3 * 0.02))
     for _ in range(100):
         one.succeeded()
-        one.refused(clock.now)
+        one.rate_limited(clock.now)
     assert one._rate == pytest.approx(1.0)
 
 
 async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> None:
-    one = gate(clock)
+    one = limiter(clock)
     sent_at = clock.now
     clock.now += 0.05
-    assert [one.refused(sent_at) for _ in range(8)] == [pytest.approx(0.1)] * 8
+    assert [one.rate_limited(sent_at) for _ in range(8)] == [pytest.approx(0.1)] * 8
     clock.now += 5
-    assert one.refused(sent_at) == 0.0
+    assert one.rate_limited(sent_at) == 0.0
 
 
 async def test_what_the_server_asks_for_holds_the_whole_account(clock: FakeClock) -> None:
-    one = gate(clock)
+    one = limiter(clock)
     begun = clock.now
-    assert one.refused(begun, 30.0) == pytest.approx(0.1)
+    assert one.rate_limited(begun, 30.0) == pytest.approx(0.1)
     await enter(one)
     assert clock.now == pytest.approx(begun + 30)
     clock.now += 0.05
-    one.refused(begun, 5.0)  # it was under way, and the server said so once more
+    one.rate_limited(begun, 5.0)  # it was under way, and the server said so once more
     await enter(one)
     assert clock.now == pytest.approx(begun + 35.05)
 
 
 async def test_idle_time_is_saved_up_to_the_burst(clock: FakeClock) -> None:
-    one = gate(clock, burst=5)
-    one.refused(clock.now)
+    one = limiter(clock, burst=5)
+    one.rate_limited(clock.now)
     clock.now += 50
     begun = clock.now
     for _ in range(5):
@@ -132,19 +145,19 @@ async def test_idle_time_is_saved_up_to_the_burst(clock: FakeClock) -> None:
 
 
 async def test_a_quiet_minute_is_forgotten(clock: FakeClock) -> None:
-    one = gate(clock, burst=1)
-    one.refused(clock.now)
+    one = limiter(clock, burst=1)
+    one.rate_limited(clock.now)
     clock.now += 61
     begun = clock.now
     for _ in range(100):
         await enter(one)
     assert clock.now == begun
-    assert one.pristine
+    assert one.idle
 
 
 async def test_no_sleep_crosses_the_deadline(clock: FakeClock) -> None:
-    one = gate(clock)
-    one.refused(clock.now)
+    one = limiter(clock)
+    one.rate_limited(clock.now)
     with pytest.raises(APITimeoutError, match="rate limit") as caught:
         await enter(one, ends_at=clock.now + 0.05)
     assert not caught.value.transient
@@ -152,7 +165,7 @@ async def test_no_sleep_crosses_the_deadline(clock: FakeClock) -> None:
 
 
 async def test_so_many_at_once_and_first_come_first_served(clock: FakeClock) -> None:
-    one = gate(clock, per_account=2)
+    one = limiter(clock, per_account=2)
     release = asyncio.Event()
     entered: list[int] = []
 
@@ -171,84 +184,103 @@ async def test_so_many_at_once_and_first_come_first_served(clock: FakeClock) -> 
     assert entered == [0, 1, 3, 4]
 
 
-async def test_waiting_for_an_account_takes_no_place_of_others(clock: FakeClock) -> None:
-    gates = Gates(Limits(max_concurrency=1, per_account=1), clock)
-    slow, quick = gates.hold("slow"), gates.hold("quick")
-    assert gates.enter_now(slow)
-    assert not gates.enter_now(slow)
-    assert not gates.enter_now(quick)  # because of max_concurrency
-    waiter = asyncio.create_task(gates.enter(slow, math.inf))
-    await asyncio.sleep(0)
-    gates.leave(slow)
-    assert gates.enter_now(quick)
-    for _ in range(3):
+async def test_waiting_for_an_account_takes_no_slot_of_others(clock: FakeClock) -> None:
+    limits = RateLimiter(Limits(max_concurrency=1, per_account=1), clock)
+    leave = asyncio.Event()
+    entered: list[str] = []
+
+    async def work(account: str) -> None:
+        async with slot(limits, account):
+            entered.append(account)
+            await leave.wait()
+
+    tasks = [asyncio.create_task(work(account)) for account in ("slow", "slow", "quick")]
+    for _ in range(5):
         await asyncio.sleep(0)
-    assert not waiter.done()
-    gates.leave(quick)
-    await waiter
+    assert entered == ["slow"]
+    leave.set()
+    await asyncio.wait(tasks)
+    assert entered == ["slow", "quick", "slow"]  # the second of the slow account did not stand before the quick one
 
 
 async def test_the_client_s_limit_holds_over_all_accounts(clock: FakeClock) -> None:
-    gates = Gates(Limits(max_concurrency=3), clock)
+    limits = RateLimiter(Limits(max_concurrency=3), clock)
     running = most = 0
 
     async def work(account: str) -> None:
         nonlocal running, most
-        one = gates.hold(account)
-        if not gates.enter_now(one):
-            await gates.enter(one, math.inf)
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
-        gates.leave(one)
-        gates.release(one)
+        async with slot(limits, account):
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
 
     await asyncio.gather(*(work(str(number % 7)) for number in range(50)))
     assert most == 3
-    assert gates._gates == {}
+    assert limits._accounts == {}
+
+
+async def test_a_login_needs_no_slot_of_the_calls_that_wait_for_it(clock: FakeClock) -> None:
+    limits = RateLimiter(Limits(max_concurrency=1), clock)
+    async with slot(limits, "account"), asyncio.timeout(5), slot(limits, None):
+        pass
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_who_is_cancelled_in_line_takes_no_place_with_him(clock: FakeClock, turns: int) -> None:
-    gates = Gates(Limits(max_concurrency=1, per_account=2), clock)
-    one = gates.hold("one")
-    assert gates.enter_now(one)
-    waiter = asyncio.create_task(gates.enter(one, math.inf))
+async def test_a_cancelled_waiter_takes_no_slot_with_it(clock: FakeClock, turns: int) -> None:
+    limits = RateLimiter(Limits(max_concurrency=1, per_account=2), clock)
+
+    async def work() -> None:
+        async with slot(limits, "one"):
+            await asyncio.sleep(0)
+
+    leave = asyncio.Event()
+
+    async def first() -> None:
+        async with slot(limits, "one"):
+            await leave.wait()
+
+    holder = asyncio.create_task(first())
     await asyncio.sleep(0)
-    gates.leave(one)
+    waiter = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    leave.set()
     for _ in range(turns):
         await asyncio.sleep(0)
     waiter.cancel()
-    if (await asyncio.gather(waiter, return_exceptions=True))[0] is None:  # it was through already
-        gates.leave(one)
-    assert gates.enter_now(one)
-    gates.leave(one)
+    await asyncio.gather(holder, waiter, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await work()
+    assert limits._accounts == {}
 
 
-async def test_gates_are_kept_only_while_they_know_something(clock: FakeClock) -> None:
-    gates = Gates(Limits(), clock)
+async def test_accounts_are_remembered_only_while_they_have_something_to_remember(clock: FakeClock) -> None:
+    limits = RateLimiter(Limits(), clock)
+
+    async def work(number: int, *, refused: bool = False) -> None:
+        async with slot(limits, str(number)) as account:
+            if refused:
+                account.rate_limited(clock.now)
+            else:
+                account.succeeded()
+
     for number in range(5000):
-        one = gates.hold(str(number))
-        one.succeeded()
-        gates.release(one)
-    assert gates._gates == {}
+        await work(number)
+    assert limits._accounts == {}
     for number in range(5000):
-        one = gates.hold(str(number))
-        one.refused(clock.now)
-        gates.release(one)
-    assert len(gates._gates) <= 1000
+        await work(number, refused=True)
+    assert len(limits._accounts) <= 1000
     clock.now += 61
     for number in range(5000):
-        gates.release(gates.hold(str(number)))
-    assert gates._gates == {}
+        await work(number)
+    assert limits._accounts == {}
 
 
 async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
     """Eight workers against Kazoo's bucket: 100 tokens, 10 more in one block each second."""
     clock = VirtualClock()
     buckets = TokenBuckets(100, 10)
-    one = gate(clock)
+    one = limiter(clock)
     served: list[float] = []
     refused: list[float] = []
 
@@ -262,7 +294,7 @@ async def test_a_standing_limit_is_used_up_and_hardly_ever_hit() -> None:
                     one.succeeded()
                     continue
                 refused.append(clock.now)
-                one.refused(sent_at)
+                one.rate_limited(sent_at)
 
     await asyncio.gather(*(work() for _ in range(8)))
     learned = refused[0] + 10
