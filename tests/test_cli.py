@@ -340,7 +340,7 @@ def test_a_report_that_breaks_off_leaves_no_page(
     def full(*, complete: bool) -> str:
         raise OSError(28, "no space")
 
-    monkeypatch.setattr("vinix_async.cli.drawing.report.end_block", full)
+    monkeypatch.setattr("vinix_async.cli.drawing.page.end_block", full)
     folder = tmp_path / "reports"
     folder.mkdir()
     page = folder / "page.html"

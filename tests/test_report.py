@@ -22,9 +22,8 @@ from vinix_async import (
     VinixError,
     structure,
 )
-from vinix_async.cli.drawing.page import data_block
+from vinix_async.cli.drawing.page import account_block, data_block, report
 from vinix_async.cli.drawing.render import render
-from vinix_async.cli.drawing.report import account_block, report
 from vinix_async.sandbox import Sandbox
 
 in_chromium = pytest.mark.skipif(

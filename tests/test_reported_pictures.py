@@ -14,9 +14,9 @@ from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import Account, Callflow, structure
+from vinix_async.cli.drawing.page import account_block
+from vinix_async.cli.drawing.page import report as report_page
 from vinix_async.cli.drawing.render import Kind, render
-from vinix_async.cli.drawing.report import account_block
-from vinix_async.cli.drawing.report import report as report_page
 from vinix_async.cli.drawing.text_width import TEXT_STYLES, fit
 from vinix_async.cli.names import feature_code, node_name, numbers, title
 from vinix_async.cli.rows import cells

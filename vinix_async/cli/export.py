@@ -226,14 +226,14 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
 
     def encode(account: Account, callflows: Rows) -> bytes:
         if job.output == "html":
-            from .drawing.report import account_block  # noqa: PLC0415  # only reports need it
+            from .drawing.page import account_block  # noqa: PLC0415  # only reports need it
 
             return account_block(account, callflows).encode()
         return b"".join(msgspec.json.encode(cells(account, row, details=job.details)) + b"\n" for row in callflows)
 
     def finish(ending: Ending) -> None:
         if job.output == "html" and to:
-            from .drawing.report import write_report  # noqa: PLC0415  # as above
+            from .drawing.page import write_report  # noqa: PLC0415  # as above
 
             write_report(to, rows, job.title, ending)
         elif not ending.stopped:

@@ -3,13 +3,17 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import Account, APIStatusError, Callflow, DecodeError, VinixError
 from ..exit_codes import one_line
+from ..files import default_mode, replacing
 from ..names import numbers, title, type_name
 from ..text import display, printable
 from .diagram import MODULE_KINDS, Box, diagram
@@ -18,6 +22,7 @@ from .text_width import TEXT_STYLES, asset, widths_table
 
 if TYPE_CHECKING:
     from ... import BadItem
+    from ..export import Ending
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -62,6 +67,34 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 def end_block(*, complete: bool) -> str:
     """Return what comes after the last account: whether all of them are in the page."""
     return data_block({"complete": complete}, "id=end")
+
+
+def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[str]:
+    """Yield the parts of a page about ``accounts``, the results of ``account_block``. An account may have several."""
+    before, after = page(title)
+    yield before
+    yield from accounts
+    yield end_block(complete=complete) + after
+
+
+def write_report(to: Path, blocks: Path, title: str | None, ending: "Ending") -> None:
+    """Write the page with the blocks of a file, and with what could not be read."""
+    problems = (
+        account_block(
+            problem.account,
+            bad_items=problem.bad_items,
+            error=problem.error,
+            retry=ending.resume
+            or shlex.join(["vinix", "report", problem.account_id, "--to", f"{problem.account_id}.html"]),
+        )
+        for problem in ending.problems
+    )
+    with (
+        replacing(to, mode=default_mode()) as new,
+        new.open("w", encoding="utf-8") as stream,
+        blocks.open(encoding="utf-8") as lines,
+    ):
+        stream.writelines(report(title or "Callflows", chain(lines, problems), complete=not ending.stopped))
 
 
 def account_block(
