@@ -74,8 +74,8 @@ class Tally:
         return ", ".join(parts)
 
     def _outages(self) -> list[str]:
-        client = self.client
-        return [f"{count(client.outages, 'outage')} of {client.outage_seconds:,.0f} s"] if client.outages else []
+        client, lost = self.client, self.client.outage_seconds  # which counts an outage when it has ended
+        return [count(client.outages, "outage") + (f" of {lost:,.1f} s" if lost else "")] if client.outages else []
 
 
 @contextmanager
