@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vinix_async import Account, AccountResult, Callflow, PermissionDeniedError, structure
+from vinix_async import Account, Callflow, PermissionDeniedError, structure
+from vinix_async.cli.drawing.page import account_block, report
 from vinix_async.cli.drawing.render import render, tree
-from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.sandbox import Sandbox
 
 DOCS = Path(__file__).parent
@@ -39,11 +39,11 @@ def main() -> None:
     (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        with path.open("w", encoding="utf-8") as stream, ReportWriter(stream, title="Sandbox Telecom") as report:
-            for account in accounts[:-1]:
-                report.add(account, AccountResult(account_id=account.id, callflows=flows[account.id], elapsed=0.4))
-            refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
-            report.add(accounts[-1], AccountResult(account_id=accounts[-1].id, callflows=(), error=refused))
+        refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
+        retry = "vinix report --resume report.html.checkpoint"
+        blocks = [account_block(account, flows[account.id]) for account in accounts[:-1]]
+        blocks.append(account_block(accounts[-1], error=refused, retry=retry))
+        path.write_text("".join(report("Sandbox Telecom", blocks, complete=True)), encoding="utf-8")
         page = Path(folder) / "page.html"
         page.write_text(render(after_hours, "html"), encoding="utf-8")
         by_caller = next(flow for flow in flows[root] if flow.name == "By caller")

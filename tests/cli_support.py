@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -124,6 +126,22 @@ def _read(leader: int) -> bytes:
         return os.read(leader, 65536)
     except OSError:  # the other end is closed
         return b""
+
+
+def accounts_of(page: str) -> dict[str, list[Any]]:
+    """The accounts of a report by id: id, name, realm, bad items, error, callflows; put together as the page does."""
+    found: dict[str, list[Any]] = {}
+    for data in re.findall(r"class=account>(.*?)</script>", page):
+        account_id, name, realm, bad, error, flows = json.loads(data)
+        account = found.setdefault(account_id, [account_id, "", "", [], None, []])
+        account[1:] = [
+            name or account[1],
+            realm or account[2],
+            account[3] + bad,
+            error or account[4],
+            account[5] + flows,
+        ]
+    return found
 
 
 def wait_for(path: Path) -> None:

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 import pytest
-from cli_support import Command, Done, served, variables
+from cli_support import Command, Done, accounts_of, served, variables
 
-from vinix_async import Account, AccountResult, Callflow, FeatureCode, structure, to_json
+from vinix_async import Account, Callflow, FeatureCode, structure, to_json
 from vinix_async.cli.rows import cells, csv_lines, row_json
 from vinix_async.cli.show import indented, match, tables
 from vinix_async.cli.text import printable, printable_json
@@ -297,23 +297,6 @@ class Pictures:
         return f"{kind} of {callflow.name} among {len(names)}"
 
 
-class ReportWriter:
-    """What ``drawing.report`` has."""
-
-    def __init__(self, stream: TextIO, *, title: str) -> None:
-        self._stream = stream
-        self._lines = [title]
-
-    def close(self, *, complete: bool) -> None:
-        assert complete
-        self._stream.write("\n".join(self._lines))
-
-    def add(self, account: Account | None, result: AccountResult) -> None:
-        assert account is not None
-        whole = all(callflow.flow is not None or callflow.modules == () for callflow in result.callflows)
-        self._lines.append(f"{account.id} {len(result.callflows)} {result.ok} {whole}")
-
-
 def test_pictures_are_asked_for_with_the_names_of_the_account(
     vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,9 +308,8 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
 
 
 def test_a_report_has_every_account_and_appears_when_it_is_whole(
-    vinix: Command, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    vinix: Command, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("vinix_async.cli.drawing.report.ReportWriter", ReportWriter)
     page = tmp_path / "page.html"
     report = ("report", "--to", str(page))
     done = vinix(*report, "--all", "0" * 32, "--title", "Mine")
@@ -337,23 +319,28 @@ def test_a_report_has_every_account_and_appears_when_it_is_whole(
         f"13 accounts (1 failed), {sum(len(sandbox.callflow_ids(each)) for each in sandbox.account_ids)} callflows"
         in done.stderr
     )
-    title, *lines = page.read_text().splitlines()
-    assert title == "Mine"
-    ok = {f"{each} {len(sandbox.callflow_ids(each))} True True" for each in sandbox.account_ids}
-    assert set(lines) == ok | {f"{'0' * 32} 0 False True"}
+    text = page.read_text()
+    assert "<title>Mine</title>" in text
+    assert '{"complete":true}' in text
+    found = accounts_of(text)
+    assert {name: len(flows) for name, (*_, error, flows) in found.items() if not error} == {
+        each: len(sandbox.callflow_ids(each)) for each in sandbox.account_ids
+    }
+    assert [name for name, (*_, error, _flows) in found.items() if error] == ["0" * 32]
+    assert all(flow[5] is not None for each in found.values() for flow in each[5])
     assert vinix(*report).returncode == 2
     assert vinix(*report, "0" * 32, "--force").returncode == 1
     assert vinix(*report, "--force").returncode == 0
-    assert page.read_text().startswith("Callflows\n")
+    assert "<title>Callflows</title>" in page.read_text()
 
 
 def test_a_report_that_breaks_off_leaves_no_page(
     vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: object, account: Account | None, result: AccountResult) -> None:
+    def full(*, complete: bool) -> str:
         raise OSError(28, "no space")
 
-    monkeypatch.setattr("vinix_async.cli.drawing.report.ReportWriter.add", full)
+    monkeypatch.setattr("vinix_async.cli.drawing.page.end_block", full)
     folder = tmp_path / "reports"
     folder.mkdir()
     page = folder / "page.html"

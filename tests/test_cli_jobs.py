@@ -16,11 +16,10 @@ from cli_support import Command, served, variables, wait_for
 from vinix_async import Account, Callflow, Checkpoint, SweepCheckpoint, structure
 from vinix_async.cli import parquet
 from vinix_async.cli.exit_codes import UsageError
-from vinix_async.cli.export import Ending, File, Writer, csv_writer, ndjson_writer
+from vinix_async.cli.export import Ending, open_writer
 from vinix_async.cli.files import replacing, write_private_file
 from vinix_async.cli.job import Job, SavedJob
 from vinix_async.cli.options import Connection
-from vinix_async.cli.parquet import ParquetWriter
 from vinix_async.cli.rows import column_names
 from vinix_async.cli.selection import Shard
 from vinix_async.sandbox import Sandbox
@@ -202,17 +201,16 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
     account = Account(id="a" * 32)
 
     def peak(pages: int) -> int:
-        writers: list[Writer] = [
-            ndjson_writer(File(tmp_path / f"ndjson{pages}")),
-            csv_writer(File(tmp_path / f"csv{pages}"), details=True, raw=False),
+        writers = [
+            open_writer(Job(command="", output=output, to=f"{tmp_path}/{pages}.{output}", details=True), tmp_path)
+            for output in ("ndjson", "csv", "parquet")
         ]
-        writers.append(ParquetWriter(tmp_path / f"{pages}.parquet", tmp_path / f"{pages}.rows", 0, details=True))
         tracemalloc.start()
         for _ in range(pages):
             for writer in writers:
                 writer.write(account, [callflow] * 12)
         for writer in writers:
-            writer.end(Ending.COMPLETE)
+            writer.end(Ending())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

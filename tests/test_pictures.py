@@ -13,8 +13,8 @@ from rich.console import Console
 
 from vinix_async import Callflow, structure
 from vinix_async.cli.drawing.diagram import diagram, fold
-from vinix_async.cli.drawing.layout import layout
 from vinix_async.cli.drawing.render import Kind, render, tree
+from vinix_async.cli.drawing.svg import layout
 from vinix_async.cli.names import numbers, title
 from vinix_async.sandbox import Sandbox
 

@@ -1,6 +1,5 @@
 """The report: what is in the file, and what a person does with it in a browser."""
 
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import (
     Account,
-    AccountResult,
+    BadItem,
     BadRequestError,
     Callflow,
     DecodeError,
@@ -23,9 +22,8 @@ from vinix_async import (
     VinixError,
     structure,
 )
-from vinix_async.cli.drawing.page import data_block
+from vinix_async.cli.drawing.page import account_block, data_block, report
 from vinix_async.cli.drawing.render import render
-from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.sandbox import Sandbox
 
 in_chromium = pytest.mark.skipif(
@@ -33,47 +31,38 @@ in_chromium = pytest.mark.skipif(
 )
 
 
-def result(account_id: str, *callflows: Callflow, error: VinixError | None = None, **fields: Any) -> AccountResult:
-    return AccountResult(account=Account(id=account_id), callflows=callflows, error=error, **fields)
+def page_of(*accounts: str, title: str = "Callflows", complete: bool = True) -> str:
+    return "".join(report(title, accounts, complete=complete))
 
 
 def blocks(text: str) -> list[Any]:
     return [json.loads(data) for data in re.findall(r"class=account>(.*?)</script>", text)]
 
 
-def test_each_account_is_written_when_it_is_added() -> None:
-    stream = io.StringIO()
-    with ReportWriter(stream, title="All & <more>") as report:
+def test_each_account_is_written_when_it_comes() -> None:
+    come: list[str] = []
+
+    def accounts() -> Iterator[str]:
         for place in range(3):
-            report.add(Account(id=str(place), name=f"Account {place}"), result(str(place), everything()))
-            assert len(blocks(stream.getvalue())) == place + 1
-    assert "<title>All &amp; &lt;more&gt;</title>" in stream.getvalue()
-    assert '{"complete":true}' in stream.getvalue()
-    assert not stream.closed
-    with pytest.raises(ValueError, match="closed"):
-        report.add(None, result("4"))
-    report.close()
-    assert stream.getvalue().count("</html>") == 1
+            come.append(str(place))
+            yield account_block(Account(id=str(place), name=f"Account {place}"), [everything()])
+
+    parts = report("All & <more>", accounts(), complete=True)
+    text = next(parts)
+    for place in range(3):
+        assert len(come) == place
+        text += next(parts)
+        assert len(blocks(text)) == place + 1
+    text += "".join(parts)
+    assert "<title>All &amp; &lt;more&gt;</title>" in text
+    assert '{"complete":true}' in text
+    assert text.count("</html>") == 1
 
 
-def test_an_interrupted_report_is_a_whole_page_that_says_so() -> None:
-    stream = io.StringIO()
-    with pytest.raises(KeyboardInterrupt), ReportWriter(stream) as report:
-        report.add(None, result("1"))
-        raise KeyboardInterrupt
-    assert '{"complete":false}' in stream.getvalue()
-    assert stream.getvalue().endswith("</html>\n")
-
-
-def test_a_stream_that_breaks_shows_its_own_error() -> None:
-    class Full(io.StringIO):
-        def write(self, text: str) -> int:
-            if "account" in text and self.tell() > 0:
-                raise OSError(28, "no space")
-            return super().write(text)
-
-    with pytest.raises(OSError, match="no space"), ReportWriter(Full()) as report:
-        report.add(None, result("1"))
+def test_an_incomplete_report_is_a_whole_page_that_says_so() -> None:
+    text = page_of(account_block(Account(id="1")), complete=False)
+    assert '{"complete":false}' in text
+    assert text.endswith("</html>\n")
 
 
 @pytest.mark.parametrize(
@@ -86,18 +75,15 @@ def test_a_stream_that_breaks_shows_its_own_error() -> None:
     ],
 )
 def test_what_failed_and_why(error: VinixError, reason: str) -> None:
-    error.request_id, error.attempts = "req-7", 5
-    stream = io.StringIO()
-    with ReportWriter(stream) as report:
-        report.add(None, result("a b", error=error, next_start_key="key"))
-    (account,) = blocks(stream.getvalue())
+    error.request_id, error.attempts, error.start_key = "req-7", 5, "key"
+    (account,) = blocks(account_block(Account(id="a b"), error=error, retry="vinix report 'a b'"))
     assert account[4] == {
         "kind": type(error).__name__,
         "reason": reason,
         "request_id": "req-7",
         "attempts": 5,
         "next": "key",
-        "retry": "vinix report 'a b' --to 'a b'.html",
+        "retry": "vinix report 'a b'",
     }
 
 
@@ -110,10 +96,8 @@ def test_data_in_a_page_has_no_letter_of_markup() -> None:
 
 
 def test_a_listing_without_flows_names_its_modules() -> None:
-    stream = io.StringIO()
-    with ReportWriter(stream) as report:
-        report.add(None, result("1", structure({"id": "x", "modules": ["menu"]}, Callflow)))
-    assert blocks(stream.getvalue())[0][5][0][5:] == [None, ["menu"]]
+    text = account_block(Account(id="1"), [structure({"id": "x", "modules": ["menu"]}, Callflow)])
+    assert blocks(text)[0][5][0][5:] == [None, ["menu"]]
 
 
 # --- in Chromium -------------------------------------------------------------------------------------
@@ -138,14 +122,19 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         deep(5_000, id="4" * 32, name="Deep"),
         structure({"id": "5" * 32, "name": "A row", "modules": ["menu", "user"]}, Callflow),
     )
-    with path.open("w", encoding="utf-8") as stream, ReportWriter(stream, title="Nightly") as report:
-        for account_id in sandbox.account_ids:
-            documents = (sandbox.document(account_id, each) for each in sandbox.callflow_ids(account_id))
-            found = (structure(each, Callflow) for each in documents)
-            report.add(Account(id=account_id, name="Sandbox"), result(account_id, *found))
-        report.add(Account(id="odd", name="Oddities"), result("odd", *odd))
-        error = PermissionDeniedError("forbidden", status=403, request_id="req-403", attempts=1)
-        report.add(Account(id="shut", name="Shut out"), result("shut", everything(), error=error))
+    found = []
+    for account_id in sandbox.account_ids:
+        documents = (sandbox.document(account_id, each) for each in sandbox.callflow_ids(account_id))
+        flows = [structure(each, Callflow) for each in documents]
+        account = Account(id=account_id, name="Sandbox")
+        found += [account_block(account, flows[:7]), account_block(account, flows[7:])]  # as they come, page by page
+    found.append(account_block(Account(id="odd", name="Oddities"), odd))
+    error = PermissionDeniedError("forbidden", status=403, request_id="req-403", attempts=1)
+    shut = Account(id="shut", name="Shut out")
+    bad = BadItem(account_id="shut", id="b" * 32, index=3, error=DecodeError("numbers is wrong"))
+    retry = "vinix report --resume x"
+    found += [account_block(shut, [everything()]), account_block(shut, bad_items=[bad], error=error, retry=retry)]
+    path.write_text(page_of(*found, title="Nightly"), encoding="utf-8")
     return path
 
 
@@ -243,7 +232,14 @@ def test_what_failed_is_a_tab_of_its_own(shown: Browser) -> None:
     shown.run("document.querySelector('[data-tab=failed]').click(); document.querySelector('.row').click()")
     shown.run("return new Promise((done) => setTimeout(done))")
     about = shown.run("return document.getElementById('about').innerText")
-    for said in ("Shut out", "PermissionDeniedError", "403 forbidden", "req-403", "vinix report shut", "1 callflow"):
+    for said in (
+        "Shut out",
+        "PermissionDeniedError",
+        "403 forbidden",
+        "req-403",
+        "vinix report --resume x",
+        "1 callflow",
+    ):
         assert said in about
     shown.run("document.querySelector('[data-tab=codes]').focus()")
     shown.press("Left")
@@ -251,6 +247,16 @@ def test_what_failed_is_a_tab_of_its_own(shown: Browser) -> None:
     shown.run("document.querySelector('[data-tab=codes]').click()")
     assert "voicemail[action=check]" in listed(shown)
     assert "Main menu" not in listed(shown)
+
+
+@in_chromium
+def test_what_could_not_be_read_is_named(shown: Browser, page: Path) -> None:
+    assert "1 item could not be read" in shown.run("return document.getElementById('about').innerText")
+    shown.open(page, "#shut")
+    about = shown.run("return document.getElementById('about').innerText")
+    for said in ("1 item could not be read", "b" * 32, "DecodeError: numbers is wrong", "vinix report --resume x"):
+        assert said in about
+    assert "Read in" not in about
 
 
 @in_chromium
@@ -376,10 +382,11 @@ def test_the_page_of_one_callflow(browser: Browser, tmp_path: Path) -> None:
 def test_ten_thousand_callflows_stay_a_screenful_of_rows(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "large.html"
     one = callflow(node("user", {"name": "Ann"}, _=node("voicemail")))
-    with path.open("w", encoding="utf-8") as stream, ReportWriter(stream) as report:
-        for account in range(200):
-            flows = (attrs.evolve(one, id=f"{account}-{each}", name=f"Flow {account}-{each}") for each in range(50))
-            report.add(Account(id=str(account)), result(str(account), *flows))
+    found = []
+    for account in range(200):
+        flows = (attrs.evolve(one, id=f"{account}-{each}", name=f"Flow {account}-{each}") for each in range(50))
+        found.append(account_block(Account(id=str(account)), flows))
+    path.write_text(page_of(*found), encoding="utf-8")
     assert path.stat().st_size < 15_000_000
     browser.open(path)
     assert tabs(browser)["callflows"] == "10,000"

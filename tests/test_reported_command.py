@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from cli_support import VINIX, Command, environment, served, variables, wait_for
+from cli_support import VINIX, Command, accounts_of, environment, served, variables, wait_for
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
 from vinix_async.cli.accounts import write_accounts
@@ -281,12 +281,6 @@ def test_c6_the_line_that_resumes_can_be_pasted(vinix: Command, sandbox: Sandbox
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
-def accounts_of(page: str) -> dict[str, Any]:
-    found = [json.loads(data) for data in re.findall(r"class=account>(.*?)</script>", page)]
-    assert len({each[0] for each in found}) == len(found)
-    return {each[0]: each for each in found}
-
-
 def test_c7_a_report_that_is_interrupted_can_be_resumed(tmp_path: Path) -> None:
     with served(accounts=6, callflows=(2, 5)) as sandbox:
         vinix, stuck = Command(tmp_path, **variables(sandbox)), sandbox.account_ids[4]
@@ -347,11 +341,24 @@ def test_c8_the_page_names_a_command_that_works(tmp_path: Path) -> None:
         assert vinix("report", "--all", "--to", "page.html").returncode == 3
         sandbox.allow(bad)
         retry = shlex.split(accounts_of((tmp_path / "page.html").read_text())[bad][4]["retry"])
-        assert retry[0] == "vinix"
+        assert retry == ["vinix", "report", "--resume", str(tmp_path / "page.html.checkpoint")]
         again = vinix(*retry[1:])
         assert again.returncode == 0, again.stderr
         pages = [accounts_of(path.read_text()) for path in tmp_path.glob("*.html")]
         assert any(bad in page and page[bad][4] is None and len(page[bad][5]) > 1 for page in pages)
+
+
+def test_c8_without_a_checkpoint_the_page_names_another_command_that_works(tmp_path: Path) -> None:
+    with served(accounts=1, callflows=(2, 5)) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        sandbox.deny(sandbox.root_id, 403)
+        assert vinix("report", "--to", "page.html").returncode == 1
+        sandbox.allow(sandbox.root_id)
+        assert not (tmp_path / "page.html.checkpoint").exists()
+        retry = shlex.split(accounts_of((tmp_path / "page.html").read_text())[sandbox.root_id][4]["retry"])
+        assert vinix(*retry[1:]).returncode == 0
+        page = accounts_of((tmp_path / f"{sandbox.root_id}.html").read_text())
+        assert len(page[sandbox.root_id][5]) == len(sandbox.callflow_ids(sandbox.root_id))
 
 
 def test_c7_sigterm_and_sigkill(tmp_path: Path) -> None:
@@ -604,6 +611,10 @@ def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, 
         assert re.search(f"^unreadable: {where}, {BAD['id']}: DecodeError: .*numbers", done.stderr, re.MULTILINE)
         assert "1 item could not be read; to try again, run:" in done.stderr
         assert "1 unreadable item, " in done.stderr
+        if output == "report":
+            ((item, reason, retry),) = accounts_of((tmp_path / "all.html").read_text())[where][3]
+            assert (item, "numbers" in reason) == (BAD["id"], True)
+            assert retry == f"vinix report --resume {tmp_path / 'all.html.checkpoint'}"
         sandbox.put(where, {**BAD, "numbers": ["1001"]})
         again = vinix(*resume_command(done.stderr))
         assert again.returncode == 0, again.stderr
@@ -613,6 +624,7 @@ def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, 
         else:
             found = accounts_of((tmp_path / "all.html").read_text())
             assert sorted(flow[0] for each in found.values() for flow in each[5]) == truth(sandbox)
+            assert not any(each[3] for each in found.values())
 
 
 def test_l29_what_the_server_does_not_check_is_in_a_cell_as_json(tmp_path: Path) -> None:
@@ -635,6 +647,7 @@ def test_c12_an_output_that_cannot_be_saved_ends_the_job(tmp_path: Path, monkeyp
 
     with served(accounts=2, callflows=2) as sandbox:
         monkeypatch.setattr("vinix_async.cli.run._SAVE_INTERVAL", 0.0)
+        monkeypatch.setattr("vinix_async.cli.run._TICK", 0.0)
         monkeypatch.setattr(File, "save", save)
         done = Command(tmp_path, **variables(sandbox))("callflows", "export", "--all", "--to", "all.ndjson")
         assert done.returncode == 1
@@ -668,3 +681,37 @@ def test_l35_a_callflow_is_found_although_another_row_cannot_be_read(tmp_path: P
         missing = vinix("callflows", "show", "ROOT", "support")
         assert missing.returncode == 1
         assert "the account has 1 and 1 that cannot be read" in missing.stderr
+
+
+@pytest.mark.parametrize("command", ["callflows list", "accounts list", "report --to page.html"])
+def test_outage_wait_ends_the_wait_for_a_server_that_is_away(tmp_path: Path, command: str) -> None:
+    with served(accounts=1, callflows=1) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        assert vinix("callflows", "list").returncode == 0
+        with sandbox.outage(kind="503"):
+            done = vinix(*command.split(), "--outage-wait", "0.2")
+    assert done.returncode == 1
+    assert re.search("503|outage", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_outages_and_the_seconds_lost_are_in_the_progress_line_and_the_summary(tmp_path: Path) -> None:
+    with served(accounts=6, callflows=(2, 5)) as sandbox:
+        vinix = Command(tmp_path, **variables(sandbox))
+        sandbox.outage(kind="502", only="callflows")
+
+        def keys(seen: str) -> None:
+            if "1 outage" in seen:
+                sandbox.end_outage()
+
+        with (tmp_path / "data").open("wb") as file:
+            seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file.fileno())
+        assert ids((tmp_path / "data").read_text()) == truth(sandbox)
+    assert re.search(r"accounts, 1 outage, \d+ callflows?, \d+ req/s", seen)
+    assert re.search(r"6 accounts, \d+ callflows, \d+ requests, \d+ retr\w+, 1 outage of \d+\.\d s, ", seen)
+
+
+def test_outage_wait_is_checked_and_in_the_help(alone: Command) -> None:
+    done = alone("callflows", "list", "--outage-wait", "-1")
+    assert (done.returncode, done.stderr) == (2, "vinix: --outage-wait must be at least 0, not -1.0\n")
+    assert "--outage-wait" in alone("callflows", "list", "--help").stdout

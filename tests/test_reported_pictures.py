@@ -13,9 +13,10 @@ from flows import callflow, node
 from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
-from vinix_async import Account, AccountResult, Callflow, structure
+from vinix_async import Account, Callflow, structure
+from vinix_async.cli.drawing.page import account_block
+from vinix_async.cli.drawing.page import report as report_page
 from vinix_async.cli.drawing.render import Kind, render
-from vinix_async.cli.drawing.report import ReportWriter
 from vinix_async.cli.drawing.text_width import TEXT_STYLES, fit
 from vinix_async.cli.names import feature_code, node_name, numbers, title
 from vinix_async.cli.rows import cells
@@ -43,10 +44,7 @@ def listed(flow: Callflow) -> str:
 
 
 def report(*flows: Callflow) -> str:
-    stream = io.StringIO()
-    with ReportWriter(stream) as writer:
-        writer.add(Account(id="a"), AccountResult(account=Account(id="a"), callflows=flows))
-    return stream.getvalue()
+    return "".join(report_page("Callflows", [account_block(Account(id="a"), flows)], complete=True))
 
 
 def every_output(flow: Callflow) -> dict[str, str]:

@@ -6,12 +6,12 @@ from cyclopts import App, Parameter
 
 from .. import Account, to_json
 from .connection import connect
-from .console import count, note, print_data, printable_lines, stdout_width, to_terminal, write_data
+from .console import PipeConsole, count, note, print_data, to_terminal, write_data
 from .exit_codes import ExitCode, UsageError, one_line
 from .options import CONNECTION, Bom, Connection, Flag, MaxItems, PageSize, RawCells
 from .rows import ACCOUNT_COLUMNS, account_cells, csv_header, csv_lines
 from .table import account_table
-from .text import printable
+from .text import printable, printable_lines
 
 if TYPE_CHECKING:
     from .. import Pager
@@ -48,7 +48,7 @@ async def write_accounts(pager: "Pager[Account]", output: str, *, raw: bool, bom
         write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)
     async for page in pager.by_page():
         if output == "table" and (page.items or not written):
-            print_data(account_table(page.items, stdout_width(), header=not written))
+            print_data(account_table(page.items, PipeConsole().width, header=not written))
         elif output == "csv":
             write_data(csv_lines(map(account_cells, page.items), raw=raw), printable_lines)
         elif output == "ndjson":

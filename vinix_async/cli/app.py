@@ -5,12 +5,20 @@ Each command is registered by the path of its function, and its module is import
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, get_args, get_origin
+from typing import Annotated, Final, Literal, get_args, get_origin
 
-from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError, ValidationError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    UnusedCliTokensError,
+    ValidationError,
+)
 
 from .. import __version__
-from .console import PipeConsole, discard_output, note, open_missing_streams
+from .console import PipeConsole, discard_output, note, open_missing_streams, write_data
 from .exit_codes import ExitCode, report_error
 
 app = App(
@@ -28,9 +36,18 @@ for path, name, text in (
     ("report:report", "report", "Write one HTML page about many accounts."),
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
-    ("completion:completion", "completion", "Print the completion script for a shell."),
 ):
     app.command(f"vinix_async.cli.{path}", name=name, help=text)
+
+
+@app.command
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell.")], /) -> None:
+    """Print the completion script for a shell.
+
+    Bash reads it with `source <(vinix completion bash)`.
+    """
+    write_data(app.generate_completion(shell=shell).encode(), escape=str)
+
 
 _KINDS: Final[dict[object, str]] = {int: "a whole number", float: "a number"}
 

@@ -11,16 +11,13 @@ from getpass import getpass
 from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
-from rich.table import Table
-from rich.text import Text
 
 from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag
-from .profiles import save_profile, save_secret
-from .settings import make_auth
-from .text import printable
+from .settings import make_auth, save_profile, save_secret
+from .table import facts_table
 
 auth = App(name="auth", help="Store and check credentials.")
 
@@ -89,7 +86,11 @@ async def check(
     The exit code is 4 if the server refuses them.
     """
     async with connect(connection) as server:
-        _print(await _check(server), output or ("table" if to_terminal() else "json"))
+        found = await _check(server)
+    if (output or ("table" if to_terminal() else "json")) == "json":
+        write_data(json.dumps(found).encode() + b"\n")
+    else:
+        print_data(facts_table({name.replace("_", " "): value or "unknown" for name, value in found.items()}))
 
 
 async def _check(server: Server) -> dict[str, str | None]:
@@ -110,18 +111,6 @@ async def _check(server: Server) -> dict[str, str | None]:
         "account_name": identity.account_name,
         "owner_id": identity.owner_id,
     }
-
-
-def _print(found: dict[str, str | None], output: str) -> None:
-    if output == "json":
-        write_data(json.dumps(found).encode() + b"\n")
-        return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column(overflow="fold")
-    for name, value in found.items():
-        table.add_row(name.replace("_", " "), Text(printable(value or "unknown")))
-    print_data(table)
 
 
 def _ask(prompt: str, option: str) -> str:

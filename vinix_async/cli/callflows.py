@@ -7,22 +7,7 @@ from cyclopts import App, Parameter
 
 from .export import format_of
 from .job import Job
-from .options import (
-    CONNECTION,
-    QUERY,
-    RUNNING,
-    SELECTION,
-    Accounts,
-    Bom,
-    Connection,
-    Flag,
-    Force,
-    MaxItems,
-    Query,
-    RawCells,
-    Running,
-    Selection,
-)
+from .options import CONNECTION, JOB_OPTIONS, Accounts, Bom, Connection, Flag, Force, JobOptions, MaxItems, RawCells
 from .run import run_job
 from .show import show
 
@@ -35,8 +20,6 @@ Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flo
 @callflows.command(name="list")
 async def list_callflows(
     *accounts: Accounts,
-    selection: Selection = SELECTION,
-    query: Query = QUERY,
     details: Details = False,
     max_items: MaxItems = None,
     output: Annotated[
@@ -44,7 +27,7 @@ async def list_callflows(
     ] = None,
     raw_cells: RawCells = False,
     bom: Bom = False,
-    running: Running = RUNNING,
+    options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
     """List the callflows of one account or of many: a table on a terminal, NDJSON in a pipe.
@@ -54,16 +37,14 @@ async def list_callflows(
     job = Job(
         command="callflows list",
         accounts=accounts,
-        **vars(selection),
-        filters=query.server_filters(),
-        page_size=query.page_size,
+        **options.job_fields(),
         details=details,
         max_items=max_items,
         output=output,
         raw_cells=raw_cells,
         bom=bom,
     )
-    return await run_job(job, connection, running)
+    return await run_job(job, connection, options)
 
 
 @callflows.command
@@ -72,8 +53,6 @@ async def export(
     to: Annotated[
         Path | None, Parameter(help="The file (default: stdout). Its suffix names the format, and .gz compresses it.")
     ] = None,
-    selection: Selection = SELECTION,
-    query: Query = QUERY,
     details: Details = False,
     output: Annotated[
         Literal["ndjson", "csv", "parquet"] | None, Parameter(help="The format (default: by the suffix, else ndjson).")
@@ -81,7 +60,7 @@ async def export(
     raw_cells: RawCells = False,
     bom: Bom = False,
     force: Force = False,
-    running: Running = RUNNING,
+    options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
     """Write the callflows of any number of accounts to a file as NDJSON, CSV or Parquet.
@@ -91,13 +70,11 @@ async def export(
     job = Job(
         command="callflows export",
         accounts=accounts,
-        **vars(selection),
-        filters=query.server_filters(),
-        page_size=query.page_size,
+        **options.job_fields(),
         details=details,
-        output=format_of(to, output) if to else output or (None if running.resume else "ndjson"),
+        output=format_of(to, output) if to else output or (None if options.resume else "ndjson"),
         to=None if to is None else str(to),
         raw_cells=raw_cells,
         bom=bom,
     )
-    return await run_job(job, connection, running, force=force)
+    return await run_job(job, connection, options, force=force)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
-_MAX_SHOWN: Final = 60
-"""The most characters of a wrong id that a message shows."""
+_MAX_SHOWN: Final = 60  # the most characters of a wrong id that a message shows
 
 
 def check_account_id(text: str, where: str = "") -> str:
@@ -57,8 +56,9 @@ async def connect(
     connection: Connection, *, auth: "Auth | None" = None, root: str | None = None
 ) -> AsyncIterator[Server]:
     """Open the client; nothing is sent yet. With ``auth``, as for a login, the profile is not read."""
-    from .. import VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
+    from .. import RetryPolicy, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
 
+    retry = RetryPolicy(outage_wait=connection.outage_wait)
     if connection.sandbox:
         from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it
 
@@ -69,12 +69,13 @@ async def connect(
             dialect=connection.sandbox_dialect,
             faults=Faults(share=faults) if faults else None,
         )
-        async with sandbox, sandbox.client() as client:
+        async with sandbox, sandbox.client(retry=retry) as client:
             yield Server(client, sandbox.user_auth(), sandbox.root_id, "sandbox", "sandbox")
         return
     settings = read_settings(connection.profile, use_profile=auth is None)
     auth, source = (auth, "login") if auth else find_credentials(settings)
     base = connection.base or settings.get("base")
     options: dict[str, Any] = {"base_url": base} if base else {}
-    async with VinixClient(auth=auth, allow_http=connection.allow_http, trust_env=True, **options) as client:
+    client = VinixClient(auth=auth, retry=retry, allow_http=connection.allow_http, trust_env=True, **options)
+    async with client:
         yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)

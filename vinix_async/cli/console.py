@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from .text import printable, printable_json
+from .text import printable_json
 
 
 class PipeConsole(Console):
@@ -24,7 +24,7 @@ class PipeConsole(Console):
 
 
 errors = PipeConsole(stderr=True)
-_before_printing: list[Callable[[], None]] = []
+_before_printing: list[Callable[[], object]] = []
 
 
 def note(text: str) -> None:
@@ -38,39 +38,35 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def printable_lines(text: str) -> str:
-    """Return ``printable(text)`` with its line breaks."""
-    return printable(text, lines=True)
-
-
 def to_terminal() -> bool:
     """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
-def write_data(data: bytes, escape: Callable[[str], str] = printable_json) -> None:
-    """Write UTF-8 to stdout and flush it. A terminal gets the result of ``escape``, in its own encoding."""
+def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json) -> None:
+    """Write UTF-8 to stdout and flush it. A terminal gets the result of ``escape``, in its own encoding.
+
+    Without ``escape``, the data is in the encoding of stdout already.
+    """
     if to_terminal():
         hide_progress()
-        data = _encode(escape(data.decode()))
+        data = _encode(escape(data.decode())) if escape else data
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
-def stdout_width() -> int:
-    """Return the number of columns of stdout."""
-    return PipeConsole().width
-
-
-def print_data(*renderables: Any) -> None:
-    """Print tables, trees and text on stdout. Characters that its encoding lacks are replaced."""
+def rendered(*renderables: Any) -> bytes:
+    """Return tables, trees and text in the encoding of stdout. Characters that it lacks are replaced."""
     console = PipeConsole()
     with console.capture() as printed:
         for each in renderables:
             console.print(each)
-    hide_progress()
-    sys.stdout.buffer.write(_encode(printed.get()))
-    sys.stdout.buffer.flush()
+    return _encode(printed.get())
+
+
+def print_data(*renderables: Any) -> None:
+    """Print tables, trees and text on stdout."""
+    write_data(rendered(*renderables), escape=None)
 
 
 def _encode(text: str) -> bytes:
@@ -87,7 +83,7 @@ def open_missing_streams() -> None:
         raise OSError("stdout is closed")
 
 
-def before_printing(hide: Callable[[], None]) -> None:
+def before_printing(hide: Callable[[], object]) -> None:
     """Register the function that removes the progress line before anything else is printed."""
     _before_printing[:] = [hide]
 

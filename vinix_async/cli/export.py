@@ -1,27 +1,38 @@
-"""Writers of the rows of a job, as NDJSON, CSV, a JSON array or a table. No row is kept in memory."""
+"""Writers of the rows of a job, as NDJSON, CSV, a JSON array, a table, Parquet or a report. No row is kept in memory.
+
+Parquet and reports are readable only when they are complete. Therefore their rows are first collected in a file of
+lines, which a resumed job can continue.
+"""
 
 import os
 import zlib
 from collections.abc import Callable, Sequence
-from enum import Enum
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from attrs import define, frozen
 
 from .. import Account, Callflow
-from .console import print_data, printable_lines, stdout_width, write_data
-from .exit_codes import UsageError
+from .console import PipeConsole, rendered, write_data
+from .exit_codes import UsageError, describe
 from .files import sync_folder
+from .job import Job
+from .parquet import check_pyarrow, write_parquet
 from .rows import cells, column_names, csv_header, csv_lines, row_json
 from .table import callflow_columns, callflow_table, heading
-from .text import printable_json
+from .text import printable_json, printable_lines
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from .. import AccountPage
 
 Rows = Sequence[Callflow]
 
-_GZIP: Final = 31
-"""The ``wbits`` of zlib for the gzip format with the largest window."""
-
+_GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 """The format that the suffix of an output file names. ``.gz`` after it compresses any of them but Parquet."""
 
@@ -41,33 +52,13 @@ def _compressed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
-class Ending(Enum):
-    """How a job ended: a complete one has nothing to resume, and a stopped one has accounts that were not read."""
-
-    COMPLETE = "complete"
-    SOME_FAILED = "some accounts failed"
-    STOPPED = "stopped"
-
-
-class Writer:
-    """A destination of rows."""
-
-    def write(self, account: Account, callflows: Rows) -> None:
-        """Write some callflows of an account."""
-        raise NotImplementedError
-
-    def save(self) -> int:
-        """Make what was written durable, if the destination allows it, and return its size in bytes."""
-        return 0
-
-    def end(self, how: Ending) -> None:
-        """Finish the output."""
+# --- destinations of bytes ---
 
 
 class Stdout:
-    """Stdout as the destination of bytes."""
+    """Stdout. A terminal gets the result of ``escape``; without one, the bytes are in its encoding already."""
 
-    def __init__(self, escape: Callable[[str], str], size: int) -> None:
+    def __init__(self, escape: Callable[[str], str] | None, size: int = 0) -> None:
         self._escape = escape
         self.size = size
 
@@ -77,7 +68,7 @@ class Stdout:
         self.size += len(data)
 
     def save(self) -> int:
-        """Return the number of bytes written. A resumed job does not need it."""
+        """Return the number of bytes written."""
         return self.size
 
     def close(self) -> None:
@@ -85,10 +76,10 @@ class Stdout:
 
 
 class File:
-    """A file as the destination of bytes. Its content beyond ``size`` is cut off, and new bytes are appended."""
+    """A file. Its content beyond ``size`` is cut off, and new bytes are appended."""
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), mode)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
         self._file = open(descriptor, "ab", buffering=0)  # noqa: PTH123, SIM115  # closed by close()
         self._path = path
         found = os.fstat(descriptor).st_size
@@ -147,103 +138,140 @@ class GzipFile(File):
             super().close()
 
 
-class LineWriter(Writer):
-    """Writes lines: NDJSON, CSV, or the rows that wait to become a Parquet file."""
+# --- rows ---
 
-    def __init__(self, sink: Stdout | File, encode: Callable[[Account, Rows], bytes], header: bytes = b"") -> None:
-        self._sink = sink
-        self._encode = encode
-        self._header = b"" if sink.size else header
+
+@frozen(kw_only=True)
+class Ending:
+    """How a job ended.
+
+    ``stopped``: whether there are accounts that were not read. ``resume``: the command that reads what is missing, if
+    the progress was saved. ``problems``: the pages that have an error or bad items.
+    """
+
+    stopped: bool = False
+    resume: str | None = None
+    problems: Sequence["AccountPage"] = ()
+
+
+@define
+class Writer:
+    """Writes rows to ``sink``.
+
+    ``encode``: returns the bytes of an account's rows. ``header``, ``footer``: what comes before and after all rows.
+    ``finish``: is called when the sink is closed.
+    """
+
+    sink: Stdout | File
+    encode: Callable[[Account, Rows], bytes]
+    header: bytes = b""
+    footer: bytes = b""
+    finish: Callable[[Ending], None] | None = None
 
     def write(self, account: Account, callflows: Rows) -> None:
         """Write some callflows of an account."""
         self._write_header()
         if callflows:
-            self._sink.write(self._encode(account, callflows))
+            self.sink.write(self.encode(account, callflows))
 
     def _write_header(self) -> None:
-        header, self._header = self._header, b""
+        header, self.header = self.header, b""
         if header:
-            self._sink.write(header)
+            self.sink.write(header)
 
     def save(self) -> int:
-        """Make the lines durable."""
-        return self._sink.save()
+        """Make what was written durable, if the destination allows it, and return its size in bytes."""
+        return self.sink.save()
 
-    def end(self, how: Ending) -> None:  # noqa: ARG002  # lines have no end mark
-        """Close the destination."""
+    def end(self, ending: Ending) -> None:
+        """Finish the output."""
         try:
             self._write_header()
+            if self.footer:
+                self.sink.write(self.footer)
         finally:
-            self._sink.close()
+            self.sink.close()
+        if self.finish:
+            self.finish(ending)
 
 
-class ArrayWriter(Writer):
-    """Writes one JSON array to stdout. A resumed job writes a second array with the remaining rows."""
+def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
+    """Open the output of a job. A resumed job continues after ``size`` bytes."""
+    to = Path(job.to) if job.to else None
+    if job.output == "table":
+        return Writer(Stdout(None), _Table(one_account=job.one_account))
+    if job.output == "json":  # a resumed job writes a second array
+        return Writer(Stdout(printable_json), _array(), b"[", b"\n]\n")
+    if job.output in {"parquet", "html"}:
+        return _open_collector(job, Path(f"{to or checkpoint}.rows"), size)
+    if to is not None:
+        sink: Stdout | File = GzipFile(to, size) if _compressed(to) else File(to, size)
+    else:
+        sink = Stdout(printable_lines if job.output == "csv" else printable_json, size)
+    if job.output == "csv":
+        header = b"" if size else csv_header(column_names(details=job.details), bom=job.bom)
+        return Writer(
+            sink,
+            lambda account, rows: csv_lines(
+                (cells(account, row, details=job.details) for row in rows), raw=job.raw_cells
+            ),
+            header,
+        )
+    return Writer(sink, lambda account, rows: b"".join(row_json(account, row) + b"\n" for row in rows))
 
-    def __init__(self) -> None:
-        self._begun = False
 
-    def write(self, account: Account, callflows: Rows) -> None:
-        """Write some callflows of an account."""
-        for callflow in callflows:
-            write_data((b",\n" if self._begun else b"[\n") + row_json(account, callflow))
-            self._begun = True
+def _open_collector(job: Job, rows: Path, size: int) -> Writer:
+    """Return a writer that collects rows in a file, and converts it at the end of the job."""
+    to = Path(job.to) if job.to else None
 
-    def end(self, how: Ending) -> None:  # noqa: ARG002  # the array is closed in any case, so that it is valid JSON
-        """Close the array."""
-        write_data(b"\n]\n" if self._begun else b"[]\n")
+    def encode(account: Account, callflows: Rows) -> bytes:
+        if job.output == "html":
+            from .drawing.page import account_block  # noqa: PLC0415  # only reports need it
+
+            return account_block(account, callflows).encode()
+        return b"".join(msgspec.json.encode(cells(account, row, details=job.details)) + b"\n" for row in callflows)
+
+    def finish(ending: Ending) -> None:
+        if job.output == "html" and to:
+            from .drawing.page import write_report  # noqa: PLC0415  # as above
+
+            write_report(to, rows, job.title, ending)
+        elif not ending.stopped:
+            write_parquet(rows, to, details=job.details)
+        if not (ending.stopped or ending.resume):
+            rows.unlink()
+
+    if job.output == "parquet":
+        check_pyarrow()
+    try:
+        rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Writer(File(rows, size, mode=0o600), encode, finish=finish)
+    except OSError as error:
+        what = "Parquet" if job.output == "parquet" else "a report"
+        hint = "; --checkpoint names another place" if to is None else ""
+        raise UsageError(f"{what} needs a file for its rows: {describe(error)}{hint}") from None
 
 
-class TableWriter(Writer):
-    """Prints table rows as they come, with a heading for each account."""
+def _array() -> Callable[[Account, Rows], bytes]:
+    """Return an encoder of the items of one JSON array."""
+    before = chain([b"\n"], repeat(b",\n"))
+    return lambda account, rows: b"".join(next(before) + row_json(account, row) for row in rows)
+
+
+class _Table:
+    """Encodes rows as tables, with a heading for each account."""
 
     def __init__(self, *, one_account: bool) -> None:
         self._one_account = one_account
-        self._columns: tuple[str, ...] | None = None
+        self._columns: list[str] | None = None
         self._account_id: str | None = None
 
-    def write(self, account: Account, callflows: Rows) -> None:
-        """Print some callflows of an account."""
-        if not callflows:
-            return
+    def __call__(self, account: Account, callflows: Rows) -> bytes:
         header = self._columns is None
-        columns = self._columns = self._columns or callflow_columns(stdout_width(), callflows)
+        columns = self._columns = self._columns or callflow_columns(PipeConsole().width, callflows)
+        parts: list[Table | Text] = []
         if not self._one_account and account.id != self._account_id:
-            if header:
-                print_data(callflow_table((), columns, header=True))
-                header = False
-            print_data(heading(account))
-        print_data(callflow_table(callflows, columns, header=header))
+            parts = [*([callflow_table((), columns, header=True)] if header else []), heading(account)]
+            header = False
         self._account_id = account.id
-
-
-def ndjson_writer(sink: Stdout | File) -> LineWriter:
-    """Return a writer of NDJSON."""
-    return LineWriter(sink, lambda account, rows: b"".join(row_json(account, each) + b"\n" for each in rows))
-
-
-def csv_writer(sink: Stdout | File, *, details: bool, raw: bool, bom: bool = False) -> LineWriter:
-    """Return a writer of CSV."""
-    return LineWriter(
-        sink,
-        lambda account, rows: csv_lines((cells(account, each, details=details) for each in rows), raw=raw),
-        csv_header(column_names(details=details), bom=bom),
-    )
-
-
-def cell_writer(sink: File, *, details: bool) -> LineWriter:
-    """Return a writer of JSON arrays, one for each row, with the values of its columns."""
-    return LineWriter(
-        sink,
-        lambda account, rows: b"".join(
-            msgspec.json.encode(cells(account, each, details=details)) + b"\n" for each in rows
-        ),
-    )
-
-
-def open_sink(to: Path | None, size: int, output: str) -> Stdout | File:
-    """Open the destination of a format of lines. A resumed job continues after ``size`` bytes."""
-    if to is None:
-        return Stdout(printable_json if output == "ndjson" else printable_lines, size)
-    return GzipFile(to, size) if _compressed(to) else File(to, size)
+        return rendered(*parts, callflow_table(callflows, columns, header=header))

@@ -24,14 +24,8 @@ _SAYS: Final = {
 """The field of ``data`` that names a module which refers to nothing and has no ``name``."""
 
 _CHOOSES: Final = {
-    "acdc_wait_time",
-    "branch_bnumber",
-    "branch_variable",
-    "check_cid",
-    "cidlistmatch",
-    "menu",
-    "nomorobo",
-    "temporal_route",
+    *("acdc_wait_time", "branch_bnumber", "branch_variable", "check_cid"),
+    *("cidlistmatch", "menu", "nomorobo", "temporal_route"),
 }
 """Modules that choose among their children: there even a lone ``_`` is labelled."""
 

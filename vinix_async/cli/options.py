@@ -12,9 +12,7 @@ from cyclopts import Group, Parameter
 
 from .exit_codes import UsageError
 
-DEFAULT_CALLFLOWS: Final = (4, 12)
-"""The range from which the sandbox takes the number of callflows of an account."""
-
+DEFAULT_CALLFLOWS: Final = (4, 12)  # the range from which the sandbox takes the number of callflows of an account
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """Seconds from the year 0, from which the server counts, to the year 1970."""
 
@@ -34,102 +32,98 @@ def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], No
     return check
 
 
-def _option(text: str, **more: Any) -> Parameter:
-    return Parameter(help=text, **more)
-
-
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "html"]
 Dialect: TypeAlias = Annotated[
-    Literal["kazoo5", "kazoo43", "documented"], _option("The server version that the sandbox imitates.")
+    Literal["kazoo5", "kazoo43", "documented"], Parameter(help="The server version that the sandbox imitates.")
 ]
 SandboxAccounts: TypeAlias = Annotated[
-    int, _option("The number of accounts in the sandbox, its reseller included.", validator=between(1))
+    int, Parameter(help="The number of accounts in the sandbox, its reseller included.", validator=between(1))
 ]
 SandboxCallflows: TypeAlias = Annotated[
-    int | None, _option("The number of callflows of each account (default: 4 to 12).", validator=between(0))
+    int | None, Parameter(help="The number of callflows of each account (default: 4 to 12).", validator=between(0))
 ]
-
-Accounts: TypeAlias = Annotated[str, _option("Account ids. ROOT is your own account.")]
 PageSize: TypeAlias = Annotated[
-    int | None, _option("The number of rows to request at once (the server's default: 50).", validator=between(1))
+    int | None,
+    Parameter(help="The number of rows to request at once (the server's default: 50).", validator=between(1)),
 ]
 MaxItems: TypeAlias = Annotated[
-    int | None, _option("The largest number of rows to read, of each account.", validator=between(1))
+    int | None, Parameter(help="The largest number of rows to read, of each account.", validator=between(1))
 ]
-RawCells: TypeAlias = Annotated[Flag, _option("Do not protect CSV cells that a spreadsheet would run as a formula.")]
-Bom: TypeAlias = Annotated[Flag, _option("Begin a CSV file with a byte order mark, for Excel.")]
-Force: TypeAlias = Annotated[Flag, _option("Replace an existing file, and discard an unfinished run.")]
+Accounts: TypeAlias = Annotated[str, Parameter(help="Account ids. ROOT is your own account.")]
+RawCells: TypeAlias = Annotated[
+    Flag, Parameter(help="Do not protect CSV cells that a spreadsheet would run as a formula.")
+]
+Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]
+Force: TypeAlias = Annotated[Flag, Parameter(help="Replace an existing file, and discard an unfinished run.")]
 
-_CONNECTION: Final = Group("Connection", sort_key=8)
-_SANDBOX: Final = Group("Sandbox", sort_key=9)
 
-
-@Parameter(name="*")
+@Parameter(name="*", group=Group("Connection", sort_key=8))
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """The server to use. A setting without an option comes from the environment, else from the profile."""
+    """The server to use. A setting without an option comes from the environment, else from the profile.
 
-    profile: Annotated[
-        str | None, _option("The profile of the configuration file (default: VINIX_PROFILE).", group=_CONNECTION)
-    ] = None
-    base: Annotated[
-        str | None, _option("The API's address, with its /v2 (default: VINIX_BASE).", group=_CONNECTION)
-    ] = None
-    allow_http: Annotated[Flag, _option("Allow plain HTTP to other machines.", group=_CONNECTION)] = False
-    sandbox: Annotated[Flag, _option("Use an embedded sandbox. ROOT is its reseller.", group=_SANDBOX)] = False
-    sandbox_accounts: Annotated[SandboxAccounts, Parameter(group=_SANDBOX)] = 3
-    sandbox_callflows: Annotated[SandboxCallflows, Parameter(group=_SANDBOX)] = None
-    sandbox_dialect: Annotated[Dialect, Parameter(group=_SANDBOX)] = "kazoo5"
-    sandbox_faults: Annotated[
-        float, _option("The share of replies that fail, from 0 to 1.", group=_SANDBOX, validator=between(0, 1))
-    ] = 0.0
+    Attributes:
+        profile: The profile of the configuration file (default: VINIX_PROFILE).
+        base: The API's address, with its /v2 (default: VINIX_BASE).
+        allow_http: Allow plain HTTP to other machines.
+        outage_wait: The seconds to wait while the server is away (default: 60; for many accounts, 900).
+        sandbox: Use an embedded sandbox. ROOT is its reseller.
+        sandbox_faults: The share of replies that fail, from 0 to 1.
+    """
 
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """The accounts of a job, in addition to those that are named one by one."""
-
-    descendants_of: Annotated[
-        str | None, _option("All accounts below this one, without the account itself. ROOT is your own account.")
-    ] = None
-    accounts_from: Annotated[
-        str | None,
-        _option(
-            "A file with one account id on each line, or a CSV file with a column account_id or id; - reads stdin.",
-            allow_leading_hyphen=True,
-        ),
-    ] = None
-    all: Annotated[Flag, _option("Your own account and all accounts below it.")] = False
-    shard: Annotated[
-        str | None, _option("A part of the accounts, chosen by a hash of the id: 2/8 is the second of eight parts.")
-    ] = None
+    profile: str | None = None
+    base: str | None = None
+    allow_http: Flag = False
+    outage_wait: Annotated[float | None, Parameter(validator=between(0))] = None
+    sandbox: Flag = False
+    sandbox_accounts: SandboxAccounts = 3
+    sandbox_callflows: SandboxCallflows = None
+    sandbox_dialect: Dialect = "kazoo5"
+    sandbox_faults: Annotated[float, Parameter(validator=between(0, 1))] = 0.0
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Query:
-    """The callflows of each account that a job reads."""
+class JobOptions:
+    """The accounts and callflows that a job reads, and how it runs. Accounts may also be named one by one.
 
-    filters: Annotated[
-        tuple[str, ...],
-        _option(
-            "A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat it for more filters.",
-            name="--filter",
-            negative=(),
-            show_default=False,
-        ),
-    ] = ()
-    modified_from: Annotated[
-        str | None, _option("Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.")
-    ] = None
-    modified_to: Annotated[str | None, _option("Only callflows modified until a date, or before a span.")] = None
-    created_from: Annotated[str | None, _option("Only callflows created since a date, or within a span.")] = None
-    created_to: Annotated[str | None, _option("Only callflows created until a date, or before a span.")] = None
+    Attributes:
+        descendants_of: All accounts below this one, without the account itself. ROOT is your own account.
+        accounts_from: A file with one account id on each line, or a CSV file with a column account_id or id; - reads
+            stdin.
+        all: Your own account and all accounts below it.
+        shard: A part of the accounts, chosen by a hash of the id: 2/8 is the second of eight parts.
+        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat it for more filters.
+        modified_from: Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.
+        modified_to: Only callflows modified until a date, or before a span.
+        created_from: Only callflows created since a date, or within a span.
+        created_to: Only callflows created until a date, or before a span.
+        concurrency: The number of accounts to read at once.
+        checkpoint: Where to save progress (default: beside the output file, or in the user state directory).
+        resume: Continue the job of this checkpoint, and retry the accounts that failed.
+    """
+
+    descendants_of: str | None = None
+    accounts_from: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    all: Flag = False
+    shard: str | None = None
+    filters: Annotated[tuple[str, ...], Parameter(name="--filter", negative=(), show_default=False)] = ()
+    modified_from: str | None = None
+    modified_to: str | None = None
+    created_from: str | None = None
+    created_to: str | None = None
     page_size: PageSize = None
+    concurrency: Annotated[int, Parameter(validator=between(1))] = 32
+    checkpoint: Path | None = None
+    resume: Path | None = None
 
-    def server_filters(self) -> dict[str, str]:
+    def job_fields(self) -> dict[str, Any]:
+        """Return what is saved with the job."""
+        names = ("descendants_of", "accounts_from", "all", "shard", "page_size")
+        return {"filters": self._server_filters(), **{name: getattr(self, name) for name in names}}
+
+    def _server_filters(self) -> dict[str, str]:
         """Return the filters as query parameters. Several values of one ``filter_`` name mean any of them."""
         values: dict[str, list[str]] = {}
         for text in self.filters:
@@ -150,25 +144,8 @@ class Query:
         return {name: several[0] if len(several) == 1 else json.dumps(several) for name, several in values.items()}
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """How a job runs, and where it saves its progress."""
-
-    concurrency: Annotated[int, _option("The number of accounts to read at once.", validator=between(1))] = 32
-    checkpoint: Annotated[
-        Path | None,
-        _option("Where to save progress (default: beside the output file, or in the user state directory)."),
-    ] = None
-    resume: Annotated[
-        Path | None, _option("Continue the job of this checkpoint, and retry the accounts that failed.")
-    ] = None
-
-
 CONNECTION: Final = Connection()
-SELECTION: Final = Selection()
-QUERY: Final = Query()
-RUNNING: Final = Running()
+JOB_OPTIONS: Final = JobOptions()
 
 
 def _server_time(option: str, text: str) -> str:

@@ -1,8 +1,4 @@
-"""The writer of Parquet files.
-
-A Parquet file is readable only when it is complete. Therefore the rows are first collected in a file of lines, which a
-resumed job can continue.
-"""
+"""Parquet files, made from a file with a JSON array of cells on each line."""
 
 import sys
 from collections.abc import Iterator
@@ -12,51 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import Account
 from .exit_codes import UsageError
-from .export import Ending, File, Rows, Writer, cell_writer
 from .files import default_mode, replacing
 from .rows import LIST_COLUMNS, REQUIRED_COLUMNS, column_names
 
 _GROUP_ROWS: Final = 10_000
 _GROUP_BYTES: Final = 16 * 2**20
 """The size at which a row group ends, in rows and in bytes of their lines."""
-
-
-class ParquetWriter(Writer):
-    """Collects rows in the file ``lines`` and converts it to Parquet at the end. Without ``to`` it goes to stdout.
-
-    The lines are deleted only after a complete job, since a resumed job adds the rows that are missing.
-    """
-
-    def __init__(self, to: Path | None, lines: Path, size: int, *, details: bool) -> None:
-        check_pyarrow()
-        self._to = to
-        self._path = lines
-        self._details = details
-        self._lines = cell_writer(File(lines, size, mode=0o600), details=details)
-
-    def write(self, account: Account, callflows: Rows) -> None:
-        """Collect some callflows of an account."""
-        self._lines.write(account, callflows)
-
-    def save(self) -> int:
-        """Make the lines durable."""
-        return self._lines.save()
-
-    def end(self, how: Ending) -> None:
-        """Write the Parquet file, unless the job was stopped."""
-        self._lines.end(how)
-        if how is Ending.STOPPED:
-            return
-        if self._to is None:
-            write_parquet(self._path, sys.stdout.buffer, details=self._details)
-            sys.stdout.flush()
-        else:
-            with replacing(self._to, mode=default_mode()) as new:
-                write_parquet(self._path, str(new), details=self._details)
-        if how is Ending.COMPLETE:
-            self._path.unlink()
 
 
 def check_pyarrow() -> None:
@@ -67,8 +25,18 @@ def check_pyarrow() -> None:
         raise UsageError("Parquet needs the extra parquet: pip install 'vinix-async[parquet]'") from None
 
 
-def write_parquet(lines: Path, file: Any, *, details: bool) -> None:
-    """Convert the rows in ``lines`` to a Parquet file, one row group at a time."""
+def write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
+    """Convert the rows in ``lines`` to a Parquet file. Without ``to`` it goes to stdout."""
+    if to is None:
+        _convert(lines, sys.stdout.buffer, details=details)
+        sys.stdout.flush()
+    else:
+        with replacing(to, mode=default_mode()) as new:
+            _convert(lines, str(new), details=details)
+
+
+def _convert(lines: Path, file: Any, *, details: bool) -> None:
+    """Convert one row group at a time."""
     import pyarrow as pa  # noqa: PLC0415  # an extra
     from pyarrow import parquet  # noqa: PLC0415  # an extra
 

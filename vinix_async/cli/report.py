@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from .exit_codes import UsageError
 from .job import Job
-from .options import CONNECTION, QUERY, RUNNING, SELECTION, Accounts, Connection, Force, Query, Running, Selection
+from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, JobOptions
 from .run import run_job
 
 
@@ -15,27 +15,23 @@ async def report(
     *accounts: Accounts,
     to: Annotated[Path | None, Parameter(help="The file. Required without --resume.")] = None,
     title: Annotated[str | None, Parameter(help="The heading of the page (default: Callflows).")] = None,
-    selection: Selection = SELECTION,
-    query: Query = QUERY,
     force: Force = False,
-    running: Running = RUNNING,
+    options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
     """Write one HTML page about the callflows of many accounts. The page needs no network.
 
     An interrupted run writes the page with what it has read, and continues with --resume.
     """
-    if to is None and running.resume is None:
+    if to is None and options.resume is None:
         raise UsageError("--to is required")
     job = Job(
         command="report",
         accounts=accounts,
-        **vars(selection),
-        filters=query.server_filters(),
-        page_size=query.page_size,
+        **options.job_fields(),
         to=str(to) if to else None,
         title=title,
-        details=running.resume is None,
-        output=None if running.resume else "html",
+        details=options.resume is None,
+        output=None if options.resume else "html",
     )
-    return await run_job(job, connection, running, force=force)
+    return await run_job(job, connection, options, force=force)

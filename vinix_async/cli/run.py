@@ -4,8 +4,8 @@ import asyncio
 import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,36 +15,36 @@ from .. import AuthenticationError, VinixError
 from .connection import Server, connect
 from .console import count, discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
-from .export import ArrayWriter, Ending, TableWriter, Writer, csv_writer, ndjson_writer, open_sink
+from .export import Ending, open_writer
 from .job import Job, SavedJob, default_checkpoint
-from .options import RUNNING, Connection, Running
-from .parquet import ParquetWriter
+from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
-from .report_page import PageWriter
 from .selection import ReadAhead, Shard, named_accounts, selected_accounts
 from .text import printable
 
 if TYPE_CHECKING:
-    from .. import AccountPage, BadItem
+    from .. import AccountPage
 
+_TICK: Final = 0.1  # seconds between two updates of the progress line
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05
 """Seconds between two saves of the progress, and the largest share of the time that saving may take."""
 
 
-async def run_job(job: Job, connection: Connection, running: Running = RUNNING, *, force: bool = False) -> int:
+async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
     """Read the callflows of a job, write them, report the failures, and return the exit code."""
     _check(job)
-    resumed = SavedJob.read(running.resume, job, connection) if running.resume else None
+    resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
         job = resumed.job if resumed else _complete(job, server)
-        checkpoint = running.checkpoint or running.resume or default_checkpoint(job)
+        checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
+        run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
         if not resumed and not force:
-            _refuse_to_overwrite(job, checkpoint)
-        return await _Run(server, job, connection, checkpoint, resumed, concurrency=running.concurrency).run()
+            run.refuse_to_overwrite()
+        return await run.run()
 
 
 def _check(job: Job) -> None:
@@ -78,15 +78,6 @@ def _complete(job: Job, server: Server) -> Job:
     )
 
 
-def _refuse_to_overwrite(job: Job, checkpoint: Path) -> None:
-    """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
-    if checkpoint.exists():
-        resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
-        raise UsageError(f"an earlier run did not finish: continue it with `{resume}`, or delete that file")
-    if job.to is not None and Path(job.to).exists():
-        raise UsageError(f"{job.to} exists already; --force replaces it")
-
-
 class _Run:
     def __init__(
         self,
@@ -94,21 +85,20 @@ class _Run:
         job: Job,
         connection: Connection,
         checkpoint: Path,
-        resumed: SavedJob | None,
         *,
         concurrency: int,
+        resumed: SavedJob | None,
     ) -> None:
+        self._resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
         self._job = job
         self._connection = connection
         self._checkpoint = checkpoint
-        self._resumed = resumed
+        self._size = resumed.size if resumed else 0
         self._begun = resumed is not None
         self._unsaved = False
-        self._output_error: OSError | None = None
-        self._failures: list[AccountPage] = []
-        self._bad_items = 0
+        self._problems: list[AccountPage] = []
         done = resumed.sweep.done if resumed else frozenset[str]()
-        selected = ReadAhead(selected_accounts(server, job, self._name_bad_item), done)
+        selected = ReadAhead(selected_accounts(server, job, self._note_problems), done)
         self._sweep = server.client.callflows.list_many(
             selected,
             max_concurrency=concurrency,
@@ -119,64 +109,49 @@ class _Run:
             details=job.details,
         )
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
-        self._writer = self._open_writer()
+
+    def refuse_to_overwrite(self) -> None:
+        """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
+        if self._checkpoint.exists():
+            raise UsageError(f"an earlier run did not finish: continue it with `{self._resume}`, or delete that file")
+        if self._job.to and Path(self._job.to).exists():
+            raise UsageError(f"{self._job.to} exists already; --force replaces it")
 
     async def run(self) -> int:
-        with _sigterm_cancels() as terminated:
-            try:
-                async with progress_line(self._tally), self._saving(), self._sweep:
+        """Run the job and return its exit code."""
+        self._writer = open_writer(self._job, self._checkpoint, self._size)
+        terminated = _cancel_on_sigterm()
+        try:
+            with progress_line(self._tally) as show:
+                async with _background(self._keep_saving(show)), self._sweep:
                     async for page in self._sweep.by_page():
                         self._write(page)
-                return self._finish()
-            except (asyncio.CancelledError, VinixError, OSError) as error:
-                code = self._break_off(error)
-                return ExitCode.TERMINATED if terminated else code
-
-    def _open_writer(self) -> Writer:
-        job, size = self._job, self._resumed.size if self._resumed else 0
-        to = Path(job.to) if job.to else None
-        if job.output == "table":
-            return TableWriter(one_account=job.one_account)
-        if job.output == "json":
-            return ArrayWriter()
-        if job.output in {"parquet", "html"}:
-            rows = Path(f"{to or self._checkpoint}.rows")
-            try:
-                rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if job.output == "html":
-                    return PageWriter(job, rows, size, failures=self._failures)
-                return ParquetWriter(to, rows, size, details=job.details)
-            except OSError as error:
-                what = "Parquet" if job.output == "parquet" else "a report"
-                hint = "; --checkpoint names another place" if to is None else ""
-                raise UsageError(f"{what} needs a file for its rows: {describe(error)}{hint}") from None
-        sink = open_sink(to, size, job.output or "")
-        if job.output == "csv":
-            return csv_writer(sink, details=job.details, raw=job.raw_cells, bom=job.bom)
-        return ndjson_writer(sink)
+            return self._finish()
+        except (asyncio.CancelledError, VinixError, OSError) as error:
+            code = self._break_off(error)
+            return ExitCode.TERMINATED if terminated else code
 
     # --- while the job runs ---
 
     def _write(self, page: "AccountPage") -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
-        if self._output_error:
-            raise self._output_error
         self._writer.write(page.account, page.items)
         self._tally.callflows += len(page.items)
-        for item in page.bad_items:
-            self._name_bad_item(item)
         if page.error is None:
             self._begun = self._unsaved = True
-            return
-        self._failures.append(page)
-        if not self._job.one_account:
-            name = f" ({printable(page.account.name)})" if page.account.name else ""
-            note(f"failed: {printable(page.account_id)}{name}: {one_line(page.error)}")
+        if page.error or page.bad_items:
+            self._note_problems(page)
 
-    def _name_bad_item(self, item: "BadItem") -> None:
-        self._bad_items += 1
-        which = item.id or f"row {item.index} without an id"
-        note(f"unreadable: {printable(item.account_id)}, {printable(which)}: {one_line(item.error)}")
+    def _note_problems(self, page: "AccountPage") -> None:
+        """Print the bad items and the error of a page, and keep them for the report and the summary."""
+        self._problems.append(attrs.evolve(page, items=()))
+        account_id = printable(page.account_id)
+        for item in page.bad_items:
+            which = printable(item.id or f"row {item.index} without an id")
+            note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
+        if page.error and not self._job.one_account:
+            name = f" ({printable(page.account.name)})" if page.account.name else ""
+            note(f"failed: {account_id}{name}: {one_line(page.error)}")
 
     def _save(self) -> bool:
         """Make the rows durable, and then the checkpoint that counts them. Return whether there is a checkpoint."""
@@ -190,28 +165,17 @@ class _Run:
         self._unsaved = False
         return True
 
-    @asynccontextmanager
-    async def _saving(self) -> AsyncIterator[None]:
-        """Save the progress regularly during the block."""
-
-        async def keep_saving() -> None:
-            took = 0.0
-            while not self._output_error:
-                await asyncio.sleep(max(_SAVE_INTERVAL, took / _SAVE_SHARE))
-                began = time.monotonic()
-                try:
-                    if self._unsaved:
-                        self._save()
-                except OSError as error:  # of the output: the job must not continue
-                    self._output_error = error
-                took = time.monotonic() - began
-
-        task = asyncio.create_task(keep_saving())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+    async def _keep_saving(self, show_progress: Callable[[], None]) -> None:
+        """Update the progress line, and save the progress regularly."""
+        due = time.monotonic() + _SAVE_INTERVAL
+        while True:
+            show_progress()
+            began = time.monotonic()
+            if self._unsaved and began >= due:
+                self._save()
+                ended = time.monotonic()
+                due = ended + max(_SAVE_INTERVAL, (ended - began) / _SAVE_SHARE)
+            await asyncio.sleep(_TICK)
 
     # --- when it ends ---
 
@@ -225,14 +189,14 @@ class _Run:
             self._stop("stopped")
             return code
         with suppress(OSError):
-            self._writer.end(Ending.STOPPED)
+            self._writer.end(Ending(stopped=True, problems=self._problems))
         if isinstance(error, BrokenPipeError):
             self._checkpoint.unlink(missing_ok=True)
             discard_output()
             return ExitCode.READER_GONE
         report_error(error)  # such as a full disk; the last checkpoint is still valid
         if self._checkpoint.exists():
-            note(f"to continue from the last saved state, run:\n  {self._resume_command()}")
+            note(f"to continue from the last saved state, run:\n  {self._resume}")
         else:
             note("vinix: no progress was saved: run the command again")
         return ExitCode.ERROR
@@ -240,64 +204,75 @@ class _Run:
     def _stop(self, how: str) -> None:
         """Save the progress, so that a resumed job reads and writes nothing twice."""
         try:
-            if self._begun and self._save():
+            resume = self._resume if self._begun and self._save() else None
+            if resume:
                 note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
             elif how == "interrupted":
                 note(how)
-            self._writer.end(Ending.STOPPED)
+            self._writer.end(Ending(stopped=True, resume=resume, problems=self._problems))
         except BrokenPipeError:  # Ctrl-C ended the reader of the pipe, too
             discard_output()
 
     def _finish(self) -> int:
         """End a job after all accounts were read or have failed."""
-        if self._output_error:
-            raise self._output_error
-        job, failed = self._job, self._failures
-        incomplete = bool(failed) or self._bad_items > 0
-        saved = (incomplete or job.output in {"parquet", "html"}) and self._save()
-        resumable = incomplete and (self._begun or not job.one_account)
-        self._writer.end(Ending.SOME_FAILED if resumable else Ending.COMPLETE)
+        job, problems = self._job, self._problems
+        errors = [page.error for page in problems if page.error]
+        bad_items = sum(len(page.bad_items) for page in problems)
+        saved = (problems or job.output in {"parquet", "html"}) and self._save()
+        resumable = problems and (self._begun or not job.one_account)
+        self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems))
         if not resumable:
             self._checkpoint.unlink(missing_ok=True)
-        code = ExitCode.SOME_FAILED if incomplete else ExitCode.OK
-        if failed and job.one_account and failed[0].error:
-            code = report_error(failed[0].error)
-        elif failed:
-            refused = all(isinstance(page.error, AuthenticationError) for page in failed)
-            done = self._tally.sweep.accounts_done
-            code = ExitCode.AUTHENTICATION if refused and not done else code
+        code = ExitCode.SOME_FAILED if problems else ExitCode.OK
+        if errors and job.one_account:
+            code = report_error(errors[0])
+        elif errors and not self._tally.sweep.accounts_done:
+            refused = all(isinstance(error, AuthenticationError) for error in errors)
+            code = ExitCode.AUTHENTICATION if refused else code
         note(self._tally.summary())
         if resumable and saved:
-            what = [f"{count(len(failed), 'account')} failed"] if failed else []
-            what += [f"{count(self._bad_items, 'item')} could not be read"] if self._bad_items else []
+            what = [f"{count(len(errors), 'account')} failed"] if errors else []
+            what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []
             note(f"{' and '.join(what)}; to try again, {self._resume_hint()}")
         return code
 
-    def _resume_command(self) -> str:
-        return f"vinix {self._job.command} --resume {shlex.quote(str(self._checkpoint))}"
-
     def _resume_hint(self) -> str:
         append = self._job.to is None and not to_terminal()
-        return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume_command()}"
+        return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
 
 
-@contextmanager
-def _sigterm_cancels() -> Iterator[list[int]]:
+def _cancel_on_sigterm() -> list[int]:
     """Let SIGTERM cancel the current task, as Ctrl-C does. The list contains the signal once it came."""
     received: list[int] = []
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
 
     def cancel() -> None:
         received.append(signal.SIGTERM)
         if task is not None:
             task.cancel()
 
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)  # until the loop is closed
+    return received
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run ``work`` during the block. If it fails, the block is cancelled, and the error is raised in its place."""
+    block = asyncio.current_task()
+
+    async def watched() -> None:
+        try:
+            await work
+        except Exception:
+            if block:
+                block.cancel()
+            raise
+
+    task = asyncio.create_task(watched())
     try:
-        loop.add_signal_handler(signal.SIGTERM, cancel)
-    except (NotImplementedError, RuntimeError):  # on Windows, or in a thread
-        yield received
-        return
-    try:
-        yield received
+        yield
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()

@@ -4,9 +4,11 @@ import asyncio
 import codecs
 import csv
 import hashlib
+import io
 import sys
-from collections.abc import AsyncGenerator, Callable, Container, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +18,7 @@ from .exit_codes import UsageError, describe
 from .job import Job
 
 if TYPE_CHECKING:
-    from .. import BadItem
+    from .. import AccountPage
 
 _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
@@ -56,73 +58,56 @@ def _read_list(path: str) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"cannot read {describe(error)}") from None
     lines = ["\n" if line.lstrip().startswith("#") else f"{line.strip(' ')}\n" for line in _lines(data, name)]
+    delimiter, column = _layout(next((line for line in lines if line.strip()), ""))
+    reader = csv.reader(lines, delimiter=delimiter)
+    rows = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
     try:
-        yield from _ids(lines, name)
+        for number, cells in islice(rows, 0 if column is None else 1, None):
+            found = cells if column is None else cells[column : column + 1]
+            yield check_account_id(delimiter.join(found).strip(), f"{name}, line {number}: ")
     except csv.Error as error:
         raise UsageError(f"{name} is not a list of account ids: {error}") from None
 
 
-def _ids(lines: list[str], name: str) -> Iterator[str]:
-    delimiter, column = _layout(next((line for line in lines if line.strip()), ""))
-    reader = csv.reader(lines, delimiter=delimiter)
-    rows = ((reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells))
-    if column is not None:
-        next(rows)  # the header
-    for number, cells in rows:
-        found = cells if column is None else cells[column : column + 1]
-        yield check_account_id(delimiter.join(found).strip(), f"{name}, line {number}: ")
-
-
 def _lines(data: bytes, name: str) -> list[str]:
     """Return the lines of a text in UTF-8, or in UTF-16 with a byte order mark."""
-    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding, data = ("utf-16", data) if utf_16 else ("utf-8", data.removeprefix(codecs.BOM_UTF8))
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        text, wrong = data.decode(encoding), False
+        return io.StringIO(data.decode(encoding), newline=None).read().split("\n")
     except UnicodeDecodeError as error:
-        text, wrong = data[: error.start].decode(encoding, "replace"), True
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if wrong:
-        raise UsageError(f"{name}, line {len(lines)}: the text is not valid {encoding.upper()}")
-    return lines
+        before = io.StringIO(data[: error.start].decode(encoding, "replace"), newline=None).read()
+        number = before.count("\n") + 1
+        raise UsageError(f"{name}, line {number}: the text is not valid {encoding[:6].upper()}") from None
 
 
 def _layout(first_line: str) -> tuple[str, int | None]:
     """Return the delimiter of a file and the column of its ids, or None if the first line is not a header."""
-    for delimiter in _DELIMITERS:
+    for delimiter, name in product(_DELIMITERS, _ID_COLUMNS):
         names = [cell.strip().lower() for cell in next(csv.reader([first_line], delimiter=delimiter), [])]
-        for name in _ID_COLUMNS:
-            if name in names:
-                return delimiter, names.index(name)
+        if name in names:
+            return delimiter, names.index(name)
     return ",", None
 
 
-OnBadItem = Callable[["BadItem"], None]
+OnProblem = Callable[["AccountPage"], None]
 
 
-async def selected_accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job, each once. ``on_bad_item`` is called for those that cannot be read."""
+async def selected_accounts(server: Server, job: Job, on_problem: OnProblem) -> AsyncGenerator[Account, None]:
+    """Yield the accounts of a job, some twice. ``on_problem`` is called for those that cannot be read."""
+    from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+
     shard = Shard(job.shard)
-    seen: set[str] = set()
-    async for account in _accounts(server, job, on_bad_item):
-        if account.id not in seen and account.id in shard:
-            seen.add(account.id)
-            yield account
-
-
-async def _accounts(server: Server, job: Job, on_bad_item: OnBadItem) -> AsyncGenerator[Account, None]:
-    for account_id in job.accounts:
-        yield Account(id=account_id)
-    above = {job.descendants_of} if job.descendants_of else set[str]()
-    if job.all:
-        yield Account(id=server.account_id(None))
-        above.add(server.account_id(None))
-    for account_id in above:
+    own = server.account_id(None) if job.all else None
+    for account_id in (*job.accounts, own):
+        if account_id and account_id in shard:
+            yield Account(id=account_id)
+    for account_id in filter(None, {job.descendants_of, own}):
         async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
-            for item in page.bad_items:
-                on_bad_item(item)
+            if page.bad_items:
+                on_problem(AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
             for account in page.items:
-                yield account
+                if account.id in shard:
+                    yield account
 
 
 class ReadAhead:
@@ -131,15 +116,15 @@ class ReadAhead:
     If reading fails, the error is raised after the accounts that were read before it.
 
     Attributes:
-        found: how many accounts were read that are not in ``done``.
+        found: how many different accounts were read that are not in ``done``.
         all_found: whether there are no more.
     """
 
-    def __init__(self, accounts: AsyncGenerator[Account, None], done: Container[str]) -> None:
+    def __init__(self, accounts: AsyncGenerator[Account, None], done: Iterable[str]) -> None:
         self.found = 0
         self.all_found = False
         self._accounts = accounts
-        self._done = done
+        self._seen = set(done)
         self._queue: asyncio.Queue[Account | None] = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncGenerator[Account, None]:
@@ -156,8 +141,10 @@ class ReadAhead:
         try:
             async with aclosing(self._accounts):
                 async for account in self._accounts:
-                    self.found += account.id not in self._done
-                    self._queue.put_nowait(account)
+                    if account.id not in self._seen:
+                        self._seen.add(account.id)
+                        self.found += 1
+                        self._queue.put_nowait(account)
             self.all_found = True
         finally:
             self._queue.put_nowait(None)

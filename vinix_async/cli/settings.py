@@ -1,15 +1,24 @@
-"""Settings and credentials: from the environment, then from the profile, then from the keyring."""
+"""Settings and credentials: from the environment, then from the profile, then from the keyring.
 
+A profile is a table of the configuration file.
+"""
+
+import json
 import os
+import re
+import stat
 import sys
+import tomllib
 from collections.abc import Mapping
 from getpass import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
+from platformdirs import user_config_path
 
 from .exit_codes import UsageError
-from .profiles import SECRETS, config_path, read_profile, read_secret
+from .files import write_private_file
 
 if TYPE_CHECKING:
     from .. import Auth
@@ -29,6 +38,14 @@ VARIABLES: Final = {
 
 _USER_ACCOUNT: Final = ("account_name", "account_realm", "phone_number")
 """The settings that name the account of a user; a login needs one of them."""
+
+
+SECRETS: Final = ("auth_token", "api_key", "password")
+"""The secrets that a profile may hold, in the order in which they are used."""
+
+_KEYS: Final = frozenset({*VARIABLES, "keyring"})
+_KEYRING_SERVICE: Final = "vinix"
+_PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @frozen
@@ -96,3 +113,105 @@ def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "Auth":
         known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
         raise UsageError(f"a user needs an account: set exactly one of {known}, or of their options or profile keys")
     return UserAuth(user["username"], secret, **account)
+
+
+# --- the configuration file ---
+
+
+def config_path() -> Path:
+    """Return the configuration file: VINIX_CONFIG, or ``config.toml`` in the user's configuration directory."""
+    given = os.environ.get("VINIX_CONFIG")
+    return Path(given) if given else user_config_path("vinix", appauthor=False) / "config.toml"
+
+
+def read_profile(name: str | None) -> dict[str, str]:
+    """Return a profile's settings. Without a name it is ``default``, which may be missing."""
+    path = config_path()
+    profiles = _parse(_read(path), path)
+    if name is not None and name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise UsageError(f"there is no profile {name!r} in {path}; its profiles: {known}")
+    profile = profiles.get(name or "default", {})
+    if unknown := sorted(profile.keys() - _KEYS):
+        raise UsageError(f"{path}: {unknown[0]!r} is not a setting; the settings are {', '.join(sorted(_KEYS))}")
+    if wrong := sorted(key for key, value in profile.items() if not isinstance(value, str)):
+        raise UsageError(f"{path}: {wrong[0]} must be a string in quotes")
+    if profile.get("keyring", "password") not in SECRETS:
+        raise UsageError(f"{path}: keyring must name the stored secret: {', '.join(SECRETS)}")
+    return {key: value for key, value in profile.items() if value}
+
+
+def save_profile(name: str, settings: Mapping[str, str]) -> Path:
+    """Write one profile and return the file. The other profiles in it stay unchanged, with their comments."""
+    path = config_path()
+    if not _PROFILE_NAME.fullmatch(name):
+        raise UsageError(f"--profile may contain only letters, digits, - and _, not {name!r}")
+    text = _read(path)
+    before = _parse(text, path)
+    section = f"[{name}]\n" + "".join(f"{key} = {_quoted(value)}\n" for key, value in settings.items())
+    old_section = re.compile(rf"^\[{name}\][ \t]*(?:#[^\n]*)?\n(?:(?!\[)[^\n]*\n?)*", re.MULTILINE)
+    rest, found = old_section.subn(lambda _: section + "\n", text, count=1)
+    new = rest.rstrip("\n") + "\n" if found else "\n".join(filter(None, (text.rstrip("\n"), section)))
+    if _parse(new, path) != before | {name: dict(settings)}:
+        raise UsageError(f"cannot change {path} without losing parts of it: edit it by hand")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private_file(path, new.encode())
+    return path
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+                raise UsageError(f"other users can read {path}, and it may hold secrets: chmod 600 {path}")
+            return file.read().decode()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+
+
+def _parse(text: str, path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        profiles = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    if wrong := [key for key, value in profiles.items() if not isinstance(value, dict)]:
+        raise UsageError(f"{path}: {wrong[0]} must be in the table of a profile, such as [default]")
+    return profiles
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# --- the keyring ---
+
+
+def read_secret(profile: str) -> str:
+    """Return a profile's secret. Raises ``UsageError`` if there is none, or no keyring."""
+    secret = _use_keyring(lambda keyring: keyring.get_password(_KEYRING_SERVICE, profile))
+    if not secret:
+        raise UsageError(f"the keyring has no secret of this profile: run vinix auth login --profile {profile}")
+    return str(secret)
+
+
+def save_secret(profile: str, secret: str) -> None:
+    """Store a profile's secret."""
+    _use_keyring(lambda keyring: keyring.set_password(_KEYRING_SERVICE, profile, secret))
+
+
+def _use_keyring(action: Any) -> Any:
+    try:
+        import keyring  # noqa: PLC0415  # an extra
+        from keyring.errors import KeyringError  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError:
+        raise UsageError("the keyring needs the extra keyring: pip install 'vinix-async[keyring]'") from None
+    try:
+        return action(keyring)
+    except KeyringError as error:  # such as NoKeyringError, on a machine without a desktop
+        kind = type(error).__name__
+        raise UsageError(
+            f"this machine has no usable keyring ({kind}): store the secret in a profile, or set VINIX_PASSWORD"
+        ) from None

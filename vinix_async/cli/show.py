@@ -17,6 +17,7 @@ from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
 from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
+from .table import facts_table
 from .text import display
 
 if TYPE_CHECKING:
@@ -116,11 +117,8 @@ def _is_feature_code(row: Callflow, wanted: str) -> bool:
 
 def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[Table, Table]:
     """Return a table of the callflow's fields, and a table of its nodes."""
-    about = Table(box=None, show_header=False, pad_edge=False)
-    about.add_column(style="dim")
-    about.add_column(overflow="fold")
     code = callflow.featurecode
-    values = {
+    facts = {
         "name": callflow.name,
         "id": callflow.id,
         "type": type_name(callflow),
@@ -129,11 +127,8 @@ def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[
         "patterns": ", ".join(callflow.patterns),
         "flags": ", ".join(callflow.flags),
         "modules": ", ".join(callflow.modules),
-        "owner": callflow.owner_id,
+        "owner": callflow.owner_id and str(callflow.owner_id),
     }
-    for name, value in values.items():
-        if value:
-            about.add_row(name, Text(display(str(value))))
     known = {**(names or {}), **names_by_id(callflow)}
     nodes = Table(box=box.SIMPLE_HEAD, show_edge=False)
     nodes.add_column("Key", style="cyan", overflow="fold")
@@ -147,7 +142,7 @@ def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[
         nodes.add_row(*map(Text, cells))
         below = [(branch_label(node, key, known), child, depth + 1) for key, child in node.children.items()]
         waiting.extend(reversed(below))
-    return about, nodes
+    return facts_table(facts), nodes
 
 
 def indented(callflow: Callflow) -> bytes:

@@ -1,7 +1,7 @@
 """Tables for a terminal. The columns depend on the terminal's width, so that rows can be printed as they come."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from rich import box
 from rich.table import Table
@@ -11,42 +11,45 @@ from .. import Account, Callflow
 from .names import numbers, title, type_name
 from .text import display
 
-_MODULES_FROM: Final = 60
 _REALM_FROM: Final = 100
-_TYPE_FROM: Final = 120
-"""The terminal's width from which each column is shown."""
-
 _ID_COLUMN_FROM: Final = 60
-"""The width from which an account's id has a column of its own. Below it, the id is under the name."""
+"""The terminal's width from which an account's realm is shown, and from which its id is not under its name."""
+
+_CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow], str]]]] = {
+    "Callflow": (0, {"style": "cyan", "ratio": 3}, title),
+    "Numbers": (0, {"ratio": 3}, lambda callflow: ", ".join(numbers(callflow))),
+    "Type": (120, {"style": "dim", "width": 16}, type_name),
+    "Modules": (60, {"style": "green", "ratio": 5}, lambda callflow: ", ".join(callflow.modules)),
+}
+"""Each column with the terminal's width from which it is shown, its form, and its text."""
 
 
-def callflow_columns(width: int, callflows: Sequence[Callflow]) -> tuple[str, ...]:
-    """Return the columns of a table that begins with ``callflows``."""
-    typed = width >= _TYPE_FROM and any(map(type_name, callflows))
-    return (
-        *("Callflow", "Numbers"),
-        *(("Type",) if typed else ()),
-        *(("Modules",) if width >= _MODULES_FROM else ()),
-    )
+def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:
+    """Return the columns of a table that begins with ``callflows``. A column without a type is left out."""
+    untyped = not any(map(type_name, callflows))
+    return [
+        name for name, (least, *_) in _CALLFLOW_COLUMNS.items() if width >= least and not (name == "Type" and untyped)
+    ]
 
 
 def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, header: bool) -> Table:
     """Return a table of callflows. Its text is cut at words."""
     table = _table(header=header)
     for name in columns:
-        if name == "Type":
-            table.add_column(name, style="dim", overflow="ellipsis", width=16)
-        else:
-            style, ratio = {"Callflow": ("cyan", 3), "Numbers": ("", 3), "Modules": ("green", 5)}[name]
-            table.add_column(name, style=style, overflow="ellipsis", ratio=ratio)
+        table.add_column(name, overflow="ellipsis", **_CALLFLOW_COLUMNS[name][1])
     for callflow in callflows:
-        values = {
-            "Callflow": title(callflow),
-            "Numbers": ", ".join(numbers(callflow)),
-            "Type": type_name(callflow),
-            "Modules": ", ".join(callflow.modules),
-        }
-        _add_row(table, *(values[name] for name in columns))
+        _add_row(table, *(_CALLFLOW_COLUMNS[name][2](callflow) for name in columns))
+    return table
+
+
+def facts_table(facts: Mapping[str, str | None]) -> Table:
+    """Return a table with a name and a value in each row. Empty values are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, Text(display(value)))
     return table
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import partial
 from typing import Final
 
 SHOWN: Final = {
@@ -33,6 +34,9 @@ def printable(text: str, *, lines: bool = False) -> str:
         letter if is_shown(letter) or (lines and letter == "\n") else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+printable_lines: Final = partial(printable, lines=True)
 
 
 def printable_json(text: str) -> str:

@@ -3,17 +3,26 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, Final
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from ... import Account, AccountResult, APIStatusError, Callflow, DecodeError, VinixError
+from ... import Account, APIStatusError, Callflow, DecodeError, VinixError
+from ..exit_codes import one_line
+from ..files import default_mode, replacing
 from ..names import numbers, title, type_name
 from ..text import display, printable
 from .diagram import MODULE_KINDS, Box, diagram
 from .svg import ICONS
 from .text_width import TEXT_STYLES, asset, widths_table
+
+if TYPE_CHECKING:
+    from ... import BadItem
+    from ..export import Ending
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -60,18 +69,57 @@ def end_block(*, complete: bool) -> str:
     return data_block({"complete": complete}, "id=end")
 
 
-def account_block(account: Account | None, result: AccountResult, retry: str) -> str:
-    """Return one account as the page's script reads it. ``retry``: the command that reads the account again."""
-    error = _error_data(result.error, result.next_start_key, retry) if result.error else None
-    name, realm = (account.name, account.realm) if account else (None, None)
-    flows = [_flow_data(callflow) for callflow in result.callflows]
-    about = [printable(result.account_id), display(name or ""), display(realm or ""), round(result.elapsed, 2)]
-    return data_block([*about, error, flows], "class=account")
+def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[str]:
+    """Yield the parts of a page about ``accounts``, the results of ``account_block``. An account may have several."""
+    before, after = page(title)
+    yield before
+    yield from accounts
+    yield end_block(complete=complete) + after
+
+
+def write_report(to: Path, blocks: Path, title: str | None, ending: "Ending") -> None:
+    """Write the page with the blocks of a file, and with what could not be read."""
+    problems = (
+        account_block(
+            problem.account,
+            bad_items=problem.bad_items,
+            error=problem.error,
+            retry=ending.resume
+            or shlex.join(["vinix", "report", problem.account_id, "--to", f"{problem.account_id}.html"]),
+        )
+        for problem in ending.problems
+    )
+    with (
+        replacing(to, mode=default_mode()) as new,
+        new.open("w", encoding="utf-8") as stream,
+        blocks.open(encoding="utf-8") as lines,
+    ):
+        stream.writelines(report(title or "Callflows", chain(lines, problems), complete=not ending.stopped))
+
+
+def account_block(
+    account: Account,
+    callflows: Iterable[Callflow] = (),
+    *,
+    bad_items: Iterable["BadItem"] = (),
+    error: VinixError | None = None,
+    retry: str = "",
+) -> str:
+    """Return a part of an account, as the page's script reads it: some callflows, or what could not be read.
+
+    ``retry``: the command that reads the account again.
+    """
+    about = [printable(account.id), display(account.name or ""), display(account.realm or "")]
+    unreadable = [
+        [printable(item.id or f"row {item.index}"), one_line(item.error), printable(retry)] for item in bad_items
+    ]
+    failure = _error_data(error, retry) if error else None
+    return data_block([*about, unreadable, failure, [_flow_data(each) for each in callflows]], "class=account")
 
 
 def callflow_block(callflow: Callflow, names: Mapping[str, str] | None) -> str:
     """Return one callflow as the only one of the page."""
-    return data_block(["", "", "", 0, None, [_flow_data(callflow, names)]], "class=account")
+    return data_block(["", "", "", [], None, [_flow_data(callflow, names)]], "class=account")
 
 
 def data_block(value: Any, attribute: str) -> str:
@@ -101,7 +149,7 @@ def _box_data(box: Box) -> list[Any]:
     return row
 
 
-def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> dict[str, Any]:
+def _error_data(error: VinixError, retry: str) -> dict[str, Any]:
     reason = error.message
     if isinstance(error, APIStatusError):
         reason = " - ".join(text for text in (f"{error.status} {error.message}".strip(), error.detail) if text)
@@ -112,7 +160,7 @@ def _error_data(error: VinixError, next_start_key: str | None, retry: str) -> di
         "reason": printable(reason, lines=True),
         "request_id": printable(error.request_id or ""),
         "attempts": error.attempts,
-        "next": printable(next_start_key or ""),
+        "next": printable(error.start_key or ""),
         "retry": printable(retry),
     }
 

@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from ... import Callflow
 from ..text import display
-from .diagram import Box, diagram, fold, head_numbers
-from .layout import layout
+from .diagram import Box, children, diagram, fold, head_numbers
 from .text_width import TEXT_STYLES, asset, fit
+
+Pair = tuple[float, float]
 
 _MAX_BOXES: Final = 120
 _MAX_BREADTH: Final = 12
@@ -18,6 +19,9 @@ _BOX: Final = (188, 56)
 _HEAD_WIDTH: Final = 252
 _MORE_HEIGHT: Final = 32
 _MARGIN: Final = 24
+_SIBLING_GAP: Final = 20
+_LEVEL_GAP: Final = 30
+_FORK_GAP: Final = 6  # more of it where a line forks
 _LABEL_ROOM: Final = 240
 _PADDING: Final = 8  # at both ends of a label
 _TEXT_LEFT: Final = 48
@@ -43,15 +47,14 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, with_styl
     boxes = fold(whole, limit=_MAX_BOXES, breadth=_MAX_BREADTH)
     lines = _number_lines(head_numbers(callflow))
     sizes = [_size(box, lines) for box in boxes]
-    placed = layout(
-        boxes, [(max(width, _label_width(box)), height) for box, (width, height) in zip(boxes, sizes, strict=True)]
-    )
-    width, height = placed.width + 2 * _MARGIN, placed.height + 2 * _MARGIN
+    rooms = [(max(width, _label_width(box)), height) for box, (width, height) in zip(boxes, sizes, strict=True)]
+    spots, width, height = layout(boxes, rooms)
+    width, height = width + 2 * _MARGIN, height + 2 * _MARGIN
     edges, labels, drawn = [], [], []
-    for box, (x, y), size in zip(boxes, placed.spots, sizes, strict=True):
+    for box, (x, y), size in zip(boxes, spots, sizes, strict=True):
         drawn.append(_head(callflow.id, box, lines, x, y) if box.parent < 0 else _box(box, x - size[0] / 2, y, size[0]))
         if box.parent >= 0:
-            from_x, from_y = placed.spots[box.parent]
+            from_x, from_y = spots[box.parent]
             path = _edge(from_x, from_y + sizes[box.parent][1], x, y)
             edges.append(f'<path class="edge{" off" if box.disabled else ""}" d="{path}"/>')
         if box.label:
@@ -68,13 +71,51 @@ def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, with_styl
     return "\n".join([opening, *style, *edges, *labels, *drawn, "</svg>\n"])
 
 
+def layout(
+    boxes: Sequence[Box], sizes: Sequence[tuple[float, float]]
+) -> tuple[list[tuple[float, float]], float, float]:
+    """Return the middle of each box's upper edge, and the width and the height of the whole.
+
+    A box is above the middle of its children, and no two subtrees share a column. ``sizes``: the width and the height
+    of each box; the width includes the label above it.
+    """
+    below = children(boxes)
+    spans = [0.0] * len(boxes)  # the width of a subtree
+    middles = [0.0] * len(boxes)  # the middle of a box, from the left end of its subtree
+    offsets = [0.0] * len(boxes)  # the left end of a subtree, from that of its parent's
+    for index in range(len(boxes) - 1, -1, -1):
+        half, reach = sizes[index][0] / 2, 0.0
+        for child in below[index]:
+            offsets[child] = reach
+            reach += spans[child] + _SIBLING_GAP
+        middle = half
+        if branches := below[index]:
+            middle = sum(offsets[child] + middles[child] for child in (branches[0], branches[-1])) / 2
+        lead = max(0.0, half - middle)
+        for child in below[index]:
+            offsets[child] += lead
+        middles[index] = middle + lead
+        spans[index] = max(reach - _SIBLING_GAP + lead, middles[index] + half)
+    lefts = [0.0] * len(boxes)
+    tops = [0.0] * len(boxes)
+    for index in range(1, len(boxes)):
+        parent = boxes[index].parent
+        lefts[index] = lefts[parent] + offsets[index]
+        labelled = any(boxes[child].label for child in below[parent])
+        gap = _LEVEL_GAP * (2 if labelled else 1) + (_FORK_GAP if len(below[parent]) > 1 else 0)
+        tops[index] = tops[parent] + sizes[parent][1] + gap
+    height = max(top + size[1] for top, size in zip(tops, sizes, strict=True))
+    spots = [(left + middle, top) for left, middle, top in zip(lefts, middles, tops, strict=True)]
+    return spots, spans[0], height
+
+
 def _number_lines(dialled: Sequence[str]) -> Sequence[str]:
     if len(dialled) <= _MAX_NUMBERS:
         return dialled
     return [*dialled[: _MAX_NUMBERS - 1], f"+ {len(dialled) - _MAX_NUMBERS + 1} more"]
 
 
-def _size(box: Box, lines: Sequence[str]) -> tuple[float, float]:
+def _size(box: Box, lines: Sequence[str]) -> Pair:
     if box.parent < 0:
         return _HEAD_WIDTH, 36 + 18 * len(lines) + (6 if lines else 0)
     if box.more:

@@ -11,16 +11,24 @@ const ROW = 54;
 
 // --- the page's data ----------------------------------------------------------------------------------
 
-const accounts = [...document.querySelectorAll("script.account")].map((element) => {
-  const [id, name, realm, elapsed, error, flows] = JSON.parse(element.textContent);
+// An account may come in several parts: its callflows page by page, and what could not be read.
+const byId = new Map();
+for (const element of document.querySelectorAll("script.account")) {
+  const [id, name, realm, unreadable, error, flows] = JSON.parse(element.textContent);
   element.remove();
-  const account = {id, name: name || id, realm, elapsed, error, text: plain([name, id, realm].join("\n"))};
-  account.flows = flows.map(([flowId, title, type, numbers, code, boxes, modules]) => {
+  if (!byId.has(id)) byId.set(id, {id, name: id, realm: "", unreadable: [], error: null, flows: []});
+  const account = byId.get(id);
+  account.name = name || account.name;
+  account.realm = realm || account.realm;
+  account.error = error || account.error;
+  account.unreadable.push(...unreadable);
+  for (const [flowId, title, type, numbers, code, boxes, modules] of flows) {
     const nodes = boxes && [[-1, "", "", title, 0, "", ...numbers], ...boxes];
-    return {account, id: flowId, title, type, numbers, code, boxes: nodes, modules, text: ""};
-  });
-  return account;
-});
+    account.flows.push({account, id: flowId, title, type, numbers, code, boxes: nodes, modules, text: ""});
+  }
+}
+const accounts = [...byId.values()];
+for (const account of accounts) account.text = plain([account.name, account.id, account.realm].join("\n"));
 accounts.sort((one, other) => order(one.name, other.name));
 for (const account of accounts) {
   account.flows.sort((one, other) => order(one.title, other.title));
@@ -28,9 +36,9 @@ for (const account of accounts) {
   account.codes = account.flows.filter((flow) => flow.code);
   account.callflows = account.flows.filter((flow) => !flow.code);
 }
-const byId = new Map(accounts.map((account) => [account.id, account]));
 const failed = accounts.filter((account) => account.error);
 const total = accounts.reduce((sum, account) => sum + account.flows.length, 0);
+const unreadable = accounts.flatMap((account) => account.unreadable.map(([id, reason]) => ({account, id, reason})));
 
 // The text in which the search looks for a callflow.
 for (const account of accounts) {
@@ -211,10 +219,17 @@ function problem({kind, reason, request_id, attempts, next, retry}, kept) {
       ["Failed at", next && make("code", {}, next)], ["Read until then", count(kept, "callflow")], ["Retry", make("code", {}, retry)]]));
 }
 
+function badItems(items) {
+  return make("section", {class: "problem", "aria-label": "Unreadable"}, make("h2", {}, `${count(items.length, "item")} could not be read`),
+    ...items.map(([id, reason]) => make("p", {class: "reason"}, make("code", {}, id), `\n${reason}`)),
+    facts([["Retry", make("code", {}, items[0][2])]]));
+}
+
 function aboutAccount(account) {
   const said = [make("h1", {}, account.name), facts([["Id", make("code", {}, account.id)], ["Realm", account.realm], ["Callflows", account.callflows.length.toLocaleString("en")],
-    ["Feature codes", account.codes.length.toLocaleString("en")], ["Read in", `${account.elapsed} s`]])];
+    ["Feature codes", account.codes.length.toLocaleString("en")]])];
   if (account.error) said.push(problem(account.error, account.flows.length));
+  if (account.unreadable.length) said.push(badItems(account.unreadable));
   for (const [title, flows] of [["Callflows", account.callflows], ["Feature codes", account.codes]]) {
     if (!flows.length) continue;
     said.push(make("h2", {}, title), make("ul", {class: "flows"}, ...flows.slice(0, 300).map((flow) =>
@@ -231,6 +246,11 @@ function overview() {
     said.push(make("h2", {}, `${count(failed.length, "account")} failed`), make("ul", {class: "flows failures"}, ...failed.slice(0, 50).map((account) =>
       make("li", {}, make("a", {href: address(account)}, account.name), make("span", {}, `${account.error.kind}: ${account.error.reason.split("\n")[0]}`)))));
     if (failed.length > 50) said.push(make("p", {class: "none"}, `and ${count(failed.length - 50, "other")}, under Failed`));
+  }
+  if (unreadable.length) {
+    said.push(make("h2", {}, `${count(unreadable.length, "item")} could not be read`), make("ul", {class: "flows failures"}, ...unreadable.slice(0, 50).map(({account, id, reason}) =>
+      make("li", {}, make("a", {href: address(account)}, account.name), make("span", {}, `${id}: ${reason}`)))));
+    if (unreadable.length > 50) said.push(make("p", {class: "none"}, `and ${count(unreadable.length - 50, "other")}, on the pages of their accounts`));
   }
   const keys = [["/", "search"], ["↑ ↓", "move"], ["Enter", "open"], ["Esc", "go back"]];
   said.push(make("p", {class: "keys"}, ...keys.flatMap(([key, what]) => [make("kbd", {}, key), ` ${what}  `])));
