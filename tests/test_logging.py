@@ -14,7 +14,15 @@ from simulated import SimulatedServer, account_of, between, virtual
 
 from vinix_async import RateLimitError, RetryPolicy, ServerError, UserAuth, VinixClient
 from vinix_async._pipeline import events
-from vinix_async._pipeline.events import Log, RetryEvent, WaitStarted, configure_logging, logger
+from vinix_async._pipeline.events import (
+    ClientStats,
+    Log,
+    RetryEvent,
+    WaitEnded,
+    WaitStarted,
+    configure_logging,
+    logger,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "logging.md"
 
@@ -221,3 +229,17 @@ def test_no_attribute_of_an_event_hides_one_of_a_record(event: Any) -> None:
     if issubclass(event, events.Event) and event is not events.Event:
         record = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
         assert not record & {each.name for each in event.__attrs_attrs__}
+
+
+def test_seconds_of_a_wait_count_while_it_lasts() -> None:
+    clock = FakeClock()
+    stats = ClientStats(now=clock.monotonic)
+    stats(WaitStarted(reason="outage", account_id="a", at=clock.now, outage=1))
+    clock.now += 2
+    stats(WaitStarted(reason="outage", account_id="b", at=clock.now, outage=1))
+    clock.now += 3
+    assert stats.outage_seconds == stats.wait_seconds == 5
+    stats(WaitEnded(reason="outage", account_id="a", at=clock.now))
+    stats(WaitEnded(reason="outage", account_id="b", at=clock.now))
+    clock.now += 100
+    assert (stats.outage_seconds, stats.outages) == (5, 1)

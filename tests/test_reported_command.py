@@ -707,7 +707,7 @@ def test_outages_and_the_seconds_lost_are_in_the_progress_line_and_the_summary(t
         with (tmp_path / "data").open("wb") as file:
             seen = vinix.on_a_terminal("callflows", "list", "--all", keys=keys, stdout=file.fileno())
         assert ids((tmp_path / "data").read_text()) == truth(sandbox)
-    assert re.search(r"accounts, 1 outage, \d+ callflows?, \d+ req/s", seen)
+    assert re.search(r"accounts, 1 outage( of \d+\.\d s)?, \d+ callflows?, \d+ req/s", seen)
     assert re.search(r"6 accounts, \d+ callflows, \d+ requests, \d+ retr\w+, 1 outage of \d+\.\d s, ", seen)
 
 

@@ -123,7 +123,7 @@ class VinixClient:
         self._connect(Sender(transport, credentials, limits, clock), options, (self._log,), owner=True)
 
     def _connect(self, sender: Sender, options: CallOptions, listeners: tuple[Listener, ...], *, owner: bool) -> None:
-        self._stats = ClientStats()
+        self._stats = ClientStats(now=sender.clock.monotonic)
         self._sender = sender
         self._options = evolve(options, listeners=(*listeners, self._stats))
         self._owner = owner

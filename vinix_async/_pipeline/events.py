@@ -6,6 +6,7 @@ tracer could be a fourth.
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
@@ -352,7 +353,7 @@ def waiting(
 class _Stopwatch:
     """Measures for how long at least one call was waiting: wall time, not a sum over calls."""
 
-    total: float = 0.0
+    _total: float = 0.0
     _running: int = 0
     _since: float = 0.0
 
@@ -364,7 +365,10 @@ class _Stopwatch:
     def stop(self, at: float) -> None:
         self._running -= 1
         if self._running == 0:
-            self.total += at - self._since
+            self._total += at - self._since
+
+    def total(self, now: float) -> float:
+        return self._total + (now - self._since if self._running else 0.0)
 
 
 @public
@@ -394,6 +398,7 @@ class ClientStats:
     callflows: int = 0
     bad_items: int = 0
     deleted: int = 0
+    _now: Callable[[], float] = field(default=time.monotonic, alias="now")
     _waits: dict[str, _Stopwatch] = field(
         factory=lambda: {reason: _Stopwatch() for reason in ("retry", "rate_limit", "outage")}, init=False
     )
@@ -402,17 +407,17 @@ class ClientStats:
     @property
     def retry_seconds(self) -> float:
         """Seconds during which at least one call waited to be sent again."""
-        return self._waits["retry"].total
+        return self._waits["retry"].total(self._now())
 
     @property
     def rate_limit_seconds(self) -> float:
         """Seconds during which at least one call waited for an account's rate limit."""
-        return self._waits["rate_limit"].total
+        return self._waits["rate_limit"].total(self._now())
 
     @property
     def outage_seconds(self) -> float:
         """Seconds during which at least one call waited for the end of an outage."""
-        return self._waits["outage"].total
+        return self._waits["outage"].total(self._now())
 
     @property
     def wait_seconds(self) -> float:

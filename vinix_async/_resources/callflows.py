@@ -123,7 +123,7 @@ class Callflows(Resource):
         if check_count("max_concurrency", max_concurrency) is None:
             raise ConfigurationError("max_concurrency must be an int")
         self.list("checks-the-options", **options)
-        stats = SweepStats()
+        stats = SweepStats(now=self._sender.clock.monotonic)
         listeners: tuple[Listener, ...] = (*self._options.listeners, stats)
         view = Callflows(self._sender, evolve(self._options, listeners=listeners, patience=SWEEP_PATIENCE))
         return AccountSweep(
