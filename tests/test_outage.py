@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from fake_clock import FakeClock
 from simulated import LoopClock, SimulatedServer, account_of, always, between, virtual
 
 from vinix_async import (
@@ -27,6 +28,7 @@ from vinix_async import (
     VinixClient,
     VinixError,
 )
+from vinix_async._pipeline.clock import StoppableClock
 from vinix_async._pipeline.outage import OutageDetector, Ticket
 
 TWO = RetryPolicy(attempts=2)
@@ -884,3 +886,26 @@ async def test_an_outage_is_counted_where_calls_waited_and_its_seconds_are_wall_
     assert re.fullmatch(r"the server is back after \d\.\d s; probes that failed: \d", ended.getMessage())
     assert vars(ended)["seconds"] > 3
     assert vars(ended)["probes"] >= 3
+
+
+@pytest.mark.parametrize(("sent_at", "is_outage"), [(5.0, True), (10.5, False)], ids=["sent before", "sent after"])
+async def test_only_the_answer_to_a_later_request_separates_failures(sent_at: float, *, is_outage: bool) -> None:
+    """Answers to requests that were already in flight still come when a gateway has just failed."""
+    clock = FakeClock(now=10.0)
+    outages = OutageDetector(StoppableClock(clock))
+    answered, pending, *failing = [Ticket(name, callflows=True, outage_wait=60.0) for name in "abcdef"]
+    for ticket in (answered, pending, *failing):
+        outages.begin(ticket)
+
+    async def no_answer() -> bool:
+        return False
+
+    def failure() -> APIConnectionError:
+        return APIConnectionError("reset", server_away=True)
+
+    for ticket in failing[:3]:
+        assert not await outages.failed(ticket, failure(), no_answer)
+    clock.now = 11.0
+    answered.sent_at = sent_at
+    outages.succeeded(answered)
+    assert await outages.failed(failing[3], failure(), no_answer) is is_outage
