@@ -277,7 +277,7 @@ TABLE = [
         name="500 init failed without data",
         plays=(status(500, b'{"status": "error", "error": "500", "message": "init failed"}'),),
         error=ServerError,
-        text="this 500 would come again",
+        text="a retry would get this 500 again",
     ),
     Row(
         name="500 init failed with data, once",
