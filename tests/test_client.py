@@ -926,7 +926,7 @@ async def test_no_secret_is_in_any_log_error_or_repr(
             *(f"{each!s} {each!r} {vars(each)}" for each in walked),
         ]
     assert "logged in as user 'ann' of account 'acme'" in caplog.text
-    assert "the server is away" in caplog.text
+    assert "the server is unavailable" in caplog.text
     for secret in secrets:
         assert not [text for text in shown if secret in text], secret
 

@@ -280,6 +280,6 @@ async def test_whoami_of_refused_credentials(server: Scripted) -> None:
 
 async def test_whoami_needs_one_set_of_credentials(server: Scripted) -> None:
     async with VinixClient(auth=lambda _: "t", base_url=server.url) as client:
-        with pytest.raises(ConfigurationError, match="auth is a function of the account"):
+        with pytest.raises(ConfigurationError, match="auth is a function"):
             await client.whoami()
     assert server.requests == []

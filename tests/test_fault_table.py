@@ -324,7 +324,7 @@ TABLE = [
         name="an encoding that nobody asked for",
         plays=(raw(lambda i: http(body(i), headers=b"Content-Encoding: br\r\n")),),
         error=APIConnectionError,
-        text="not asked for",
+        text="not requested",
     ),
     Row(name="never an answer, once", plays=(never, good), timeout=0.5),
     Row(

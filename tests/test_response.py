@@ -91,7 +91,7 @@ def test_a_success_that_is_no_json_is_passing(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"7", b"null", b"{}", b'{"odd": 1}'])
 def test_json_that_is_no_envelope_is_final(body: bytes) -> None:
-    with pytest.raises(DecodeError, match="not an envelope") as caught:
+    with pytest.raises(DecodeError, match="no envelope") as caught:
         read(body)
     assert not caught.value.transient
 
@@ -423,7 +423,7 @@ def test_no_filters() -> None:
         ({"has_key": None}, "has_key"),
         ({"has_key": ["a", "b"]}, "one value"),
         ({"value_missing": ["a", "b"]}, "one value"),
-        ({"filter_type": []}, "not empty"),
+        ({"filter_type": []}, "non-empty"),
         ({"filter_type": [5]}, "sequence of str"),
         ({"filter_type": b"x"}, "not bytes"),
         ({"filter_type": datetime(2026, 1, 1, tzinfo=UTC)}, "not datetime"),

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def check_number(name: str, value: object, *, least: float = 0.0, above: bool = False, unit: str = "") -> float:
     """Return ``value`` if it is finite and at least ``least``, or with ``above``, greater than ``least``."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # see above
+    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # is_number ensures this
         return value  # type: ignore[return-value]  # as above
     bound = f"greater than {least:g}" if above else f"at least {least:g}"
     raise ConfigurationError(f"{name} must be a number{unit}, {bound}, not {_shown(value)}")
@@ -172,7 +172,7 @@ def check_options(options: CallOptions) -> CallOptions:
 
 
 def check_timeout(timeout: object) -> None:
-    """Raise ``ConfigurationError`` unless ``timeout`` bounds one attempt."""
+    """Raise ``ConfigurationError`` unless ``timeout`` is a valid timeout of one attempt."""
     if isinstance(timeout, int | float):
         check_number("timeout", timeout, above=True, unit=" of seconds")
         return

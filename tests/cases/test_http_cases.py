@@ -357,7 +357,7 @@ def refusing(code: int, message: str, data: Any) -> Any:
             ANN,
             refusing(401, "invalid credentials", {"message": "invalid credentials"}),
             401,
-            "the login as user 'ann' of account 'acme' was refused: the user name, the password or the account is wrong",
+            "the login as user 'ann' of account 'acme' was refused: wrong user name, password or account",
         ),
         (
             ANN,
@@ -518,8 +518,8 @@ async def test_L15_ids_that_would_lead_elsewhere_are_refused(server: Scripted, w
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
-        ({"paginate": "false"}, "this library pages by itself"),
-        ({"ascending": "true"}, "sort the callflows if needed"),
+        ({"paginate": "false"}, "requests the pages of a listing itself"),
+        ({"ascending": "true"}, "sort the callflows after reading them"),
         ({"modified_from": "2026-01-01"}, "must be a datetime with a time zone"),
         ({"modified_from": "1767225600"}, "looks like a Unix time"),
         ({"modified_from": datetime(2026, 1, 1)}, "datetime.now"),  # noqa: DTZ001  # which is the point
@@ -710,5 +710,7 @@ async def test_L26_long_tokens_are_sent(length: int) -> None:
 
 
 def test_L26_a_token_that_is_too_long_says_how_long() -> None:
-    with pytest.raises(ConfigurationError, match="has 70,000 characters, and a header line holds at most 65,536"):
+    with pytest.raises(
+        ConfigurationError, match="has 70,000 characters, more than the 65,536 that fit in a header line"
+    ):
         TokenAuth("t" * 70_000)

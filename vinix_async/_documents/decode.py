@@ -212,7 +212,7 @@ def _refuse(problems: Problems, message: str) -> None:
         raise DecodeError(message, problems=tuple(problems))
 
 
-# --- reading a mapping of the user's ---------------------------------------------------------------
+# --- reading a mapping -----------------------------------------------------------------------------
 
 
 def _structure(value: Any, kind: type[Document]) -> Document:

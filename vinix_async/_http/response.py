@@ -284,7 +284,7 @@ def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
             if isinstance(account, dict) and state in account:
                 return f"the account is {state}"
     if status == 401:
-        return "the user name, the password or the account is wrong"
+        return "wrong user name, password or account"
     if status == 404 and body and request.path == "/api_auth":
         return "the server does not know the API key"
     if status == 404:  # the body is not JSON, so the endpoint itself does not exist

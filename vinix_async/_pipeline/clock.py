@@ -26,7 +26,7 @@ class Clock(Protocol):
         ...
 
     def random(self) -> float:
-        """Return a number in [0, 1), for jitter."""
+        """Return a random number in [0, 1), which is used for jitter."""
         ...
 
 

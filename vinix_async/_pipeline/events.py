@@ -303,7 +303,7 @@ class AccountFailed(AccountFinished):
 
 @define(kw_only=True, eq=False, repr=False)
 class SweepEnded(Event):
-    """A sweep has ended. ``complete`` is False if its loop was left before every account was read."""
+    """A sweep has ended. ``complete`` is False if it ended before all accounts were read."""
 
     level: ClassVar[int] = logging.INFO
 

@@ -113,7 +113,7 @@ class Callflows(Resource):
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountResult``.
         """
-        from .._listing.sweep import AccountSweep, SweepStats  # noqa: PLC0415  # most programs read one account
+        from .._listing.sweep import AccountSweep, SweepStats  # noqa: PLC0415  # not needed to read one account
 
         options: dict[str, Any] = {
             "page_size": page_size,

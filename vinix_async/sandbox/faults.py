@@ -114,10 +114,11 @@ class Faults:
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise ConfigurationError("share must be a number from 0 to 1")
+            raise ConfigurationError("the argument 'share' must be a number from 0 to 1")
         if unknown := set(self.kinds) - set(KINDS):
             raise ConfigurationError(
-                f"kinds must contain only {', '.join(KINDS)}, but contains {', '.join(sorted(unknown))}"
+                f"the argument 'kinds' has unknown kinds of faults: {', '.join(sorted(unknown))}. The known kinds are "
+                f"{', '.join(KINDS)}"
             )
         object.__setattr__(self, "_random", random.Random(self.seed))
 

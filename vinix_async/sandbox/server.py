@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .. import VinixClient
 
 _MAX_UPLOAD: Final = 8 * 2**20
-"""The largest request body in bytes, which is Kazoo's default ``max_upload_size``."""
+"""The maximum size of a request body in bytes. This is Kazoo's default ``max_upload_size``."""
 
 _MAX_REQUEST_LINE: Final = 2**16
 """aiohttp's limit for request lines and headers. It is above Cowboy's limits, which the handler applies."""
@@ -266,7 +266,7 @@ class Sandbox:
         self._state.denied_accounts.pop(account_id, None)
         self._state.hanging_accounts.discard(account_id)
 
-    # --- chaos ---
+    # --- simulated failures ---
 
     def outage(
         self, seconds: float | None = None, *, kind: OutageKind = "503", only: OutagePart | None = None

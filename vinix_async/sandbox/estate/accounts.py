@@ -109,7 +109,7 @@ class AccountTree(Sequence[str]):
 
     @staticmethod
     def parent(index: int) -> int | None:
-        """Return the index of the parent account; None for the root."""
+        """Return the index of the parent account, or None for the root."""
         if index == 0:
             return None
         place = (index - 1) % _BLOCK_SIZE
@@ -118,7 +118,7 @@ class AccountTree(Sequence[str]):
         return index - 1 if place == _BLOCK_SIZE - 1 else index - place
 
     def ancestors(self, index: int) -> list[int]:
-        """Return the indexes of all accounts above, the root first."""
+        """Return the indexes of the account's ancestors, beginning with the root."""
         above: list[int] = []
         parent = self.parent(index)
         while parent is not None:
