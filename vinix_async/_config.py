@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def check_number(name: str, value: object, *, least: float = 0.0, above: bool = False, unit: str = "") -> float:
     """Return ``value`` if it is finite and at least ``least``, or with ``above``, greater than ``least``."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # is_number ensures this
+    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # a number
         return value  # type: ignore[return-value]  # as above
     bound = f"greater than {least:g}" if above else f"at least {least:g}"
     raise ConfigurationError(f"{name} must be a number{unit}, {bound}, not {_shown(value)}")

@@ -386,7 +386,7 @@ class _Workers(Generic[R]):
         self._current: _Outcomes[R] | None = None
 
     def expect(self, feeder: asyncio.Task[None]) -> None:
-        """Keep the channels open until ``feeder``, the task that runs ``feed``, and the tasks that it starts end."""
+        """Keep the channels open until the ``feeder`` task, which runs ``feed``, and all tasks that it starts end."""
         self._channels.add_writer(feeder)
         if self._shared is not None:
             self._shared.add_writer(feeder)

@@ -200,7 +200,7 @@ class OutageDetector:
             return True
         if ticket.key in outage.accounts or len(outage.accounts) >= _MIN_ACCOUNTS:
             return False
-        # So few accounts have failed that the cause may be these accounts and not the server. So this one is tried.
+        # Only a few accounts have failed, so the cause may be these accounts and not the server. Try another account.
         outage.accounts[ticket.key] = self._clock.monotonic()
         ticket.probing = True
         return True
@@ -215,11 +215,11 @@ class OutageDetector:
         return True
 
     async def _wait(self, ticket: Ticket) -> None:
-        """Wait until this call is released to look at the state again."""
+        """Wait until the state changes in a way that may affect this call."""
         self._starts_waiting(ticket)
         waiter = self._waiting[ticket] = asyncio.get_running_loop().create_future()
         if min(self._patience_ends(ticket), ticket.ends_at) < self._wakes_at:
-            self._wake_prober()  # this call stops waiting before the prober would wake, so the prober reschedules
+            self._wake_prober()  # the wait of this call ends before the prober would wake up, so it must reschedule
         try:
             await waiter
         finally:
@@ -380,7 +380,7 @@ class OutageDetector:
         self._let_through()
 
     def _end_streak(self, *, callflows: bool, sent_at: float = math.inf) -> None:
-        """Discard the failures that occurred before ``sent_at``, when a request was sent that has now been answered.
+        """Discard the failures that occurred before ``sent_at``, the time at which an answered request was sent.
 
         Later failures are kept. Answers to requests that were already in flight are not evidence that the server is
         available, because they can still arrive after a gateway has failed.

@@ -114,7 +114,7 @@ class HttpHandler:
             return response
         if fault == "hang":
             return await self._hang(request)
-        # With "refuse", this request was read just before its connection was to be closed, so close it now.
+        # A request that was read just before an outage of kind "refuse" began must lose its connection too.
         return await SENDERS["reset" if fault == "refuse" else fault](request, response)
 
     def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
