@@ -210,7 +210,7 @@ async def test_time_is_the_system_s_unless_told(server: Scripted) -> None:
 @pytest.mark.parametrize("callflow_id", ["..", ".", "a\nb"])
 async def test_details_asks_for_no_other_path(server: Scripted, client: VinixClient, callflow_id: str) -> None:
     server.script = [lambda request: success(request, [{"id": callflow_id}])]
-    with pytest.raises(DecodeError, match="cannot be asked for") as caught:
+    with pytest.raises(DecodeError, match="cannot be requested") as caught:
         await client.callflows.list(ACCOUNT, details=True).to_list()
     assert len(server.asked) == 1
     assert caught.value.account_id == ACCOUNT
@@ -445,7 +445,7 @@ async def test_a_retry_after_beyond_the_cap_fails_at_once(
     with pytest.raises(RateLimitError) as caught:
         await client.callflows.list(ACCOUNT).to_list()
     assert caught.value.retry_after == 3600
-    assert "the server asks to wait 3600 s, and RetryPolicy.retry_after_max is 60" in str(caught.value)
+    assert "the server asked to wait 3600 s, but RetryPolicy.retry_after_max is 60" in str(caught.value)
     assert clock.slept == 0
     await client.callflows.list(ACCOUNT).to_list()  # and the account is not held for an hour
     assert clock.slept < 1
@@ -926,7 +926,7 @@ async def test_no_secret_is_in_any_log_error_or_repr(
             *(f"{each!s} {each!r} {vars(each)}" for each in walked),
         ]
     assert "logged in as user 'ann' of account 'acme'" in caplog.text
-    assert "the server is away" in caplog.text
+    assert "the server is unavailable" in caplog.text
     for secret in secrets:
         assert not [text for text in shown if secret in text], secret
 

@@ -42,20 +42,20 @@ NAMES = ("AUTH_TOKEN", "API_KEY", "USERNAME", "PASSWORD", "ACCOUNT_NAME", "ACCOU
         ({"auth": 7}, "auth must be a token"),
         ({"auth": ""}, "token"),
         ({"auth": "two words"}, "token"),
-        ({"base_url": "api.example.com/v2"}, "base_url must be a complete address"),
-        ({"base_url": "https://api.example.com:0/v2"}, "base_url must be a complete address"),
+        ({"base_url": "api.example.com/v2"}, "base_url must be an absolute URL"),
+        ({"base_url": "https://api.example.com:0/v2"}, "base_url must be an absolute URL"),
         ({"base_url": "http://api.example.com/v2"}, "allow_http"),
         ({"retry": 3}, "retry must be a RetryPolicy, not int"),
         ({"limits": 3}, "limits must be a Limits, not int"),
-        ({"timeout": 0}, "timeout must be a number of seconds, above 0, not 0"),
-        ({"timeout": float("nan")}, "timeout must be a number of seconds, above 0, not nan"),
+        ({"timeout": 0}, "timeout must be a number of seconds, greater than 0, not 0"),
+        ({"timeout": float("nan")}, "timeout must be a number of seconds, greater than 0, not nan"),
         ({"timeout": "30"}, "timeout must be a number of seconds or an aiohttp.ClientTimeout, not str"),
-        ({"deadline": -1}, "deadline must be a number of seconds .or None., above 0, not -1"),
+        ({"deadline": -1}, "deadline must be a number of seconds .or None., greater than 0, not -1"),
         ({"deadline": True}, "deadline"),
-        ({"on_retry": 3}, "on_retry must be a function"),
+        ({"on_retry": 3}, "on_retry must be a callable"),
         ({"session": 3}, "session must be an aiohttp.ClientSession, not int"),
         ({"ssl": True}, "ssl must be an ssl.SSLContext, not bool"),
-        ({"proxy": "proxy:3128"}, "proxy must be a complete address"),
+        ({"proxy": "proxy:3128"}, "proxy must be an absolute URL"),
     ],
 )
 def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], words: str) -> None:
@@ -85,7 +85,7 @@ def test_settings_that_are_accepted() -> None:
 
 def test_a_proxy_of_the_environment_is_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "planted-password@proxy")
-    with pytest.raises(ConfigurationError, match="proxy must be a complete address") as caught:
+    with pytest.raises(ConfigurationError, match="proxy must be an absolute URL") as caught:
         VinixClient(auth="t", trust_env=True)
     assert "planted" not in str(caught.value)
     VinixClient(auth="t")
@@ -212,7 +212,7 @@ async def test_a_retry_uses_the_token_that_was_accepted(server: Scripted, clock:
 @pytest.mark.parametrize("kind", [at_once, awaited])
 async def test_a_function_that_fails_is_the_cause(server: Scripted, kind: Any) -> None:
     async with VinixClient(auth=kind([]), base_url=server.url) as client:
-        with pytest.raises(ConfigurationError, match="gives no credentials for this account: IndexError") as caught:
+        with pytest.raises(ConfigurationError, match="failed for this account: IndexError") as caught:
             await client.callflows.list(ACCOUNT)
         assert isinstance(caught.value.__cause__, IndexError)
         assert (caught.value.account_id, caught.value.attempts) == (ACCOUNT, 0)
@@ -280,6 +280,6 @@ async def test_whoami_of_refused_credentials(server: Scripted) -> None:
 
 async def test_whoami_needs_one_set_of_credentials(server: Scripted) -> None:
     async with VinixClient(auth=lambda _: "t", base_url=server.url) as client:
-        with pytest.raises(ConfigurationError, match="auth is a function of the account"):
+        with pytest.raises(ConfigurationError, match="auth is a function"):
             await client.whoami()
     assert server.requests == []

@@ -128,13 +128,13 @@ def test_a_boolean_is_not_an_expiry_even_if_the_clock_says_1970() -> None:
         (None, "is missing"),
         ("", "is empty"),
         ("two words", "spaces"),
-        ("a\nb", "line ends"),
+        ("a\nb", "line breaks"),
         ("é", "other characters"),
-        ("t" * 65_537, "has 65,537 characters, and a header line holds at most 65,536"),
+        ("t" * 65_537, "has 65,537 characters, more than the 65,536 that fit in a header line"),
     ],
 )
 def test_a_login_without_a_usable_token(value: str | None, word: str) -> None:
-    with pytest.raises(DecodeError, match="its auth_token cannot be used") as caught:
+    with pytest.raises(DecodeError, match="the auth_token in its response cannot be used") as caught:
         token(value)
     assert word in str(caught.value)
     assert (caught.value.method, caught.value.path, caught.value.request_id) == ("PUT", "/api_auth", "r1")

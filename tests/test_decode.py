@@ -241,7 +241,7 @@ def test_one_document_is_an_object_that_is_not_empty() -> None:
     assert read_one({"odd": 1}, Callflow).extra == {"odd": 1}
     none: list[Any] = [[], None, {}, [{"id": "1"}], "text", MISSING]
     for data in none:
-        with pytest.raises(DecodeError, match=r"\$\.data: expected object, got"):
+        with pytest.raises(DecodeError, match=r"\$\.data: expected (non-empty )?object, got"):
             read_one(data, Callflow)
 
 
@@ -267,7 +267,7 @@ def test_structure_takes_json_and_documents_only() -> None:
         structure({"flow": {"data": {1: 2}}}, Callflow)
     with pytest.raises(DecodeError, match=r'\["x"\]\[0\]: expected a finite number, got float'):
         structure({"x": [float("nan")]}, Callflow)
-    with pytest.raises(ConfigurationError, match="documents"):
+    with pytest.raises(ConfigurationError, match="document class"):
         structure({}, dict)  # type: ignore[type-var]
     with pytest.raises(DecodeError, match="expected object, got array"):
         structure([], Callflow)  # type: ignore[arg-type]
@@ -278,7 +278,7 @@ def test_a_field_whose_type_has_no_rule_is_refused_at_once() -> None:
     class Odd(Document):
         ratio: float | None = None
 
-    with pytest.raises(TypeError, match="no rule is known for the field ratio"):
+    with pytest.raises(TypeError, match="'ratio' has a type for which there is no rule"):
         _rules(Odd)
 
 

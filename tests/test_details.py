@@ -203,7 +203,7 @@ async def test_an_id_that_is_no_segment_of_a_path_is_not_requested(
     server: Scripted, client: VinixClient, callflow_id: str
 ) -> None:
     Documents(server, [{"id": callflow_id}, {"id": "good"}])
-    with pytest.raises(DecodeError, match="cannot be asked for") as caught:
+    with pytest.raises(DecodeError, match="cannot be requested") as caught:
         await client.callflows.list(ACCOUNT, details=True).to_list()
     assert caught.value.account_id == ACCOUNT
     assert caught.value.attempts == 0

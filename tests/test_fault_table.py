@@ -277,7 +277,7 @@ TABLE = [
         name="500 init failed without data",
         plays=(status(500, b'{"status": "error", "error": "500", "message": "init failed"}'),),
         error=ServerError,
-        text="this 500 would come again",
+        text="a retry would get this 500 again",
     ),
     Row(
         name="500 init failed with data, once",
@@ -324,7 +324,7 @@ TABLE = [
         name="an encoding that nobody asked for",
         plays=(raw(lambda i: http(body(i), headers=b"Content-Encoding: br\r\n")),),
         error=APIConnectionError,
-        text="not asked for",
+        text="not requested",
     ),
     Row(name="never an answer, once", plays=(never, good), timeout=0.5),
     Row(

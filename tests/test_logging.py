@@ -105,7 +105,7 @@ def test_beyond_ten_retries_a_second_there_is_one_line(caplog: pytest.LogCapture
             log(retry_event())
         case _:
             log.flush()
-    assert messages(caplog)[0] == "retries in the last 1.5 s that were not logged one by one: 15"
+    assert messages(caplog)[0] == "retries in the last 1.5 s that were not logged individually: 15"
     assert len(messages(caplog)) == 1 + (how == "another retry")
     log.flush()
     assert len(messages(caplog)) == 1 + (how == "another retry")

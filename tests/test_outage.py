@@ -703,7 +703,7 @@ async def test_for_how_long_a_call_waits(what: str, policy: RetryPolicy, served_
         assert seconds <= now() - begun < seconds + 0.3
         assert isinstance(error, ServerError)
         assert error.gave_up is not None
-        assert re.fullmatch(rf"the server has been away for \d+\.\d s \(outage_wait={seconds}\)", error.gave_up)
+        assert re.fullmatch(rf"the server has been unavailable for \d+\.\d s \(outage_wait={seconds}\)", error.gave_up)
         assert error.affects_others
         assert error.attempts == len(server.requests) - served_before
 
@@ -878,12 +878,12 @@ async def test_an_outage_is_counted_where_calls_waited_and_its_seconds_are_wall_
     events = [(vars(record)["event"], record.getMessage()) for record in told]
     assert [event for event, _ in events if event != "RetryEvent"] == ["OutageStarted", "OutageEnded"] * 2
     assert re.fullmatch(
-        r"the server is away, and calls wait until it is back: 503 Service Unavailable "
+        r"the server is unavailable; calls wait until it is back; last error: 503 Service Unavailable "
         r"\[GET /accounts/account\d{4}/callflows\] \(.*request_id=\w+\)",
         next(message for event, message in events if event == "OutageStarted"),
     )
     ended = next(record for record in told if vars(record)["event"] == "OutageEnded")
-    assert re.fullmatch(r"the server is back after \d\.\d s; probes that failed: \d", ended.getMessage())
+    assert re.fullmatch(r"the server is back after \d\.\d s; failed probes: \d", ended.getMessage())
     assert vars(ended)["seconds"] > 3
     assert vars(ended)["probes"] >= 3
 

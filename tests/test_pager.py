@@ -177,7 +177,7 @@ async def test_it_begins_at_the_start_key() -> None:
         ({"start_key": 7}, "start_key"),
         ({"resume": "text"}, "resume"),
         ({"resume": Checkpoint(scope="/others")}, "/others"),
-        ({"resume": Checkpoint(scope=SCOPE), "start_key": "c"}, "not both"),
+        ({"resume": Checkpoint(scope=SCOPE), "start_key": "c"}, "cannot be combined"),
         ({"on_bad_item": "ignore"}, "on_bad_item"),
         ({"on_bad_item": None}, "on_bad_item"),
     ],

@@ -518,7 +518,7 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        ("--base ftp://x", {}, "--base must be a complete address"),
+        ("--base ftp://x", {}, "--base must be an absolute URL"),
         ("--base http://example.com/v2", {}, "--allow-http"),
         ("--filter modified_from=2026-01-01", {}, "--modified-from takes dates"),
         ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),

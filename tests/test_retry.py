@@ -137,7 +137,7 @@ async def test_a_longer_retry_after_ends_the_call(asked: float) -> None:
     with pytest.raises(RateLimitError) as caught:
         await run(call)
     assert call.made == 1
-    assert caught.value.gave_up == f"the server asks to wait {asked:.0f} s, and RetryPolicy.retry_after_max is 60"
+    assert caught.value.gave_up == f"the server asked to wait {asked:.0f} s, but RetryPolicy.retry_after_max is 60"
 
 
 async def test_no_wait_crosses_the_deadline() -> None:
@@ -146,7 +146,7 @@ async def test_no_wait_crosses_the_deadline() -> None:
     with pytest.raises(ServerError) as caught:
         await run(call, clock, ends_at=clock.now + 10)
     assert call.made == 3
-    assert caught.value.gave_up == "the next attempt, in 4.0 s, would come after the deadline"
+    assert caught.value.gave_up == "the next attempt, in 4.0 s, would be after the deadline"
 
 
 async def test_what_an_outage_gives_back_is_not_spent() -> None:
@@ -189,11 +189,11 @@ def test_what_may_pass() -> None:
     ("error", "words"),
     [
         (ServerError("x", status=503), None),
-        (AuthenticationError("x", status=401), "refused credentials are not tried again"),
+        (AuthenticationError("x", status=401), "refused credentials are not retried"),
         (NotFoundError("x", status=404), "a 404 is not retried"),
-        (ServerError("x", status=500, transient=False), "this 500 would come again"),
-        (APIConnectionError("x", transient=False), "another attempt would fail in the same way"),
-        (DecodeError("x"), "another attempt would get the same response"),
+        (ServerError("x", status=500, transient=False), "a retry would get this 500 again"),
+        (APIConnectionError("x", transient=False), "a retry would fail in the same way"),
+        (DecodeError("x"), "a retry would get the same response"),
         (ConfigurationError("x"), None),
         (ClientClosedError("x"), None),
     ],

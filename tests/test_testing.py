@@ -115,7 +115,7 @@ def test_without_pytest_asyncio_the_fixtures_say_what_they_need(pytester: pytest
     pytester.makepyfile("def test_mine(vinix_client): pass")
     result = pytester.runpytest_subprocess("-q", "--disable-plugin-autoload", "-pvinix_async.testing")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*need the plugin pytest-asyncio*"])
+    result.stdout.fnmatch_lines(["*need the pytest-asyncio plugin*"])
 
 
 def test_the_plugin_is_light() -> None:

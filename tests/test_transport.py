@@ -366,7 +366,7 @@ async def test_the_pool_has_at_most_max_connections() -> None:
 
 async def test_a_proxy_that_refuses_is_named_as_such() -> None:
     to = transport("https://api.example.com/v2", proxy="http://127.0.0.1:9")
-    with pytest.raises(APIConnectionError, match="proxy cannot be reached") as caught:
+    with pytest.raises(APIConnectionError, match="cannot connect to the proxy") as caught:
         await send(to)
     assert caught.value.transient
     await to.close()
@@ -478,7 +478,7 @@ async def test_gzip_is_undone() -> None:
 
 
 async def test_other_encodings_are_refused() -> None:
-    with pytest.raises(APIConnectionError, match="not asked for") as caught:
+    with pytest.raises(APIConnectionError, match="not requested") as caught:
         await body_of(reply(zlib.compress(b"{}"), b"Content-Encoding: deflate"))
     assert not caught.value.transient
 
@@ -602,7 +602,7 @@ async def test_a_borrowed_session_is_used_and_left_alone() -> None:
     data = reply(ZIPPED[:-10], GZIP)
     async with fault_server(answering(data)) as server, aiohttp.ClientSession(raise_for_status=False) as session:
         to = transport(server.url, session=session)
-        with pytest.raises(APIConnectionError, match="cut short"):
+        with pytest.raises(APIConnectionError, match="truncated"):
             await send(to)
         await to.close()
         assert not session.closed
@@ -762,10 +762,10 @@ async def test_a_timeout_while_the_body_is_read(session: aiohttp.ClientSession |
         ("https://api..example.com/v2", "https://"),
         (f"https://{'a' * 64}.example.com/v2", "https://"),
         ("https://ann:planted@api.example.com/v2", "auth="),
-        ("https://api.example.com/v2?x=1", "path"),
-        ("https://api.example.com/v2#x", "path"),
-        ("https://api.example.com/v2?", "path"),
-        ("https://api.example.com/v2#", "path"),
+        ("https://api.example.com/v2?x=1", "query string or a fragment"),
+        ("https://api.example.com/v2#x", "query string or a fragment"),
+        ("https://api.example.com/v2?", "query string or a fragment"),
+        ("https://api.example.com/v2#", "query string or a fragment"),
         ("https://api.example.com/v2 x", "spaces"),
         ("https://api.example.com/v2\x7f", "control characters"),
         ("https://api.example.com/v2\u202e", "control characters"),
@@ -799,7 +799,7 @@ def test_good_addresses_are_accepted(url: str) -> None:
 def test_tls_cannot_be_turned_off() -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
-    with pytest.raises(ConfigurationError, match="always verified"):
+    with pytest.raises(ConfigurationError, match="must verify"):
         transport("https://a.b/v2", ssl=context)
     with pytest.raises(ConfigurationError, match="SSLContext"):
         transport("https://a.b/v2", ssl=False)

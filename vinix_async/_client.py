@@ -1,4 +1,4 @@
-"""``VinixClient``: arguments, wiring, open and close."""
+"""``VinixClient``: checks its arguments, creates the parts of the client and closes them."""
 
 import os
 import ssl as ssl_module
@@ -30,7 +30,7 @@ _UNSET: Final[Any] = object()
 
 
 class ClientOptions(TypedDict, total=False):
-    """The arguments of ``VinixClient``, as ``from_env`` takes them."""
+    """The keyword arguments of ``VinixClient``, which ``from_env`` accepts too."""
 
     auth: Auth | str | AuthFunction
     base_url: str
@@ -49,37 +49,37 @@ class ClientOptions(TypedDict, total=False):
 
 @public
 class VinixClient:
-    """The Vinix API, for one asyncio event loop: one connection pool for any number of accounts.
+    """An async client for the Vinix API. One client, with one connection pool, serves any number of accounts.
 
-    A client may be created anywhere. The first request opens the pool, and the client belongs to that request's event
-    loop from then on. Close it with ``await client.close()`` or ``async with``.
+    A client can be created before an event loop is running. The first request opens the connection pool and binds the
+    client to the event loop that it runs in. Close the client with ``await client.close()`` or ``async with``.
 
     Args:
-        auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that returns one of them for an
-            account id. The function may be async, and it is asked again when the server refuses a token. What it
-            raises becomes the cause of that account's ``ConfigurationError``.
-        base_url: the API's address, with the ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
+        auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that accepts an account id and returns
+            one of these. The function may be async. It is called again when the server refuses a token. If it raises an
+            exception, that exception becomes the cause of the account's ``ConfigurationError``.
+        base_url: the base URL of the API, including ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
-        session: an aiohttp session to borrow. The client does not close it. Its cookies, and a default
-            ``If-None-Match`` header, would be sent along.
-        retry: how often and after which failures a request is sent again.
-        limits: connections, concurrency, size of a response, assumed rate limit.
-        timeout: seconds for one attempt, including the body, or an ``aiohttp.ClientTimeout``.
-        deadline: seconds for one whole call: queueing, every attempt and wait, and all pages of a listing. None means
-            no bound.
-        ssl: a TLS context of your own. It must verify certificates.
+        session: an existing aiohttp session to use. The client does not close it. If the session has cookies or a
+            default ``If-None-Match`` header, they are sent with every request.
+        retry: how often, and after which failures, a request is retried.
+        limits: bounds on connections, concurrency and response size, and the assumed rate limit.
+        timeout: the timeout of one attempt, including reading the body: seconds or an ``aiohttp.ClientTimeout``.
+        deadline: the time limit of a whole call in seconds, including queueing, all attempts and waits, and all pages
+            of a listing. None means no limit.
+        ssl: a custom TLS context. It must verify certificates.
         proxy: the URL of an HTTP proxy.
-        trust_env: take the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
+        trust_env: read the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
         allow_http: allow plain HTTP for any address.
-        on_retry: called with a ``RetryEvent`` before each wait. An exception that it raises ends the call.
-        clock: time, sleep and chance, for tests.
+        on_retry: called with a ``RetryEvent`` before each wait. If it raises an exception, the call ends with it.
+        clock: the source of time, sleeps and random numbers, for tests.
 
     Attributes:
-        callflows: the callflows of one account or of many.
-        accounts: the accounts below an account.
+        callflows: reads the callflows of one or many accounts.
+        accounts: reads an account and lists its descendants.
 
     Raises:
-        ConfigurationError: an argument is wrong.
+        ConfigurationError: an argument is invalid.
     """
 
     callflows: Callflows
@@ -132,11 +132,11 @@ class VinixClient:
 
     @classmethod
     def from_env(cls, **overrides: Unpack[ClientOptions]) -> Self:
-        """Create a client from ``VINIX_BASE`` and one kind of credentials. ``overrides`` go to the constructor.
+        """Create a client from environment variables. ``overrides`` are passed to the constructor and take precedence.
 
-        The credentials are ``VINIX_AUTH_TOKEN``, else ``VINIX_API_KEY``, else ``VINIX_USERNAME`` and
-        ``VINIX_PASSWORD`` with exactly one of ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and
-        ``VINIX_PHONE_NUMBER``. Raises ``ConfigurationError`` if they are incomplete.
+        ``VINIX_BASE`` sets the base URL. The credentials are the first of these that is set: ``VINIX_AUTH_TOKEN``;
+        ``VINIX_API_KEY``; or ``VINIX_USERNAME`` and ``VINIX_PASSWORD`` with exactly one of ``VINIX_ACCOUNT_NAME``,
+        ``VINIX_ACCOUNT_REALM`` and ``VINIX_PHONE_NUMBER``. Raises ``ConfigurationError`` if they are incomplete.
         """
         options = ClientOptions(**overrides)
         if "auth" not in options:
@@ -148,22 +148,25 @@ class VinixClient:
 
     @property
     def base_url(self) -> str:
-        """The API's address."""
+        """The base URL of the API, without a trailing slash."""
         return self._sender.transport.base_url
 
     @property
     def stats(self) -> ClientStats:
-        """Counters of what went through this client and its views; of a view, what went through the view."""
+        """Counters of all calls made through this client and its views. A view counts its own calls only."""
         return self._stats
 
     async def whoami(self) -> Identity:
-        """Return whose credentials these are.
+        """Return the identity that the client's credentials belong to.
 
-        The answer comes from the login's response or the token's claims; only an opaque token costs a request
-        (``GET /token_auth``). Raises ``ConfigurationError`` if ``auth`` is a function, and what a login raises.
+        The identity is read from the response to the login or from the token's claims. Only an opaque token needs a
+        request (``GET /token_auth``). Raises ``ConfigurationError`` if ``auth`` is a function, and any error that a
+        login raises.
         """
         if not self._sender.shares_credentials:
-            raise ConfigurationError("whoami() needs one set of credentials, and auth is a function of the account")
+            raise ConfigurationError(
+                "whoami() needs a single set of credentials, but auth is a function that returns them for each account"
+            )
         request = get("token_auth")
         ends_at = self._sender.ends_at(self._options)
         envelope = await self._sender.send(request, self._options, ends_at, claims_suffice=True)
@@ -177,9 +180,9 @@ class VinixClient:
         retry: RetryPolicy = _UNSET,
         on_retry: "Callable[[RetryEvent], None] | None" = _UNSET,
     ) -> Self:
-        """Return a view with other options and counters of its own.
+        """Return a view of this client with other options and its own counters.
 
-        It shares the pool, the tokens and the rate limits; closing it closes nothing.
+        The view shares the client's connections, tokens and rate limits. Closing a view has no effect.
         """
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
@@ -190,7 +193,7 @@ class VinixClient:
         return view
 
     async def close(self) -> None:
-        """End everything under way and close the pool. Closing twice, or closing a view, does nothing."""
+        """Cancel all calls and close the connection pool. Closing a client again, or closing a view, has no effect."""
         if self._owner:
             await self._sender.close()
             self._log.flush()
@@ -215,7 +218,7 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
     username, password = environ.get("VINIX_USERNAME"), environ.get("VINIX_PASSWORD")
     if not username or not password:
         raise ConfigurationError(
-            "the environment has no credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and "
+            "the environment contains no credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and "
             "VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
         )
     selectors = {
@@ -226,7 +229,7 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
     given = {name: value for name, value in selectors.items() if value}
     if len(given) != 1:
         raise ConfigurationError(
-            "VINIX_USERNAME needs its account: set exactly one of VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM and "
+            "VINIX_USERNAME needs an account: set exactly one of VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM and "
             "VINIX_PHONE_NUMBER"
         )
     return UserAuth(username, password, **given)

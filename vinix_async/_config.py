@@ -1,6 +1,6 @@
-"""The settings of a client (retries, limits, timeouts, addresses), and the checks of their values.
+"""The settings of a client (retries, limits, timeouts, addresses) and the functions that validate them.
 
-The checks raise ``ConfigurationError`` before anything is sent, with a message that says what to give instead.
+Validation raises ``ConfigurationError`` before anything is sent. Each message says which values are accepted.
 """
 
 import ipaddress
@@ -23,23 +23,26 @@ if TYPE_CHECKING:
     from ._pipeline.events import Listener, RetryEvent
 
     Timeout = float | aiohttp.ClientTimeout
-    """Seconds for one attempt, or aiohttp's own timeout."""
+    """The timeout of one attempt: seconds, or an ``aiohttp.ClientTimeout``."""
 
 
 # --- numbers --------------------------------------------------------------------------------------
 
 
 def check_number(name: str, value: object, *, least: float = 0.0, above: bool = False, unit: str = "") -> float:
-    """Return ``value`` if it is a finite number that is at least ``least`` (or ``above`` it)."""
+    """Return ``value`` if it is finite and at least ``least``, or with ``above``, greater than ``least``."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # see above
+    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # a number
         return value  # type: ignore[return-value]  # as above
-    bound = f"above {least:g}" if above else f"at least {least:g}"
+    bound = f"greater than {least:g}" if above else f"at least {least:g}"
     raise ConfigurationError(f"{name} must be a number{unit}, {bound}, not {_shown(value)}")
 
 
 def check_count(name: str, value: object) -> int | None:
-    """Return ``value`` if it is None or an int of at least 1. The server answers a bad ``page_size`` with a 404."""
+    """Return ``value`` if it is None or an int of at least 1.
+
+    The server would answer an invalid ``page_size`` with a 404, which looks like a missing account.
+    """
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
@@ -67,7 +70,7 @@ def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def _statuses(value: Iterable[int]) -> frozenset[int]:
-    with suppress(TypeError):  # it may not be iterable, or hold lists
+    with suppress(TypeError):  # raised if the value is not iterable or contains lists
         statuses = frozenset(value)
         if all(type(each) is int for each in statuses):
             return statuses
@@ -80,19 +83,20 @@ def _statuses(value: Iterable[int]) -> frozenset[int]:
 @public
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often, for how long and after which failures a request is sent again. All times are in seconds.
+    """How often, for how long and after which failures a request is retried. All times are in seconds.
 
     Attributes:
-        attempts: how many times a request is sent at most, the first time included. With 1 nothing is repeated.
-        deadline: bounds one request with all its attempts and waits. None means no bound.
-        wait_initial, wait_max: waits are random between 0 and ``min(wait_max, wait_initial * 2 ** (attempt - 1))``
-            after a 429, and between 0 and 2.5 times that after any other failure (full jitter).
-        retry_after_max: a longer ``Retry-After`` than this ends the call at once; a shorter one is obeyed.
+        attempts: the maximum number of attempts, including the first one. 1 disables retries.
+        deadline: the time limit of one request, including all attempts and waits. None means no limit.
+        wait_initial, wait_max: after a 429, the wait is a random time between 0 and
+            ``min(wait_max, wait_initial * 2 ** (attempt - 1))`` (full jitter). After any other failure,
+            ``wait_initial`` is multiplied by 2.5.
+        retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
         statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that
             are not JSON are always retried.
-        outage_wait: how long calls wait while the server is away, counted from the beginning of the outage. None means
-            60 for a single call, and 900 for a sweep and for listings of accounts. 0 turns outages off: each call
-            then retries by its own policy alone.
+        outage_wait: how long calls wait while the server is unavailable, counted from the beginning of the outage.
+            None means 60 seconds for a single call, and 900 for a sweep or a listing of accounts. 0 turns outage
+            detection off: each call then follows its own retry policy alone.
     """
 
     attempts: int = field(default=5, validator=_count)
@@ -107,16 +111,17 @@ class RetryPolicy:
 @public
 @frozen(kw_only=True)
 class Limits:
-    """Upper bounds of what the client uses.
+    """Limits on the client's use of connections, memory and the server's rate limit.
 
     Attributes:
-        max_connections: sockets in the pool.
-        max_concurrency: requests in flight at once, over all accounts.
-        per_account: requests in flight at once for one account.
-        burst, rate: the token bucket that the server is assumed to have for an account once it has answered 429: how
-            many requests it holds, and how many it gains each second. Kazoo's defaults are 100 and 10.
-        max_body: bytes of one response, before and after decompression.
-        keepalive: seconds that an idle connection is kept. The server closes it after 5.
+        max_connections: the maximum number of connections in the pool.
+        max_concurrency: the maximum number of requests in flight for all accounts together.
+        per_account: the maximum number of requests in flight for one account.
+        burst, rate: the size of the token bucket that the server is assumed to keep for each account, and the number
+            of tokens that it gains each second. Used only after the server has answered 429. Kazoo's defaults are 100
+            and 10.
+        max_body: the maximum size of a response body in bytes, both before and after decompression.
+        keepalive: how many seconds an idle connection is kept open. The server closes it after 5.
     """
 
     max_connections: int = field(default=100, validator=_count)
@@ -129,15 +134,15 @@ class Limits:
 
 
 CALL_PATIENCE: Final = 60.0
-"""Seconds that a single call waits for the end of an outage, unless ``outage_wait`` is set."""
+"""Seconds for which a single call waits for an outage to end, unless ``outage_wait`` is set."""
 
 SWEEP_PATIENCE: Final = 900.0
-"""The same for a sweep, and for a listing of accounts, which usually feeds one."""
+"""The same for a sweep. A listing of accounts uses it too, because it usually supplies the accounts of a sweep."""
 
 
 @frozen(kw_only=True)
 class CallOptions:
-    """How a call is made: what ``with_options`` changes, and who is told about it."""
+    """The options of a call, which ``with_options`` changes, and the listeners for its events."""
 
     timeout: "Timeout"
     deadline: float | None
@@ -148,18 +153,18 @@ class CallOptions:
 
     @property
     def outage_wait(self) -> float:
-        """Seconds that the call waits for the end of an outage. Without a second attempt there is no waiting."""
+        """Seconds for which the call waits for an outage to end. A call with a single attempt never waits."""
         if self.retry.attempts == 1:
             return 0.0
         return self.patience if self.retry.outage_wait is None else self.retry.outage_wait
 
 
 def check_options(options: CallOptions) -> CallOptions:
-    """Return ``options`` if every value is of its type; callers may not check types."""
+    """Return ``options`` if every value has the right type. Users without a type checker rely on this."""
     if not isinstance(options.retry, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
     if options.on_retry is not None and not callable(options.on_retry):
-        raise ConfigurationError("on_retry must be a function of one RetryEvent")
+        raise ConfigurationError("on_retry must be a callable that takes one RetryEvent")
     if options.deadline is not None:
         check_number("deadline", options.deadline, above=True, unit=" of seconds (or None)")
     check_timeout(options.timeout)
@@ -167,11 +172,11 @@ def check_options(options: CallOptions) -> CallOptions:
 
 
 def check_timeout(timeout: object) -> None:
-    """Raise ``ConfigurationError`` unless ``timeout`` bounds one attempt."""
+    """Raise ``ConfigurationError`` unless ``timeout`` is a valid timeout of one attempt."""
     if isinstance(timeout, int | float):
         check_number("timeout", timeout, above=True, unit=" of seconds")
         return
-    import aiohttp  # noqa: PLC0415  # a client with a plain number does not need it here
+    import aiohttp  # noqa: PLC0415  # slow to import, and not needed if the timeout is a number
 
     if not isinstance(timeout, aiohttp.ClientTimeout):
         raise ConfigurationError(
@@ -183,39 +188,42 @@ def check_timeout(timeout: object) -> None:
 
 
 def check_base_url(value: object, *, allow_http: bool) -> str:
-    """Return ``value`` without a final slash if a token may be sent to it."""
+    """Return ``value`` without a trailing slash if it is a base URL to which a token can be sent safely."""
     if not isinstance(value, str):
         raise ConfigurationError(f"base_url must be a str, not {type(value).__name__}")
     parts = _split("base_url", value)
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("base_url must not contain a user name or a password: they belong in auth=")
+        raise ConfigurationError("base_url must not contain a user name or a password: pass them as auth=")
     if parts.query or parts.fragment or "?" in value or "#" in value:
-        raise ConfigurationError("base_url must end with its path, such as https://api.vinixglobal.com/v2")
+        raise ConfigurationError("base_url must not have a query string or a fragment")
     if not value.isprintable() or " " in value:
         raise ConfigurationError("base_url must not contain spaces or control characters")
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         raise ConfigurationError(
-            f"base_url uses plain HTTP, which would show the token to the network between here and {parts.hostname}; "
-            "use https, or allow_http=True if you must"
+            f"base_url uses plain HTTP, which would send the token to {parts.hostname} unencrypted: use https, or pass "
+            "allow_http=True to accept that"
         )
     return value.rstrip("/")
 
 
 def check_ssl(context: object) -> None:
-    """Raise ``ConfigurationError`` for a TLS context that does not verify certificates."""
+    """Raise ``ConfigurationError`` if ``context`` is a TLS context that does not verify certificates."""
     if context is None:
         return
     if not isinstance(context, ssl_module.SSLContext):
         raise ConfigurationError(f"ssl must be an ssl.SSLContext, not {type(context).__name__}")
     if context.verify_mode != ssl_module.CERT_REQUIRED or not context.check_hostname:
         raise ConfigurationError(
-            "certificates are always verified: for a private authority, load its certificate into the context "
-            "(ssl.create_default_context(cafile=...))"
+            "the ssl context must verify certificates and host names. To trust a private certificate authority, pass "
+            "ssl=ssl.create_default_context(cafile=...)"
         )
 
 
 def check_proxy(value: object) -> str | None:
-    """Return ``value`` if it is None or the URL of an HTTP proxy. It may hold a password, so no message repeats it."""
+    """Return ``value`` if it is None or the URL of an HTTP proxy.
+
+    The URL may contain a password, so error messages do not include it.
+    """
     if value is None:
         return None
     if not isinstance(value, str):
@@ -225,9 +233,9 @@ def check_proxy(value: object) -> str | None:
 
 
 def proxy_from_environment(base_url: str) -> str | None:
-    """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for ``base_url``.
+    """Return the proxy that the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) specifies for ``base_url``.
 
-    aiohttp can look it up too, but then it also reads ``.netrc`` and sends the passwords that it finds there.
+    aiohttp's own ``trust_env`` is not used, because it also reads ``.netrc`` and sends the passwords found there.
     """
     parts = urlsplit(base_url)
     if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
@@ -239,11 +247,11 @@ def _split(name: str, value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")  # refuses empty and overlong labels
+            parts.hostname.encode("idna")  # raises ValueError for empty and overlong labels
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be a complete address that begins with https:// or http://")
+    raise ConfigurationError(f"{name} must be an absolute URL that begins with https:// or http://")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,9 +1,9 @@
-"""Every error that the library raises.
+"""The exceptions that the library raises.
 
 VinixError
-├── ConfigurationError            a bad argument or setting; nothing was sent (also a ValueError)
-├── APIConnectionError            no usable response: refused, reset, cut short, TLS
-│   └── APITimeoutError           too slow (also a TimeoutError)
+├── ConfigurationError            an invalid argument or setting; nothing was sent (also a ValueError)
+├── APIConnectionError            no usable response: connection refused or reset, truncated response, TLS failure
+│   └── APITimeoutError           a timeout or deadline passed (also a TimeoutError)
 ├── APIStatusError                the server answered with an error
 │   ├── BadRequestError           400
 │   ├── AuthenticationError       401, and every refused login
@@ -13,12 +13,12 @@ VinixError
 │   ├── ConflictError             409
 │   ├── RateLimitError            429
 │   └── ServerError               5xx
-├── DecodeError                   the response does not have the shape that the API documents
+├── DecodeError                   the response is not valid JSON or not a valid document
 ├── PaginationLoopError           the server's cursors form a loop
 └── ClientClosedError             the client was closed, or belongs to another event loop
 
-An error holds checked fields only: never a header, a body, a token or a password. Every error survives ``pickle`` and
-``copy`` with all its fields.
+An exception contains validated fields only: never a header, a body, a token or a password. ``pickle`` and ``copy``
+preserve all fields of an exception.
 """
 
 from typing import Any, Final, Self
@@ -26,38 +26,39 @@ from typing import Any, Final, Self
 from ._public import public
 
 _MAX_TEXT: Final = 500
-"""Characters that ``str(error)`` has at most, whatever the server or the caller sent."""
+"""The maximum length of ``str(error)`` in characters, however long the values from the server or the caller are."""
 
 _LEAST_HEADLINE: Final = 120
-"""How many of them are kept for what happened, if it needs them."""
+"""How many of these characters are reserved for the description of what happened."""
 
 _MAX_REASON: Final = 90
 _MAX_FIELD: Final = 36
-"""Characters of an id or a cursor that are shown. The server's own ids have 32, and those with dashes have 36."""
+"""The maximum length at which an id or a cursor is shown. Kazoo's ids have 32 characters, dashed UUIDs have 36."""
 
 _SHOWN_PROBLEMS: Final = 10
 
 
 @public
 class VinixError(Exception):
-    """The base of every error of this library.
+    """The base class of all exceptions of this library.
 
     Attributes:
-        message: what happened, without the request that it happened to.
-        account_id: the account that was asked for. A failed login has none.
-        callflow_id: the callflow that was asked for, or the first bad one of a listing.
-        method, path: the request; the path is relative to the base URL and has no query.
-        request_id: the ``X-Request-ID`` of the last attempt. The server's own log has it too.
-        attempts: how many times the request was sent or tried to be sent, the first time included. Logins are not
-            counted. 0 if nothing was sent.
-        attempts_allowed: what the ``RetryPolicy`` allows.
-        probes: how many of the ``attempts`` only tested whether an outage had ended; they do not count towards
+        message: a description of what happened. It does not mention the request.
+        account_id: the account of the request. None for a failed login.
+        callflow_id: the callflow of the request, or the first invalid callflow of a listing.
+        method, path: the method and path of the request. The path is relative to the base URL and has no query.
+        request_id: the ``X-Request-ID`` of the last attempt. It also appears in the server's log.
+        attempts: the number of attempts to send the request, including the first one. Logins are not counted. 0 if
+            nothing was sent.
+        attempts_allowed: the number of attempts that the ``RetryPolicy`` allows.
+        probes: how many of the ``attempts`` only tested whether an outage had ended. They do not count towards
             ``attempts_allowed``.
-        start_key: for a listing, the cursor of the page that failed; None for the first page.
-        gave_up: why the request was not tried again. None only if no request failed.
-        affects_others: True if other requests of the account would fail for the same reason: an outage, a deadline.
+        start_key: for a listing, the cursor of the page that failed. None for the first page.
+        gave_up: why the request was not retried. None only if no request failed.
+        affects_others: True if other requests for the account would fail for the same reason, such as an outage or a
+            passed deadline.
 
-    ``str(error)`` is one line of at most 500 characters, made for a log.
+    ``str(error)`` is a single line of at most 500 characters, suitable for a log.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class VinixError(Exception):
     def __copy__(self) -> Self:
         twin = type(self)(self.message)
         vars(twin).update(vars(self))
-        twin.__cause__ = self.__cause__  # which ``copy`` itself would drop
+        twin.__cause__ = self.__cause__  # the default implementation of ``copy`` would drop it
         return twin
 
     def _headline(self) -> str:
@@ -136,16 +137,16 @@ class VinixError(Exception):
 
 @public
 class ConfigurationError(VinixError, ValueError):
-    """An argument or a setting is wrong. Raised before anything is sent; the message says what to do."""
+    """An argument or a setting is invalid. Raised before anything is sent. The message says what to change."""
 
 
 @public
 class APIConnectionError(VinixError):
-    """No usable response came: refused, reset, cut short, corrupt, or a TLS failure.
+    """No usable response was received, because the connection failed or the response was truncated or corrupt.
 
     Attributes:
-        transient: False if another attempt cannot help, for example after a certificate that does not verify.
-        server_away: True if the failure says nothing about one account, so that it may be part of an outage.
+        transient: False if a retry cannot help, for example if the server's certificate does not verify.
+        server_away: True if the failure may be part of an outage, because it is not specific to one account.
     """
 
     def __init__(self, message: str = "", *, transient: bool = True, server_away: bool = False, **context: Any) -> None:
@@ -156,7 +157,7 @@ class APIConnectionError(VinixError):
 
 @public
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """An attempt took longer than ``timeout``, or the whole call longer than ``deadline``."""
+    """An attempt took longer than ``timeout``, or the whole call took longer than ``deadline``."""
 
 
 @public
@@ -165,14 +166,14 @@ class APIStatusError(VinixError):
 
     Attributes:
         status: the HTTP status.
-        code: the word or number that the body gives (Kazoo's ``error``, the vendor's ``code``).
-        detail: Kazoo's ``data.message``.
-        problems: for a 400, each refused field as ``"path: rule: message"``.
-        retry_after: seconds that the server asked to wait.
-        transient: False if the same request is known to fail in the same way again.
-        server_away: True if the answer is a gateway's, so that it may be part of an outage.
+        code: the error code in the body (Kazoo's ``error``, or the vendor's ``code``).
+        detail: the ``data.message`` of Kazoo's error.
+        problems: for a 400, each invalid field as ``"path: rule: message"``.
+        retry_after: the seconds that the server asked the client to wait.
+        transient: False if the same request is known to fail again in the same way.
+        server_away: True if the error may be part of an outage, because it came from a gateway.
 
-    A field that the answer did not have is None or empty.
+    A value that the response does not contain is None or empty.
     """
 
     def __init__(
@@ -206,17 +207,17 @@ class APIStatusError(VinixError):
 
 @public
 class BadRequestError(APIStatusError):
-    """400: the request does not validate; ``problems`` names the fields."""
+    """400: the server considers the request invalid. ``problems`` names the fields."""
 
 
 @public
 class AuthenticationError(APIStatusError):
-    """The login was refused, whatever its status; or the token was (401), and a new one as well."""
+    """The server refused a login (with any 4xx status), or it refused a token and its replacement (401)."""
 
 
 @public
 class PaymentRequiredError(APIStatusError):
-    """402: the account has no credit for this."""
+    """402: the account does not have enough credit."""
 
 
 @public
@@ -231,7 +232,7 @@ class NotFoundError(APIStatusError):
 
 @public
 class ConflictError(APIStatusError):
-    """409: somebody else changed the document meanwhile."""
+    """409: the document was changed by somebody else in the meantime."""
 
 
 @public
@@ -246,13 +247,13 @@ class ServerError(APIStatusError):
 
 @public
 class DecodeError(VinixError):
-    """The response is not what the API sends.
+    """The response is not valid JSON, or it does not have the structure that the API defines.
 
     Attributes:
-        problems: every bad field, as ``'$.data[3].flow.children["1"].module: expected str, got int'``: paths and
-            types, never values.
-        transient: True if the body was not JSON at all, as when a proxy answered in the server's place.
-        server_away: True if the answer came from something else than the API, so that it may be part of an outage.
+        problems: each invalid field with its path and types, but without its value, as in
+            ``'$.data[3].flow.children["1"].module: expected str, got int'``.
+        transient: True if the body was not JSON at all, for example because a proxy answered instead of the server.
+        server_away: True if the error may be part of an outage, because the response did not come from the API.
     """
 
     def __init__(
@@ -275,10 +276,10 @@ class DecodeError(VinixError):
 
 @public
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this listing has already followed.
+    """The server sent a cursor that this listing has already followed, so following it again would never end.
 
     Attributes:
-        pages: how many pages were read. The rows of those pages have been yielded.
+        pages: the number of pages that were read. Their rows have been yielded.
     """
 
     def __init__(self, message: str = "", *, pages: int = 0, **context: Any) -> None:
@@ -288,7 +289,7 @@ class PaginationLoopError(VinixError):
 
 @public
 class ClientClosedError(VinixError):
-    """The client was closed, or is used from another event loop or process than the one it began in."""
+    """The client was closed, or it was used in a different event loop or process than its first request."""
 
 
 def _listed(problems: tuple[str, ...]) -> str:

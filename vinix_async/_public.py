@@ -1,4 +1,4 @@
-"""Where public names say that they live."""
+"""A decorator that makes public names report the public package as their module."""
 
 from typing import TypeVar
 
@@ -6,9 +6,9 @@ T = TypeVar("T")
 
 
 def public(name: T) -> T:
-    """Let a public class or function report ``vinix_async`` as its module.
+    """Set the ``__module__`` of a public class or function to ``vinix_async``.
 
-    So tracebacks, reprs, pickles and ``help()`` show what users import.
+    Tracebacks, reprs, pickles and ``help()`` then show the path that users import from.
     """
     name.__module__ = "vinix_async"
     return name

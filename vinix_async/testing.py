@@ -1,14 +1,15 @@
-"""A pytest plugin with a running sandbox and a client of it, for tests of code that uses the library.
+"""A pytest plugin that provides a running sandbox and a client for it, to test code that uses the library.
 
 >>> async def test_nightly(vinix_sandbox, vinix_client):
 ...     callflows = await vinix_client.callflows.list(vinix_sandbox.root_id).to_list()
 ...     assert len(callflows) == len(vinix_sandbox.callflow_ids(vinix_sandbox.root_id))
 
-``@pytest.mark.vinix_sandbox(dialect="kazoo43", accounts=5)`` gives the sandbox its arguments. Waits are virtual: the
-client's retries and the sandbox's rate limit share a ``VirtualClock``. The fixtures need pytest-asyncio, and work with
-every ``loop_scope``. In its strict mode, which is the default, a test also needs ``@pytest.mark.asyncio``.
+``@pytest.mark.vinix_sandbox(dialect="kazoo43", accounts=5)`` sets the arguments of the sandbox. Waits take no real
+time: the client's retries and the sandbox's rate limit share a ``VirtualClock``. The fixtures need pytest-asyncio and
+work with every ``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs
+``@pytest.mark.asyncio``.
 
-``vinix_aioresponses`` is a mock of aiohttp for tests that need no server; it needs aioresponses.
+``vinix_aioresponses`` mocks aiohttp, for tests that need no server. It needs the aioresponses package.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _asyncio_plugin: "ModuleType | None" = None
 try:
     from pytest_asyncio import fixture, plugin
 except ImportError:  # pragma: no cover
-    pass  # the fixtures then say what they need
+    pass  # the fixtures raise an error that says what is missing
 else:
     _async_fixture, _asyncio_plugin = fixture, plugin
 
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
 _LOOP_SCOPES: Final = ("function", "class", "module", "package", "session")
 
 _IDLE_TURNS: Final = 50
-"""Turns of the event loop after which virtual time passes: enough for a request to be sent and answered."""
+"""Iterations of the event loop before virtual time advances. In this time a request can be sent and answered."""
 
 
 class VirtualClock:
-    """A clock whose sleeps take no real time. Sleepers wake in the order of their times.
+    """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
-    Time stands still while the event loop is busy, and then jumps to the end of the earliest sleep.
-    ``random()`` is always 0.5.
+    Virtual time does not advance while other tasks are running. When the event loop is idle, it jumps to the end of the
+    earliest sleep. ``random()`` always returns 0.5.
     """
 
     def __init__(self, *, epoch: float = 1_767_225_600.0) -> None:
@@ -59,11 +60,11 @@ class VirtualClock:
         self._sleepers: list[tuple[float, int]] = []
 
     def monotonic(self) -> float:
-        """Return the virtual seconds since the clock was made."""
+        """Return the virtual seconds since the clock was created."""
         return self.now
 
     def time(self) -> float:
-        """Return the virtual seconds since 1970. By default the clock starts at the beginning of 2026."""
+        """Return the virtual Unix time. By default the clock starts at the beginning of 2026."""
         return self._epoch + self.now
 
     async def sleep(self, seconds: float) -> None:
@@ -82,18 +83,18 @@ class VirtualClock:
             heapq.heapify(self._sleepers)
 
     def random(self) -> float:
-        """Return 0.5, the middle of every jitter."""
+        """Return 0.5, so that jitter is predictable."""
         return 0.5
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the ``vinix_sandbox`` marker."""
     config.addinivalue_line("markers", "vinix_sandbox(**arguments): arguments of the vinix_sandbox fixture's Sandbox")
 
 
 @pytest.fixture
 def vinix_clock() -> VirtualClock:
-    """The clock of ``vinix_sandbox`` and ``vinix_client``."""
+    """The clock that ``vinix_sandbox`` and ``vinix_client`` share."""
     return VirtualClock()
 
 
@@ -106,43 +107,43 @@ def vinix_sandbox(request: pytest.FixtureRequest) -> "Sandbox":
 
 @pytest.fixture
 def vinix_client(request: pytest.FixtureRequest) -> "VinixClient":
-    """A client of ``vinix_sandbox``, logged in as the root account's user."""
+    """A client for ``vinix_sandbox`` that uses the credentials of the root account's user."""
     client: VinixClient = request.getfixturevalue(f"_vinix_client_in_{_loop_scope(request)}_loop")
     return client
 
 
 @pytest.fixture
 def vinix_aioresponses() -> "Iterator[aioresponses]":
-    """An active ``aioresponses`` whose replies are complete.
+    """An active ``aioresponses`` mock whose replies have a ``Content-Length``, as a real server's have.
 
-    It gives each reply the ``Content-Length`` that a server would send. It also works with the versions of aiohttp
-    whose ``ClientResponse`` requires an argument that aioresponses 0.7.9 does not give.
+    It also works with the versions of aiohttp whose ``ClientResponse`` requires an argument that aioresponses 0.7.9
+    does not pass.
     """
     with _complete_aioresponses() as mock:
         yield mock
 
 
 def _loop_scope(request: pytest.FixtureRequest) -> str:
-    """Return the scope of the event loop that the test runs in, by its marker or else by pytest-asyncio's setting."""
+    """Return the scope of the test's event loop, from the test's marker or else from pytest-asyncio's settings."""
     if _asyncio_plugin is None or not request.config.pluginmanager.is_registered(_asyncio_plugin):
-        raise pytest.UsageError("the fixtures vinix_sandbox and vinix_client need the plugin pytest-asyncio")
+        raise pytest.UsageError("the vinix_sandbox and vinix_client fixtures need the pytest-asyncio plugin")
     marker = request.node.get_closest_marker("asyncio")
     options = marker.kwargs if marker else {}
-    scope = options.get("loop_scope") or options.get("scope")  # the older name
+    scope = options.get("loop_scope") or options.get("scope")  # "scope" is the name in older versions
     return str(scope or request.config.getini("asyncio_default_test_loop_scope"))
 
 
 def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], Any]]") -> "Iterator[tuple[str, Any]]":
-    """Yield the async fixtures that run in the event loop of a scope, with their names.
+    """Yield the names and functions of two async fixtures that run in the event loop of ``scope``.
 
-    An async fixture runs in the loop of one scope, which is fixed when the fixture is defined. So there is a pair for
-    each scope, and the public fixtures choose the pair that runs in the loop of the test.
+    The scope of an async fixture's event loop is fixed when the fixture is defined. So there is a pair of fixtures for
+    each scope, and the public fixtures choose the pair that runs in the test's event loop.
     """
     names = {kind: f"_vinix_{kind}_in_{scope}_loop" for kind in ("sandbox", "client")}
 
     @async_fixture(loop_scope=scope, name=names["sandbox"])
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
-        from .sandbox import Sandbox  # noqa: PLC0415  # pytest loads this plugin at every start
+        from .sandbox import Sandbox  # noqa: PLC0415  # keeps pytest's startup fast: it always imports this plugin
 
         marker = request.node.get_closest_marker("vinix_sandbox")
         async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:
@@ -164,7 +165,7 @@ if _async_fixture is not None:  # pragma: no branch
 
 def _complete_aioresponses() -> "aioresponses":
     from aiohttp import ClientResponse  # noqa: PLC0415  # as above
-    from aioresponses import CallbackResult, aioresponses  # noqa: PLC0415  # only this fixture needs it
+    from aioresponses import CallbackResult, aioresponses  # noqa: PLC0415  # optional; only this fixture needs it
 
     required: dict[str, Any] = {}
     if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
@@ -175,7 +176,7 @@ def _complete_aioresponses() -> "aioresponses":
             super().__init__(*arguments, **{**required, **options})
 
     def completed(callback: Any) -> Any:
-        """Complete what a callback returns, too."""
+        """Return a callback that adds the missing header to the result of ``callback``."""
 
         async def call(*arguments: Any, **options: Any) -> CallbackResult | None:
             result: CallbackResult | None = callback(*arguments, **options)
@@ -200,7 +201,7 @@ def _complete_aioresponses() -> "aioresponses":
 
 
 def _with_length(headers: "Mapping[str, str] | None", payload: Any, body: str | bytes) -> dict[str, str]:
-    """Return headers with the ``Content-Length`` of the body that aioresponses makes of a payload or body."""
+    """Return ``headers`` with the ``Content-Length`` of the body that aioresponses builds from these arguments."""
     content = json.dumps(payload) if payload is not None else body
     length = len(content if isinstance(content, bytes) else content.encode())
     return {"Content-Length": str(length), **(headers or {})}

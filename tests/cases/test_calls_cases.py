@@ -114,7 +114,7 @@ async def test_L6_a_server_that_stays_away_ends_the_sweep_in_time_and_it_can_be_
         for account_id, result in results.items():
             assert isinstance(result.error, ServerError)
             assert result.error.account_id == account_id
-            assert "the server has been away for" in str(result.error)
+            assert "the server has been unavailable for" in str(result.error)
         server.fate = lambda *_: "ok"
         await asyncio.sleep(10)
         resumed = await client.callflows.list_many(names, resume=sweep.checkpoint()).collect()
@@ -185,24 +185,24 @@ async def test_L7_first_waits_are_spread_over_the_whole_range() -> None:
         (
             web.Response(status=429, headers={"Retry-After": "3600"}),
             RetryPolicy(),
-            "the server asks to wait 3600 s, and RetryPolicy.retry_after_max is 60",
+            "the server asked to wait 3600 s, but RetryPolicy.retry_after_max is 60",
         ),
         (web.Response(status=404), RetryPolicy(), "a 404 is not retried"),
         (web.Response(status=400), RetryPolicy(), "a 400 is not retried"),
         (web.Response(status=403), RetryPolicy(), "a 403 is not retried"),
         (web.Response(status=501), RetryPolicy(), "a 501 is not retried"),
-        (web.Response(status=401), RetryPolicy(), "refused credentials are not tried again"),
+        (web.Response(status=401), RetryPolicy(), "refused credentials are not retried"),
         (web.Response(status=301), RetryPolicy(), "a 301 is not retried"),
         (web.Response(status=503), RetryPolicy(attempts=1), "no attempt is left (RetryPolicy.attempts)"),
         (web.Response(status=429), RetryPolicy(attempts=3), "no attempt is left (RetryPolicy.attempts)"),
         (web.Response(status=503), RetryPolicy(statuses=()), "a 503 is not retried"),
         (web.Response(status=503), RetryPolicy(outage_wait=5), "(outage_wait=5)"),
-        (web.Response(status=503), RetryPolicy(deadline=3), "the deadline passed while the server was away"),
-        (web.Response(status=500, body=b"{}"), RetryPolicy(deadline=0.2), "would come after the deadline"),
+        (web.Response(status=503), RetryPolicy(deadline=3), "the deadline passed while the server was unavailable"),
+        (web.Response(status=500, body=b"{}"), RetryPolicy(deadline=0.2), "would be after the deadline"),
         (
             web.json_response({"data": [], "page_size": "50"}),
             RetryPolicy(),
-            "another attempt would get the same response",
+            "a retry would get the same response",
         ),
     ],
 )

@@ -215,24 +215,24 @@ def status(code: int, **headers: str) -> web.Response:
         (
             status(429, Retry_After="3600"),
             NO_OUTAGES,
-            "the server asks to wait 3600 s, and RetryPolicy.retry_after_max is 60",
+            "the server asked to wait 3600 s, but RetryPolicy.retry_after_max is 60",
         ),
         (
             status(503, Retry_After="9" * 200),
             NO_OUTAGES,
-            "the server asks to wait 1000000000 s, and RetryPolicy.retry_after_max is 60",
+            "the server asked to wait 1000000000 s, but RetryPolicy.retry_after_max is 60",
         ),
         (
             status(429, retry_after_ms="61000"),
             NO_OUTAGES,
-            "the server asks to wait 61 s, and RetryPolicy.retry_after_max is 60",
+            "the server asked to wait 61 s, but RetryPolicy.retry_after_max is 60",
         ),
         (status(503), NO_OUTAGES, "no attempt is left (RetryPolicy.attempts)"),
         (status(429), RetryPolicy(attempts=1), "no attempt is left (RetryPolicy.attempts)"),
         (status(404), NO_OUTAGES, "a 404 is not retried"),
         (status(501), NO_OUTAGES, "a 501 is not retried"),
-        (status(401), NO_OUTAGES, "refused credentials are not tried again"),
-        (web.json_response({"data": {}}), NO_OUTAGES, "another attempt would get the same response"),
+        (status(401), NO_OUTAGES, "refused credentials are not retried"),
+        (web.json_response({"data": {}}), NO_OUTAGES, "a retry would get the same response"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -357,7 +357,7 @@ def refusing(code: int, message: str, data: Any) -> Any:
             ANN,
             refusing(401, "invalid credentials", {"message": "invalid credentials"}),
             401,
-            "the login as user 'ann' of account 'acme' was refused: the user, the password or the account is wrong",
+            "the login as user 'ann' of account 'acme' was refused: wrong user name, password or account",
         ),
         (
             ANN,
@@ -409,7 +409,7 @@ async def test_L11_L32_a_refused_login_says_so(server: Scripted, auth: Any, answ
     assert f"[PUT {error.path}]" in str(error)
     assert ACCOUNT not in str(error)
     assert "not sent" not in str(error)
-    assert error.gave_up == "refused credentials are not tried again"
+    assert error.gave_up == "refused credentials are not retried"
     assert server.asked == []
     assert KEY not in f"{error!s}{error!r}{vars(error)}"
 
@@ -518,8 +518,8 @@ async def test_L15_ids_that_would_lead_elsewhere_are_refused(server: Scripted, w
 @pytest.mark.parametrize(
     ("filters", "words"),
     [
-        ({"paginate": "false"}, "this library pages by itself"),
-        ({"ascending": "true"}, "sort the callflows if needed"),
+        ({"paginate": "false"}, "requests the pages of a listing itself"),
+        ({"ascending": "true"}, "sort the callflows after reading them"),
         ({"modified_from": "2026-01-01"}, "must be a datetime with a time zone"),
         ({"modified_from": "1767225600"}, "looks like a Unix time"),
         ({"modified_from": datetime(2026, 1, 1)}, "datetime.now"),  # noqa: DTZ001  # which is the point
@@ -550,7 +550,7 @@ ROWS = json.dumps({"data": [{"id": "1"}], "status": "success"}).encode()
 async def test_L17_only_200_is_a_success(server: Scripted, code: int) -> None:
     server.otherwise = lambda request: success(request, [{"id": "1"}], status=code)
     error = await error_of(server.url, APIConnectionError)
-    assert f"the server answered {code}, which is not a status of this API" in str(error)
+    assert f"the server answered {code}, a status that the API does not use" in str(error)
     assert len(server.requests) == 5
 
 
@@ -566,7 +566,7 @@ async def test_L17_a_login_is_a_success_with_200_or_201(server: Scripted) -> Non
 async def test_L17_a_body_whose_end_cannot_be_known_is_refused() -> None:
     async with fault_server(answering(b"HTTP/1.1 200 OK\r\n\r\n" + ROWS)) as server:
         error = await error_of(server.url, APIConnectionError)
-    assert "neither a Content-Length nor chunks" in str(error)
+    assert "no Content-Length and is not chunked" in str(error)
     assert len(server.heads) == 5
 
 
@@ -595,7 +595,7 @@ async def test_L33_init_failed_is_not_retried(server: Scripted) -> None:
     server.otherwise = web.json_response(body, status=500)
     error = await error_of(server.url, ServerError)
     assert (error.attempts, len(server.requests)) == (1, 1)
-    assert error.gave_up == "this 500 would come again"
+    assert error.gave_up == "a retry would get this 500 again"
     for other in ({**body, "data": {}}, {**body, "message": "init_failed"}, {**body, "message": "Init failed"}):
         server.otherwise = web.json_response(other, status=500)
         assert (await error_of(server.url, ServerError)).attempts == 5
@@ -710,5 +710,7 @@ async def test_L26_long_tokens_are_sent(length: int) -> None:
 
 
 def test_L26_a_token_that_is_too_long_says_how_long() -> None:
-    with pytest.raises(ConfigurationError, match="has 70,000 characters, and a header line holds at most 65,536"):
+    with pytest.raises(
+        ConfigurationError, match="has 70,000 characters, more than the 65,536 that fit in a header line"
+    ):
         TokenAuth("t" * 70_000)

@@ -78,7 +78,7 @@ BAD_DOCUMENTS: dict[str, tuple[Reply, str]] = {
     **{name: (document({"id": "c3", **row}), problem) for name, (row, problem) in BAD_ROWS.items()},
     "stored modules": (document({"id": "c3", "modules": 5}), "$.data.modules: expected array, got int"),
     "null": (document(None), "$.data: expected object, got null"),
-    "empty": (document({}), "$.data: expected object, got an empty one"),
+    "empty": (document({}), "$.data: expected non-empty object, got an empty one"),
     "an array": (document([]), "$.data: expected object, got array"),
     **{str(status): (failing(status), str(status)) for status in (400, 402, 403, 409, 410, 500, 501, 502, 503, 504)},
     "init failed": (
@@ -241,7 +241,7 @@ async def test_L5_a_bad_item_of_a_listing_of_accounts(
             (ACCOUNT, None, 3),
         ]
         assert {bad.error.callflow_id for bad in pager.bad_items} == {None}  # it is not a callflow
-        with pytest.raises(DecodeError, match="not an account") as caught:
+        with pytest.raises(DecodeError, match="not a valid Account") as caught:
             await listed(ACCOUNT).to_list()
         assert caught.value.callflow_id is None
         assert len(caught.value.problems) == 3

@@ -1,1 +1,1 @@
-"""Documents: their classes, and how they are read from JSON and written back."""
+"""The document classes, and the functions that read them from JSON and write them back."""

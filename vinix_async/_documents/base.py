@@ -1,7 +1,7 @@
-"""The base class of all documents: equality, copying and pickling at any depth of nesting.
+"""The base class of all documents, which supports equality, copying and pickling at any depth of nesting.
 
-Python compares, copies and pickles nested values by recursion, which fails for a flow of some hundred nodes. So a
-document is turned into a flat list first.
+Python compares, copies and pickles nested values recursively, and exceeds its recursion limit for a flow of a few
+hundred nodes. So this module converts a document into a flat list first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ D = TypeVar("D", bound="Document")
 
 
 def _refuse_change(*_: Any, **__: Any) -> Any:
-    raise TypeError("this empty mapping is shared by all documents: assign a new one")
+    raise TypeError("this empty mapping is read-only, because all documents share it: create a new mapping instead")
 
 
 _REFUSE: Final[Any] = _refuse_change
 
 
 class AbsentObject(dict[str, Any]):
-    """The type of ``ABSENT_OBJECT``. It cannot be filled, because all documents share the one instance."""
+    """The type of ``ABSENT_OBJECT``. It is read-only, because all documents share a single instance."""
 
     __slots__ = ()
     __setitem__ = setdefault = update = __ior__ = _REFUSE
@@ -30,7 +30,7 @@ class AbsentObject(dict[str, Any]):
 
 
 class AbsentArray(tuple[Any, ...]):
-    """An array that the server did not send. It is empty, unless the library has computed what it would contain."""
+    """An array that the server did not send. It is empty, unless the library has computed its content."""
 
     __slots__ = ()
 
@@ -39,10 +39,10 @@ class AbsentArray(tuple[Any, ...]):
 
 
 ABSENT_OBJECT: Final = AbsentObject()
-"""The value of a field that holds an object, if the server did not send it. It differs from ``{}``, which was sent."""
+"""The value of an object field that the server did not send. A plain ``{}`` means that the server sent ``{}``."""
 
 ABSENT_ARRAY: Final = AbsentArray()
-"""The value of a field that holds an array, if the server did not send it. It differs from ``()``, which was sent."""
+"""The value of an array field that the server did not send. A plain ``()`` means that the server sent ``[]``."""
 
 
 def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -51,10 +51,10 @@ def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Document:
-    """The base of all documents.
+    """The base class of all documents.
 
-    ``extra`` holds the keys that the class has no field for. ``_empty`` holds each key that the server sent with a
-    value that reads as the field's default, such as ``null`` or ``false``, together with that value.
+    ``extra`` contains the keys for which the class has no field. If the server sends a value such as ``null`` or
+    ``false`` that is read as the field's default, ``_empty`` contains the key and the original value.
     """
 
     extra: Mapping[str, Any] = attrs.field(default=ABSENT_OBJECT, converter=_or_absent)
@@ -81,17 +81,17 @@ class Document:
 
 
 class Unbuilt:
-    """The base of values that stand in for a document until it is looked at. ``build`` makes the document."""
+    """The base class of placeholders for documents that are built only when they are first read."""
 
     __slots__ = ()
 
     def build(self) -> Document:
-        """Make the document. The value does not change, so that two threads can do this at the same time."""
+        """Build the document. This does not modify the placeholder, so two threads can do it at the same time."""
         raise NotImplementedError
 
 
 class BuiltField:
-    """A descriptor for a field whose slot may hold an ``Unbuilt`` value, which is replaced when it is first read."""
+    """A descriptor for a field whose slot may contain an ``Unbuilt`` value, which it builds on the first access."""
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot
@@ -114,7 +114,7 @@ _CONSTRUCTORS: Final[dict[type, Callable[..., Any]]] = {}
 
 
 def field_names(kind: type[Document]) -> tuple[str, ...]:
-    """Return the names of all fields of ``kind`` in their order: first those of ``Document``, then its own."""
+    """Return the names of all fields of ``kind``: first the fields of ``Document``, then its own, in order."""
     if kind not in _NAMES:
         _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
     return _NAMES[kind]
@@ -128,14 +128,15 @@ def field_values(document: Document) -> list[Any]:
 def write_constructor(
     kind: type[D], parameters: Sequence[str], values: Mapping[str, str], names: Mapping[str, Any]
 ) -> Callable[..., D]:
-    """Return a function of ``parameters`` that makes a ``kind`` faster than the ``__init__`` of the class.
+    """Return a function with ``parameters`` that creates a ``kind`` faster than the ``__init__`` of the class.
 
-    ``values`` has an expression for each field, which may use the parameters and ``names``.
+    ``values`` maps the name of each field to a Python expression, which may refer to the parameters and to ``names``.
 
     The ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which takes about eight times as
-    long as an assignment, and documents are made by the thousand. The function makes an instance of a subclass that has
-    the same slots but is not frozen, assigns to the slots, and then gives the instance its real class. Its source is
-    generated, as attrs generates an ``__init__``. No other place in the library changes the class of an object.
+    long as an assignment. This matters because documents are created by the thousand. The returned function creates an
+    instance of an unfrozen subclass with the same slots, assigns the fields, and then changes the ``__class__`` of the
+    instance to ``kind``. Its source is generated, as attrs generates an ``__init__``. No other code in the library
+    changes the class of an object.
     """
     slots = {name: field.slot for name, field in vars(kind).items() if isinstance(field, BuiltField)}
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
@@ -144,13 +145,13 @@ def write_constructor(
     lines += [" document.__class__ = kind", " return document"]
     unfrozen = type(f"Unfrozen{kind.__name__}", (kind,), {"__slots__": (), **slots, **plain})
     scope: dict[str, Any] = {**names, "Unfrozen": unfrozen, "kind": kind}
-    exec("\n".join(lines), scope)  # noqa: S102  # the source is made of the names of our own fields
+    exec("\n".join(lines), scope)  # noqa: S102  # the source contains nothing but the names of our own fields
     constructor: Callable[..., D] = scope["construct"]
     return constructor
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` that takes the values of all fields, in the order of ``field_names``."""
+    """Return a constructor of ``kind`` that accepts all field values in the order of ``field_names``, unchecked."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})
@@ -158,9 +159,9 @@ def unchecked(kind: type[D]) -> Callable[..., D]:
 
 
 def flatten(value: Any, *, sort_keys: bool = False) -> list[Any]:
-    """Return ``value`` as a flat list, in which each container comes before its content.
+    """Return ``value`` as a flat list in which each container precedes its items.
 
-    A container is in it as a tuple of its type and its keys or its length, anything else as itself.
+    A container is represented by a tuple of its type and its keys or length. Any other value represents itself.
     """
     flat: list[Any] = []
     waiting = [value]
@@ -184,7 +185,7 @@ def flatten(value: Any, *, sort_keys: bool = False) -> list[Any]:
 
 
 def unflatten(flat: Sequence[Any]) -> Any:
-    """Return the value that ``flatten`` has made ``flat`` of."""
+    """Return the value from which ``flatten`` created ``flat``."""
     built: list[Any] = []
     for item in reversed(flat):
         if type(item) is not tuple:

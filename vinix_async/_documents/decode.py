@@ -1,8 +1,10 @@
-"""Read documents from JSON values. This module specifies what is accepted.
+"""Reads documents from JSON values. This module defines which values are accepted.
 
-Each document class gets a table of rules, derived from the annotations of its fields. One function reads an object by
-its table. It never converts a value: a value of a wrong type is a problem, which is noted with its path, and the
-keys that are left over become the document's ``extra``. ``fast_decode.py`` reads ordinary listings faster.
+Each document class has a table of rules, which is derived from the annotations of its fields. ``_read_object`` reads a
+JSON object according to the table of its class. Values are never converted: a value of the wrong type is recorded as a
+problem, together with its path. Keys without a field go to ``extra``.
+
+``fast_decode.py`` reads ordinary listings faster.
 """
 
 import json
@@ -23,9 +25,9 @@ from .json import check_text, parse_json
 
 try:
     from .fast_decode import make_fast_decoders
-except ModuleNotFoundError:  # fast_decode.py may be deleted; it is not imported anywhere else
+except ModuleNotFoundError:  # fast_decode.py is optional and can be deleted; only this module imports it
 
-    def make_fast_decoders(all_rules: Any) -> Any:  # type: ignore[misc]  # noqa: ARG001  # has the real one's name
+    def make_fast_decoders(all_rules: Any) -> Any:  # type: ignore[misc]  # noqa: ARG001  # replaces the real function
         """Return no decoders."""
         return {}
 
@@ -37,11 +39,11 @@ _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
 MISSING: Final = object()
-"""The ``data`` of an envelope that has none."""
+"""Stands for the ``data`` of an envelope that has no such key."""
 
 
 def json_type(value: object) -> str:
-    """Return the name of a JSON value's type, for messages."""
+    """Return the name of a JSON value's type, for error messages."""
     return "nothing" if value is MISSING else _JSON_TYPES.get(type(value), type(value).__name__)
 
 
@@ -51,11 +53,11 @@ _JSON_TYPES: Final[Mapping[type, str]] = {dict: "object", list: "array", NoneTyp
 
 
 class Rule(NamedTuple):
-    """What the JSON value of a field may be.
+    """The JSON values that a field accepts.
 
-    ``json`` is the Python type of the JSON value, ``object`` if any value is accepted. ``kind`` is the class of the
-    document that it holds, or of each document in a map (``is_map``). A value in ``empties`` reads as ``default``; each
-    comes with its type, because Python takes 0 and False for equal.
+    ``json`` is the Python type of the accepted values, or ``object`` if any value is accepted. ``kind`` is the class of
+    a nested document, or of each document in a mapping (``is_map``). A value in ``empties`` is read as ``default``.
+    Each value in ``empties`` is paired with its type, because 0 and False are equal in Python.
     """
 
     name: str
@@ -67,7 +69,7 @@ class Rule(NamedTuple):
 
     @property
     def may_be_false(self) -> bool:
-        """Whether the field may be ``false``, which reads as its default."""
+        """Whether the field accepts ``false``, which is read as its default."""
         return (bool, False) in self.empties
 
 
@@ -86,7 +88,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
     elif annotation in {str, int, bool}:
         json_value = annotation
     else:
-        raise TypeError(f"no rule is known for the field {field.name}: {field.type}")
+        raise TypeError(f"the field {field.name!r} has a type for which there is no rule: {field.type}")
     empties: list[Any] = [None, *field.metadata.get("empties", ())]
     if json_value is dict:
         empties += [[]] if is_map else [[], {}]
@@ -96,7 +98,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
 
 
 def _rules(kind: type[Document]) -> tuple[Rule, ...]:
-    # Names in annotations are looked up in models.py, wherever the class says that it lives.
+    # @public changes the __module__ of each class, so resolve_types must be told to look up names in models.py.
     own_fields = attrs.fields(attrs.resolve_types(kind, globalns=dict(vars(models))))[len(attrs.fields(Document)) :]
     return tuple(_rule(field) for field in own_fields)
 
@@ -106,21 +108,24 @@ RULES: Final[Mapping[type[Document], tuple[Rule, ...]]] = {
     for kind in vars(models).values()
     if isinstance(kind, type) and issubclass(kind, Document) and kind is not Document
 }
-"""The rules of each class, in the order of its fields, without the fields of ``Document``."""
+"""The rules of each class, in the order of its fields. The fields of ``Document`` itself have no rules."""
 
 _FAST: Final = make_fast_decoders(RULES)
 
 # --- problems --------------------------------------------------------------------------------------
 
 Path = str | tuple[Any, str, str | int | None]
-"""A path in JSON: a text, or the path of the parent, a field, and a key in that field. Only errors spell it out."""
+"""A JSON path: a string, or a tuple of the parent's path, a field, and a key in that field.
+
+The tuples are cheap to create. They are converted to a string only for an error message.
+"""
 
 
 class Problems(list[str]):
-    """Descriptions of wrong values, at most 100."""
+    """Descriptions of invalid values, at most 100."""
 
     def add(self, path: Path, expected: str, got: object) -> None:
-        """Note that the value at ``path`` is wrong."""
+        """Record that the value at ``path`` is invalid."""
         if len(self) < _MAX_PROBLEMS:
             self.append(f"{_spell(path)}: expected {expected}, got {json_type(got)}")
 
@@ -139,7 +144,7 @@ def _spell(path: Path) -> str:
 
 @attrs.frozen
 class BadRow:
-    """A row of a listing that cannot be read. ``problems`` names each wrong value, as ``$.data[3].name: ...``."""
+    """A row of a listing that is invalid. ``problems`` describes each invalid value, as ``$.data[3].name: ...``."""
 
     index: int
     id: str | None
@@ -153,13 +158,13 @@ _Maps = list[tuple[dict[str, Any], type[Document], Path, str]]
 
 
 def _read(value: Any, kind: type[Document], path: Path, problems: Problems) -> Any:
-    """Return the document in ``value``, which is used up; None if it is not an object.
+    """Return the document in ``value``, or None if it is not an object. ``value`` is modified.
 
-    Maps of documents are read one after the other and not by recursion, so that a flow may have any depth.
+    Mappings of documents are read in a loop instead of recursively, so that a flow can have any depth.
     """
     maps: _Maps = []
     document = _read_object(value, kind, path, problems, maps)
-    for values, inner, parent, field in maps:  # grows in the meantime
+    for values, inner, parent, field in maps:  # _read_object appends to maps during the loop
         for key, each in values.items():
             values[key] = _read_object(each, inner, (parent, field, key), problems, maps)
     return document
@@ -194,7 +199,7 @@ def _read_object(raw: Any, kind: type[Document], path: Path, problems: Problems,
 
 def _read_texts(value: list[Any], path: Path, problems: Problems) -> tuple[str, ...]:
     try:
-        "".join(value)  # the fastest way to find out whether each item is a str
+        "".join(value)  # the fastest way to check that each item is a str
     except TypeError:
         for index, item in enumerate(value):
             if type(item) is not str:
@@ -207,7 +212,7 @@ def _refuse(problems: Problems, message: str) -> None:
         raise DecodeError(message, problems=tuple(problems))
 
 
-# --- reading a mapping of the user's ---------------------------------------------------------------
+# --- reading a mapping -----------------------------------------------------------------------------
 
 
 def _structure(value: Any, kind: type[Document]) -> Document:
@@ -223,19 +228,19 @@ _converter.register_structure_hook_func(RULES.__contains__, _structure)
 
 @public
 def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
-    """Return the document that ``mapping`` describes. The argument does not change, and nothing of it is shared.
+    """Return the document of class ``kind`` that ``mapping`` describes. The document contains copies of all values.
 
     Raises:
-        DecodeError: a value is not of the field's type or is not JSON; ``problems`` names each with its path.
+        DecodeError: a value has the wrong type or is not a JSON value. ``problems`` lists each one with its path.
     """
     if kind not in RULES:
-        raise ConfigurationError(f"structure() makes documents, not {kind!r}")
+        raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")
     document: D = _converter.structure(_copy_checked(mapping), kind)
     return document
 
 
 def _copy_checked(value: Any) -> Any:
-    """Return a copy of ``value`` made of dicts and lists; raise ``DecodeError`` if it is not a JSON value."""
+    """Return a copy of ``value`` that consists of dicts and lists. Raise ``DecodeError`` if it is not a JSON value."""
     problems = Problems()
     top: dict[str, Any] = {"": value}
     waiting: list[tuple[Any, Any, Path]] = [(top, "", "$")]
@@ -265,8 +270,9 @@ def _copy_checked(value: Any) -> Any:
 def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
     """Return the JSON value of a response body.
 
-    If ``kind`` is given and the body is a success with ordinary rows of that kind, ``data`` is a list that only
-    ``iter_rows`` and ``read_rows`` understand, and of the envelope only the keys that the library uses are there.
+    If ``kind`` is given and the body is a successful response with ordinary rows of that kind, the faster decoder is
+    used. Then ``data`` is a list that must be passed to ``iter_rows`` or ``read_rows``, and the envelope contains only
+    the keys that the library uses.
 
     Raises ``DecodeError``. It is ``transient`` if the body is not valid JSON.
     """
@@ -278,17 +284,18 @@ def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
 
 
 def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]]:
-    """Yield the documents of a listing's ``data`` in pieces of at most 32 rows, with the rows that are not valid.
+    """Yield the valid documents and the invalid rows of a listing's ``data``, in batches of at most 32 rows.
 
-    ``data`` is an array of rows, or one document (as the vendor documents it), which must have at least one field of
-    its kind. Each piece is decoded when it is asked for, and ``data`` is used up.
+    ``data`` is an array of rows. It can also be a single document, as in the vendor's documentation, which must then
+    have at least one field of ``kind``. Each batch is decoded when it is requested. ``data`` is modified.
 
-    Raises ``DecodeError`` at the first piece if ``data`` is anything else, such as ``null`` or ``{}``, because an
-    account must never look empty by mistake; and, ``transient``, where a row of a large response is not valid JSON.
+    If ``data`` is anything else, such as ``null`` or ``{}``, the first batch raises ``DecodeError``, so that an account
+    never looks empty by mistake. If a row of a large response is not valid JSON, its batch raises a ``transient``
+    ``DecodeError``.
     """
     if type(data) is list:
         for first in range(0, len(data), _ROWS_AT_ONCE):
-            yield _read_rows(_take(data, first), kind, first)  # in no variable, so that the caller can free it
+            yield _read_rows(_take(data, first), kind, first)  # not kept in a variable, so that the caller can free it
     elif type(data) is dict and any(rule.name in data for rule in RULES[kind]):
         yield _read_values([data], kind, 0, ["$.data"])
     else:
@@ -325,7 +332,7 @@ def _read_values(rows: list[Any], kind: type[D], first: int, paths: list[Path]) 
 
 
 def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
-    """Return the documents of ``iter_rows`` all at once. Raises ``DecodeError`` with the problems of all bad rows."""
+    """Return all documents of ``iter_rows``. Raises ``DecodeError`` with the problems of all invalid rows."""
     documents: list[D] = []
     problems: list[str] = []
     for piece, bad_rows in iter_rows(data, kind):
@@ -333,19 +340,19 @@ def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
         for bad_row in bad_rows:
             problems += bad_row.problems
     if problems:
-        message = f"the listing has rows that are not a valid {kind.__name__}"
+        message = f"the listing contains rows that are not a valid {kind.__name__}"
         raise DecodeError(message, problems=tuple(problems[:_MAX_PROBLEMS]))
     return tuple(documents)
 
 
 def read_one(data: Any, kind: type[D]) -> D:
-    """Return the document in the ``data`` of a single document, which is used up.
+    """Return the document in ``data``, the content of a response with a single document. ``data`` is modified.
 
-    Raises ``DecodeError`` if ``data`` is anything but an object that is not empty, or if a field is wrong.
+    Raises ``DecodeError`` if ``data`` is not a non-empty object, or if a field is invalid.
     """
     problems = Problems()
     if data == {}:
-        problems.append("$.data: expected object, got an empty one")
+        problems.append("$.data: expected non-empty object, got an empty one")
     document: D = _read(data, kind, "$.data", problems)
     _refuse(problems, f"the response is not a valid {kind.__name__}")
     return document

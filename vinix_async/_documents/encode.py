@@ -1,4 +1,4 @@
-"""Write documents as JSON values and JSON text: exactly what the server sent."""
+"""Writes documents as JSON values and JSON text, exactly as the server sent them."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from .json import write_json
 
 @public
 def to_dict(document: Document) -> dict[str, Any]:
-    """Return what the server sent for ``document``. Nothing is lost or added, and nothing is shared with it."""
+    """Return the JSON object that the server sent for ``document``, as a new dict. Nothing is lost or added."""
     if type(document) not in RULES:
-        raise ConfigurationError(f"to_dict() takes a document, not {type(document).__name__}")
+        raise ConfigurationError(f"to_dict() needs a document, not {type(document).__name__}")
     top: dict[str, Any] = {}
     waiting: list[tuple[Any, dict[str, Any]]] = [(document, top)]
-    for source, target in waiting:  # grows in the meantime
+    for source, target in waiting:  # the loop body appends to waiting
         extra, empty, *values = field_values(source)
         for rule, value in zip(RULES[type(source)], values, strict=True):
             if value is rule.default or type(value) is AbsentArray:
@@ -42,7 +42,7 @@ def to_json(document: Document) -> bytes:
 
 
 def copy_json(value: Any) -> Any:
-    """Return a copy of a JSON value that shares nothing with it."""
+    """Return a deep copy of a JSON value, at any depth of nesting."""
     if type(value) is not dict and type(value) is not list:
         return value
     whole = value.copy()

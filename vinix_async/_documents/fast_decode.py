@@ -1,9 +1,9 @@
-"""Read ordinary listings faster. Without this module everything works as it does with it, and takes more time.
+"""Reads ordinary listings faster. This module is optional: without it the results are the same, but take longer.
 
-The rules of each document class are turned into a msgspec ``Struct`` that accepts less than the rules do: no unknown
-key, no ``null``, no empty value in place of a document. What a Struct accepts needs no further check, so that making
-a document of it is a matter of copying. Everything else is left to ``decode.py``: a whole response, or a piece of the
-rows of a large one.
+The rules of each document class are converted to a msgspec ``Struct`` that is stricter than the rules. It accepts no
+unknown keys, no ``null``, and no empty value in place of a document. A value that the Struct accepts needs no further
+checks, so building the document only copies the fields. If the Struct does not accept a response, or a batch of rows of
+a large response, ``decode.py`` reads it instead.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LARGE: Final = 256 * 1024
-"""Above this number of bytes, the rows of a response are decoded piece by piece, so that other tasks can run."""
+"""The size in bytes above which the rows of a response are decoded in batches, so that other tasks can run."""
 
 _EDITOR_KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {Callflow: ("ui_metadata", "contact_list")}
-"""Keys without a field that Kazoo's own user interface writes. They go to ``extra``."""
+"""Keys without a field that Kazoo's own user interface writes. They are common, so the Struct accepts them."""
 
 _ANY_BUT_NULL: Final[Any] = str | int | float | bool | list[Any] | dict[str, Any]
 _TYPES: Final[Mapping[Any, Any]] = {list: tuple[str, ...], dict: dict[str, Any], object: _ANY_BUT_NULL}
 
 
 class _Envelope(Struct, Generic[T]):
-    """A success, with the keys that the library uses."""
+    """The envelope of a successful response, with the keys that the library uses."""
 
     data: T
     status: Literal["success"]
@@ -53,10 +53,10 @@ _Maps = list[tuple[dict[str, Any], _Builder]]
 
 
 def make_fast_decoders(all_rules: Mapping[type[Document], Sequence["Rule"]]) -> dict[type[Document], "FastDecoder"]:
-    """Return a decoder for each class that the rows of a listing can have: those with an ``id``."""
+    """Return a decoder for each document class that occurs as a row of a listing. These classes have an ``id``."""
     structs: dict[type[Document], Any] = {}
     builders: dict[type[Document], _Builder] = {}
-    for kind, rules in all_rules.items():  # a class comes after those that its fields hold
+    for kind, rules in all_rules.items():  # in this order, a class comes after the classes of its fields
         builders[kind] = _write_builder(kind, rules, builders)
         structs[kind] = _make_struct(kind, rules, structs, builders[kind])
     return {
@@ -67,7 +67,7 @@ def make_fast_decoders(all_rules: Mapping[type[Document], Sequence["Rule"]]) -> 
 
 
 class FastDecoder:
-    """Reads the listings of one kind of document."""
+    """Reads the listings of one document class."""
 
     def __init__(self, struct: Any, builder: _Builder, false_fields: Sequence[str]) -> None:
         self._struct = struct
@@ -77,7 +77,10 @@ class FastDecoder:
         self._false_fields = [attrgetter(name) for name in false_fields]
 
     def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
-        """Return the envelope in ``body`` if its rows are ordinary: Structs, or ``Raw`` if the body is large."""
+        """Return the envelope in ``body``, or None if ``decode.py`` has to read it.
+
+        The rows in its ``data`` are Structs, or still undecoded (``Raw``) if the body is large.
+        """
         is_large = len(body) > _LARGE
         try:
             envelope: Any = _split(body) if is_large else self._decode_envelope(body)
@@ -88,7 +91,7 @@ class FastDecoder:
         return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
 
     def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
-        """Return the documents of ``rows`` if they are Structs, or ``Raw`` that hold ordinary rows."""
+        """Return the documents of ``rows``, which are Structs or ``Raw``, or None if ``decode.py`` has to read them."""
         if type(rows[0]) is Raw:
             try:
                 rows = self._decode_rows(b"[%b]" % b",".join(rows))
@@ -101,7 +104,10 @@ class FastDecoder:
         return _build(rows, self._builder)
 
     def _has_true(self, rows: Sequence[Any]) -> bool:
-        """Whether a field that may be ``false`` is ``true``, which msgspec cannot tell apart."""
+        """Whether a field that accepts ``false`` is ``true``, which the Struct accepts by mistake.
+
+        msgspec has no type for ``false`` alone, so the Struct declares the field as a bool.
+        """
         return any(True in map(field, rows) for field in self._false_fields)
 
 
@@ -113,14 +119,14 @@ def _make_struct(
     for rule in rules:
         value: Any = _TYPES.get(rule.json, rule.json)
         if rule.kind:
-            value = structs.get(rule.kind, name)  # the Struct itself has only a name yet
+            value = structs.get(rule.kind, name)  # this Struct does not exist yet, so it refers to itself by name
             value = dict[str, value] if rule.is_map else value
         if rule.may_be_false:
             value |= bool
         if rule.default == "":
             value = Annotated[value, Meta(min_length=1)]
         fields.append((rule.name, value, rule.default))
-    fields[0] = fields[0][:2]  # required, so that an empty object is refused
+    fields[0] = fields[0][:2]  # without a default the field is required, so an empty object is not accepted
     fields += [(key, Any, UNSET) for key in _EDITOR_KEYS.get(kind, ())]
     struct = defstruct(
         name,
@@ -132,14 +138,17 @@ def _make_struct(
         gc=False,  # a Struct is never part of a reference cycle
         forbid_unknown_fields=True,
     )
-    globals()[name] = struct  # where msgspec looks up the name of a Struct that contains itself
+    globals()[name] = struct  # msgspec looks up the name of a recursive Struct here
     return struct
 
 
 def _write_builder(
     kind: type[Document], rules: Sequence["Rule"], builders: Mapping[type[Document], _Builder]
 ) -> _Builder:
-    """Return a function that makes a document of a Struct, and adds the maps in it, which are left to do, to a list."""
+    """Return a function that builds a document from a Struct.
+
+    It does not build the documents in mappings, but appends these mappings to a list, which ``_build`` processes.
+    """
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}
     values = {"extra": "ABSENT_OBJECT"}
@@ -150,9 +159,9 @@ def _write_builder(
         value = values[rule.name] = f"row.{rule.name}"
         if rule.may_be_false:
             empties.append(f"((({rule.name!r}, False),) if {value} is False else ())")
-        if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # which builds it when it is read
+        if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # a BuiltField is built on first access
             continue
-        build = "construct"  # the function itself
+        build = "construct"  # the name of the generated function itself
         if rule.kind is not kind:
             build = f"build_{rule.name}"
             names[build] = builders[rule.kind]
@@ -175,10 +184,10 @@ def _other_keys(row: Any, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _build(structs: Sequence[Any], build: _Builder) -> list[Any]:
-    """Return the documents of ``structs``. The Structs do not change."""
+    """Return the documents of ``structs``. The Structs are not modified."""
     maps: _Maps = []
     documents = [build(struct, maps) for struct in structs]
-    for values, build_inner in maps:  # grows in the meantime, so that a flow may have any depth
+    for values, build_inner in maps:  # build_inner appends to maps, so the loop handles flows of any depth
         for key, struct in values.items():
             values[key] = build_inner(struct, maps)
     return documents

@@ -1,7 +1,7 @@
-"""JSON text to values, and values to JSON text.
+"""Converts JSON text to values and values to JSON text.
 
-msgspec does the ordinary work. It calls itself for each level of nesting, so that Python's recursion limit stops it at
-about 500 nodes of a flow; the functions for deeper values keep a list of the open containers instead.
+msgspec handles ordinary values. It is recursive, so it reaches Python's recursion limit in flows of about 500 nested
+nodes. The functions for deeper values use an explicit stack of open containers instead.
 """
 
 import json
@@ -14,7 +14,7 @@ import msgspec
 from .._exceptions import DecodeError
 
 _MAX_DEPTH: Final = 20_100
-"""The deepest nesting that is read: a flow of 10,000 nodes, each of which adds two levels, and what is around it."""
+"""The maximum depth of nesting. A flow of 10,000 nested nodes fits: each adds two levels, and the envelope a few."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _decode: Final = msgspec.json.Decoder().decode
@@ -22,11 +22,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def check_text(body: bytes) -> bytes:
-    """Return ``body`` without its byte order mark; raise ``DecodeError`` if it is not UTF-8.
+    """Return ``body`` without its byte order mark. Raise ``DecodeError`` if it is not valid UTF-8.
 
-    msgspec does not check the text of values that it skips.
+    This check is needed because msgspec does not validate the encoding of values that it skips.
     """
-    if body.isascii():  # most bodies are, and this is far faster than decoding them
+    if body.isascii():  # most bodies are ASCII, and this check is far faster than decoding them
         return body
     body = body.removeprefix(_BOM)
     try:
@@ -39,7 +39,9 @@ def check_text(body: bytes) -> bytes:
 
 
 def parse_json(text: bytes | msgspec.Raw) -> Any:
-    """Return the value of a JSON text (UTF-8, with or without a byte order mark), or of a part of a checked text.
+    """Return the value of a JSON text in UTF-8, with or without a byte order mark.
+
+    A ``Raw`` is a part of a text that ``check_text`` has already checked.
 
     Raises ``DecodeError``. It is ``transient`` unless the text is nested too deeply.
     """
@@ -50,7 +52,8 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
         too_deep = True
     except msgspec.DecodeError:
         too_deep = False
-    # This is outside the handlers, so that no error of ours keeps one that has seen the body.
+    # Raise outside the except blocks. Otherwise the __context__ of our error would be msgspec's, whose traceback
+    # contains the body and with it the token.
     if too_deep:
         return _parse_deep(str(body, "utf-8"))
     raise _not_json(_find_error(str(body, "utf-8")))
@@ -60,7 +63,7 @@ def write_json(value: Any) -> bytes:
     """Return ``value`` as compact JSON, at any depth of nesting."""
     try:
         return _encode(value)
-    except (RecursionError, UnicodeEncodeError):  # the latter for a lone surrogate, which JSON can write as \ud800
+    except (RecursionError, UnicodeEncodeError):  # msgspec cannot encode lone surrogates; _write_deep writes \ud800
         return "".join(_write_deep(value)).encode()
 
 
@@ -69,14 +72,17 @@ def _not_json(where: str) -> DecodeError:
 
 
 def _find_error(text: str) -> str:
-    """Say where ``text`` stops being JSON. The standard library tells it as a number, msgspec only in a message."""
+    """Return the position at which ``text`` stops being valid JSON, in words.
+
+    The standard library reports the position as a number. msgspec reports it only in the text of its error.
+    """
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         return _place(text, error.pos)
     except (ValueError, RecursionError):
         pass
-    return "it has a number or a character that is out of range"
+    return "it contains a number or a character that is out of range"
 
 
 def _place(text: str, position: int) -> str:
@@ -88,10 +94,10 @@ _INVALID: Final[Any] = object()
 
 
 def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each kind of token
-    """Return the value of ``text``. msgspec reads the strings, numbers and words; the structure is read here."""
-    containers: list[Any] = [[]]  # those that are open; the first is ours and receives the whole value
+    """Return the value of ``text``. msgspec parses the strings, numbers and literals, and this function the rest."""
+    containers: list[Any] = [[]]  # the open containers; the first one is not in the text and receives the whole value
     key: Any = None
-    last = "["  # the mark before this token, or "key", or "value"
+    last = "["  # the previous token: a punctuation mark, "key" or "value"
     end = 0
     while token := _TOKEN.match(text, end):
         word, here = token[1], containers[-1]
@@ -138,8 +144,8 @@ def _parse_word(word: str) -> Any:
 
 
 def _write_deep(value: Any) -> Iterator[str]:
-    """Yield the pieces of the JSON text of ``value``."""
-    waiting: list[Any] = [value]  # values, and in tuples of one the text between them
+    """Yield the JSON text of ``value`` in parts."""
+    waiting: list[Any] = [value]  # values to write; a one-tuple contains text to write as it is
     while waiting:
         item = waiting.pop()
         kind = type(item)

@@ -1,11 +1,11 @@
-"""The documents of the API, with the API's own names.
+"""The document classes of the API. Their fields have the API's own names.
 
-Arrays are tuples. An object or array that is empty, ``null`` or absent reads as an empty mapping, an empty tuple or
-None. ``to_dict`` still tells these cases apart: it returns what the server sent, and two documents are equal if it
-returns the same for both.
+Arrays are read as tuples. An object or array that is empty, ``null`` or absent is read as an empty mapping, an empty
+tuple or None. ``to_dict`` still distinguishes these cases and returns exactly what the server sent. Two documents are
+equal if ``to_dict`` returns the same value for both.
 
-Each field is declared here and nowhere else. Its annotation says which JSON values are accepted. A value in
-``metadata["empties"]`` is accepted too and reads as the default.
+Fields are declared only here. The annotation of a field defines which JSON values are accepted. The values in
+``metadata["empties"]`` are accepted too, and are read as the default.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +20,11 @@ from .base import ABSENT_ARRAY, ABSENT_OBJECT, AbsentArray, BuiltField, Document
 @public
 @frozen(kw_only=True, eq=False, repr=False)
 class FlowNode(Document):
-    """One step of a flow: a module, and the steps that may follow it.
+    """One step of a flow: a module and the steps that can follow it.
 
-    ``module`` is a name such as ``menu``, ``user`` or ``voicemail``; it is None in an empty node, where a call ends.
-    ``data`` holds the settings of the module, among them the ids of other documents. ``children`` holds the next node
-    for each outcome: a digit, the id of a rule, ``timeout``, or ``_`` for all others.
+    ``module`` is a name such as ``menu``, ``user`` or ``voicemail``. It is None in an empty node, where a call ends.
+    ``data`` contains the settings of the module, including the ids of other documents. ``children`` maps each outcome
+    to the next node. An outcome is a digit, the id of a rule, ``timeout``, or ``_`` for all other cases.
     """
 
     module: str | None = None
@@ -32,7 +32,7 @@ class FlowNode(Document):
     children: "Mapping[str, FlowNode]" = ABSENT_OBJECT
 
     def walk(self) -> "Iterator[FlowNode]":
-        """Yield this node and every node below it, parents before children, siblings in the server's order."""
+        """Yield this node and all its descendants, parents before children, siblings in the server's order."""
         waiting: list[FlowNode] = [self]
         while waiting:
             node = waiting.pop()
@@ -46,7 +46,7 @@ class FlowNode(Document):
 @public
 @frozen(kw_only=True, eq=False, repr=False)
 class FeatureCode(Document):
-    """The name of a feature code, and the number that callers dial for it."""
+    """The name of a feature code and the number that callers dial for it."""
 
     name: str | None = None
     number: str | None = None
@@ -58,7 +58,7 @@ class FeatureCode(Document):
 @public
 @frozen(kw_only=True, eq=False, repr=False)
 class Metaflow(Document):
-    """What callers can do during a call. ``digit_timeout`` is in milliseconds."""
+    """The actions that callers can trigger during a call. ``digit_timeout`` is in milliseconds."""
 
     binding_digit: str | None = None
     digit_timeout: int | None = None
@@ -73,7 +73,7 @@ class Metaflow(Document):
 @public
 @frozen(kw_only=True, eq=False, repr=False)
 class Ringback(Document):
-    """The ids of the media that callers hear: ``early`` before the call is answered, ``transfer`` during a transfer."""
+    """The ids of the media that callers hear before the call is answered (``early``) and during a ``transfer``."""
 
     early: str | None = None
     transfer: str | None = None
@@ -85,13 +85,14 @@ class Ringback(Document):
 @public
 @frozen(kw_only=True, eq=False, repr=False)
 class Callflow(Document):
-    """A callflow: the numbers and patterns that lead to it, and the flow that a call follows.
+    """A callflow: the numbers and patterns that are routed to it, and the flow that a call follows.
 
-    The rows of a listing have no ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` names the modules
-    of the flow, each once, without the nodes that have no ``data`` object and those with ``skip_module: true``; where
-    the server does not send it, it is computed from ``flow`` by the same rule. ``metadata`` holds, by id, the names and
-    numbers of the documents that the flow refers to. ``featurecode`` is None where the server sends ``false``. The
-    server does not check ``type``, ``owner_id`` and ``group_id``, so that they may hold any JSON value.
+    The rows of a listing do not have ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` contains the
+    name of each module in the flow once. It leaves out nodes without a ``data`` object and nodes with
+    ``skip_module: true``. If the server does not send ``modules``, it is computed from ``flow`` by the same rule.
+    ``metadata`` contains the names and numbers of the documents that the flow refers to, by id. ``featurecode`` is None
+    if the server sends ``false``. The server does not validate ``type``, ``owner_id`` and ``group_id``, so they can
+    contain any JSON value.
     """
 
     id: str = ""
@@ -121,8 +122,8 @@ class Callflow(Document):
 class Account(Document):
     """An account.
 
-    ``tree`` holds the ids of its ancestors, the topmost first; the server sends it in ``descendants``. It sends
-    ``descendants_count`` in ``children`` only.
+    ``tree`` contains the ids of the account's ancestors, starting at the top. Of the listings, only ``descendants`` has
+    a ``tree``, and only ``children`` has a ``descendants_count``.
     """
 
     id: str = ""
@@ -137,7 +138,10 @@ class Account(Document):
 
 
 class _Modules(BuiltField):
-    """The descriptor of ``Callflow.modules``. What it computes is an ``AbsentArray``: the server did not send it."""
+    """The descriptor of ``Callflow.modules``, which computes the value if the server did not send it.
+
+    A computed value is an ``AbsentArray``, so that ``to_dict`` leaves it out.
+    """
 
     def __get__(self, callflow: Any, owner: type | None = None) -> Any:
         if callflow is None:
@@ -149,14 +153,14 @@ class _Modules(BuiltField):
 
 
 def _is_listed(node: FlowNode) -> bool:
-    """Whether the server names the node's module in ``modules`` (the view ``crossbar_listing`` of Kazoo)."""
+    """Whether the server includes the node's module in ``modules`` (Kazoo's ``crossbar_listing`` view)."""
     has_data = node.data is not ABSENT_OBJECT
     return has_data and node.data.get("skip_module") is not True and node.module is not None
 
 
-# attrs has made a slot for each field. These two fields need more than a slot when they are read.
-Callflow.flow = BuiltField(Callflow.flow)  # type: ignore[assignment]  # users see the field
-Callflow.modules = _Modules(Callflow.modules)  # type: ignore[assignment]  # users see the field
+# attrs creates a slot for each field. These descriptors wrap two of the slots and compute the value when it is read.
+Callflow.flow = BuiltField(Callflow.flow)  # type: ignore[assignment]  # the annotation shows users the field's type
+Callflow.modules = _Modules(Callflow.modules)  # type: ignore[assignment]  # as above
 
 
 def _shown(text: str | None, limit: int = 60) -> str:
@@ -164,7 +168,7 @@ def _shown(text: str | None, limit: int = 60) -> str:
 
 
 def _shown_all(texts: tuple[str, ...], limit: int = 3) -> str:
-    """The repr of a tuple; of a long one, the first items and how many more it has."""
+    """Return the repr of a tuple, shortened to its first items and the number of the others."""
     shown = [_shown(text, 30) for text in texts[:limit]]
     if len(texts) > limit:
         shown.append(f"and {len(texts) - limit} more")

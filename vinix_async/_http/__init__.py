@@ -1,1 +1,1 @@
-"""Requests and responses."""
+"""HTTP requests and responses, and the transport that exchanges them."""

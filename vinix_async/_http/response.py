@@ -1,9 +1,10 @@
-"""Reads a response: its status, headers and body become an envelope or an error. There is no I/O here.
+"""Converts a response (status, headers and body) into an envelope or an error. This module does no I/O.
 
-Kazoo's errors are ``{status, error, message, data, request_id}``, the vendor documents ``{code, message, request_id}``,
-and a proxy in front may send HTML or nothing at all. Every body echoes the token, and a refused API key is echoed in
-its error. So an error or a log shows nothing of a body except fields that are named here, checked for their type,
-redacted, and cut to a length.
+Kazoo's errors have the form ``{status, error, message, data, request_id}``. The vendor documents
+``{code, message, request_id}``. A proxy in front of the server may send HTML or an empty body.
+
+Every body repeats the token, and the error for a refused API key repeats the key. So errors and the log contain only
+those fields of a body that are named here. These fields are type-checked, redacted and truncated.
 """
 
 import re
@@ -36,10 +37,10 @@ from .request import Request
 from .transport import Response
 
 _MAX_SHOWN: Final = 200
-"""Characters of a field of a body that an error may show."""
+"""The maximum length of a body's field in an error message, in characters."""
 
 _LEAST_SECRET: Final = 4
-"""Characters that a secret must have to be redacted; a shorter one would blot out parts of other words."""
+"""Shorter secrets are not redacted, because their text is too likely to occur in ordinary words."""
 
 
 @define(eq=False)
@@ -47,14 +48,15 @@ class Envelope:
     """The envelope of a successful response.
 
     Attributes:
-        data: a JSON value; the rows of a listing may be prepared for ``_documents.decode.iter_rows``.
-        request_id: the one that the server gave, or the one that was sent.
-        echoes_request_id: whether the response carries the ``X-Request-ID`` that was sent.
-        next_start_key: the cursor of the next page; None on the last.
-        start_key: the cursor of this page, where the server names it.
-        page_size: how many rows this page has, as the server counts them.
-        auth_token: the token, which the server echoes in every body.
-        attempts, attempts_allowed: how many attempts it took, and how many the ``RetryPolicy`` allows.
+        data: the JSON value of ``data``. The rows of a listing may still be in an internal form, which only
+            ``_documents.decode.iter_rows`` and ``read_rows`` can read.
+        request_id: the request id that the server sent in the body, or else the one that was sent to the server.
+        echoes_request_id: whether the response contains the ``X-Request-ID`` that was sent.
+        next_start_key: the cursor of the next page. None on the last page.
+        start_key: the cursor of this page, if the server sent it.
+        page_size: the number of rows in this page according to the server.
+        auth_token: the token, which the server repeats in every body.
+        attempts, attempts_allowed: the number of attempts that the call needed, and that the ``RetryPolicy`` allows.
     """
 
     data: Any = field(repr=False)
@@ -70,12 +72,12 @@ class Envelope:
 
 @define(eq=False)
 class Secrets:
-    """What no message may repeat."""
+    """The secrets that must not appear in any message."""
 
     values: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
-        """Return ``text`` without the secrets."""
+        """Return ``text`` with each secret replaced by ``[redacted]``."""
         for value in self.values:
             if len(value) >= _LEAST_SECRET:
                 text = text.replace(value, "[redacted]")
@@ -86,7 +88,7 @@ NO_SECRETS: Final = Secrets()
 
 
 def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
-    """Return a string or number of a body as it may be shown: printable, short and without secrets."""
+    """Return a string or number from a body in a form that messages may contain: printable, short, without secrets."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = secrets.redact(str(value))[:_MAX_SHOWN]
@@ -98,15 +100,15 @@ def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
 def read_envelope(
     request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """Return the envelope of a success; raise the error that any other response means.
+    """Return the envelope of a successful response. Raise the error that any other response stands for.
 
     Args:
-        request: what was sent.
-        response: what was received.
+        request: the request that was sent.
+        response: the response that was received.
         request_id: the ``X-Request-ID`` that was sent.
-        base_url: the API's address, to notice that its ``/v2`` is missing.
-        now: seconds since 1970, to compare a ``Retry-After`` date with.
-        secrets: what is redacted if a field of the body repeats it.
+        base_url: the base URL, to detect that its ``/v2`` is missing.
+        now: the Unix time, to convert a ``Retry-After`` date to seconds.
+        secrets: the secrets to redact in the fields of the body.
     """
     try:
         if response.status >= 300:
@@ -115,19 +117,19 @@ def read_envelope(
     except VinixError as error:
         failure = error
     failure.request_id = failure.request_id or request_id
-    # Raised without the frames below, which hold the body and with it the token.
+    # Drop the traceback, whose frames refer to the body, so that no crash report contains the token.
     raise failure.with_traceback(None)
 
 
 def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
-    """Return the envelope in ``body``, the 200 response to a listing."""
+    """Return the envelope in ``body``, the body of a 200 response to a listing."""
     return _envelope(parse_envelope(body, kind), 200, None, NO_SECRETS)
 
 
 def _read_success(request: Request, response: Response, request_id: str, base_url: str, secrets: Secrets) -> Envelope:
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
-        raise APIConnectionError(f"the server answered {status}, which is not a status of this API", server_away=True)
+        raise APIConnectionError(f"the server answered {status}, a status that the API does not use", server_away=True)
     try:
         body = parse_envelope(response.body, request.kind)
     except DecodeError as error:
@@ -141,12 +143,12 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
         envelope.request_id = envelope.request_id or request_id
         return envelope
     if _is_banner(response, base_url):
-        raise DecodeError("the server sent its text banner in place of JSON: the base_url must end with /v2")
+        raise DecodeError("the server sent its text banner instead of JSON: base_url must end with /v2")
     raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
 
 
 def _is_banner(response: Response, base_url: str) -> bool:
-    """Whether this is the answer of Kazoo's default handler to a path without a version (api-facts 1.5)."""
+    """Whether this is the banner that Kazoo sends for a path without an API version (api-facts 1.5)."""
     if not response.headers.get("content-type", "").startswith("text/plain"):
         return False
     version = urlsplit(base_url).path.rpartition("/")[2]
@@ -161,19 +163,19 @@ def _described(response: Response) -> str:
 
 def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets) -> Envelope:
     if not isinstance(body, dict):
-        raise DecodeError("the response is not an envelope", problems=(f"$: expected object, got {json_type(body)}",))
+        raise DecodeError("the response has no envelope", problems=(f"$: expected object, got {json_type(body)}",))
     said = body.get("status", "success")
     if said != "success" or ("data" not in body and ("error" in body or "code" in body)):
         raise _error_of(status, body, request, None, secrets)
     if not _ENVELOPE_KEYS & body.keys():
-        raise DecodeError("the response is not an envelope", problems=("$: expected data or status, got neither",))
+        raise DecodeError("the response has no envelope", problems=("$: expected data or status, got neither",))
     problems = [
         f"$.{key}: expected {expected.__name__}, got {json_type(body[key])}"
         for key, expected in _ENVELOPE_TYPES.items()
         if body.get(key) is not None and type(body[key]) is not expected
     ]
     if problems:
-        raise DecodeError("the envelope is not what the API sends", problems=tuple(problems))
+        raise DecodeError("the envelope of the response is not valid", problems=tuple(problems))
     return Envelope(
         data=body.get("data", MISSING),
         request_id=clean(body.get("request_id"), secrets),
@@ -185,7 +187,7 @@ def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets)
 
 
 def _cursor(value: Any) -> str | None:
-    """Return a cursor as text. Before Kazoo 4.2 it was a JSON array or number, which is sent back as JSON."""
+    """Return a cursor as text. Kazoo before 4.2 sends a JSON array or number and expects it back as JSON."""
     if value is None or isinstance(value, str):
         return value or None
     return write_json(value).decode()
@@ -193,7 +195,7 @@ def _cursor(value: Any) -> str | None:
 
 _ENVELOPE_KEYS: Final = {"data", "status", "page_size", "next_start_key", "request_id"}
 
-# A page_size that is a string comes from a streamed response, which may end early and still claim success.
+# A string as page_size is refused: it comes from a streamed response, which may be incomplete and still say "success".
 _ENVELOPE_TYPES: Final[Mapping[str, type]] = {"request_id": str, "page_size": int, "auth_token": str}
 
 
@@ -212,7 +214,7 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
 _GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 
 _TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
-"""Answers to a login that do not refuse it."""
+"""Statuses of a failed login that do not mean that the credentials were refused."""
 
 
 def _status_error(request: Request, response: Response, now: float, secrets: Secrets) -> APIStatusError:
@@ -220,8 +222,8 @@ def _status_error(request: Request, response: Response, now: float, secrets: Sec
     status = response.status
     if status < 400:
         return APIStatusError(
-            f"{_redirect(response.headers.get('location'))}; redirects are not followed, because the token would go "
-            "along. If you trust the new address, make it the base_url",
+            f"{_redirect(response.headers.get('location'))}; redirects are not followed, because that would send the "
+            "token to another address. If you trust the new address, use it as base_url",
             status=status,
             retry_after=retry_after,
             transient=False,
@@ -229,9 +231,9 @@ def _status_error(request: Request, response: Response, now: float, secrets: Sec
     try:
         body = parse_json(response.body)
     except DecodeError:
-        body = None  # a proxy's HTML, or nothing: the status alone has to do
+        body = None  # for example a proxy's HTML, so only the status is known
     error = _error_of(status, body if isinstance(body, dict) else {}, request, retry_after, secrets)
-    # A 503 in the API's own JSON may still mean that the whole server is starting.
+    # A gateway status counts even if the body is the API's JSON, because a server that is starting sends such a 503.
     error.server_away = status in _GATEWAY_STATUSES or (status >= 500 and not isinstance(body, dict))
     return error
 
@@ -244,7 +246,7 @@ def _error_of(
 
     code = said(body.get("error")) or said(body.get("code"))
     if status < 300 and code and re.fullmatch(r"[45]\d\d", code):
-        status = int(code)  # an error that came with status 200 names its own in the body
+        status = int(code)  # an error sent with the HTTP status 200 has its real status in the body
     data = body.get("data")
     message = said(body.get("message")) or _phrase(status)
     detail = said(data.get("message")) if isinstance(data, dict) else None
@@ -255,7 +257,7 @@ def _error_of(
     elif status == 401:
         message, detail = f"the server refused the token ({detail or message})", None
     if status == 404 and detail and "invalid account_id" in detail and request and "-" in (request.account_id or ""):
-        detail += "; Kazoo's ids have 32 characters: try the account id without its dashes"
+        detail += "; Kazoo's ids have 32 characters, so try the account id without its dashes"
     return kind(
         message,
         status=status,
@@ -263,33 +265,36 @@ def _error_of(
         detail=detail,
         problems=tuple(_validation_problems(data, secrets)) if status == 400 else (),
         retry_after=retry_after,
-        # Such a 500 tells of a document that the server cannot read, and comes again (api-facts 12).
+        # The server sends such a 500 for a document that it cannot read. A retry would get the same (api-facts 12).
         transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=said(body.get("request_id")),
     )
 
 
 def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
-    """Say why a login was refused (api-facts 5.3 and 12). The body of an unknown API key repeats the key."""
+    """Return the reason for a refused login, in words (api-facts 5.3 and 12).
+
+    The server's own message is not used, because the error for an unknown API key repeats the key.
+    """
     data = body.get("data")
     if isinstance(data, dict):
         if "multi_factor_request" in data:
-            return "the account wants a second factor, which this library cannot give; use an API key"
+            return "the account requires a second factor, which this library does not support; use an API key"
         account = data.get("account")
         for state in ("disabled", "expired"):
             if isinstance(account, dict) and state in account:
                 return f"the account is {state}"
     if status == 401:
-        return "the user, the password or the account is wrong"
+        return "wrong user name, password or account"
     if status == 404 and body and request.path == "/api_auth":
         return "the server does not know the API key"
-    if status == 404:  # without JSON, as for all that is not there
+    if status == 404:  # the body is not JSON, so the endpoint itself does not exist
         return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)
 
 
 def _validation_problems(data: object, secrets: Secrets) -> list[str]:
-    """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` may repeat a secret and is not read."""
+    """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` is not read, because it may be a secret."""
     if not isinstance(data, dict):
         return []
     problems = []
@@ -304,7 +309,7 @@ def _validation_problems(data: object, secrets: Secrets) -> list[str]:
 
 def _phrase(status: int) -> str:
     if status < 300:
-        return "the body tells of an error, although the status does not"
+        return "the status means success, but the body contains an error"
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -321,11 +326,14 @@ def _redirect(location: str | None) -> str:
 
 
 _LONGEST_WAIT: Final = 1e9
-"""Seconds: 30 years. A longer ``Retry-After`` only means "never", and would not fit into a message."""
+"""Seconds, about 30 years. A longer ``Retry-After`` is reduced to this, so that messages stay short."""
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds to wait by ``retry-after-ms`` or ``Retry-After`` (seconds or a date); None for nonsense."""
+    """Return the seconds to wait according to ``retry-after-ms`` or ``Retry-After`` (seconds or a date).
+
+    Return None if there is no such header or its value is invalid.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

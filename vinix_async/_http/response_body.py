@@ -1,4 +1,4 @@
-"""Reads the body of a response: checks that it is complete, bounds its size, and decompresses it."""
+"""Reads the body of a response: decompresses it, limits its size and checks that it is complete."""
 
 import asyncio
 import zlib
@@ -8,19 +8,22 @@ from typing import Final, Protocol
 from .._exceptions import APIConnectionError
 
 _CHUNK: Final = 256 * 1024
-"""Bytes that are decompressed at once, so that a small body cannot fill the memory before it is bounded."""
+"""The maximum number of bytes to decompress in one step.
+
+The size is checked after each step, so a small body that decompresses to a huge one cannot exhaust the memory.
+"""
 
 _GZIP: Final = zlib.MAX_WBITS | 16
-"""Tells zlib to expect a gzip header."""
+"""The ``wbits`` with which zlib expects a gzip header."""
 
 _QUIET: Final = 0.5
 """Seconds without data after which the connection is checked."""
 
 
 class BrokenConnectionError(Exception):
-    """The connection broke while it was in use. ``errno`` is the operating system's reason, if it gave one.
+    """The connection broke while it was in use. ``errno`` is the operating system's reason, if there is one.
 
-    It is not an ``OSError``, because aiohttp sends a request again after some of those.
+    This is not a subclass of ``OSError``, because aiohttp retries a request after some of those.
     """
 
     def __init__(self, errno: int | None = None) -> None:
@@ -29,14 +32,14 @@ class BrokenConnectionError(Exception):
 
 
 class Stream(Protocol):
-    """The part of ``aiohttp.StreamReader`` that is used."""
+    """The part of ``aiohttp.StreamReader`` that this module uses."""
 
     def read_nowait(self) -> bytes:
-        """Return all data that has come and was not read yet."""
+        """Return all data that has been received but not read yet."""
         ...
 
     async def readany(self) -> bytes:
-        """Wait for data and return all that has come."""
+        """Wait for data and return everything that has been received."""
         ...
 
     def at_eof(self) -> bool:
@@ -45,11 +48,11 @@ class Stream(Protocol):
 
 
 class Connection(Protocol):
-    """The part of ``aiohttp.connector.Connection`` that is used."""
+    """The part of ``aiohttp.connector.Connection`` that this module uses."""
 
     @property
     def transport(self) -> asyncio.Transport | None:
-        """None once the connection has been released."""
+        """The transport, or None after the connection has been released."""
         ...
 
 
@@ -57,13 +60,13 @@ async def read_body(stream: Stream, connection: Connection | None, headers: Mapp
     """Return the complete, decompressed body.
 
     Raises:
-        APIConnectionError: the body has more than ``max_body`` bytes, compressed or not; or it was cut short.
+        APIConnectionError: the body is truncated, or has more than ``max_body`` bytes before or after decompression.
         BrokenConnectionError: the connection broke.
-        zlib.error: the body is not gzip although its headers say so.
+        zlib.error: the headers declare gzip, but the body is not valid gzip.
     """
     encoding = headers.get("Content-Encoding", "identity").lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise APIConnectionError("the response has a compression that was not asked for", transient=False)
+        raise APIConnectionError("the response has a Content-Encoding that was not requested", transient=False)
     decompress = None if encoding == "identity" else _Gunzip(max_body)
     pieces: list[bytes] = []
     received = 0
@@ -76,12 +79,12 @@ async def read_body(stream: Stream, connection: Connection | None, headers: Mapp
         else:
             pieces += decompress.feed(chunk)
     if decompress is not None and received and not decompress.complete:
-        raise APIConnectionError("the response was cut short: its gzip stream does not end", server_away=True)
+        raise APIConnectionError("the response is truncated: its gzip stream has no end", server_away=True)
     return b"".join(pieces)
 
 
 class _Gunzip:
-    """Decompresses a gzip stream of one or more members (RFC 1952, 2.2), bounded over all of them."""
+    """Decompresses a gzip stream with one or more members (RFC 1952, 2.2) and limits their total size."""
 
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
@@ -94,7 +97,7 @@ class _Gunzip:
         return self._member.eof
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return what ``data`` decompresses to, in pieces."""
+        """Return the decompressed content of ``data``, in chunks."""
         pieces: list[bytes] = []
         while data:
             if self._member.eof:
@@ -110,18 +113,18 @@ class _Gunzip:
 def _check_size(size: int, max_body: int) -> None:
     if size > max_body:
         raise APIConnectionError(
-            f"the response is larger than Limits.max_body={max_body}; ask for a smaller page_size, or raise the limit",
+            f"the response is larger than Limits.max_body={max_body}; use a smaller page_size or a higher limit",
             transient=False,
         )
 
 
 async def _read_some(stream: Stream, connection: Connection | None) -> bytes:
-    """Return the next bytes of the body; none at its end.
+    """Return the next bytes of the body, or empty bytes at its end.
 
-    After a framing error that follows the headers, aiohttp's parser does not wake its reader, whatever happens to
-    the connection. So a reader that gets no data checks the connection from time to time.
+    If aiohttp's parser finds a framing error in the body, it never wakes the task that waits for data, even if the
+    connection is closed. So this function checks the connection whenever no data has come for a while.
     """
-    if chunk := stream.read_nowait():  # as most often; the timeout below would take longer than the reading
+    if chunk := stream.read_nowait():  # the usual case; setting up the timeout below would take longer than reading
         return chunk
     while not stream.at_eof():
         quiet = asyncio.timeout(_QUIET)

@@ -1,7 +1,7 @@
-"""Sends one request over the connection pool and returns its response. Only this module imports aiohttp.
+"""Sends one request over the connection pool and returns the response. All use of aiohttp's client is in this module.
 
-It does not retry, does not read JSON, and does not judge a status. Errors of aiohttp never leave this module: some of
-them hold the request's headers, and with them the token.
+The transport does not retry, parse JSON or interpret the status. It translates all errors of aiohttp, because some of
+them contain the request's headers and with them the token.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from .._config import Timeout
 
 _MAX_HEADER_LINE: Final = 16 * 1024
-"""Bytes of one header of a response, or of its status line."""
+"""The maximum size of a response header or of the status line, in bytes."""
 
 
 @define(eq=False)
 class Response:
-    """``headers`` are looked up in any case; ``body`` is complete and decompressed, and holds the token."""
+    """A response. ``headers`` is case-insensitive. ``body`` is complete and decompressed, and contains the token."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -40,7 +40,7 @@ class Response:
 
 
 class Transport:
-    """The connection pool: an aiohttp session, which the first request opens, or which the caller lends."""
+    """The connection pool: an aiohttp session, which the caller supplies or the first request opens."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class Transport:
         self._closed = False
 
     def open(self) -> aiohttp.ClientSession:
-        """Return the session, which is opened if needed.
+        """Return the session, and open it first if necessary.
 
-        Raises ``ClientClosedError`` if the client was closed or belongs to another event loop.
+        Raises ``ClientClosedError`` if the client was closed or was first used in another event loop or process.
         """
         loop = _running_loop()
         if self._closed:
@@ -84,8 +84,8 @@ class Transport:
             self._loop, self._pid = loop, os.getpid()
         if self._loop is not loop or self._pid != os.getpid():
             raise ClientClosedError(
-                "the client was first used in another event loop or process, and its connections belong there; "
-                "create one client for each"
+                "the client was first used in another event loop or process, and its connections cannot be shared; "
+                "create a separate client"
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -93,7 +93,7 @@ class Transport:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         if self._session.closed:
-            raise ClientClosedError("the session that the client borrowed is closed")
+            raise ClientClosedError("the aiohttp session that was passed as session= is closed")
         return self._session
 
     async def send(
@@ -101,16 +101,17 @@ class Transport:
     ) -> Response:
         """Send one request once and return the response, whatever its status.
 
-        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response came, and what ``open`` raises.
+        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response was received, and the errors that
+        ``open`` raises.
         """
         session, client_timeout = self.open(), _client_timeout(timeout)
         try:
             return await self._exchange(session, method, target, headers=headers, body=body, timeout=client_timeout)
-        except Exception as error:  # noqa: BLE001  # each kind is translated, and a test enumerates them
+        except Exception as error:  # noqa: BLE001  # every exception is translated; a test covers all of aiohttp's
             failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
-        # Raised outside of the handler and without the frames below, so that neither aiohttp's error nor the body,
-        # which holds the token, is in a traceback.
+        # Raise outside the except block and without the traceback. Otherwise the error would refer to aiohttp's error
+        # and to frames with the body, both of which may contain the token.
         raise failure.with_traceback(None) from cause
 
     async def _exchange(
@@ -129,25 +130,26 @@ class Transport:
             headers=headers,
             data=body,
             timeout=timeout,
-            allow_redirects=False,  # the token would go along
-            auto_decompress=False,  # response_body.py bounds what a body decompresses to
+            allow_redirects=False,  # a redirect would send the token to another address
+            auto_decompress=False,  # response_body.py decompresses the body and limits its size
             max_line_size=_MAX_HEADER_LINE,
             max_field_size=_MAX_HEADER_LINE,
             middlewares=(_send_once,),
             proxy=self._proxy,
-            raise_for_status=False,  # a borrowed session may have it on
+            raise_for_status=False,  # overrides the setting of a session that the caller supplied
             ssl=self._ssl,
         ) as response:
             if response.status in {200, 201} and not _tells_its_end(response.headers):
                 raise APIConnectionError(
-                    "the response has neither a Content-Length nor chunks, so it cannot be told whether it is complete",
+                    "the response has no Content-Length and is not chunked, so there is no way to tell whether it is "
+                    "complete",
                     server_away=True,
                 )
             content = await read_body(response.content, response.connection, response.headers, self._max_body)
             return Response(response.status, response.headers, content)
 
     async def close(self) -> None:
-        """Close the pool unless it was borrowed. Closing twice does nothing."""
+        """Close the session, unless the caller supplied it. Closing again has no effect."""
         self._closed = True
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
@@ -175,7 +177,11 @@ async def _send_once(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or PUT again when a kept connection drops: every attempt is counted here."""
+    """Prevent aiohttp from retrying a GET or PUT by itself when a reused connection breaks.
+
+    Every attempt must be visible to the retry policy. So this raises ``BrokenConnectionError``, which aiohttp does not
+    retry.
+    """
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -189,7 +195,10 @@ async def _send_once(
 
 
 def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> VinixError:  # noqa: C901, PLR0911, PLR0912  # one case for each kind
-    """Return our error for one of aiohttp's. Only the operating system's and OpenSSL's own words are repeated."""
+    """Return this library's exception for ``error``.
+
+    The message contains no text of aiohttp's. It may contain the text of an error of the operating system or OpenSSL.
+    """
     match error:
         case VinixError():
             return error
@@ -203,7 +212,7 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
         case aiohttp.ClientConnectorCertificateError() | ssl_module.SSLCertVerificationError():
             return APIConnectionError(
                 f"the certificate of {server} does not verify{_certificate_fault(error)}; check the host name in "
-                "base_url, this machine's clock, and the certificate authority (ssl= takes a context of your own)",
+                "base_url, this machine's clock and the certificate authority (to trust a private one, pass ssl=)",
                 transient=False,
             )
         case aiohttp.ClientSSLError() | ssl_module.SSLError():
@@ -219,28 +228,28 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
             )
         case aiohttp.ClientProxyConnectionError():
             words = _system_words(error.os_error)
-            return APIConnectionError(f"the proxy cannot be reached{words}", server_away=True)
+            return APIConnectionError(f"cannot connect to the proxy{words}", server_away=True)
         case aiohttp.ClientHttpProxyError():
             return APIConnectionError(
-                f"the proxy answered {error.status} to the request for a connection to {server}",
+                f"the proxy answered {error.status} when asked to connect to {server}",
                 transient=error.status != 407,
                 server_away=error.status >= 500,
             )
         case aiohttp.ClientConnectorError():
             return APIConnectionError(f"cannot connect to {server}{_system_words(error.os_error)}", server_away=True)
         case aiohttp.ClientPayloadError() | zlib.error():
-            return APIConnectionError(f"the response of {server} was cut short or is corrupt", server_away=True)
+            return APIConnectionError(f"the response from {server} is truncated or corrupt", server_away=True)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return ConfigurationError("the request cannot be sent: its address is not valid")
+            return ConfigurationError("the request cannot be sent: its URL is invalid")
         case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
             return APIConnectionError(
                 f"{server} closed the connection before the response was complete{_system_words(error)}",
                 server_away=True,
             )
         case ValueError():
-            return ConfigurationError("the request cannot be sent: a header is not valid")
+            return ConfigurationError("the request cannot be sent: a header is invalid")
         case aiohttp.ClientError() | HttpProcessingError():
-            return APIConnectionError(f"the response of {server} is not HTTP", server_away=True)
+            return APIConnectionError(f"the response from {server} is not valid HTTP", server_away=True)
         case _:
             return APIConnectionError(f"the request to {server} failed with {type(error).__name__}")
 
@@ -250,7 +259,10 @@ def _within(seconds: float | None) -> str:
 
 
 def _system_words(error: Exception) -> str:
-    """Return errno and its text; the exception's own text may hold more than that."""
+    """Return the errno of ``error`` and its standard text.
+
+    The exception's own text is not used, because it may contain a URL with a proxy's password.
+    """
     errno = _errno(error)
     if not errno:
         return ""
@@ -275,7 +287,7 @@ def _tls_fault(error: Exception) -> str:
 
 
 def _safe_cause(error: Exception) -> OSError | None:
-    """Return the operating system's error in ``error``, made anew so that it holds nothing but errno and its text."""
+    """Return a copy of the operating system's error in ``error`` that contains only the errno and its standard text."""
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     errno = None if isinstance(fault, ssl_module.SSLError | socket.gaierror) else _errno(fault)
     return OSError(errno, os.strerror(errno)) if errno else None

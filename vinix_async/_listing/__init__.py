@@ -1,1 +1,1 @@
-"""Listings: pages, cursors, checkpoints, many accounts."""
+"""Listings of one account and sweeps over many accounts: pages, cursors and checkpoints."""

@@ -1,6 +1,6 @@
-"""How far a listing or a sweep has come, as values that outlive the process, and their JSON.
+"""Checkpoints, which record the progress of a listing or a sweep and can be saved as JSON.
 
-The JSON has a version. Version 2 added bad items; version 1 is still read.
+The JSON has a version number. Version 2 added bad items. Version 1 can still be read.
 """
 
 import json
@@ -24,15 +24,15 @@ def _count_only(ids: Any) -> str:
 @public
 @frozen(kw_only=True)
 class Checkpoint:
-    """A listing up to the last item that was handed out; ``list(..., resume=checkpoint)`` yields the rest.
+    """The progress of a listing up to the last item that was yielded. ``list(..., resume=checkpoint)`` yields the rest.
 
     Attributes:
         scope: the path and the filters of the listing.
-        start_key: the cursor of the page that a resumed listing begins with; None for the first.
-        done: the ids of rows that were handed out and that this page, or a later one, may list again.
-        bad: the ids of rows and documents that could not be read. They are tried again.
-        yielded: how many rows were handed out in all.
-        finished: whether nothing is left.
+        start_key: the cursor of the page at which a resumed listing begins. None for the first page.
+        done: the ids of rows that were already yielded and that this page, or a later one, may contain again.
+        bad: the ids of rows and documents that could not be read. A resumed listing tries to read them again.
+        yielded: the total number of rows that were yielded.
+        finished: whether the listing is complete.
     """
 
     scope: str
@@ -43,22 +43,22 @@ class Checkpoint:
     finished: bool = False
 
     def to_json(self) -> str:
-        """Return text for ``from_json``, in this process or another."""
+        """Return the checkpoint as JSON text, from which ``from_json`` can restore it in any process."""
         return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return the JSON value that ``to_json`` writes, to make it a part of a larger one."""
+        """Return the JSON value that ``to_json`` writes, for inclusion in another JSON value."""
         lists = {"done": list(self.done), "bad": list(self.bad)}
         return {"version": _VERSION, **{name: getattr(self, name) for name in _CHECKPOINT}, **lists}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for anything else."""
+        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for any other text."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint whose JSON value this is. Raises ``ConfigurationError`` for anything else."""
+        """Return the checkpoint that ``to_value`` returned. Raises ``ConfigurationError`` for any other value."""
         fields = _checked("checkpoint", value, {1: _CHECKPOINT_1, 2: _CHECKPOINT})
         fields["done"] = _strings("done", [*fields["done"], *fields.pop("before", ())])
         fields["bad"] = _strings("bad", fields.get("bad", ()))
@@ -81,12 +81,12 @@ _CHECKPOINT_1: Final[_Types] = {**{name: _CHECKPOINT[name] for name in _CHECKPOI
 @public
 @frozen(kw_only=True)
 class SweepCheckpoint:
-    """What a sweep has handed out; ``list_many(..., resume=checkpoint)`` reads the rest.
+    """The progress of a sweep. ``list_many(..., resume=checkpoint)`` reads the rest.
 
     Attributes:
         done: the ids of accounts that were read completely.
-        unfinished: the checkpoints, by id, of accounts that were interrupted, have failed, or have bad items.
-        scope: the sweep's filters as a query. A sweep with other filters cannot be resumed from it.
+        unfinished: the checkpoints of accounts that were interrupted, failed or have bad items, by account id.
+        scope: the filters of the sweep as a query string. A resumed sweep must have the same filters.
     """
 
     done: frozenset[str] = field(default=frozenset(), repr=_count_only)
@@ -94,22 +94,22 @@ class SweepCheckpoint:
     scope: str = ""
 
     def to_json(self) -> str:
-        """Return text for ``from_json``, in this process or another."""
+        """Return the checkpoint as JSON text, from which ``from_json`` can restore it in any process."""
         return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return the JSON value that ``to_json`` writes, to make it a part of a larger one."""
+        """Return the JSON value that ``to_json`` writes, for inclusion in another JSON value."""
         unfinished = {account_id: point.to_value() for account_id, point in self.unfinished.items()}
         return {"version": _VERSION, "scope": self.scope, "done": sorted(self.done), "unfinished": unfinished}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for anything else."""
+        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for any other text."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint whose JSON value this is. Raises ``ConfigurationError`` for anything else."""
+        """Return the checkpoint that ``to_value`` returned. Raises ``ConfigurationError`` for any other value."""
         fields = _checked("checkpoint of a sweep", value, {1: _SWEEP_1, 2: _SWEEP})
         unfinished = fields.get("unfinished", fields.get("failed", {}))
         points = {account_id: Checkpoint.from_value(point) for account_id, point in unfinished.items()}
@@ -128,15 +128,15 @@ def _load(text: str) -> Any:
 
 
 def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str, Any]:
-    """Return the fields of ``value`` if it is a checkpoint of one of ``versions``."""
+    """Return the fields of ``value`` if it is a checkpoint in one of the format ``versions``."""
     version = value.get("version") if isinstance(value, dict) else None
     if type(version) is not int:
-        raise ConfigurationError(f"this is not a {what}: give the text that checkpoint.to_json() returned")
+        raise ConfigurationError(f"this is not a {what}: pass the text that checkpoint.to_json() returned")
     types = versions.get(version)
     if types is None:
         raise ConfigurationError(f"this {what} was written by another version of vinix_async (format {version})")
     if value.keys() != {"version", *types}:
-        raise ConfigurationError(f"this is not a {what}: give the text that checkpoint.to_json() returned")
+        raise ConfigurationError(f"this is not a {what}: pass the text that checkpoint.to_json() returned")
     for name, kinds in types.items():
         if type(value[name]) not in kinds:
             raise _damaged(name)
@@ -151,4 +151,4 @@ def _strings(name: str, values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _damaged(name: str) -> ConfigurationError:
-    return ConfigurationError(f"this checkpoint is damaged: {name} is not what to_json() writes")
+    return ConfigurationError(f"this checkpoint is damaged: its field {name!r} has an invalid value")

@@ -1,4 +1,4 @@
-"""Read the whole documents of a listing's rows: several at once, handed out in the listing's order."""
+"""Reads the full documents of a listing's rows: several concurrently, but yielded in the order of the listing."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 @frozen
 class Detail(Generic[Row, T]):
-    """The result of reading one row's document: the document, or an error, or neither if it was deleted meanwhile."""
+    """The result of reading the document of a row: the document, an error, or neither if the document was deleted."""
 
     row: Row
     document: T | None = None
@@ -30,9 +30,9 @@ async def read_details(
     window: Callable[[], int],
     start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
 ) -> AsyncGenerator[Detail[Row, T], None]:
-    """Yield the result of each row, in order. At most ``window()`` documents are requested ahead.
+    """Yield the result for each row, in order. At most ``window()`` documents are requested ahead.
 
-    Leaving the loop cancels what is under way. ``start`` starts a background task of the client.
+    Leaving the loop cancels the requests in flight. ``start`` starts a background task of the client.
     """
     waiting: deque[asyncio.Task[Detail[Row, T]]] = deque()
     source = iter(rows)

@@ -1,7 +1,11 @@
-"""One account's listing: pages and their cursors, rows that come twice, bad rows, checkpoints.
+"""The listing of one account: pages, cursors, repeated rows, invalid rows and checkpoints.
 
-A page's cursor is only known from the page before, so at most one page can be requested ahead. A listing ends where a
-page has no ``next_start_key``; the number of rows says nothing, and an empty page may have a cursor (api-facts 2.4).
+The cursor of a page is contained in the previous page, so at most one page can be requested ahead. A listing ends with
+the first page that has no ``next_start_key``. The number of rows does not show the end: even an empty page may have a
+cursor (api-facts 2.4).
+
+Terms: a *row* is an element of a page's ``data``. An *item* is the document that is yielded for a row, which is the row
+itself or, with ``details=True``, the full document. A *bad item* is a row or a document that could not be read.
 """
 
 import asyncio
@@ -37,10 +41,10 @@ T = TypeVar("T", bound=Account | Callflow)
 OnBadItem = Literal["raise", "skip"]
 
 _MAX_EMPTY_PAGES: Final = 1_000
-"""Empty pages in a row after which the listing counts as a loop."""
+"""The number of consecutive empty pages after which the listing is considered a loop."""
 
 _MAX_REMEMBERED: Final = 100_000
-"""Ids of rows that are remembered, to drop rows that come twice. Servers repeat rows of the page before."""
+"""The maximum number of row ids that are kept to recognize repeated rows. Servers repeat rows of the previous page."""
 
 
 @public
@@ -49,10 +53,10 @@ class BadItem:
     """A row or a document that could not be read.
 
     Attributes:
-        account_id: the account that was listed.
-        id: its id; None if it has none.
-        index: its place in the page's ``data`` as the server sent it.
-        error: why it could not be read.
+        account_id: the id of the account.
+        id: the id of the row or document. None if it has none.
+        index: the index of the row in the page's ``data``.
+        error: the reason why it could not be read.
     """
 
     account_id: str
@@ -62,7 +66,7 @@ class BadItem:
 
 
 def count_only(items: Any) -> str:
-    """Return the repr of a field of which only the length is shown."""
+    """Return a short repr of a collection, which contains only its length."""
     return f"<{len(items)}>"
 
 
@@ -72,12 +76,12 @@ class Page(Generic[T]):
     """One page of a listing.
 
     Attributes:
-        items: its documents, without those that an earlier page had.
-        next_start_key: the cursor of the next page; None on the last.
-        start_key: the cursor that this page was asked for with; None for the first.
-        page_size: how many rows it has, as the server counts them.
-        request_id: the server's id of the request.
-        bad_items: rows and documents that could not be read, under ``on_bad_item="skip"``.
+        items: the documents of the page. Documents that were already in an earlier page are left out.
+        next_start_key: the cursor of the next page. None on the last page.
+        start_key: the cursor with which this page was requested. None for the first page.
+        page_size: the number of rows in the page according to the server.
+        request_id: the request id of the response.
+        bad_items: with ``on_bad_item="skip"``, the rows and documents that could not be read.
     """
 
     items: tuple[T, ...] = field(repr=count_only)
@@ -90,18 +94,18 @@ class Page(Generic[T]):
 
 @define(kw_only=True, eq=False)
 class Listing(Generic[T]):
-    """What is listed, and how to get it.
+    """The definition of a listing, and the functions that a pager needs to read it.
 
     Attributes:
-        request: the request without a cursor.
+        request: the request for the listing, without a cursor.
         kind: the class of the documents.
-        page_size: how many rows to ask for; None for the server's default.
-        send: sends a request until a deadline.
-        fetch_one: gets the whole document with an id, until a deadline; None to hand out the rows themselves.
+        page_size: the number of rows per page to request. None for the server's default.
+        send: sends a request. The second argument is the deadline.
+        fetch_one: reads the full document with an id, before a deadline. None to yield the rows themselves.
         ends_at: returns the deadline of an iteration that begins now, on the monotonic clock.
         start: starts a background task.
-        window: how many documents are fetched at once.
-        listeners: told about bad items and what is handed out.
+        window: the maximum number of full documents that are requested concurrently.
+        listeners: notified about bad items, deleted callflows and the number of callflows that were yielded.
     """
 
     request: Request
@@ -121,11 +125,11 @@ class Listing(Generic[T]):
 
     @property
     def account_id(self) -> str:
-        """The account that is listed."""
+        """The id of the account that is listed."""
         return self.request.account_id or ""
 
     def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
-        """Get the page at a cursor."""
+        """Request the page at the cursor ``start_key``."""
         return self.send(page_request(self.request, self.page_size, start_key), ends_at)
 
 
@@ -141,14 +145,15 @@ def page_request(listing: Request, page_size: int | None, start_key: str | None)
 
 @public
 class Pager(Generic[T]):
-    """A listing. Nothing is sent before it is iterated over or awaited.
+    """A listing, which is read by iterating over it or awaiting it. Nothing is sent before.
 
-    ``async for item in pager`` and ``async for page in pager.by_page()`` begin with the first page each time;
-    ``await pager`` returns the first page, ``await pager.to_list()`` all items. Every error of a page has the page's
-    cursor as ``start_key``. Leaving a loop ends the requests that are under way.
+    ``async for item in pager`` yields the items of all pages, and ``async for page in pager.by_page()`` yields the
+    pages. Each such loop begins with the first page. ``await pager`` returns the first page, and
+    ``await pager.to_list()`` returns all items. If a page fails, the ``start_key`` of the error is the page's cursor.
+    Leaving a loop cancels the requests in flight.
 
-    By item, the rows before a bad row are handed out before its ``DecodeError`` is raised. A page is complete or an
-    error.
+    If a page contains an invalid row, iterating by item yields the rows before it and then raises ``DecodeError``.
+    Iterating by page raises the error without yielding the page.
     """
 
     def __init__(
@@ -163,9 +168,9 @@ class Pager(Generic[T]):
     ) -> None:
         check_count("max_items", max_items)
         if type(prefetch) is not int or prefetch not in {0, 1}:
-            raise ConfigurationError("prefetch must be 0 or 1: a page's cursor is only known from the page before")
+            raise ConfigurationError("prefetch must be 0 or 1, because the cursor of a page is in the previous page")
         if start_key is not None and (type(start_key) is not str or not start_key):
-            raise ConfigurationError("start_key must be a str that is not empty, or None")
+            raise ConfigurationError("start_key must be a non-empty str or None")
         if on_bad_item not in {"raise", "skip"}:
             raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {on_bad_item!r}")
         if resume is not None:
@@ -176,7 +181,7 @@ class Pager(Generic[T]):
         self._max_items = max_items
         self._prefetch = prefetch
         self._skips = on_bad_item == "skip"
-        self._reader: PageReader[T] | None = None  # the one that was begun last
+        self._reader: PageReader[T] | None = None  # the reader of the latest iteration
 
     def _begin(self, prefetch: int) -> "PageReader[T]":
         self._reader = PageReader(
@@ -195,18 +200,20 @@ class Pager(Generic[T]):
     async def _first_page(self) -> Page[T]:
         reader = self._begin(prefetch=0)
         try:
-            return await reader.read_page() or Page(items=(), start_key=reader.start_key)  # all was handed out before
+            # A listing that was resumed after its end, or after max_items, has no further page.
+            return await reader.read_page() or Page(items=(), start_key=reader.start_key)
         finally:
             await reader.close()
 
     async def to_list(self) -> list[T]:
-        """Return every item of every page."""
+        """Return the items of all pages."""
         return [item async for page in self.by_page() for item in page.items]
 
     async def by_page(self) -> AsyncGenerator[Page[T], None]:
-        """Yield the pages, without rows that came before. An empty page is a page, too.
+        """Yield the pages, including empty ones. Rows that were already in an earlier page are left out.
 
-        The page at which ``max_items`` is reached has no ``next_start_key``; ``checkpoint()`` has the place to resume.
+        The page in which ``max_items`` is reached has no ``next_start_key``. To continue after it, resume from
+        ``checkpoint()``.
         """
         reader = self._begin(self._prefetch)
         try:
@@ -229,14 +236,15 @@ class Pager(Generic[T]):
 
     @property
     def bad_items(self) -> tuple[BadItem, ...]:
-        """What the latest iteration could not read, under ``on_bad_item="skip"``."""
+        """With ``on_bad_item="skip"``, the rows and documents that the latest iteration could not read."""
         return tuple(self._reader.all_bad_items) if self._reader else ()
 
     def checkpoint(self) -> Checkpoint:
-        """Return how far the latest iteration has come: up to and including the item (or page) in the loop's body.
+        """Return the progress of the latest iteration.
 
-        After an error, a listing resumed from it begins with the page that failed, and leaves out what was handed out
-        of it. If there were bad items, it begins with the first page that had one, to try them again.
+        It includes the item (or page) for which the loop body is currently running. A listing that is resumed after an
+        error begins with the page that failed and skips the items that were already yielded. If there were bad items,
+        it begins with the first page that contains one and tries to read them again.
         """
         return (self._reader or self._begin(self._prefetch)).checkpoint()
 
@@ -246,17 +254,19 @@ class Pager(Generic[T]):
 
 def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
     if not isinstance(resume, Checkpoint):
-        raise ConfigurationError("resume must be a Checkpoint, as pager.checkpoint() returns it")
+        raise ConfigurationError("resume must be a Checkpoint, such as pager.checkpoint() returns")
     if start_key is not None:
-        raise ConfigurationError("give start_key or resume, not both: a checkpoint has its own cursor")
+        raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
     if resume.scope != scope:
-        raise ConfigurationError(f"the checkpoint belongs to {resume.scope}, not to {scope}")
+        raise ConfigurationError(f"the checkpoint is of the listing {resume.scope}, not of {scope}")
 
 
 class PageReader(Generic[T]):
-    """One iteration over a listing: ``next_page`` requests a page, ``pieces`` yields its items, ``close`` ends it.
+    """One iteration over a listing.
 
-    ``read_page`` does both for a whole page. ``start_key`` is the cursor of the current page, or of the next one.
+    ``next_page`` reads the next page, and ``pieces`` yields its items in batches. ``read_page`` combines both and
+    returns a complete page. ``close`` ends the iteration. ``start_key`` is the cursor of the current page, or between
+    two pages, of the next one.
     """
 
     def __init__(
@@ -278,22 +288,23 @@ class PageReader(Generic[T]):
         self._skips_bad_items = skips_bad_items
         self._ends_at = math.inf
         self._finished = resume.finished
-        self._envelope: Envelope | None = None  # of the current page
+        self._envelope: Envelope | None = None  # the envelope of the current page
         self._next_page: asyncio.Task[Envelope] | None = None
-        self._cursors: set[str | None] = set()  # that have been requested
+        self._cursors: set[str | None] = set()  # the cursors that have been followed, to detect loops
         self._empty_pages = 0
         self._deduplicator = _Deduplicator(resume.done)
-        # A checkpoint has the ids of rows that may be listed again: those of the page before, and those of the current
-        # page that were handed out. From the first bad item on, it has all that were handed out.
+        # A checkpoint contains the ids of yielded rows that the server may list again: those of the previous page and
+        # of the current one. After a bad item it contains the ids of all rows yielded since then, because a resumed
+        # listing begins with the page of the bad item.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
         self._yielded = resume.yielded
         self._reported = resume.yielded
         self._page_bad_items: list[BadItem] = []
-        self._bad_start_key: str | None = None  # of the first page that had a bad item
+        self._bad_start_key: str | None = None  # the cursor of the first page with a bad item
 
     def checkpoint(self) -> Checkpoint:
-        """Return the iteration up to the last item that was handed out."""
+        """Return the progress of this iteration up to the last item that was yielded."""
         has_bad_items = bool(self.all_bad_items)
         return Checkpoint(
             scope=self._listing.scope,
@@ -305,13 +316,13 @@ class PageReader(Generic[T]):
         )
 
     def hand_out(self, row_id: str) -> None:
-        """Note that the item of a row is handed out now."""
+        """Record that the item of a row is being yielded to the caller."""
         self._yielded += 1
         if row_id:
             self._handed_out.append(row_id)
 
     async def read_page(self) -> Page[T] | None:
-        """Read the next page and hand it out; return None after the last one."""
+        """Return the next page and record its items as yielded. Return None after the last page."""
         envelope = await self.next_page()
         if envelope is None:
             return None
@@ -331,7 +342,7 @@ class PageReader(Generic[T]):
         )
 
     async def next_page(self) -> Envelope | None:
-        """Get the next page; return None after the last one. Everything on the current page was handed out."""
+        """Read the next page, after all items of the current one were yielded. Return None after the last page."""
         self._report()
         if self._envelope is not None and self._left > 0:
             self._leave_page(self._envelope)
@@ -346,7 +357,7 @@ class PageReader(Generic[T]):
         return self._envelope
 
     async def pieces(self) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield the current page's new items, each with its row's id, until ``max_items`` is reached."""
+        """Yield the new items of the current page in batches, each with the id of its row, up to ``max_items``."""
         envelope = self._envelope
         if envelope is None:
             return
@@ -362,8 +373,8 @@ class PageReader(Generic[T]):
                     return
 
     async def _rows(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield the rows themselves. Other tasks run between two pieces."""
-        bad: list[BadRow] = []  # under "raise"; the rest of the page is then read to name all its problems
+        """Yield the rows themselves, in batches. Other tasks can run between two batches."""
+        bad: list[BadRow] = []  # with "raise", all invalid rows of the page, because the error lists all their problems
         for first, documents, bad_rows in self._decoded(envelope):
             if first:
                 await asyncio.sleep(0)
@@ -382,7 +393,10 @@ class PageReader(Generic[T]):
             raise self._row_error(bad, envelope)
 
     async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield the whole document of each row, in the order of the rows. A bad row may still have a good document."""
+        """Yield the full document of each row, in the order of the rows.
+
+        The document is requested even for an invalid row, because it may still be valid itself.
+        """
 
         def window() -> int:
             return int(min(self._listing.window, self._left))
@@ -412,10 +426,10 @@ class PageReader(Generic[T]):
             return await self._listing.fetch_one(row.id, self._ends_at)
         if isinstance(row, BadRow):
             raise self._row_error([row], envelope)
-        return row  # without an id there is no document to ask for
+        return row  # without an id, the full document cannot be requested
 
     def _decoded(self, envelope: Envelope) -> Iterator[tuple[int, list[T], list[BadRow]]]:
-        """Yield the page in pieces: the place of a piece's first row, its documents, and its bad rows."""
+        """Yield the page in batches: the index of the first row, the valid documents and the invalid rows of each."""
         first = 0
         try:
             for documents, bad_rows in iter_rows(envelope.data, self._listing.kind):
@@ -446,7 +460,7 @@ class PageReader(Generic[T]):
 
     def _row_error(self, rows: list[BadRow], envelope: Envelope) -> DecodeError:
         error = self._page_error(
-            f"the listing has a row that is not {_a(self._listing.kind)} as the API sends it",
+            f"the listing contains a row that is not a valid {self._listing.kind.__name__}",
             tuple(problem for row in rows for problem in row.problems),
             envelope,
         )
@@ -455,13 +469,13 @@ class PageReader(Generic[T]):
         return error
 
     def _page_error(self, message: str, problems: tuple[str, ...], envelope: Envelope) -> DecodeError:
-        gave_up = "another attempt would get the same response"
+        gave_up = "a retry would get the same response"
         return DecodeError(
             message, problems=problems, start_key=self.start_key, gave_up=gave_up, **self._request(envelope)
         )
 
     def _request(self, envelope: Envelope) -> dict[str, Any]:
-        """Return what an error says about the request of a page."""
+        """Return the fields of an error that describe the request for a page."""
         return {
             "account_id": self._listing.account_id,
             "method": "GET",
@@ -474,7 +488,7 @@ class PageReader(Generic[T]):
     # --- pages ---
 
     async def _fetch(self) -> Envelope:
-        """Get the page at ``start_key``, and request the one after it."""
+        """Return the page at ``start_key``, and start to request the next page if ``prefetch`` is set."""
         if not self._cursors:
             self._ends_at = self._listing.ends_at()
             self._cursors.add(self.start_key)
@@ -484,25 +498,25 @@ class PageReader(Generic[T]):
             envelope = await result_of(self._next_page)
             self._next_page = None
         if envelope.next_start_key == envelope.start_key and "?" in self._listing.scope:
-            envelope.next_start_key = None  # Kazoo 4.3 leaves such a cursor after a filtered listing (api-facts 12)
+            envelope.next_start_key = None  # Kazoo 4.3 ends a filtered listing with such a cursor (api-facts 12)
         cursor = envelope.next_start_key
         rows = len(envelope.data) if isinstance(envelope.data, list) else 1
         if self._prefetch and cursor and cursor not in self._cursors and self._left > rows:
             self._next_page = self._listing.start(self._listing.fetch(cursor, self._ends_at))
-            await asyncio.sleep(0)  # the request goes out before this page is decoded
+            await asyncio.sleep(0)  # lets the request be sent before this page is decoded
         return envelope
 
     def _leave_page(self, envelope: Envelope) -> None:
-        """Move on to the page after the current one."""
+        """Advance to the page after the current one."""
         cursor, listed = envelope.next_start_key, self._deduplicator.end_page()
         self._empty_pages = 0 if listed else self._empty_pages + 1
         if cursor and (cursor in self._cursors or self._empty_pages == _MAX_EMPTY_PAGES):
             raise self._loop_error(cursor, envelope)
         self._cursors.add(cursor)
-        if self.all_bad_items:  # a resumed iteration lists all pages from the first bad item on
+        if self.all_bad_items:  # a resumed iteration would read this page again, so all its ids must be kept
             self._previous += self._handed_out
         else:
-            # A row that an earlier iteration handed out and that this page does not list may be on the next page.
+            # Keep the resumed ids that this page does not contain, because the next page may contain them.
             self._deduplicator.forget_resumed(listed)
             self._previous = [row_id for row_id in listed if row_id]
         self._handed_out = []
@@ -510,29 +524,29 @@ class PageReader(Generic[T]):
         self._envelope = None
 
     def _loop_error(self, cursor: str, envelope: Envelope) -> PaginationLoopError:
-        message = "the server's cursors form a loop: its next_start_key has been followed already"
+        message = "the server's cursors form a loop: the listing has already followed this next_start_key"
         if self._listing.kind is Account:
-            message += ". Where more accounts share a name than a page holds, a larger page_size helps"
-        gave_up = "following it again would not end"
+            message += ". This happens if more accounts have the same name than fit in a page: use a larger page_size"
+        gave_up = "following the cursor again would never end"
         pages = len(self._cursors)
         return PaginationLoopError(message, pages=pages, start_key=cursor, gave_up=gave_up, **self._request(envelope))
 
     def _report(self) -> None:
-        """Tell the listeners how many callflows were handed out since the last report."""
+        """Notify the listeners of the number of callflows that were yielded since the last report."""
         count, self._reported = self._yielded - self._reported, self._yielded
         if count and self._listing.kind is Callflow:
             notify(self._listing.listeners, CallflowsRead(count=count))
 
     async def close(self) -> None:
-        """End the iteration, and the request of the next page."""
+        """End the iteration and cancel the request for the next page."""
         self._report()
         if self._next_page is not None:
-            self._next_page.cancel()  # if it has failed, this also keeps asyncio from reporting it
+            self._next_page.cancel()  # if the task has failed, this also prevents asyncio from logging its exception
             await asyncio.wait({self._next_page})
 
 
 def _in_order(first: int, documents: list[T], bad_rows: list[BadRow]) -> Iterator[tuple[int, T | BadRow]]:
-    """Yield the rows of a piece with their places in the page, as the server sent them."""
+    """Yield the valid and invalid rows of a batch in the server's order, each with its index in the page."""
     bad = {row.index: row for row in bad_rows}
     good = iter(documents)
     for index in range(first, first + len(documents) + len(bad_rows)):
@@ -540,31 +554,32 @@ def _in_order(first: int, documents: list[T], bad_rows: list[BadRow]) -> Iterato
 
 
 class _Deduplicator:
-    """Drops rows that came before, by their ids. A row without an id is always new.
+    """Removes repeated rows by their ids. A row without an id is never considered a repetition.
 
-    The ids are in two sets that take turns: a single set that forgets its oldest id for each new one is slow.
+    The ids are kept in two sets. When the newer set is full, it replaces the older one. This is faster than a single
+    set that discards its oldest id for each new one.
 
-    ``resumed`` has the ids that an earlier iteration handed out, until the server has listed them again.
+    ``resumed`` contains the ids that an earlier iteration yielded, until the server has listed them again.
     """
 
     def __init__(self, resumed: Iterable[str]) -> None:
-        self.resumed: dict[str, None] = dict.fromkeys(resumed)  # a set that keeps the order
+        self.resumed: dict[str, None] = dict.fromkeys(resumed)  # used as an ordered set
         self._newer: set[str] = set()
         self._older: set[str] = set()
         self._page: dict[str, None] = {}
 
     def new(self, rows: list[T]) -> list[T]:
-        """Return the rows that have not come before."""
+        """Return the rows that are not repetitions."""
         ids = dict.fromkeys([row.id for row in rows])
         known = (self._newer, self._older, self.resumed.keys())
         if len(ids) == len(rows) and "" not in ids and all(ids.keys().isdisjoint(each) for each in known):
-            self._newer |= ids.keys()  # all are new, as is usual
+            self._newer |= ids.keys()  # the usual case: all rows are new
             self._page |= ids
             return rows
         return [row for row in rows if self._is_new(row.id)]
 
     def new_of(self, rows: Iterable[tuple[int, T | BadRow]]) -> Iterator[tuple[int, T | BadRow]]:
-        """Yield the rows that have not come before, with their places."""
+        """Yield the rows that are not repetitions, with their indexes."""
         return (row for row in rows if self._is_new(row[1].id or ""))
 
     def _is_new(self, row_id: str) -> bool:
@@ -576,27 +591,24 @@ class _Deduplicator:
         return is_new
 
     def end_page(self) -> dict[str, None]:
-        """Return the ids of the page's rows, and forget older ones if there are many."""
+        """Return the ids of the rows of this page. Discard the oldest ids if there are too many."""
         page, self._page = self._page, {}
         if len(self._newer) > _MAX_REMEMBERED // 2:
             self._newer, self._older = set(), self._newer
         return page
 
     def forget_resumed(self, listed: Iterable[str]) -> None:
-        """Drop ids of an earlier iteration that have been listed again."""
+        """Remove ids from ``resumed`` that the server has listed again."""
         for row_id in listed:
             self.resumed.pop(row_id, None)
 
 
-def _a(kind: type) -> str:
-    return "an account" if kind is Account else "a callflow"
-
-
 @public
 def decode_page(body: bytes) -> Page[Callflow]:
-    """Return the page in ``body``, the response to one callflow listing as the server sent it.
+    """Return the page in ``body``, the body of a response to a listing of callflows.
 
-    ``start_key`` is not known here. Raises ``DecodeError`` if it is not a listing of callflows.
+    The ``start_key`` of the page is None, because the body does not contain it. Raises ``DecodeError`` if the body is
+    not a listing of callflows.
     """
     envelope = decode_envelope(body, Callflow)
     return Page(

@@ -1,4 +1,4 @@
-"""Many accounts at once: a result for each, page by page or complete. A failing account does not affect the others."""
+"""Sweeps, which list the callflows of many accounts concurrently. A failing account does not affect the others."""
 
 import asyncio
 import weakref
@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint, SweepCheckpoint
 from .pager import BadItem, Pager, count_only
 
 _MAX_REFUSED: Final = 5
-"""Accounts with no success in between after which shared credentials count as refused for all."""
+"""The number of consecutive accounts with refused credentials after which a sweep with shared credentials ends."""
 
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
@@ -31,14 +31,14 @@ class AccountPage:
     """One page of one account.
 
     Attributes:
-        account: the account; only its id is known if only an id was given.
-        items: the page's callflows.
-        start_key, next_start_key: the page's cursor and that of the next page.
-        bad_items: what could not be read.
-        error: why the account failed.
+        account: the account. Only its ``id`` is set if the sweep was started with ids.
+        items: the callflows of the page.
+        start_key, next_start_key: the cursors of this page and of the next one.
+        bad_items: rows and documents that could not be read.
+        error: the error with which the account failed.
 
-    An account ends with exactly one page whose ``next_start_key`` is None or whose ``error`` is set. An account without
-    callflows has one empty page.
+    Each account has exactly one last page, whose ``next_start_key`` is None or whose ``error`` is set. An account
+    without callflows has one empty page.
     """
 
     account: Account
@@ -50,12 +50,12 @@ class AccountPage:
 
     @property
     def account_id(self) -> str:
-        """The account's id."""
+        """The id of the account."""
         return self.account.id
 
     @property
     def is_last(self) -> bool:
-        """Whether it is the account's last page."""
+        """Whether this is the last page of the account."""
         return self.next_start_key is None or self.error is not None
 
 
@@ -65,12 +65,12 @@ class AccountResult:
     """The result of one account.
 
     Attributes:
-        account: the account; only its id is known if only an id was given.
-        callflows: all of them, or those that were read before ``error``.
-        bad_items: what could not be read.
-        error: why the account failed.
-        next_start_key: the cursor of the page that failed; None for the first page, and without an error.
-        elapsed: seconds that the account took.
+        account: the account. Only its ``id`` is set if the sweep was started with ids.
+        callflows: all callflows of the account, or if it failed, those that were read before the ``error``.
+        bad_items: rows and documents that could not be read.
+        error: the error with which the account failed.
+        next_start_key: the cursor of the page that failed. None for the first page, and if there is no error.
+        elapsed: the seconds from the start of reading the account to its end.
     """
 
     account: Account
@@ -82,23 +82,23 @@ class AccountResult:
 
     @property
     def account_id(self) -> str:
-        """The account's id."""
+        """The id of the account."""
         return self.account.id
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing: there is no error and no bad item."""
+        """Whether the result is complete, without an error and without bad items."""
         return self.error is None and not self.bad_items
 
 
 @public
 @define(kw_only=True, eq=False, repr=False)
 class SweepStats(ClientStats):
-    """Counters of a sweep, up to date at any time; besides those of ``ClientStats``:
+    """Counters of a sweep, which are always up to date. They extend those of ``ClientStats``.
 
     Attributes:
-        accounts_done: accounts that were handed out without an error.
-        accounts_failed: accounts that were handed out with one.
+        accounts_done: accounts that were yielded without an error.
+        accounts_failed: accounts that were yielded with an error.
     """
 
     accounts_done: int = 0
@@ -111,7 +111,7 @@ T = TypeVar("T")
 
 @frozen
 class _Outcome(Generic[R]):
-    """A page or a result on its way to the caller, with the account's checkpoint up to it."""
+    """A page or a result that has been read but not yielded yet, and the account's checkpoint after it."""
 
     value: R
     checkpoint: Checkpoint | None
@@ -121,15 +121,19 @@ class _Outcome(Generic[R]):
 
 @public
 class AccountSweep:
-    """The callflows of many accounts. It yields one ``AccountResult`` for each account; ``by_page()`` yields pages.
+    """An iteration over the callflows of many accounts. A failing account does not affect the others.
 
-    ``await sweep.collect()`` returns all results. A failing account does not affect the others. Leaving the loop ends
-    everything that is under way; with ``async with sweep:`` it has ended when the block is left. Cancelling the wait
-    for a result, as a timeout around ``anext`` does, also ends the sweep: resume from ``checkpoint()``.
+    ``async for result in sweep`` yields one ``AccountResult`` for each account, ``by_page()`` yields pages, and
+    ``await sweep.collect()`` returns all results.
 
-    An error of the iterable that names the accounts is raised after every account named before it was handed out, and
-    so is ``ClientClosedError`` if the client is closed before every account was read. ``AuthenticationError`` is raised
-    when credentials that all accounts share were refused for five accounts with no success in between.
+    Leaving the loop cancels the requests in flight. Use ``async with sweep:`` to wait until they have ended. Cancelling
+    the wait for the next result, for example with a timeout around ``anext``, also ends the sweep. To continue, resume
+    from ``checkpoint()``.
+
+    If the iterable of account ids raises an exception, the loop first yields all accounts before it and then raises
+    the exception. If the client is closed too early, the loop raises ``ClientClosedError`` in the same way. If all
+    accounts share the same credentials and these are refused for five accounts in a row, the loop raises
+    ``AuthenticationError``.
     """
 
     def __init__(
@@ -148,12 +152,13 @@ class AccountSweep:
         start: Callable[[Any], asyncio.Task[Any]],
     ) -> None:
         if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
-            raise ConfigurationError("account_ids must be a list, an iterable or an async iterable of account ids")
+            raise ConfigurationError("account_ids must be an iterable or an async iterable of account ids")
         if resume is not None and not isinstance(resume, SweepCheckpoint):
-            raise ConfigurationError("resume must be a SweepCheckpoint, as sweep.checkpoint() returns it")
+            raise ConfigurationError("resume must be a SweepCheckpoint, such as sweep.checkpoint() returns")
         if resume is not None and resume.scope != scope:
             raise ConfigurationError(
-                f"the checkpoint belongs to a sweep with the filters {resume.scope!r}, not {scope!r}: use the same ones"
+                f"the checkpoint is of a sweep with the filters {resume.scope!r}, but this sweep has {scope!r}: use "
+                "the same filters"
             )
         self.stats: SweepStats = stats
         self._account_ids = account_ids
@@ -169,27 +174,27 @@ class AccountSweep:
         self._done = set(resume.done) if resume else set[str]()
         self._unfinished = dict(resume.unfinished) if resume else dict[str, Checkpoint]()
         self._refused = 0
-        # Weak, or the sweep and its loop would keep each other alive when the loop is left.
+        # A weak reference, so that a loop that is left early is closed at once. A strong one would form a cycle.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
-        self._ended: asyncio.Event | None = None  # of the loop that was begun last
+        self._ended: asyncio.Event | None = None  # set when the latest loop has ended
 
     def checkpoint(self) -> SweepCheckpoint:
-        """Return the sweep up to the result or page whose loop body is running, that one included.
+        """Return the progress of the sweep, including the result or page for which the loop body is currently running.
 
-        A sweep resumed from it skips the accounts that are done. The others go on where they were: their new results
-        have only the callflows that were not handed out before, and bad items are tried again.
+        A resumed sweep skips the accounts that are done. It continues the others where they stopped: their new results
+        contain only callflows that were not yielded before. It also tries to read bad items again.
         """
         return SweepCheckpoint(done=frozenset(self._done), unfinished=dict(self._unfinished), scope=self._scope)
 
     async def collect(self) -> dict[str, AccountResult]:
-        """Return every account's result by its id, in the order in which they came."""
+        """Return the results of all accounts by account id, in the order in which they were yielded."""
         return {result.account_id: result async for result in self}
 
     def __aiter__(self) -> AsyncIterator[AccountResult]:
         return self._begin(self._read_account)
 
     def by_page(self) -> AsyncGenerator[AccountPage, None]:
-        """Yield each page of an account as soon as it is read. The memory this needs is pages, not accounts."""
+        """Yield each page as soon as it is read. This needs less memory than results, which contain whole accounts."""
         return self._begin(self._read_pages)
 
     async def __aenter__(self) -> Self:
@@ -201,7 +206,7 @@ class AccountSweep:
         loop = self._loop() if self._loop else None
         if loop is not None:
             await loop.aclose()
-        elif self._ended is not None:  # asyncio is closing the loop, which nobody holds any more
+        elif self._ended is not None:  # the generator has been dropped, and asyncio is closing it
             await self._ended.wait()
 
     def __repr__(self) -> str:
@@ -236,7 +241,7 @@ class AccountSweep:
             ended.set()
 
     async def _read_pages(self, account: Account) -> AsyncGenerator[_Outcome[AccountPage], None]:
-        """Yield an account's pages. Errors are in the last one."""
+        """Yield the pages of an account. If it fails, the last page contains the error."""
         began = self._clock.monotonic()
         callflows = bad_items = 0
         pager: Pager[Callflow] | None = None
@@ -258,7 +263,7 @@ class AccountSweep:
                     )
                     yield _Outcome(read, pager.checkpoint(), is_last, bool(bad_items))
         except VinixError as error:
-            failure = error.with_traceback(None)  # its frames would keep the account's page in memory
+            failure = error.with_traceback(None)  # the frames of the traceback would keep the page in memory
         if failure is not None or not is_last:
             point = pager.checkpoint() if pager else None
             start_key = failure.start_key if failure else None
@@ -276,7 +281,7 @@ class AccountSweep:
         notify(self._listeners, ended)
 
     async def _read_account(self, account: Account) -> AsyncGenerator[_Outcome[AccountResult], None]:
-        """Yield an account's result."""
+        """Yield the result of an account."""
         began = self._clock.monotonic()
         callflows: list[Callflow] = []
         bad_items: list[BadItem] = []
@@ -325,29 +330,29 @@ class AccountSweep:
 
 
 class _Channel(Generic[T]):
-    """A bounded queue. It ends when every task that writes to it has ended."""
+    """A bounded queue that ends when all tasks that write to it have ended."""
 
     def __init__(self, size: int = 0) -> None:
         self._queue: asyncio.Queue[T | None] = asyncio.Queue(size)
         self._writers = 0
 
     def add_writer(self, task: asyncio.Task[Any]) -> None:
-        """Note that ``task`` writes to it."""
+        """Register ``task`` as a writer."""
         self._writers += 1
         task.add_done_callback(self._writer_ended)
 
     def _writer_ended(self, _: asyncio.Task[Any]) -> None:
         self._writers -= 1
         if not self._writers:
-            with suppress(asyncio.QueueFull):  # a reader that waits must look again; if it is full, none waits
+            with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
                 self._queue.put_nowait(None)
 
     async def put(self, item: T) -> None:
-        """Add an item when there is room."""
+        """Add an item, and wait for free space if necessary."""
         await self._queue.put(item)
 
     async def get(self) -> T | None:
-        """Return the next item; None at the end."""
+        """Return the next item, or None at the end."""
         while self._writers or not self._queue.empty():
             item = await self._queue.get()
             if item is not None:
@@ -359,12 +364,12 @@ _Outcomes = _Channel[_Outcome[R] | Exception]
 
 
 class _Workers(Generic[R]):
-    """The tasks that read accounts, and the channels through which their outcomes come.
+    """The tasks that read accounts, and the channels (bounded queues) that pass their outcomes to the sweep.
 
-    An account holds one of ``max_concurrency`` slots until its last outcome is handed out. Together with the bounds of
-    the channels this limits the memory.
+    An account occupies one of ``max_concurrency`` slots until its last outcome has been yielded. Together with the
+    bounds of the channels, this limits the memory that a sweep needs.
 
-    ``interrupted`` is True if an account's task was cancelled.
+    ``interrupted`` is True if the task of an account was cancelled.
     """
 
     def __init__(
@@ -374,26 +379,28 @@ class _Workers(Generic[R]):
         self._read: Callable[[Account], AsyncGenerator[_Outcome[R], None]] = read
         self._slots = asyncio.Semaphore(max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        # One channel for all accounts, or one for each account, in order.
+        # Without ``ordered`` all accounts share one channel. With it each account has a channel of its own, and the
+        # channels are read in the order of the accounts.
         self._shared: _Outcomes[R] | None = None if ordered else _Channel(max_concurrency)
         self._channels: _Channel[_Outcomes[R]] = _Channel()
         self._current: _Outcomes[R] | None = None
 
     def expect(self, feeder: asyncio.Task[None]) -> None:
-        """Expect outcomes until ``feeder``, which runs ``feed``, and the tasks that it starts have ended."""
+        """Keep the channels open until the ``feeder`` task, which runs ``feed``, and all tasks that it starts end."""
         self._channels.add_writer(feeder)
         if self._shared is not None:
             self._shared.add_writer(feeder)
 
     async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
-        """Start a task for each account, as slots become free."""
+        """Start a task for each account as slots become free."""
         if self._shared is not None:
             await self._channels.put(self._shared)
         async with aclosing(_unique(account_ids, skip)) as accounts:
             async for account in accounts:
                 await self._slots.acquire()
                 channel: _Outcomes[R] = self._shared or _Channel(1)
-                # Not a task of the client: when that is closed, an account under way fails and is handed out.
+                # This is not a background task of the client, because closing the client would cancel it. Instead the
+                # account then fails with ClientClosedError, and the sweep yields this result.
                 task = asyncio.create_task(self._work(account, channel))
                 self._tasks.add(task)
                 task.add_done_callback(self._ended)
@@ -405,18 +412,18 @@ class _Workers(Generic[R]):
         self._tasks.discard(task)
         if task.cancelled():
             self.interrupted = True
-            self._slots.release()  # its last outcome will never be handed out
+            self._slots.release()  # normally the last outcome releases the slot, but it will never arrive
 
     async def _work(self, account: Account, channel: "_Outcomes[R]") -> None:
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:
                     await channel.put(outcome)
-        except Exception as error:  # noqa: BLE001  # such as one that on_retry raises: the caller gets it
+        except Exception as error:  # noqa: BLE001  # for example from on_retry; next_outcome raises it again
             await channel.put(error)
 
     async def next_outcome(self) -> _Outcome[R] | None:
-        """Return the next outcome as it comes, or in the order of the accounts; None at the end."""
+        """Return the next outcome, or None at the end. With ``ordered``, outcomes are in the order of the accounts."""
         while True:
             if self._current is None:
                 self._current = await self._channels.get()
@@ -432,7 +439,7 @@ class _Workers(Generic[R]):
             self._current = None
 
     async def stop(self, feeder: asyncio.Task[None]) -> None:
-        """Cancel what is still running, and wait until it has ended."""
+        """Cancel the tasks that are still running, and wait until they have ended."""
         tasks = (feeder, *self._tasks)
         for task in tasks:
             task.cancel()
@@ -440,13 +447,13 @@ class _Workers(Generic[R]):
 
 
 async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Account, None]:
-    """Yield each account once, as fast as they are asked for."""
+    """Yield each account once, and leave out those in ``skip``. The source is read no faster than needed."""
     source: AsyncIterator[str | Account]
     source = aiter(account_ids) if isinstance(account_ids, AsyncIterable) else _as_async(account_ids)
     try:
         async for each in source:
             if not isinstance(each, str | Account):
-                raise ConfigurationError(f"account_ids must be str or Account, not {type(each).__name__}")
+                raise ConfigurationError(f"each of account_ids must be a str or an Account, not {type(each).__name__}")
             account = Account(id=each) if isinstance(each, str) else each
             if account.id not in skip:
                 skip.add(account.id)

@@ -1,1 +1,1 @@
-"""One call: token, rate limit, attempt, response, retry."""
+"""The steps of a call: token, rate limit, attempt, response, retry."""

@@ -1,4 +1,4 @@
-"""Time and chance in one place, so that a test can replace them."""
+"""The source of time, sleeps and random numbers, which tests can replace."""
 
 import asyncio
 import random
@@ -11,27 +11,27 @@ from .._public import public
 
 @public
 class Clock(Protocol):
-    """What the client needs of time. ``VinixClient(clock=...)`` accepts any object with these methods."""
+    """The interface of the clock that ``VinixClient(clock=...)`` accepts."""
 
     def monotonic(self) -> float:
-        """Return seconds that never go back, from any origin."""
+        """Return a time in seconds that never decreases. Only differences between two such times are meaningful."""
         ...
 
     def time(self) -> float:
-        """Return seconds since 1970, as the ``exp`` of a token counts them."""
+        """Return the Unix time in seconds. It is compared with the ``exp`` of a token."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after that many seconds of this clock."""
+        """Return after ``seconds`` on this clock."""
         ...
 
     def random(self) -> float:
-        """Return a number in [0, 1), for jitter."""
+        """Return a random number in [0, 1), which is used for jitter."""
         ...
 
 
 class SystemClock:
-    """The system's time, real sleeps, and the system's random numbers."""
+    """The default clock: the system's time and random numbers, and real sleeps."""
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
@@ -43,7 +43,7 @@ class SystemClock:
 
 
 class StoppableClock:
-    """A clock whose sleeps end with ``ClientClosedError`` when the client is closed."""
+    """A clock whose sleeps raise ``ClientClosedError`` when the client is closed."""
 
     def __init__(self, clock: Clock) -> None:
         self.monotonic: Final = clock.monotonic
@@ -54,7 +54,7 @@ class StoppableClock:
         self._stopped = False
 
     async def sleep(self, seconds: float, wake: asyncio.Future[None] | None = None) -> None:
-        """Sleep, unless ``wake`` is done or the client is closed first."""
+        """Sleep for ``seconds``, or until ``wake`` is done if that is earlier."""
         self._check()
         sleeper = asyncio.ensure_future(self._sleep(seconds))
         self._sleepers.add(sleeper)

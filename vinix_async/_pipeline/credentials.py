@@ -1,6 +1,6 @@
-"""Credentials, the login request that exchanges them for a token, and what the response says.
+"""Credentials, the login requests that exchange them for a token, and the content of the token and the response.
 
-There is no I/O here, and nothing asks for the time: a token's expiry is computed from a ``now`` that is passed in.
+This module does no I/O and does not read a clock. Functions that need the time receive it as an argument.
 """
 
 import base64
@@ -21,7 +21,7 @@ from .._http.response import Envelope
 from .._public import public
 
 _MAX_TOKEN: Final = 65_536
-"""Characters of a token; servers do not accept a longer header line."""
+"""The maximum length of a token in characters. Servers do not accept longer header lines."""
 
 _VISIBLE_ASCII: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -31,24 +31,24 @@ class Auth:
     """The base class of the credentials that ``VinixClient(auth=...)`` accepts."""
 
     def login_request(self) -> Request | None:
-        """Return the request that gets a token; None if there is only a fixed token."""
+        """Return the request for a token, or None if the token is fixed and cannot be renewed."""
         raise NotImplementedError
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what no message may repeat."""
+        """Return the secrets that must not appear in any message."""
         raise NotImplementedError
 
 
 @public
 @frozen
 class TokenAuth(Auth):
-    """A token from elsewhere. It cannot be renewed: the first 401 is an ``AuthenticationError``."""
+    """An existing token. It cannot be renewed, so the first 401 raises ``AuthenticationError``."""
 
     token: str = field(repr=False)
 
     def __attrs_post_init__(self) -> None:
         if fault := _token_fault(self.token):
-            raise ConfigurationError(f"token must be visible ASCII characters: it {fault}")
+            raise ConfigurationError(f"token must be a str of visible ASCII characters, but it {fault}")
 
     def login_request(self) -> None:
         """Return None."""
@@ -62,7 +62,7 @@ class TokenAuth(Auth):
 @public
 @frozen
 class ApiKeyAuth(Auth):
-    """An account's API key, exchanged for tokens with ``PUT /api_auth``. Meant for backends.
+    """An account's API key, which is exchanged for tokens with ``PUT /api_auth``. Intended for backend services.
 
     Kazoo's keys have 64 characters. The key is sent with each login, about once an hour.
     """
@@ -73,7 +73,7 @@ class ApiKeyAuth(Auth):
         _check_text("api_key", self.api_key)
 
     def login_request(self) -> Request:
-        """Return the PUT of the API key."""
+        """Return a login request with the API key."""
         return login("api_auth", {"api_key": self.api_key}, login_as="the owner of an API key")
 
     def secrets(self) -> tuple[str, ...]:
@@ -87,11 +87,11 @@ _HASHES: Final = {"md5": hashlib.md5, "sha": hashlib.sha1}
 @public
 @frozen
 class UserAuth(Auth):
-    """A user's name and password, exchanged for tokens with ``PUT /user_auth``.
+    """A user's name and password, which are exchanged for tokens with ``PUT /user_auth``.
 
-    Exactly one of ``account_name``, ``account_realm`` and ``phone_number`` names the user's account. What is sent is
-    the MD5 (or with ``method="sha"`` the SHA-1) of ``username:password``, with the username in lower case, because
-    that is what the server stores. The password itself is never sent.
+    Exactly one of ``account_name``, ``account_realm`` and ``phone_number`` must be set. It identifies the user's
+    account. The password itself is never sent. Instead, a login contains the MD5 hash (SHA-1 with ``method="sha"``) of
+    ``username:password`` with the user name in lower case, because the server stores this hash.
     """
 
     username: str
@@ -107,7 +107,7 @@ class UserAuth(Auth):
         if self.method not in _HASHES:
             raise ConfigurationError(f"method must be 'md5' or 'sha', not {self.method!r}")
         if len(self._account()) != 1:
-            raise ConfigurationError("give exactly one of account_name, account_realm and phone_number")
+            raise ConfigurationError("pass exactly one of account_name, account_realm and phone_number")
         for name, value in self._account().items():
             _check_text(name, value)
 
@@ -124,31 +124,31 @@ class UserAuth(Auth):
         return _HASHES[self.method](text.encode(), usedforsecurity=False).hexdigest()
 
     def login_request(self) -> Request:
-        """Return the PUT of the credentials' hash."""
+        """Return a login request with the hash of the credentials."""
         (account,) = self._account().values()
         data = {"credentials": self._credentials(), "method": self.method, **self._account()}
         return login("user_auth", data, login_as=f"user {self.username[:60]!r} of account {account[:60]!r}")
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the password and its hash, which the server accepts in its place."""
+        """Return the password, and the hash that the server accepts instead of it."""
         return (self.password, self._credentials())
 
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be a str that is not empty")
+        raise ConfigurationError(f"{name} must be a non-empty str")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ConfigurationError(f"{name} must be text that can be encoded as UTF-8")
 
 
 def as_auth(value: object) -> Auth:
-    """Return ``value`` as credentials; a plain string is a token."""
+    """Return ``value`` as credentials. A plain string is converted to a ``TokenAuth``."""
     if isinstance(value, str):
         return TokenAuth(value)
     if not isinstance(value, Auth):
         raise ConfigurationError(
-            "auth must be a token, TokenAuth, UserAuth, ApiKeyAuth, or a function of the account id that returns one "
-            f"of them, not {type(value).__name__}"
+            "auth must be a token, TokenAuth, UserAuth, ApiKeyAuth, or a function that accepts an account id and "
+            f"returns one of these, not {type(value).__name__}"
         )
     return value
 
@@ -161,9 +161,9 @@ class Token:
     """A token.
 
     Attributes:
-        value: what is sent.
-        expires_at: when it expires, on the monotonic clock; infinite if that is not known.
-        claims: whose token it is, for ``read_identity``; empty if it does not say.
+        value: the text of the token.
+        expires_at: the time at which it expires, on the monotonic clock. Infinite if unknown.
+        claims: the identity of its owner, for ``read_identity``. Empty if unknown.
     """
 
     value: str = field(repr=False)
@@ -174,31 +174,35 @@ class Token:
 def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float) -> Token:
     """Return the token in the response to the login ``request``.
 
-    If it is a JWT with an ``exp``, its lifetime is ``exp - time``, counted from ``monotonic``, so that a later change
-    of the wall clock does no harm. If that lifetime is already over, the two clocks disagree, and only a 401 tells
-    when the token has expired.
+    If the token is a JWT with an ``exp``, its remaining lifetime is ``exp - time``. The lifetime is converted to the
+    monotonic clock, so that later changes of the wall clock have no effect. If the lifetime is not positive, the clocks
+    of the client and the server disagree. The expiry is then unknown, and the token is used until the server answers
+    401.
     """
     if fault := _token_fault(envelope.auth_token):
         raise DecodeError(
-            f"the login was accepted, but its auth_token cannot be used: it {fault}",
+            f"the login succeeded, but the auth_token in its response cannot be used: it {fault}",
             method=request.method,
             path=request.path,
             request_id=envelope.request_id,
         )
-    value = str(envelope.auth_token)  # only now, so that the traceback of the error above does not show it
+    value = str(envelope.auth_token)  # assigned after the check, so the error's traceback does not contain the token
     claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
     lifetime = _expiry(_jwt_claims(value)) - time
     return Token(value, monotonic + lifetime if lifetime > 0 else math.inf, claims)
 
 
 def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
-    """Return what a token and its login tell about their owner; nothing if they do not name the account."""
+    """Return the identity of a token's owner according to its claims and the ``data`` of its login.
+
+    Return an empty mapping if they do not contain an account id.
+    """
     claims = {**_jwt_claims(token), **data}
     return claims if "account_id" in claims else {}
 
 
 def _jwt_claims(token: str) -> dict[str, Any]:
-    """Return the claims of a JWT, unverified; none if it is an opaque token."""
+    """Return the claims of a JWT without verifying it. Return an empty dict if the token is not a JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
@@ -210,7 +214,7 @@ def _jwt_claims(token: str) -> dict[str, Any]:
 
 
 def _expiry(claims: Mapping[str, Any]) -> float:
-    """Return the ``exp`` of a JWT in seconds since 1970; infinity if there is none."""
+    """Return the ``exp`` of a JWT as a Unix time, or infinity if there is none."""
     value = claims.get("exp")
     try:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.inf
@@ -226,22 +230,22 @@ def _token_fault(token: object) -> str | None:
     if not token:
         return "is empty"
     if len(token) > _MAX_TOKEN:
-        return f"has {len(token):,} characters, and a header line holds at most {_MAX_TOKEN:,}"
+        return f"has {len(token):,} characters, more than the {_MAX_TOKEN:,} that fit in a header line"
     if not _VISIBLE_ASCII.fullmatch(token):
-        return "contains spaces, line ends or other characters that a header cannot hold"
+        return "contains spaces, line breaks or other characters that a header cannot contain"
     return None
 
 
 @public
 @frozen(kw_only=True)
 class Identity:
-    """Whose credentials these are. A value that the server does not tell is None.
+    """The owner of a set of credentials. An attribute is None if the server does not send its value.
 
     Attributes:
-        account_id: the account that the user or the API key belongs to.
-        owner_id: the user's id; None for an API key.
-        account_name: the account's name.
-        reseller_id: the account's reseller.
+        account_id: the id of the account that the user or the API key belongs to.
+        owner_id: the id of the user. None for an API key.
+        account_name: the name of the account.
+        reseller_id: the id of the account's reseller.
         is_reseller: whether the account is a reseller.
     """
 
@@ -253,7 +257,10 @@ class Identity:
 
 
 def read_identity(claims: Mapping[str, Any]) -> Identity:
-    """Return the identity in a login's ``data``, in a token's claims, or in the ``data`` of ``GET /token_auth``."""
+    """Return the identity in ``claims``.
+
+    These are the ``data`` of a login, the claims of a token, or the ``data`` of ``GET /token_auth``.
+    """
 
     def text(name: str) -> str | None:
         value = claims.get(name)

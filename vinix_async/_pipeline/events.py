@@ -1,7 +1,7 @@
-"""What happens during calls, as one stream of events; and two of its listeners: the log and the counters.
+"""The events that calls emit, and two of their listeners: the log and the counters.
 
-Every event is a small value. A listener is a function of one event. ``on_retry`` is a third listener, and spans of a
-tracer could be a fourth.
+An event is a small value object. A listener is a callable that takes one event. Other consumers, such as a tracer,
+could be added as further listeners.
 """
 
 import logging
@@ -25,18 +25,18 @@ logger.addHandler(logging.NullHandler())
 
 @define(kw_only=True, eq=False, repr=False)
 class Event:
-    """The base of all events. ``level`` is the level at which the log shows it."""
+    """The base class of all events. ``level`` is the level at which an event is logged."""
 
     level: ClassVar[int] = logging.DEBUG
 
     def describe(self) -> str:
-        """Return one line for the log."""
+        """Return a description of the event in one line, for the log."""
         raise NotImplementedError
 
 
 @define(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
-    """A request is sent. ``login`` tells whether it exchanges credentials for a token."""
+    """A request is being sent. ``login`` is True if it exchanges credentials for a token."""
 
     method: str
     path: str
@@ -47,13 +47,13 @@ class AttemptStarted(Event):
     login: bool = False
 
     def describe(self) -> str:
-        """Return what is sent."""
+        """Return the request and the number of the attempt."""
         return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class AttemptEnded(AttemptStarted):
-    """A request was answered, or failed. ``status`` is None if no response came, ``error`` if it succeeded."""
+    """A request was answered or failed. ``status`` is None if there was no response. ``error`` is None on success."""
 
     status: int | None
     error: VinixError | None
@@ -61,7 +61,7 @@ class AttemptEnded(AttemptStarted):
 
     @classmethod
     def of(cls, started: AttemptStarted, *, status: int | None, error: VinixError | None, seconds: float) -> Self:
-        """Return the end of an attempt."""
+        """Return the event for the end of the attempt that ``started``."""
         return cls(
             method=started.method,
             path=started.path,
@@ -76,10 +76,10 @@ class AttemptEnded(AttemptStarted):
         )
 
     def describe(self) -> str:
-        """Return what came of it."""
+        """Return the request and its outcome."""
         said = [] if self.status is None else [str(self.status)]
         if self.error is not None and not isinstance(self.error, APIStatusError):
-            said.append(type(self.error).__name__)  # a status tells as much as its error does
+            said.append(type(self.error).__name__)  # for an APIStatusError, the status says enough
         outcome = ", ".join(said) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
@@ -88,15 +88,15 @@ class AttemptEnded(AttemptStarted):
 @public
 @frozen(kw_only=True)
 class RetryEvent(Event):
-    """A request failed and will be sent again. ``on_retry`` is called with it before the wait.
+    """A request failed and will be retried. ``on_retry`` is called with this event before the wait.
 
     Attributes:
-        method, path: the request; the path has no query.
-        account_id, callflow_id: what it asks for.
-        attempt: how many attempts have been made.
-        attempts: how many the ``RetryPolicy`` allows.
-        wait: seconds until the next attempt.
-        error: why the last attempt failed.
+        method, path: the method and path of the request. The path has no query.
+        account_id, callflow_id: the account and the callflow of the request.
+        attempt: the number of attempts made so far.
+        attempts: the number of attempts that the ``RetryPolicy`` allows.
+        wait: the number of seconds until the next attempt.
+        error: the error of the last attempt.
     """
 
     level: ClassVar[int] = logging.WARNING
@@ -111,13 +111,13 @@ class RetryEvent(Event):
     error: VinixError
 
     def describe(self) -> str:
-        """Return what failed and when it is tried again."""
+        """Return the error and the time until the next attempt."""
         return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class RetriesSummarized(Event):
-    """More retries than the log shows one by one."""
+    """A summary of the retries that were not logged individually, because there were too many."""
 
     level: ClassVar[int] = logging.WARNING
 
@@ -125,8 +125,8 @@ class RetriesSummarized(Event):
     seconds: float
 
     def describe(self) -> str:
-        """Return how many there were."""
-        return f"retries in the last {self.seconds:.1f} s that were not logged one by one: {self.retries:,}"
+        """Return the number of retries."""
+        return f"retries in the last {self.seconds:.1f} s that were not logged individually: {self.retries:,}"
 
 
 Reason = Literal["retry", "rate_limit", "outage"]
@@ -134,9 +134,10 @@ Reason = Literal["retry", "rate_limit", "outage"]
 
 @define(kw_only=True, eq=False, repr=False)
 class WaitStarted(Event):
-    """A call begins to wait.
+    """A call starts to wait.
 
-    ``at`` is on the monotonic clock, ``seconds`` how long it expects to wait, ``outage`` the number of the outage.
+    ``at`` is the time on the monotonic clock. ``seconds`` is the expected duration. ``outage`` is the serial number of
+    the outage.
     """
 
     reason: Reason
@@ -146,40 +147,40 @@ class WaitStarted(Event):
     outage: int | None = None
 
     def describe(self) -> str:
-        """Return what it waits for."""
+        """Return the reason for the wait and its expected duration."""
         expected = "" if self.seconds is None else f" {self.seconds:.2f} s"
         return f"account {self.account_id}: waiting{expected} ({self.reason.replace('_', ' ')})"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
-    """A call stops waiting."""
+    """A call has finished waiting."""
 
     reason: Reason
     account_id: str | None
     at: float
 
     def describe(self) -> str:
-        """Return what it waited for."""
+        """Return the reason for the wait."""
         return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class OutageStarted(Event):
-    """The server is away: calls wait until it is back. ``error`` is the last failure."""
+    """The server is unavailable, and calls wait until it is back. ``error`` is the last failure."""
 
     level: ClassVar[int] = logging.WARNING
 
     error: VinixError
 
     def describe(self) -> str:
-        """Return what is known."""
-        return f"the server is away, and calls wait until it is back: {self.error}"
+        """Return the last failure."""
+        return f"the server is unavailable; calls wait until it is back; last error: {self.error}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class OutageEnded(Event):
-    """The server is back, after ``seconds`` and ``probes`` failed probes."""
+    """The server is back. The outage lasted ``seconds``, and ``probes`` requests failed that tested for its end."""
 
     level: ClassVar[int] = logging.WARNING
 
@@ -187,8 +188,8 @@ class OutageEnded(Event):
     probes: int
 
     def describe(self) -> str:
-        """Return how long it took."""
-        return f"the server is back after {self.seconds:.1f} s; probes that failed: {self.probes}"
+        """Return the duration of the outage."""
+        return f"the server is back after {self.seconds:.1f} s; failed probes: {self.probes}"
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -201,7 +202,7 @@ class LoggedIn(Event):
     path: str
 
     def describe(self) -> str:
-        """Return who has logged in."""
+        """Return the owner of the credentials."""
         return f"logged in as {self.login_as}"
 
 
@@ -216,36 +217,36 @@ class LoginFailed(Event):
     error: VinixError
 
     def describe(self) -> str:
-        """Return why."""
+        """Return the error of the login."""
         return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class CallflowsRead(Event):
-    """Callflows were handed out."""
+    """Callflows were yielded to the caller."""
 
     count: int
 
     def describe(self) -> str:
-        """Return how many."""
+        """Return the number of callflows."""
         return f"{self.count} callflows"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class CallflowDeleted(Event):
-    """A callflow of a listing was deleted before it was read whole."""
+    """A callflow was deleted after it was listed and before its full document was read."""
 
     account_id: str
     callflow_id: str
 
     def describe(self) -> str:
-        """Return which one."""
-        return f"account {self.account_id}: callflow {self.callflow_id} was deleted meanwhile"
+        """Return the id of the callflow."""
+        return f"account {self.account_id}: callflow {self.callflow_id} was deleted after it was listed"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class BadItemFound(Event):
-    """A row or a document could not be read, and the others go on."""
+    """A row or a document could not be read. The listing continues with the others."""
 
     level: ClassVar[int] = logging.WARNING
 
@@ -255,14 +256,14 @@ class BadItemFound(Event):
     error: VinixError
 
     def describe(self) -> str:
-        """Return which one and why."""
+        """Return the id or the index of the item, and the error."""
         which = f"row {self.index} of a page" if self.callflow_id is None else f"callflow {self.callflow_id}"
         return f"account {self.account_id}: {which} could not be read: {self.error}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class SweepStarted(Event):
-    """A sweep over many accounts begins."""
+    """A sweep over many accounts has started."""
 
     level: ClassVar[int] = logging.INFO
 
@@ -270,13 +271,13 @@ class SweepStarted(Event):
     resumed: bool
 
     def describe(self) -> str:
-        """Return how it begins."""
+        """Return whether the sweep was resumed, and its concurrency."""
         return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class AccountFinished(Event):
-    """All callflows of an account of a sweep were read, except its bad items."""
+    """A sweep has read all callflows of an account, except for bad items."""
 
     account_id: str
     callflows: int
@@ -284,26 +285,26 @@ class AccountFinished(Event):
     seconds: float
 
     def describe(self) -> str:
-        """Return what was read."""
+        """Return the duration and the number of callflows."""
         return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class AccountFailed(AccountFinished):
-    """An account of a sweep failed. ``callflows`` were read before."""
+    """An account of a sweep failed. ``callflows`` is the number of callflows that were read before."""
 
     level: ClassVar[int] = logging.WARNING
 
     error: VinixError
 
     def describe(self) -> str:
-        """Return why."""
+        """Return the error and the number of callflows."""
         return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class SweepEnded(Event):
-    """A sweep has ended. ``complete`` is False if its loop was left before every account was read."""
+    """A sweep has ended. ``complete`` is False if it ended before all accounts were read."""
 
     level: ClassVar[int] = logging.INFO
 
@@ -317,7 +318,7 @@ class SweepEnded(Event):
     outages: int
 
     def describe(self) -> str:
-        """Return its numbers."""
+        """Return the counters of the sweep."""
         return (
             f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
             f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
@@ -329,7 +330,7 @@ Listener = Callable[[Event], None]
 
 
 def notify(listeners: tuple[Listener, ...], event: Event) -> None:
-    """Tell every listener about ``event``. An error that one raises ends the call."""
+    """Call every listener with ``event``. An exception that a listener raises ends the call."""
     for listener in listeners:
         listener(event)
 
@@ -338,7 +339,7 @@ def notify(listeners: tuple[Listener, ...], event: Event) -> None:
 def waiting(
     listeners: tuple[Listener, ...], clock: "Clock", reason: Reason, account_id: str | None, seconds: float
 ) -> Iterator[None]:
-    """Tell the listeners that a call waits while the block runs."""
+    """Notify the listeners that a call waits while the ``with`` block runs."""
     notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=clock.monotonic(), seconds=seconds))
     try:
         yield
@@ -351,7 +352,7 @@ def waiting(
 
 @define(eq=False)
 class _Stopwatch:
-    """Measures for how long at least one call was waiting: wall time, not a sum over calls."""
+    """Measures how long at least one call was waiting. Concurrent waits are not added up."""
 
     _total: float = 0.0
     _running: int = 0
@@ -374,20 +375,20 @@ class _Stopwatch:
 @public
 @define(kw_only=True, eq=False, repr=False)
 class ClientStats:
-    """Counters, up to date at any time. ``client.stats`` has those of the client and its views.
+    """Counters, which are always up to date. ``client.stats`` covers the client and all its views.
 
     Attributes:
-        requests: requests sent, logins included.
+        requests: requests sent, including logins.
         logins: logins sent.
-        retries: requests that were sent again, probes of an outage not included.
-        rate_limited: responses with status 429.
-        outages: how often the server was away.
-        callflows: callflows that were handed out.
+        retries: requests that were retried, not including probes during an outage.
+        rate_limited: responses with the status 429.
+        outages: outages for whose end a call has waited.
+        callflows: callflows that were yielded to the caller.
         bad_items: rows and documents that could not be read.
-        deleted: callflows that were deleted between being listed and being read whole.
+        deleted: callflows that were deleted after they were listed and before their full documents were read.
 
-    ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds`` are wall time during which at least one call was
-    waiting for that reason; ``wait_seconds`` is their sum.
+    ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds`` are the wall-clock time during which at least one
+    call was waiting for that reason. ``wait_seconds`` is their sum.
     """
 
     requests: int = 0
@@ -406,22 +407,22 @@ class ClientStats:
 
     @property
     def retry_seconds(self) -> float:
-        """Seconds during which at least one call waited to be sent again."""
+        """Seconds during which at least one call was waiting for its next attempt."""
         return self._waits["retry"].total(self._now())
 
     @property
     def rate_limit_seconds(self) -> float:
-        """Seconds during which at least one call waited for an account's rate limit."""
+        """Seconds during which at least one call was waiting for an account's rate limit."""
         return self._waits["rate_limit"].total(self._now())
 
     @property
     def outage_seconds(self) -> float:
-        """Seconds during which at least one call waited for the end of an outage."""
+        """Seconds during which at least one call was waiting for an outage to end."""
         return self._waits["outage"].total(self._now())
 
     @property
     def wait_seconds(self) -> float:
-        """The sum of the three."""
+        """The sum of ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds``."""
         return self.retry_seconds + self.rate_limit_seconds + self.outage_seconds
 
     def __call__(self, event: Event) -> None:
@@ -459,7 +460,7 @@ class ClientStats:
 # --- the log ------------------------------------------------------------------------------------------------
 
 _RETRIES_A_SECOND: Final = 10
-"""Retries that are logged one by one; what is beyond is summarized."""
+"""The number of retries per second that are logged individually. Further ones are summarized in one line."""
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -472,11 +473,11 @@ _LEVELS: Final = {
 
 
 class Log:
-    """Writes events to the logger ``vinix_async``. Each record has the event's values as attributes (``extra=``)."""
+    """Writes events to the ``vinix_async`` logger. Each record has the event's values as attributes (``extra=``)."""
 
     def __init__(self, clock: "Clock") -> None:
         self._clock = clock
-        self._second = 0.0  # when the current second of retries began
+        self._second = 0.0  # the start of the second in which retries are currently counted
         self._retries = 0
         self._rate_limited: dict[str | None, float] = {}
 
@@ -490,7 +491,7 @@ class Log:
             case AttemptEnded():
                 _write(event)
             case AttemptStarted() | CallflowsRead() | WaitEnded():
-                pass  # the log shows the events that belong to them
+                pass  # the log contains the matching AttemptEnded, AccountFinished and WaitStarted events instead
             case RetryEvent() if self._too_many():
                 pass
             case WaitStarted() if not self._worth_telling(event):
@@ -499,7 +500,7 @@ class Log:
                 _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry, and return whether it belongs into the summary of its second."""
+        """Count a retry. Return whether it exceeds the limit, so that it is only included in the summary."""
         self._end_second()
         self._retries += 1
         return self._retries > _RETRIES_A_SECOND
@@ -511,14 +512,14 @@ class Log:
             self._second = now
 
     def flush(self) -> None:
-        """Log the summary of the retries that were not logged one by one."""
+        """Log the summary of the retries that were not logged individually."""
         more, self._retries = self._retries - _RETRIES_A_SECOND, 0
         if more > 0:
             _write(RetriesSummarized(retries=more, seconds=self._clock.monotonic() - self._second))
 
     def _worth_telling(self, event: WaitStarted) -> bool:
         if event.reason != "rate_limit":
-            return False  # a retry and an outage have events of their own
+            return False  # RetryEvent and OutageStarted are logged for the other reasons
         told = self._rate_limited.get(event.account_id)
         if told is not None and event.at - told < 1.0:
             return False
@@ -540,7 +541,7 @@ def _write(event: Event) -> None:
 
 
 def configure_logging() -> None:
-    """Send the log to stderr at the level that ``VINIX_LOG`` names. Without the variable, leave logging alone."""
+    """Log to stderr at the level in ``VINIX_LOG``. If the variable is not set, do not configure logging."""
     name = os.environ.get("VINIX_LOG")
     if not name:
         return

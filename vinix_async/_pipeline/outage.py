@@ -1,17 +1,19 @@
-"""Recognising that the server is away, and waiting for its return: a circuit breaker with one probe at a time.
+"""Detects outages of the server and makes calls wait for its return: a circuit breaker that sends one probe at a time.
 
-An outage is suspected when at least four accounts, or all that have a call in flight, have failed with no success of a
-later request, in a way that is not an answer about one account. The call that notices this then asks for something that
-was served before, as a second opinion. If the server answers, the accounts have troubles of their own, and each retries
-by its own policy. If it does not, or if nothing was served before, it is an outage: calls wait, the failures that led
-to it are given back, and no further ones are charged to anybody's attempts.
+Detection. An outage is suspected when at least four accounts, or all accounts with a call in flight, have failed and no
+request sent after their failures has succeeded. Only failures count that are not specific to one account. The call that
+detects this state then checks it: it repeats a request that succeeded before. If the server answers, the accounts
+failed for reasons of their own, and each call follows its own retry policy. If the server does not answer, or if no
+request has ever succeeded, there is an outage. Calls then wait. Neither the failures that revealed the outage nor later
+ones count towards the attempts of any call.
 
-While it lasts the waiting calls send probes themselves, one at a time, at growing intervals. As long as fewer than
-four accounts have failed, the first call of another account is a probe at once; and while only requests for callflows
-fail, other requests do not wait. When a probe is answered, calls are let through in steps. A call that has waited for
-longer than its ``outage_wait`` fails with the last error.
+Recovery. During an outage the waiting calls take turns to send probes, one at a time and at increasing intervals. A
+probe is an ordinary attempt of a call, sent to test whether the server is back. As long as fewer than four accounts
+have failed, the first call for any other account is sent at once, as a probe. If only requests for callflows fail,
+other requests do not wait. After a successful probe, the number of attempts in flight is increased in steps. A call
+that has waited for longer than its ``outage_wait`` fails with its last error.
 
-There is no background task and no I/O here: a call enters before each attempt and reports how the attempt ended.
+This module starts no background task and does no I/O. A call enters it before each attempt and reports the outcome.
 """
 
 import asyncio
@@ -29,37 +31,44 @@ from .clock import StoppableClock
 from .events import Listener, OutageEnded, OutageStarted, WaitEnded, WaitStarted, notify
 
 _MIN_ACCOUNTS: Final = 4
-"""Accounts that must have failed before an outage is suspected, if others are in flight that have not."""
+"""The number of failed accounts from which an outage is suspected, even if other accounts have not failed."""
 
 _FIRST_INTERVAL: Final = 0.1
 _MAX_INTERVAL: Final = 10.0
-"""Seconds between two probes, before jitter; they double. A gateway's Retry-After is obeyed up to the longest."""
+"""Seconds between two probes, before jitter. The interval is doubled after each probe, up to the maximum.
+
+A gateway's Retry-After is obeyed up to the maximum.
+"""
 
 _PROBES_IN_A_ROW: Final = 3
-"""Probes that one call sends before another one takes over: its own account may be the broken one."""
+"""The number of consecutive probes that one call sends. Then another call probes, in case only its account fails."""
 
 _FIRST_STEP: Final = 2
 _LAST_STEP: Final = 64
-"""Attempts in flight that are let through after an outage. Each answer adds one, which doubles them each round trip."""
+"""The number of attempts in flight that are allowed after an outage, at first and at most.
+
+Each answer raises the number by one, so it doubles with each round trip. After the last step there is no limit.
+"""
 
 Key = tuple[bool, str | None]
 
 
 @define(eq=False, repr=False)
 class Ticket:
-    """One call's part in it.
+    """The state of one call in the detector.
 
     Attributes:
-        account_id: the account that is asked for.
-        callflows: whether it asks for callflows, and not for accounts or an identity.
-        outage_wait: seconds that it waits, counted from the beginning of an outage; 0 to take no part.
-        ends_at: its deadline, on the monotonic clock.
-        listeners: told when it waits.
-        by_default: whether ``outage_wait`` was left at its default.
-        probing: whether its next or current attempt is a probe.
-        sent_at: when its current attempt began, on the monotonic clock.
-        key: what failures are counted by.
-        given_back: attempts that it has spent on failures that turned out to be part of an outage.
+        account_id: the account of the request.
+        callflows: whether the request is for callflows rather than for accounts or an identity.
+        outage_wait: seconds for which the call waits, counted from the beginning of the outage. With 0, the detector
+            ignores the call.
+        ends_at: the deadline of the call, on the monotonic clock.
+        listeners: notified when the call starts and stops waiting.
+        by_default: whether ``outage_wait`` has its default value.
+        probing: whether the current or next attempt is a probe.
+        sent_at: the time at which the current attempt started, on the monotonic clock.
+        key: the key by which failures are counted.
+        given_back: the number of counted attempts that turned out to be part of an outage and must not count.
     """
 
     account_id: str | None
@@ -72,8 +81,8 @@ class Ticket:
     sent_at: float = 0.0
     given_back: int = 0
     last_error: VinixError | None = None
-    step: int | None = None  # the number of the recovery in which it was let through
-    waiting: bool = False  # its listeners have been told that it waits
+    step: int | None = None  # the number of the recovery in which the call was allowed to send
+    waiting: bool = False  # whether the listeners were notified that the call waits
     probes_in_a_row: int = 0
     key: Key = field(init=False)
 
@@ -85,48 +94,51 @@ class Ticket:
 class _Outage:
     began: float
     error: VinixError
-    callflows: bool  # whether only an answer about callflows ends it
-    accounts: dict[Key, float]  # that it rests on, and since when; no more than are needed
+    callflows: bool  # whether only an answer to a request for callflows ends the outage
+    # The accounts that are evidence of the outage, and when it began for each. None are added beyond _MIN_ACCOUNTS.
+    accounts: dict[Key, float]
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
-    spares_others: bool = False  # whether the last request for something else than callflows was answered
+    spares_others: bool = False  # whether the server answered the last request that was not for callflows
 
 
 class OutageDetector:
-    """What one client knows about its server's absence."""
+    """Detects outages for the calls of one client, and schedules probes and the recovery."""
 
     def __init__(self, clock: StoppableClock) -> None:
         self._clock = clock
         self._answered = False
         self._closed = False
-        # Before an outage.
+        # State before an outage.
         self._in_flight: Counter[Key] = Counter()
         self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
-        self._streak: dict[Key, float] = {}  # when those failed first that no later request's answer has followed
-        self._charges: Counter[Ticket] = Counter()  # attempts that calls of the streak have spent on it
-        self._second_opinion: asyncio.Future[None] | None = None  # done when it has been given
-        # During one.
+        # Accounts that count as evidence of an outage, with the time of their first failure. Once the server answers a
+        # request, the accounts that failed before it was sent are removed.
+        self._streak: dict[Key, float] = {}
+        self._charges: Counter[Ticket] = Counter()  # counted attempts of each call that failed as part of the streak
+        self._second_opinion: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
+        # State during an outage.
         self._outage: _Outage | None = None
         self._outages = 0
         self._prober: Ticket | None = None
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # in the order in which they came, without the prober
+        self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # in order of arrival, without the prober
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
         self._wakes_at = math.inf
-        # After one.
-        self._step: int | None = None  # attempts in flight that are allowed; None for any number
+        # State after an outage.
+        self._step: int | None = None  # the number of attempts in flight that are allowed; None for no limit
         self._step_number = 0
         self._in_step = 0
 
-    # --- a call's begin and end -----------------------------------------------------------------------------
+    # --- begin and end of a call ----------------------------------------------------------------------------
 
     def begin(self, ticket: Ticket) -> None:
-        """Note that a call begins."""
+        """Register a call that begins."""
         if ticket.outage_wait:
             self._in_flight[ticket.key] += 1
 
     def end(self, ticket: Ticket) -> None:
-        """Note that a call has ended, however it did. A probe that it was about to send is handed on."""
+        """Remove a call that has ended for any reason. If it was about to send a probe, another call sends it."""
         if not ticket.outage_wait:
             return
         self._leave_step(ticket)
@@ -140,7 +152,7 @@ class OutageDetector:
             self._hand_over()
 
     def close(self) -> None:
-        """Let every waiting call fail with ``ClientClosedError``."""
+        """Make every waiting call fail with ``ClientClosedError``."""
         self._closed = True
         self._release(self._waiting)
         self._wake_prober()
@@ -148,13 +160,13 @@ class OutageDetector:
     # --- before an attempt ----------------------------------------------------------------------------------
 
     def must_wait(self, ticket: Ticket) -> bool:
-        """Return whether ``enter`` has to be awaited before an attempt. It is False almost always."""
+        """Return whether ``enter`` must be awaited before an attempt. Most calls avoid that cost."""
         return bool(ticket.outage_wait) and (self._outage is not None or self._step is not None)
 
     async def enter(self, ticket: Ticket) -> None:
-        """Return when the call may send its next attempt; as a probe if ``ticket.probing``.
+        """Wait until the call may send its next attempt. The attempt is a probe if ``ticket.probing`` is then set.
 
-        Raises the last error, with ``gave_up``, when the call has waited for long enough.
+        Raises the last error, with ``gave_up`` set, when the call has waited for its ``outage_wait``.
         """
         while True:
             self._check_open()
@@ -180,7 +192,7 @@ class OutageDetector:
             await self._wait(ticket)
 
     def _is_spared(self, ticket: Ticket, outage: _Outage) -> bool:
-        """Return whether the call need not wait, because the outage may not concern it."""
+        """Return whether the call need not wait, because the outage may not affect it."""
         if outage.spares_others and not ticket.callflows:
             if self._prober is ticket:
                 self._hand_over()
@@ -188,7 +200,7 @@ class OutageDetector:
             return True
         if ticket.key in outage.accounts or len(outage.accounts) >= _MIN_ACCOUNTS:
             return False
-        # The accounts that have failed are few: it may be they that are broken, and not the server.
+        # Only a few accounts have failed, so the cause may be these accounts and not the server. Try another account.
         outage.accounts[ticket.key] = self._clock.monotonic()
         ticket.probing = True
         return True
@@ -203,18 +215,18 @@ class OutageDetector:
         return True
 
     async def _wait(self, ticket: Ticket) -> None:
-        """Wait until there is something new for this call."""
+        """Wait until the state changes in a way that may affect this call."""
         self._starts_waiting(ticket)
         waiter = self._waiting[ticket] = asyncio.get_running_loop().create_future()
         if min(self._patience_ends(ticket), ticket.ends_at) < self._wakes_at:
-            self._wake_prober()  # which gives this call its last probe, or ends its wait
+            self._wake_prober()  # the wait of this call ends before the prober would wake up, so it must reschedule
         try:
             await waiter
         finally:
             self._waiting.pop(ticket, None)
 
     async def _wait_for_probe(self, ticket: Ticket, outage: _Outage) -> None:
-        """Wait until a probe is due, or until this call need not send it."""
+        """Wait until the next probe is due, or until this call no longer has to send it."""
         self._starts_waiting(ticket)
         while self._outage is outage and self._prober is ticket and not self._closed:
             now = self._clock.monotonic()
@@ -222,7 +234,7 @@ class OutageDetector:
                 raise self._given_up(ticket, outage)
             self._release([each for each in self._waiting if now >= each.ends_at])
             tickets = [ticket, *self._waiting]
-            # When somebody's patience ends, a last probe goes out.
+            # If the outage_wait of a call ends earlier, probe then, so that no call gives up without a last probe.
             due = min(outage.next_probe_at, *map(self._patience_ends, tickets))
             if now >= due:
                 ticket.probing = True
@@ -238,15 +250,16 @@ class OutageDetector:
     # --- after an attempt -----------------------------------------------------------------------------------
 
     def succeeded(self, ticket: Ticket) -> None:
-        """Note a success."""
+        """Record that an attempt has succeeded."""
         self._answered = True
         self._failing.discard(ticket.key)
         self.answered(ticket, callflows=ticket.callflows)
 
     def answered(self, ticket: Ticket, *, callflows: bool) -> None:
-        """Note that the server has answered, be it with an error; ``callflows`` if it was asked for callflows.
+        """Record that the server has answered, either successfully or with an error.
 
-        An answer about accounts, or to a login, says nothing about callflows.
+        ``callflows`` is True if the answered request was for callflows. If it is False, the answer does not end an
+        outage of callflows, because the server may be able to serve other requests only.
         """
         if not ticket.outage_wait:
             return
@@ -265,11 +278,13 @@ class OutageDetector:
         self._done_waiting(ticket)
 
     async def failed(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> bool:
-        """Note a failure that is not an answer. Return whether it is part of an outage, and spends no attempt.
+        """Record a failure that is not an answer of the server.
 
-        ``ask_again`` asks for something that was served before, and returns whether the server answers.
-        Raises the error, with ``gave_up``, if the call has waited for long enough; ``ClientClosedError`` if it failed
-        because the client was closed.
+        Return True if the failure is part of an outage. It then does not count towards the attempts of the call.
+        ``ask_again`` repeats a request that succeeded before and returns whether the server answers.
+
+        Raises the error, with ``gave_up`` set, if the call has waited for its ``outage_wait``. Raises
+        ``ClientClosedError`` if the client was closed.
         """
         self._check_open()
         if not ticket.outage_wait:
@@ -294,20 +309,20 @@ class OutageDetector:
             self._outage.spares_others = False
         if probing:
             self._probe_failed(ticket, error, self._outage)
-        return True  # if it was not a probe, it was sent before the outage was recognised
+        return True  # an attempt that was not a probe was sent before the outage was detected
 
     def _suspects_outage(self, ticket: Ticket, *, several: bool) -> bool:
         if ticket.key not in self._streak:
-            return False  # it failed before another's success: the trouble is its own
+            return False  # a later request succeeded, so the cause lies with this account
         if len(self._streak) >= _MIN_ACCOUNTS:
             return True
-        # An account with trouble of its own says nothing, nor does a listing of accounts while callflows are read.
+        # Ignore accounts that fail for reasons of their own. Requests for accounts are not evidence about callflows.
         own_trouble = self._failing - self._streak.keys()
         concerned = [key for key in self._in_flight if (key[0] or not ticket.callflows) and key not in own_trouble]
         return self._streak.keys() >= set(concerned) and len(concerned) > several
 
     async def _ask(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> None:
-        """Get a second opinion. If the call is cancelled meanwhile, another one that waits for it asks again."""
+        """Check a suspected outage with ``ask_again``. If this call is cancelled, another waiting call repeats it."""
         began = self._clock.monotonic()
         opinion = self._second_opinion = asyncio.get_running_loop().create_future()
         try:
@@ -317,7 +332,7 @@ class OutageDetector:
             opinion.set_result(None)
         if answers:
             self._end_streak(callflows=True)
-        elif ticket.key in self._streak:  # else somebody was answered meanwhile
+        elif ticket.key in self._streak:  # otherwise another request was answered in the meantime
             self._begin_outage(ticket, error, began)
 
     def _begin_outage(self, ticket: Ticket, error: VinixError, began: float) -> None:
@@ -326,7 +341,7 @@ class OutageDetector:
         self._schedule_probe(outage, error)
         self._prober = ticket
         self._step = None
-        # The failures that led to it are given back, and the next ones of these accounts count anew.
+        # The failures that revealed the outage do not count, and later failures of these accounts are counted anew.
         for each, attempts in self._charges.items():
             each.given_back += attempts
         self._failing -= self._streak.keys()
@@ -350,7 +365,7 @@ class OutageDetector:
 
     def _schedule_probe(self, outage: _Outage, error: VinixError) -> None:
         retry_after = error.retry_after if isinstance(error, APIStatusError) else None
-        # Jittered, so that the probes of several clients spread.
+        # Add jitter to spread the probes of several clients over time.
         seconds = outage.interval * (0.5 + 0.5 * self._clock.random())
         outage.next_probe_at = self._clock.monotonic() + max(seconds, min(retry_after or 0.0, _MAX_INTERVAL))
         outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
@@ -365,9 +380,10 @@ class OutageDetector:
         self._let_through()
 
     def _end_streak(self, *, callflows: bool, sent_at: float = math.inf) -> None:
-        """Forget the failures that came before a request was sent that is answered now.
+        """Discard the failures that occurred before ``sent_at``, the time at which an answered request was sent.
 
-        Answers to requests that were already in flight say nothing: they still come when a gateway has just failed.
+        Later failures are kept. Answers to requests that were already in flight are not evidence that the server is
+        available, because they can still arrive after a gateway has failed.
         """
         if self._streak:
             for key, failed_at in list(self._streak.items()):
@@ -401,7 +417,7 @@ class OutageDetector:
                 waiter.set_result(None)
 
     def _hand_over(self) -> None:
-        """Let another call send the next probe: one that asks for callflows if only that can end the outage."""
+        """Choose another call to send the next probe. Prefer one whose answer can end the outage."""
         self._prober = None
         outage = self._outage
         if outage is not None and self._waiting:
@@ -410,16 +426,19 @@ class OutageDetector:
             self._release([self._prober])
 
     def _patience_ends(self, ticket: Ticket) -> float:
-        """Return when the call gives up, counted from the beginning of the outage (for its account)."""
+        """Return the time at which the ``outage_wait`` of the call ends.
+
+        It is counted from the time at which the outage began, or reached the account of the call.
+        """
         if self._outage is None:
             return math.inf
         patience = ticket.outage_wait
         if ticket.by_default and not self._answered:
-            patience = min(patience, CALL_PATIENCE)  # the address may be wrong
+            patience = min(patience, CALL_PATIENCE)  # the server has never answered, so base_url may be wrong
         return self._outage.accounts.get(ticket.key, self._outage.began) + patience
 
     def _given_up(self, ticket: Ticket, outage: _Outage) -> VinixError:
-        """Return the call's last error, or that of the others if it was not sent at all."""
+        """Return the last error of the call, or if none of its attempts was sent, the last error of the outage."""
         now = self._clock.monotonic()
         error = copy.copy(ticket.last_error or outage.error)
         if ticket.last_error is None:
@@ -428,15 +447,15 @@ class OutageDetector:
         began = outage.accounts.get(ticket.key, outage.began)
         seconds = now - began
         if now >= ticket.ends_at:
-            error.gave_up = f"the deadline passed while the server was away, for {seconds:.1f} s so far"
+            error.gave_up = f"the deadline passed while the server was unavailable ({seconds:.1f} s so far)"
         else:
             patience = self._patience_ends(ticket) - began
-            error.gave_up = f"the server has been away for {seconds:.1f} s (outage_wait={patience:g})"
+            error.gave_up = f"the server has been unavailable for {seconds:.1f} s (outage_wait={patience:g})"
         error.affects_others = True
         return error
 
     def deadline_passed(self, ticket: Ticket) -> VinixError | None:
-        """Return the error of a call whose deadline passes now; None if it does not wait for an outage."""
+        """Return the error of a call whose deadline has passed, or None if the call is not waiting for an outage."""
         if self._outage is None or not ticket.waiting:
             return None
         ticket.ends_at = min(ticket.ends_at, self._clock.monotonic())
@@ -444,7 +463,7 @@ class OutageDetector:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClientClosedError("the client was closed while the call was under way")
+            raise ClientClosedError("the client was closed while the call was in progress")
 
     def _starts_waiting(self, ticket: Ticket) -> None:
         if not ticket.waiting:
@@ -460,7 +479,7 @@ class OutageDetector:
 
 
 def is_answer(error: VinixError) -> bool:
-    """Return whether the server has answered the request with an error, so that it is not away."""
+    """Return whether ``error`` is an answer of the server itself, which shows that the server is available."""
     if isinstance(error, DecodeError):
         return not error.server_away
     return isinstance(error, APIStatusError) and not error.server_away and not _is_own_500(error)
@@ -471,5 +490,5 @@ def _server_away(error: VinixError) -> bool:
 
 
 def _is_own_500(error: VinixError) -> bool:
-    """Whether it is a 500 in the API's own JSON. It tells of an outage only where several accounts have it."""
+    """Whether ``error`` is a 500 in the API's own JSON. It indicates an outage only if several accounts have it."""
     return isinstance(error, APIStatusError) and error.status == 500 and error.transient and not error.server_away

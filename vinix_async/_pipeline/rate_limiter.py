@@ -1,9 +1,9 @@
-"""How many requests are in flight at once, and how fast those of one account follow each other.
+"""Limits the number of requests in flight and the request rate of each account.
 
-The server keeps a token bucket for each pair of client address and account (100 tokens, 10 more each second), says
-nothing of it in advance, and one of its two engines does not charge valid tokens at all. So an account runs freely
-until the server answers 429, and from then on at a rate that is learned: a 429 lowers it, each success raises it a
-little, and a quiet minute ends it.
+The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second). It
+does not report the state of the bucket in advance, and one of its two engines does not charge valid tokens at all. So
+the rate of an account is not limited until the server answers 429. From then on the rate is adapted: a 429 lowers it,
+and each success raises it a little. After a minute without a 429 the limit is removed.
 """
 
 import asyncio
@@ -18,19 +18,22 @@ from .._exceptions import APITimeoutError
 from .clock import Clock
 
 _FORGET_AFTER: Final = 60.0
-"""Seconds without a 429 after which an account runs freely again."""
+"""Seconds without a 429 after which the rate of an account is no longer limited."""
 
 _MAX_IDLE_ACCOUNTS: Final = 1000
-"""Accounts without a request in flight whose learned rate is remembered."""
+"""The maximum number of accounts without a request in flight whose rate is remembered."""
 
 _MAX_HOLD: Final = 20.0
-"""Seconds that an account pauses at most after a 429 without a Retry-After."""
+"""The maximum pause of an account after a 429 without a Retry-After, in seconds."""
 
 _LOGIN_HOLD: Final = 4.2
-"""The first pause after a login's 429. It may cost 35 tokens, 10 come each second, and a 429 empties the bucket."""
+"""The first pause after a 429 to a login, in seconds.
+
+The 429 empties the bucket, which is refilled by 10 tokens per second, and a login may cost 35.
+"""
 
 Waiting = Callable[[float], AbstractContextManager[None]]
-"""Called with the seconds to wait for the rate limit; the context manager is held while waiting."""
+"""Returns a context manager that is entered while a call waits for the rate limit. Called with the expected seconds."""
 
 
 class Semaphore:
@@ -43,14 +46,14 @@ class Semaphore:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def acquire_nowait(self) -> bool:
-        """Acquire it if it is free."""
+        """Acquire the semaphore if this is possible without waiting. Return whether it was."""
         if self._free <= 0:
             return False
         self._free -= 1
         return True
 
     async def acquire(self) -> None:
-        """Acquire it, after those who have waited longer."""
+        """Acquire the semaphore. Tasks acquire it in the order in which they started to wait."""
         if self.acquire_nowait():
             return
         turn = asyncio.get_running_loop().create_future()
@@ -58,12 +61,12 @@ class Semaphore:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it was acquired in the same moment
+            if not turn.cancelled():  # the semaphore was acquired just before the task was cancelled
                 self.release()
             raise
 
     def release(self) -> None:
-        """Release it to the one who has waited longest."""
+        """Release the semaphore. The task that has waited longest acquires it next."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -73,7 +76,7 @@ class Semaphore:
 
 
 class AccountLimiter:
-    """The limits of one account, or of all logins together, which share one bucket of the server."""
+    """The limits of one account, or of all logins, which share one token bucket on the server."""
 
     def __init__(self, account_id: str | None, limits: Limits, clock: Clock) -> None:
         self.account_id: Final = account_id
@@ -89,15 +92,15 @@ class AccountLimiter:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to remember."""
+        """Whether the limiter has no state that must be kept."""
         return self.users == 0 and (self._rate is None or self._forgets())
 
     def acquire_nowait(self) -> bool:
-        """Acquire a slot if one is free and the account is not rate-limited."""
+        """Acquire a slot if one is free and the account is not rate-limited. Return whether it was acquired."""
         return self._rate is None and self._slots.acquire_nowait()
 
     async def acquire(self, ends_at: float, waiting: Waiting) -> None:
-        """Acquire a slot, once the rate limit allows it. Raises ``APITimeoutError`` if that is after ``ends_at``."""
+        """Acquire a slot when the rate limit allows it. Raise ``APITimeoutError`` if that is after ``ends_at``."""
         await self._slots.acquire()
         try:
             if self._rate is not None:
@@ -111,14 +114,14 @@ class AccountLimiter:
         self._slots.release()
 
     async def _wait_for_rate(self, ends_at: float, waiting: Waiting) -> None:
-        await self._turn.acquire()  # only the first in line watches the clock, so a new rate reaches all of them
+        await self._turn.acquire()  # only the first waiting call sleeps, so a changed rate applies to all the others
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:
                     error = APITimeoutError(
-                        f"the account's rate limit allows the next request in {wait:.1f} s",
+                        f"the account's rate limit allows the next request only in {wait:.1f} s",
                         transient=False,
-                        gave_up="that is after the deadline",
+                        gave_up="that would be after the deadline",
                     )
                     error.affects_others = True
                     raise error
@@ -137,12 +140,12 @@ class AccountLimiter:
         return self._clock.monotonic() - self._limited_at > _FORGET_AFTER
 
     def rate_limited(self, sent_at: float, retry_after: float = 0.0) -> float:
-        """Note a 429 to a request that was sent at ``sent_at``; return the least seconds before it may be sent again.
+        """Record a 429 to a request sent at ``sent_at``. Return the minimum number of seconds before it is retried.
 
-        The account's other requests wait as long, and for the seconds of a ``Retry-After``.
+        All other requests for the account wait for at least as long, and for ``retry_after`` if that is longer.
         """
         now = self._clock.monotonic()
-        if sent_at >= self._limited_at:  # else it was already in flight when the rate was lowered
+        if sent_at >= self._limited_at:  # otherwise the request was already in flight when the rate was lowered
             if self._rate is None:
                 self._rate = self._limits.rate
             elif self._limited_in_a_row == 0:
@@ -156,14 +159,14 @@ class AccountLimiter:
         return wait
 
     def succeeded(self) -> None:
-        """Note a success."""
+        """Record a successful request, which raises the rate a little."""
         self._limited_in_a_row = 0
         if self._rate is not None:
             self._rate += 0.002 * self._limits.rate
 
 
 class RateLimiter:
-    """The limits of all accounts that have a request in flight, or that were rate-limited lately."""
+    """The limits of all accounts that have requests in flight or were rate-limited recently."""
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._limits = limits
@@ -172,16 +175,18 @@ class RateLimiter:
         self._all = Semaphore(limits.max_concurrency)
 
     async def acquire(self, account_id: str | None, ends_at: float, waiting: Waiting) -> AccountLimiter:
-        """Acquire the slots that one request needs, until ``release``. ``account_id`` is None for a login.
+        """Acquire the slots that one request needs. They must be returned with ``release``.
 
-        A login does not need one of the slots that the calls hold which wait for its token.
+        ``account_id`` is None for a login. A login does not count towards ``max_concurrency``, because the calls that
+        wait for its token may already hold all slots.
         """
         account = self._accounts.get(account_id)
         if account is None:
             account = self._accounts[account_id] = AccountLimiter(account_id, self._limits, self._clock)
         account.users += 1
         try:
-            # The account's own turn comes first: waiting for it must not take a slot from other accounts.
+            # Acquire the account's slot first, so that a rate-limited account does not occupy a slot of the other
+            # accounts while it waits.
             if not account.acquire_nowait():
                 await account.acquire(ends_at, waiting)
             if account_id is not None:
@@ -196,7 +201,7 @@ class RateLimiter:
         return account
 
     def release(self, account: AccountLimiter) -> None:
-        """Release what ``acquire`` has acquired."""
+        """Release the slots that ``acquire`` acquired."""
         if account.account_id is not None:
             self._all.release()
         account.release()

@@ -1,7 +1,7 @@
-"""Which failures are tried again, after how long, and when to stop. The only importer of tenacity.
+"""Decides which failures are retried, how long to wait, and when to stop. This is the only module that uses tenacity.
 
-A call that succeeds at once does not come here: the first attempt is made outside, and its failure enters the retry
-loop as the outcome of attempt 1. So tenacity is imported with the first failure of a process.
+The caller makes the first attempt. If it fails, the failure is passed to ``retry`` as the outcome of attempt 1. So a
+call that succeeds at once does not use this module, and a process imports tenacity only after its first failure.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,33 +24,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FAULT_SCALE: Final = 2.5
-"""Waits after a failure are longer than after a 429: a token bucket refills each second, a database does not."""
+"""Factor by which waits after a failure are longer than after a 429.
+
+A token bucket is refilled every second, but a failed database or gateway takes longer to recover.
+"""
 
 
 class Retriable(Protocol):
-    """A call whose attempts may be repeated."""
+    """The interface of a call that can be retried."""
 
     @property
     def spent(self) -> int:
-        """How many of the attempts that the policy allows have been made."""
+        """The number of attempts made so far that count towards ``RetryPolicy.attempts``."""
         ...
 
     @property
     def hold(self) -> float:
-        """The least seconds to wait after a 429."""
+        """The minimum number of seconds to wait after a 429."""
         ...
 
     def before_wait(self, wait: float, error: VinixError) -> None:
-        """Called before each wait."""
+        """Report that the call will wait for ``wait`` seconds because of ``error``."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for ``seconds``."""
         ...
 
 
 def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
-    """Return whether another attempt may help. Only errors of this library qualify: never a cancellation."""
+    """Return whether a retry may help. False for all exceptions from outside this library, such as a cancellation."""
     if not isinstance(error, VinixError) or error.gave_up is not None:
         return False
     if isinstance(error, APIStatusError):
@@ -59,19 +62,19 @@ def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
 
 
 def why_final(error: VinixError, policy: RetryPolicy) -> str | None:
-    """Say why an error is final; None if it is retryable, or if no request failed."""
+    """Return the reason for not retrying ``error``, in words. None if it is retryable, or if no request failed."""
     match error:
         case _ if is_retryable(error, policy):
             return None
         case AuthenticationError():
-            return "refused credentials are not tried again"
+            return "refused credentials are not retried"
         case APIStatusError():
             retried = error.status in policy.statuses
-            return f"this {error.status} would come again" if retried else f"a {error.status} is not retried"
+            return f"a retry would get this {error.status} again" if retried else f"a {error.status} is not retried"
         case APIConnectionError():
-            return "another attempt would fail in the same way"
+            return "a retry would fail in the same way"
         case DecodeError():
-            return "another attempt would get the same response"
+            return "a retry would get the same response"
         case _:
             return None
 
@@ -85,12 +88,12 @@ async def retry(
     clock: Clock,
     ends_at: float,
 ) -> T:
-    """Call ``attempt``, which has failed once with ``failure``, until it succeeds or no further attempt makes sense.
+    """Call ``attempt``, which has failed once with ``failure``, until it succeeds or another retry makes no sense.
 
-    ``ends_at`` is on the monotonic clock; no wait is begun that would cross it. The error that is raised says in
-    ``gave_up`` why it was the last.
+    ``ends_at`` is the deadline on the monotonic clock. A wait that would end after it is not started. The ``gave_up``
+    of the error that is raised says why there was no further retry.
     """
-    from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # most processes never need it
+    from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # slow to import and rarely needed
 
     first: VinixError | None = failure
 
@@ -102,7 +105,7 @@ async def retry(
         return await attempt()
 
     decisions = _Decisions(call, policy, clock, ends_at)
-    # One for each call: a shared AsyncRetrying mixes up the calls that use it at the same time.
+    # Each call creates its own AsyncRetrying, because concurrent calls would overwrite the state of a shared one.
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: is_retryable(error, policy)),
         wait=decisions.wait,
@@ -115,7 +118,7 @@ async def retry(
 
 
 class _Decisions:
-    """The decisions of one retry loop, in the order in which tenacity asks for them: wait, stop, before_sleep."""
+    """The callbacks of one retry loop. tenacity calls them in this order: wait, stop, before_sleep."""
 
     def __init__(self, call: Retriable, policy: RetryPolicy, clock: Clock, ends_at: float) -> None:
         self._call = call
@@ -143,9 +146,9 @@ class _Decisions:
             return "no attempt is left (RetryPolicy.attempts)"
         retry_after, most = _retry_after(error), self._policy.retry_after_max
         if retry_after is not None and retry_after > most:
-            return f"the server asks to wait {retry_after:.0f} s, and RetryPolicy.retry_after_max is {most:g}"
+            return f"the server asked to wait {retry_after:.0f} s, but RetryPolicy.retry_after_max is {most:g}"
         if self._clock.monotonic() + wait >= self._ends_at:
-            return f"the next attempt, in {wait:.1f} s, would come after the deadline"
+            return f"the next attempt, in {wait:.1f} s, would be after the deadline"
         return None
 
     def before_sleep(self, state: "RetryCallState") -> None:
@@ -157,5 +160,5 @@ def _retry_after(error: VinixError) -> float | None:
 
 
 def _error(state: "RetryCallState") -> VinixError:
-    # tenacity asks only after an error, and only one that is_retryable.
+    # tenacity calls these callbacks only after an exception for which is_retryable is true.
     return cast("VinixError", cast("Future", state.outcome).exception())

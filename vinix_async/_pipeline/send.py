@@ -1,4 +1,4 @@
-"""One call: wait while the server is away, get a token, take a slot, send, read the response; repeat where it helps."""
+"""Makes a call: waits out an outage, gets a token and a slot, sends the request, reads the response, and retries."""
 
 import asyncio
 import inspect
@@ -33,11 +33,11 @@ from .token_cache import TokenCache
 T = TypeVar("T")
 
 AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
-"""Returns credentials for an account id."""
+"""A function that accepts an account id and returns the credentials for this account."""
 
 
 class Sender:
-    """What a client and its views share: connections, tokens, rate limits, outages, background tasks."""
+    """The state that a client shares with its views: connections, tokens, rate limits, outages, background tasks."""
 
     def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
         self.transport = transport
@@ -46,10 +46,10 @@ class Sender:
         self.rate_limiter: RateLimiter = RateLimiter(limits, self.clock)
         self.outages: OutageDetector = OutageDetector(self.clock)
         self._tasks: set[asyncio.Task[Any]] = set()
-        # Its own generator, so that a seed of the caller's cannot make two processes send the same request ids.
+        # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False
-        self.served: str | None = None  # the account whose callflows were served last
+        self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
         self._caches: dict[Auth, TokenCache] = {}
@@ -57,31 +57,34 @@ class Sender:
     async def send(
         self, request: Request, options: CallOptions, ends_at: float = math.inf, *, claims_suffice: bool = False
     ) -> Envelope:
-        """Send ``request`` and return the envelope of its response; raise the error that ended the last attempt.
+        """Send ``request``, with retries, and return the envelope of the response. Raise the error of the last attempt.
 
-        ``ends_at`` is on the monotonic clock and bounds everything. With ``claims_suffice`` nothing is sent if the
-        token or its login tells whose it is.
+        ``ends_at`` is the deadline of the whole call on the monotonic clock. If ``claims_suffice`` is set and the token
+        or its login contains the owner's identity, return these claims and do not send ``request``.
         """
         call = _Call(self, request, options, ends_at)
         call.claims_suffice = claims_suffice
         return await call.run()
 
     def ends_at(self, options: CallOptions) -> float:
-        """Return when a call that begins now must have ended, on the monotonic clock."""
+        """Return the deadline of a call that begins now, on the monotonic clock."""
         return math.inf if options.deadline is None else self.clock.monotonic() + options.deadline
 
     @property
     def shares_credentials(self) -> bool:
-        """Whether all accounts are read with the same credentials."""
+        """Whether all accounts use the same credentials."""
         return self._only_cache is not None
 
     @property
     def known_claims(self) -> dict[str, Any]:
-        """What the token in hand, if any, says about its owner."""
+        """The identity of the cached token's owner. Empty if there is no token or its owner is unknown."""
         return dict(self._only_cache.claims) if self._only_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
-        """Return the cache for an account's credentials. What the ``auth`` function raises is the error's cause."""
+        """Return the token cache for an account.
+
+        If the ``auth`` function raises an exception, raise ``ConfigurationError`` with this exception as its cause.
+        """
         if self._only_cache is not None:
             return self._only_cache
         if not callable(self._auth):
@@ -94,17 +97,17 @@ class Sender:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"the auth function gives no credentials for this account: {type(error).__name__}",
+                f"the auth function failed for this account: {type(error).__name__}",
                 account_id=account_id,
             ) from error
         if cache is None:
             cache = TokenCache(auth, self.clock)
-            if cache.renewable:  # a function may return another token each time
+            if cache.renewable:  # a function may return a different fixed token each time, so these are not kept
                 self._caches[auth] = cache
         return cache
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a background task, which ``close`` cancels."""
+        """Start a background task that ``close`` cancels."""
         try:
             self.transport.open()
         except VinixError:
@@ -116,7 +119,7 @@ class Sender:
         return task
 
     async def close(self) -> None:
-        """End every wait and background task, then the connections."""
+        """End all waits, cancel the background tasks and close the connections."""
         self.clock.stop()
         self.outages.close()
         tasks = list(self._tasks)
@@ -127,7 +130,7 @@ class Sender:
 
 
 class _Call:
-    """One request on its way to a response, with all its attempts."""
+    """A single call: one request with all its attempts."""
 
     def __init__(self, sender: Sender, request: Request, options: CallOptions, ends_at: float) -> None:
         self._sender = sender
@@ -177,16 +180,16 @@ class _Call:
             sender.outages.end(self._ticket)
 
     def _complete(self, error: VinixError) -> None:
-        """Put on ``error`` what this call knows about it."""
+        """Set the fields of ``error`` that describe this call."""
         request = self._request
         error.attempts = self._attempts
         error.attempts_allowed = self._options.retry.attempts
         error.probes = self._probes
-        if error.method is None:  # else it is a failed login, which belongs to no account
+        if error.method is None:  # it is already set for a failed login, which does not belong to an account
             error.method, error.path = request.method, request.path
             error.account_id, error.callflow_id = request.account_id, error.callflow_id or request.callflow_id
 
-    # --- what the retry loop asks for ---
+    # --- callbacks of the retry loop ---
 
     def before_wait(self, wait: float, error: VinixError) -> None:
         request, options = self._request, self._options
@@ -215,21 +218,21 @@ class _Call:
             return await self._attempt_through_outages()
         left = self._ends_at - self._sender.clock.monotonic()
         try:
-            if left > 0:  # otherwise a request would still go out on a kept connection
+            if left > 0:  # asyncio.timeout does not prevent a request from being sent on an open connection
                 async with asyncio.timeout(left):
                     return await self._attempt_through_outages()
         except VinixError:
-            raise  # an APITimeoutError is a TimeoutError too, but not this one
+            raise  # an APITimeoutError is also a TimeoutError, but it does not come from asyncio.timeout
         except TimeoutError:
             pass
         failure = self._sender.outages.deadline_passed(self._ticket)
         if failure is None:
-            failure = APITimeoutError("the call took too long", transient=False, gave_up="the deadline passed")
+            failure = APITimeoutError("the call took too long", transient=False, gave_up="the deadline has passed")
             failure.affects_others = True
         raise failure
 
     async def _attempt_through_outages(self) -> Envelope:
-        """Make one attempt that counts. While the server is away it is repeated without being counted."""
+        """Make one attempt. Attempts that fail because of an outage are repeated here and do not count."""
         outages, ticket, request = self._sender.outages, self._ticket, self._request
         self.spent -= ticket.given_back
         ticket.given_back = 0
@@ -254,7 +257,7 @@ class _Call:
             return envelope
 
     async def _ask_again(self) -> bool:
-        """Ask for something that was served before, and return whether the server answers."""
+        """Request callflows of an account that was served before, and return whether the server answers."""
         account_id, policy = self._sender.served, self._options.retry
         if account_id is None:
             return False
@@ -273,7 +276,7 @@ class _Call:
         return True
 
     async def _attempt(self, request: Request) -> Envelope:
-        """Send ``request`` once. A 401 is answered by one new token and one replay in all."""
+        """Send ``request`` once. After a 401, get a new token and repeat the request, but only once per call."""
         sender = self._sender
         while True:
             cache = self._cache
@@ -290,7 +293,7 @@ class _Call:
             account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
             try:
                 if not cache.is_current(token):
-                    continue  # it was refused or refreshed while this call waited for a slot
+                    continue  # the token was refused or refreshed while this call waited for a slot
                 sent_at = sender.clock.monotonic()
                 try:
                     envelope = await self._exchange(request, token, cache.secrets(token))
@@ -310,14 +313,14 @@ class _Call:
             self._replayed = True
 
     async def _has_other_credentials(self, cache: TokenCache) -> bool:
-        """Ask an ``auth`` function once more, and return whether it gives other credentials now."""
+        """Call the ``auth`` function again, and return whether it now returns different credentials."""
         if self._sender.shares_credentials:
             return False
         self._cache = await self._sender.token_cache(self._request.account_id)
         return self._cache.auth != cache.auth
 
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
-        """Send a login once. It is a part of the attempt that needs its token, and retried with it."""
+        """Send a login once. If it fails, the attempt that needs the token fails too and may be retried."""
         limiter, login_as = self._sender.rate_limiter, request.login_as or ""
         logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
         try:
@@ -382,18 +385,21 @@ class _Call:
             self._notify(AttemptEnded.of(attempt, status=status, error=failure, seconds=seconds))
 
     def _check_request_id(self, envelope: Envelope) -> None:
-        """Refuse another request's response. Gateways that never echo the request id are accepted."""
+        """Raise an error if the response belongs to another request.
+
+        Responses without the request id are accepted from a gateway that has never sent one.
+        """
         if envelope.echoes_request_id:
             self._sender.echoes_request_ids = True
         elif self._sender.echoes_request_ids:
             raise APIConnectionError(
-                "the response belongs to another request: it does not carry the request id that was sent. "
+                "the response belongs to another request: it does not contain the request id that was sent. "
                 "A proxy or a reused connection has mixed up two responses",
                 server_away=False,
             )
 
     def _obeyed(self, error: RateLimitError) -> float:
-        """Return the seconds of a Retry-After that is obeyed."""
+        """Return the seconds in the Retry-After of ``error``, or 0 if it is longer than ``retry_after_max``."""
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
@@ -412,5 +418,6 @@ async def result_of(task: asyncio.Task[T]) -> T:
         caller = asyncio.current_task()
         if caller is None or caller.cancelling():
             raise
-    # The background task was cancelled, and not the caller, or the caller's task would seem to have been.
-    raise ClientClosedError("the client was closed while the call was under way")
+    # Only the background task was cancelled. Passing on its CancelledError would make it look as if the caller's own
+    # task had been cancelled.
+    raise ClientClosedError("the client was closed while the call was in progress")

@@ -1,4 +1,4 @@
-"""The token of one set of credentials: concurrent calls share a single login."""
+"""A cache for the token of one set of credentials. Concurrent calls share a single login."""
 
 import asyncio
 import copy
@@ -15,24 +15,27 @@ from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 Login = Callable[[Request], Awaitable[Envelope]]
 
 _REFUSED_FOR: Final = 30.0
-"""Seconds before a refused login is tried again: sooner, it would only drain the server's token bucket."""
+"""Seconds before another login is tried after a refused one. Earlier logins would only drain the token bucket."""
 
 _RATE_LIMITED_FOR: Final = 4.2
-"""The same after a 429. A login may cost 35 tokens, 10 come each second, and a refused login empties the bucket."""
+"""Seconds before another login is tried after a 429.
+
+The 429 empties the server's token bucket, which gains 10 tokens per second, and a login may cost 35.
+"""
 
 _REFRESH_MARGIN: Final = 60.0
-"""Seconds before its expiry at which a token is replaced, or a tenth of its lifetime if that is less."""
+"""A token is refreshed this many seconds before it expires, or a tenth of its lifetime if that is less."""
 
 _REFRESH_RETRY: Final = 10.0
-"""Seconds before a refresh that failed is tried again, while the old token is still valid."""
+"""Seconds before a failed refresh is tried again while the old token is still valid."""
 
 
 class TokenCache:
-    """The token of one set of credentials.
+    """A cache for the token of one set of credentials.
 
-    However many calls need a new token, one login is made, and all of them get its token or a copy of its error. While
-    a token is refreshed before its expiry, the old one is still used. A token that the server refuses is replaced, but
-    not endlessly: the fault may lie with a single account that refuses every token.
+    If several calls need a new token, they share a single login. Each call gets the token or a copy of the login's
+    error. While a token is being refreshed before it expires, other calls still use the old token. A token that the
+    server refuses is replaced, but not indefinitely, because a single account may refuse every token.
     """
 
     def __init__(self, auth: Auth, clock: Clock) -> None:
@@ -43,7 +46,7 @@ class TokenCache:
         self._refresh_at = math.inf
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
-        self._unaccepted = 0  # new tokens since the server last accepted one
+        self._unaccepted = 0  # how many tokens were issued since the server last accepted one
         self._logged_in_at = 0.0
         self._refusal: VinixError | None = None
         self._refused_until = 0.0
@@ -55,20 +58,20 @@ class TokenCache:
 
     @property
     def blocked_for(self) -> float:
-        """Seconds for which no login is tried, because the last one was refused."""
+        """Seconds for which no login will be tried, because the last one was refused."""
         return max(0.0, self._refused_until - self._clock.monotonic()) if self._refusal else 0.0
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """What the token in hand says about its owner."""
+        """The identity of the cached token's owner. Empty if there is no token or its owner is unknown."""
         return self._token.claims if self._token else {}
 
     def secrets(self, token: Token | None = None) -> Secrets:
-        """Return what no message about a response may repeat."""
+        """Return the secrets to redact in messages about a response, including ``token``."""
         return Secrets((*self._secrets, *((token.value,) if token else ())))
 
     async def get(self, login: Login) -> Token:
-        """Return a token that is valid as far as is known, after a login if needed. Raises the login's own error."""
+        """Return a token that has not expired as far as is known. If necessary, log in first and raise its error."""
         token, now = self._token, self._clock.monotonic()
         if token is None or now >= token.expires_at:
             return await self._log_in(login)
@@ -81,20 +84,20 @@ class TokenCache:
             return token
 
     def is_current(self, token: Token) -> bool:
-        """Whether ``token`` is still the one to send."""
+        """Whether ``token`` is still the cached token."""
         return self._token is token
 
     def accepted(self) -> None:
-        """Note that the server has accepted the token."""
+        """Record that the server has accepted the token."""
         self._unaccepted = 0
 
     def refused(self, token: Token) -> bool:
-        """Note that the server has refused ``token``, and return whether to try again with what ``get`` returns now."""
+        """Record that the server has refused ``token``. Return whether to repeat the request with a new token."""
         if not self.renewable:
             return False
-        if self._token is token:  # a late refusal of an older token does not discard the new one
+        if self._token is token:  # otherwise an older token was refused, and the new one must be kept
             if self._unaccepted > 1 and self._clock.monotonic() < self._logged_in_at + _REFUSED_FOR:
-                return False  # a second new token was refused as well: a third would not help
+                return False  # two new tokens in a row were refused, so a third would not help
             self._token = None
         return True
 
@@ -113,12 +116,12 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            if self._login is task:  # still running: this call was cancelled
+            if self._login is task:  # the login is still running, so this call was cancelled
                 self._waiters -= 1
                 if not self._waiters:
                     self._login = None
                     task.cancel()
-        raise copy.copy(shared)  # each call gets its own, to put its fields and its traceback on
+        raise copy.copy(shared)  # each call needs its own copy, because it sets fields and the traceback
 
     async def _exchange(self, login: Login) -> Token:
         request = self.auth.login_request()

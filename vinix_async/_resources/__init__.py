@@ -1,1 +1,1 @@
-"""The API's endpoints."""
+"""The endpoints of the API."""

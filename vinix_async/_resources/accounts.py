@@ -1,4 +1,4 @@
-"""The accounts below an account."""
+"""The endpoints for accounts."""
 
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @public
 class Accounts(Resource):
-    """``client.accounts``."""
+    """The methods of ``client.accounts``."""
 
     async def get(self, account_id: str) -> Account:
-        """Get one account: ``GET /accounts/{account_id}``. What it has beyond a listing's row is in ``extra``."""
+        """Return one account (``GET /accounts/{account_id}``). Keys without a field are in ``extra``."""
         check_id("account_id", account_id)
         return await self._get(Account, get("accounts", account_id, account_id=account_id))
 
@@ -32,11 +32,14 @@ class Accounts(Resource):
         resume: "Checkpoint | None" = None,
         on_bad_item: OnBadItem = "raise",
     ) -> Pager[Account]:
-        """List all accounts below ``account_id``, at any depth, without the account itself.
+        """List all descendants of ``account_id``, at any depth. The account itself is not included.
 
-        Disabled accounts are listed, too; reading their callflows may fail. The server pages by name: if more accounts
-        share a name than a page holds, its cursors form a loop, and the listing ends with ``PaginationLoopError``; a
-        larger ``page_size`` helps. The arguments and errors are those of ``callflows.list``.
+        Disabled accounts are included, although reading their callflows may fail.
+
+        The server's cursors contain only the names of accounts. If more accounts have the same name than fit in a page,
+        the cursors form a loop, and the listing raises ``PaginationLoopError``. Use a larger ``page_size`` then.
+
+        The arguments and errors are the same as for ``callflows.list``.
         """
         return self._list(
             Account,
@@ -61,7 +64,7 @@ class Accounts(Resource):
         resume: "Checkpoint | None" = None,
         on_bad_item: OnBadItem = "raise",
     ) -> Pager[Account]:
-        """List the accounts directly below ``account_id``, with ``descendants_count``; otherwise as ``descendants``."""
+        """List the direct children of ``account_id``, which have a ``descendants_count``. See also ``descendants``."""
         return self._list(
             Account,
             account_id,

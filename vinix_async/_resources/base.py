@@ -1,4 +1,4 @@
-"""What the endpoints have in common: listing documents, and getting one."""
+"""The base class of the endpoints, which lists documents and reads single documents."""
 
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ D = TypeVar("D", bound=Account | Callflow)
 
 
 class Resource:
-    """The endpoints of one kind of document."""
+    """The base class for the endpoints of one document class."""
 
     def __init__(self, sender: Sender, options: CallOptions) -> None:
         self._sender = sender
@@ -41,7 +41,7 @@ class Resource:
         resume: "Checkpoint | None",
         on_bad_item: OnBadItem,
     ) -> Pager[D]:
-        """Return a pager over ``GET /accounts/{account_id}/{endpoint}``."""
+        """Return a pager for ``GET /accounts/{account_id}/{endpoint}``."""
         check_id("account_id", account_id)
         check_count("page_size", page_size)
         query = check_filters(filters)
@@ -68,7 +68,7 @@ class Resource:
         )
 
     async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
-        """Return the document that ``request`` asks for."""
+        """Send ``request`` and return the document in the response."""
         if ends_at is None:
             ends_at = self._sender.ends_at(self._options)
         envelope = await self._sender.send(request, self._options, ends_at)
@@ -78,14 +78,14 @@ class Resource:
             error.account_id, error.callflow_id = request.account_id, request.callflow_id
             error.method, error.path, error.request_id = request.method, request.path, envelope.request_id
             error.attempts, error.attempts_allowed = envelope.attempts, envelope.attempts_allowed
-            error.gave_up = "another attempt would get the same response"
+            error.gave_up = "a retry would get the same response"
             raise
 
     async def _get_listed(self, kind: type[D], account_id: str, endpoint: str, id_: str, ends_at: float) -> D:
-        """Return the whole document of a listing's row."""
+        """Return the full document of a listing's row."""
         try:
             check_id("its id", id_)
         except ConfigurationError as error:
-            raise DecodeError(f"a callflow of the listing cannot be asked for: {error}", attempts=0) from None
+            raise DecodeError(f"a callflow of the listing cannot be requested: {error}", attempts=0) from None
         request = get("accounts", account_id, endpoint, id_, account_id=account_id, callflow_id=id_)
         return await self._get(kind, request, ends_at)

@@ -1,4 +1,4 @@
-"""The callflows of one account or of many."""
+"""The endpoints for callflows of one or many accounts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @public
 class Callflows(Resource):
-    """``client.callflows``."""
+    """The methods of ``client.callflows``."""
 
     def list(
         self,
@@ -35,31 +35,34 @@ class Callflows(Resource):
         resume: "Checkpoint | None" = None,
         on_bad_item: OnBadItem = "raise",
     ) -> Pager[Callflow]:
-        """List the callflows of one account: ``GET /accounts/{account_id}/callflows``, page after page.
+        """List the callflows of one account (``GET /accounts/{account_id}/callflows``).
 
-        Nothing is sent before the pager is iterated over or awaited. The server sends summaries, without ``flow``,
-        ``metaflow``, ``ringback`` and ``metadata``. With ``details=True`` each callflow is read whole, by one more
-        request; at most ``Limits.per_account`` of them are requested ahead, and a callflow that is deleted meanwhile
-        is left out. The order is the server's, which differs between its versions.
+        Nothing is sent before the pager is iterated over or awaited.
+
+        The server sends summaries without ``flow``, ``metaflow``, ``ringback`` and ``metadata``. With ``details=True``
+        the full document of each callflow is read with a further request. At most ``Limits.per_account`` documents are
+        requested ahead. A callflow that is deleted in the meantime is left out. The callflows are yielded in the
+        server's order, which depends on the server's version.
 
         Args:
-            account_id: the account's id, sent unchanged.
-            page_size: rows per request; the server's default is 50.
-            max_items: how many callflows to yield at most, over all pages.
-            start_key: a cursor to begin at, such as an error's ``start_key``, or a callflow's id.
-            filters: the server's own parameters, such as ``{"filter_type": "mainUserCallflow"}`` or
-                ``{"modified_from": datetime(2026, 11, 1, tzinfo=UTC)}``. A sequence of values means "one of them".
-            details: read each callflow whole.
-            prefetch: 1 to ask for the next page while this one is worked on, 0 not to.
+            account_id: the id of the account. It is sent unchanged.
+            page_size: the number of rows per request. The server's default is 50.
+            max_items: the maximum number of callflows to yield from all pages together.
+            start_key: the cursor at which to begin, such as the ``start_key`` of an error, or the id of a callflow.
+            filters: query parameters of the server, such as ``{"filter_type": "mainUserCallflow"}`` or
+                ``{"modified_from": datetime(2026, 11, 1, tzinfo=UTC)}``. A sequence of values means "one of these".
+            details: whether to read the full document of each callflow.
+            prefetch: 1 to request the next page while the current one is being processed, 0 to disable this.
             resume: a ``Checkpoint`` of an earlier listing of the same account with the same filters.
-            on_bad_item: what to do with a row or a document that cannot be read: ``"raise"`` its error, or ``"skip"``
-                it and report a ``BadItem`` in ``Page.bad_items`` and ``Pager.bad_items``.
+            on_bad_item: how to handle a row or a document that cannot be read. ``"raise"`` raises its error. ``"skip"``
+                leaves it out and adds a ``BadItem`` to ``Page.bad_items`` and ``Pager.bad_items``.
 
         Raises:
-            ConfigurationError: an argument is wrong. It is raised by this call, before anything is sent.
-            APIStatusError: the server answered with an error, to the last attempt where another one could help.
-            APIConnectionError, APITimeoutError: no usable response came, or none in time.
-            DecodeError: a response does not have the API's shape; ``problems`` names each field.
+            ConfigurationError: an argument is invalid. This call itself raises it, before anything is sent.
+            APIStatusError: the server answered with an error, and retries were not possible or did not help.
+            APIConnectionError: no usable response was received.
+            APITimeoutError: an attempt or the whole call took too long.
+            DecodeError: a response does not have the structure that the API defines. ``problems`` names each field.
             PaginationLoopError: the server's cursors form a loop.
             ClientClosedError: the client was closed.
         """
@@ -91,26 +94,26 @@ class Callflows(Resource):
         resume: "SweepCheckpoint | None" = None,
         on_bad_item: OnBadItem = "skip",
     ) -> "AccountSweep":
-        """List the callflows of many accounts, several at a time: one ``AccountResult`` for each account.
+        """List the callflows of many accounts concurrently. The sweep yields one ``AccountResult`` for each account.
 
         Args:
-            account_ids: an iterable or an async iterable of ids or accounts. ``client.accounts.descendants(...)`` can
-                be passed as it is; it is read no faster than needed. An id that comes twice is read once.
-            max_concurrency: how many accounts are read at once. Results that have not been taken yet count, too, so
-                the memory that a sweep needs does not grow with the number of accounts.
-            ordered: yield results in the order of the ids, not as they complete.
-            page_size: as in ``list``.
-            max_items: as in ``list``, for each account.
-            filters: as in ``list``.
-            details: as in ``list``.
-            prefetch: as in ``list``.
-            resume: a ``SweepCheckpoint`` of an earlier sweep with the same filters; only what it lacks is read.
-            on_bad_item: as in ``list``; bad items are in ``AccountResult.bad_items``.
+            account_ids: an iterable or async iterable of account ids or ``Account`` objects, such as
+                ``client.accounts.descendants(...)``. It is read no faster than needed. Duplicates are skipped.
+            max_concurrency: the maximum number of accounts that are read concurrently. Results that have not been
+                yielded yet are included, so the memory that a sweep needs does not grow with the number of accounts.
+            ordered: whether to yield results in the order of ``account_ids`` instead of as they complete.
+            page_size: as for ``list``.
+            max_items: as for ``list``, for each account.
+            filters: as for ``list``.
+            details: as for ``list``.
+            prefetch: as for ``list``.
+            resume: a ``SweepCheckpoint`` of an earlier sweep with the same filters. Accounts that are done are skipped.
+            on_bad_item: as for ``list``. Bad items are reported in ``AccountResult.bad_items``.
 
         Raises:
-            ConfigurationError: an argument is wrong. An account's own error is in its result.
+            ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountResult``.
         """
-        from .._listing.sweep import AccountSweep, SweepStats  # noqa: PLC0415  # most programs read one account
+        from .._listing.sweep import AccountSweep, SweepStats  # noqa: PLC0415  # not needed to read one account
 
         options: dict[str, Any] = {
             "page_size": page_size,
@@ -141,10 +144,10 @@ class Callflows(Resource):
         )
 
     async def get(self, account_id: str, callflow_id: str) -> Callflow:
-        """Get one whole callflow: ``GET /accounts/{account_id}/callflows/{callflow_id}``.
+        """Return the full document of a callflow (``GET /accounts/{account_id}/callflows/{callflow_id}``).
 
-        Its ``metadata`` has the names and numbers of what its nodes refer to, by id. Raises ``NotFoundError`` if there
-        is no such callflow, and what ``list`` raises.
+        Its ``metadata`` contains the names and numbers of the documents that its nodes refer to, by id. Raises
+        ``NotFoundError`` if the callflow does not exist, and the same errors as ``list``.
         """
         check_id("account_id", account_id)
         check_id("callflow_id", callflow_id)

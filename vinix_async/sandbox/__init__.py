@@ -1,4 +1,4 @@
-"""A local server that answers as Vinix does, to try code and to test it: the vendor offers none.
+"""A local server that behaves like Vinix, for trying out and testing code. The vendor itself offers no sandbox.
 
 >>> async with Sandbox(accounts=3) as sandbox, sandbox.client() as client:
 ...     callflows = await client.callflows.list(sandbox.root_id).to_list()

@@ -1,4 +1,4 @@
-"""Answers the requests for one account: its document, its API key and the accounts above it."""
+"""Answers requests for one account: its document, its API key and its ancestors."""
 
 from .estate.ids import digest
 from .responses import ApiResponse
@@ -16,7 +16,7 @@ def get_api_key(state: SandboxState, account: int) -> ApiResponse:
 
 
 def list_ancestors(state: SandboxState, account: int, owner: int) -> ApiResponse:
-    """Answer ``GET /accounts/{id}/tree`` and ``/parents``: the ancestors, from the token's account on."""
+    """Answer ``GET /accounts/{id}/tree`` and ``/parents`` with the ancestors, beginning at the token's account."""
     above = state.accounts.ancestors(account)
     visible = above[above.index(owner) :] if owner in above else []
     keys = ("id", "name") if state.dialect.kazoo5_engine else ("id", "name", "realm", "flags")

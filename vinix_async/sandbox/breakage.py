@@ -1,4 +1,4 @@
-"""Ways in which one callflow is broken on purpose, so that a client has to cope with it."""
+"""Ways to break a single callflow, in order to test how a client handles it."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,7 +16,7 @@ def _wrong_type(value: Json) -> Json:
 
 
 def _wrong_node(value: Json) -> Json:
-    """Put text where a node belongs. A summary has no nodes, and stays as it is."""
+    """Return the document with a string in place of a node. A summary has no nodes and is returned unchanged."""
     if "metadata" not in value:
         return value
     return {**value, "flow": {"module": "menu", "data": {}, "children": {"1": "hangup"}}}
@@ -41,17 +41,17 @@ BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
 
 
 def break_content(how: int | str | None, value: Json) -> Json:
-    """Return a row or document with its content broken, or as it is if its content is not what is broken."""
+    """Return a row or document with broken content. Return it unchanged if ``how`` does not concern the content."""
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 
 
 def broken_response(how: int | str | None) -> ApiResponse | None:
-    """Return the error that a request for the callflow gets, if it gets one."""
+    """Return the error response to a request for the callflow, or None if ``how`` is not an error."""
     if how == INIT_FAILED_KIND:
         return INIT_FAILED
     return status_error(how) if isinstance(how, int) else None
 
 
 def broken_connection(how: int | str | None) -> str | None:
-    """Return the kind of fault that the response to a request for the callflow has, if it has one."""
+    """Return the kind of fault of a response with the callflow, or None if ``how`` is not a fault."""
     return how if isinstance(how, str) and how in KINDS else None

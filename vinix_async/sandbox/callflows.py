@@ -1,4 +1,4 @@
-"""Answers the requests for one callflow: reading it and creating it."""
+"""Answers requests that read or create one callflow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,9 +22,9 @@ def get_callflow(state: SandboxState, account: int, callflow_id: str) -> ApiResp
 
 
 def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) -> ApiResponse:
-    """Answer ``PUT /accounts/{id}/callflows``: store a callflow whose numbers no other one has.
+    """Answer ``PUT /accounts/{id}/callflows``, which stores a callflow if no other callflow has one of its numbers.
 
-    Kazoo checks the whole document against its schema. The sandbox checks only the numbers.
+    Kazoo validates the whole document against its schema. The sandbox validates only the numbers.
     """
     numbers = data.get("numbers") or []
     if not numbers and not data.get("patterns"):

@@ -1,4 +1,4 @@
-"""Cursors as Kazoo writes them: a view's key as an Erlang term, in URL-safe base64 without padding."""
+"""Encodes and decodes cursors like Kazoo: the key of a view as an Erlang term, in URL-safe base64 without padding."""
 
 import base64
 
@@ -9,7 +9,7 @@ _NIL = b"j"
 
 
 def encode_cursor(key: str, account_id: str | None = None) -> str:
-    """Return the cursor of a key. With ``account_id`` the key is the list of both, as in Kazoo 5's account views."""
+    """Return the cursor of ``key``. With ``account_id``, encode a list of both, as in Kazoo 5's account views."""
     if account_id is None:
         term = _binary(key)
     else:
@@ -18,7 +18,7 @@ def encode_cursor(key: str, account_id: str | None = None) -> str:
 
 
 class InvalidCursorError(Exception):
-    """A cursor that is an Erlang term which is no key of a view. It crashes the request's process."""
+    """The cursor is an Erlang term, but not the key of a view. It crashes the server's process for the request."""
 
 
 def decode_cursor(cursor: str) -> str:

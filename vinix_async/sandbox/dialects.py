@@ -2,9 +2,9 @@
 
 - ``kazoo5``: Kazoo's master branch.
 - ``kazoo43``: Kazoo's 4.3 series.
-- ``documented``: what the vendor's reference says, which no known server sends: dashed account ids, whole documents
-  in a listing, an object instead of an array where a page has one row, errors as ``{code, message, request_id}``,
-  opaque tokens, and an envelope with only ``data`` and ``next_start_key``.
+- ``documented``: the behavior that the vendor's reference describes. No known server behaves this way. Account ids have
+  dashes, listings contain full documents, a page with a single row contains an object instead of an array, errors are
+  ``{code, message, request_id}``, tokens are opaque, and an envelope has only ``data`` and ``next_start_key``.
 """
 
 from typing import Any, Final
@@ -17,12 +17,12 @@ from .responses import ApiResponse, invalid_credentials
 
 @frozen
 class EnvelopeContext:
-    """What an envelope says about its request.
+    """The values of an envelope that depend on the request.
 
     Args:
-        token: the token that the request came with, valid or not; None without one.
-        authenticated: whether the request came with a valid token.
-        tokens_remaining: what is left in the request's token bucket.
+        token: the token in the request, even if it is invalid. None if the request has no token.
+        authenticated: whether the request has a valid token.
+        tokens_remaining: the number of tokens that remain in the token bucket of the request.
     """
 
     request_id: str
@@ -33,15 +33,15 @@ class EnvelopeContext:
 
 
 class Dialect:
-    """One way of answering.
+    """The behavior of one version of the server.
 
     Attributes:
         version: the server's version.
-        id_style: ``hex``, or ``uuid`` for dashed account ids.
+        id_style: ``hex``, or ``uuid`` for account ids with dashes.
         opaque_tokens: whether tokens are opaque text instead of JWTs.
-        whole_rows: whether a listing has whole documents instead of summaries.
-        kazoo5_engine: whether listings behave as in Kazoo 5, or else as in Kazoo 4.3.
-        charges_valid_tokens: whether a request with a valid token is charged to its bucket.
+        whole_rows: whether listings contain full documents instead of summaries.
+        kazoo5_engine: whether listings behave as in Kazoo 5 rather than as in Kazoo 4.3.
+        charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
         requests_per_connection: the number of requests after which the server closes a connection.
         untyped_early_errors: whether errors before content negotiation have no ``Content-Type``.
         accepts_media_parameters: whether ``Accept`` may have parameters such as a charset.
@@ -62,15 +62,15 @@ class Dialect:
         raise NotImplementedError
 
     def expired_token(self) -> ApiResponse:
-        """Return the 401 for an expired token. Kazoo 4.3 answers as for an invalid one."""
+        """Return the 401 for an expired token. In Kazoo 4.3 it is the same as for an invalid token."""
         return invalid_credentials()
 
 
 class Kazoo43(Dialect):
     """Kazoo 4.3.
 
-    Every request is charged to its bucket. An envelope has no ``tokens`` and always a ``version``. An error without
-    a token in its request has ``"auth_token": "undefined"``.
+    Every request is charged to its token bucket. An envelope always has a ``version`` and never has ``tokens``. If a
+    request without a token fails, the envelope has ``"auth_token": "undefined"``.
     """
 
     accepts_media_parameters = False
@@ -86,8 +86,8 @@ class Kazoo43(Dialect):
 class Kazoo5(Dialect):
     """Kazoo's master branch.
 
-    Requests with a valid token are not charged. An envelope always has ``tokens``, and a ``version`` if the request
-    was authenticated.
+    Requests with a valid token are not charged to their token buckets. An envelope always has ``tokens``. It has a
+    ``version`` only if the request was authenticated.
     """
 
     version = "5.0.0"
@@ -103,19 +103,19 @@ class Kazoo5(Dialect):
         return body | {"version": self.version} if context.authenticated else body
 
     def expired_token(self) -> ApiResponse:
-        """Return the 401 for an expired token, which differs from that for an invalid one."""
+        """Return the 401 for an expired token, which differs from the 401 for an invalid token."""
         return ApiResponse(401, {}, "invalid credentials")
 
 
 class Documented(Dialect):
-    """The vendor's documentation."""
+    """The behavior that the vendor's documentation describes."""
 
     id_style = "uuid"
     opaque_tokens = True
     whole_rows = True
 
     def envelope(self, response: ApiResponse, context: EnvelopeContext) -> dict[str, Any]:
-        """Return the documented body, which for an error has only a code and a message."""
+        """Return the documented body. The body of an error has only ``code``, ``message`` and ``request_id``."""
         if response.status >= 400:
             return {"code": str(response.status), "message": response.message, "request_id": context.request_id}
         data = response.data

@@ -1,4 +1,4 @@
-"""Content negotiation, and the encodings of a body: JSON, CSV, JSONP, and Kazoo 5's streamed JSON."""
+"""Negotiates the content type and encodes bodies as JSON, JSONP, CSV or Kazoo 5's streamed JSON."""
 
 import csv
 import io
@@ -16,10 +16,10 @@ _CSV_RANGES: Final = {"text/*", "text/csv"}
 
 
 def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400, 406]:
-    """Return the media type to answer with, or the status with which Cowboy refuses the ``Accept`` header.
+    """Return the media type of the response, or the status with which Cowboy refuses the ``Accept`` header.
 
     Args:
-        accept: the header.
+        accept: the value of the header.
         allow_parameters: whether a media range may have parameters other than its weight.
     """
     for part in accept.split(","):
@@ -37,7 +37,7 @@ def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400
 
 
 def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_pretty: bool = False) -> bytes:
-    """Return JSON; with ``callback``, JSONP."""
+    """Return ``content`` as JSON, or with ``callback`` as JSONP."""
     body = msgspec.json.encode(content)
     if is_pretty:
         body = msgspec.json.format(body, indent=2)
@@ -45,7 +45,7 @@ def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_p
 
 
 def encode_streamed(content: Mapping[str, Any]) -> bytes:
-    """Return a streamed reply: the rows first, then every other value as a string that is not escaped."""
+    """Return the body of a streamed response: the rows first, then all other values as unescaped strings."""
     trailer = ", ".join(
         f'"{key}":"{value}"' for key, value in content.items() if key not in {"data", "tokens", "revision"}
     )
@@ -53,7 +53,7 @@ def encode_streamed(content: Mapping[str, Any]) -> bytes:
 
 
 def encode_csv(data: Any) -> bytes:
-    """Return the rows of a listing, or one document, as CSV whose columns come in the order of the first rows."""
+    """Return the rows of a listing, or one document, as CSV. Columns are in the order of their first occurrence."""
     rows = data if isinstance(data, list) else [data]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Random faults between the server and its clients: a share of the responses goes wrong, drawn from a seed."""
+"""Random faults in a share of the responses. A seeded random generator chooses them, so they can be reproduced."""
 
 import asyncio
 import gzip
@@ -15,10 +15,10 @@ from attrs import field, frozen
 from .. import ConfigurationError
 
 SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
-"""Sends what a client gets in place of a response."""
+"""A function that sends something else in place of a response, or breaks the connection."""
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
-"""The value of ``SO_LINGER`` with which closing a socket sends a reset."""
+"""The value of ``SO_LINGER`` that makes closing a socket send a TCP reset."""
 
 
 async def _reset(request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -86,23 +86,24 @@ SENDERS: Final[Mapping[str, SendFault]] = {
 }
 
 TRANSIENT: Final = tuple(SENDERS)
-"""The faults that a client overcomes by sending the request again."""
+"""The faults that a client overcomes with a retry."""
 
 KINDS: Final = (*TRANSIENT, "hang")
 
 
 @frozen(kw_only=True)
 class Faults:
-    """Makes a share of all successful responses go wrong.
+    """Replaces a share of all successful responses with faults.
 
     Args:
-        share: the share of responses, from 0 to 1.
-        kinds: the kinds of faults, each as likely as the others: ``reset``; ``half_a_body``; ``no_last_chunk``;
-            ``cut_gzip``; ``html`` and ``nothing`` (an empty body), both with status 200; ``mixed_up`` (the response
-            carries another request's id); ``hang`` (no response is sent); ``429``, ``500``, ``502``, ``503``,
-            ``504``; and ``retry_after`` (503 with ``Retry-After: 0.2``).
-        seed: the same seed draws the same faults.
-        logins: whether logins go wrong, too.
+        share: the share of faulty responses, from 0 to 1.
+        kinds: the kinds of faults, which are equally likely. ``reset`` resets the connection. ``half_a_body``,
+            ``no_last_chunk`` and ``cut_gzip`` truncate the response. ``html`` and ``nothing`` have status 200 and an
+            HTML or empty body. ``mixed_up`` has the request id of another request. ``hang`` never answers. ``429``,
+            ``500``, ``502``, ``503`` and ``504`` are errors with that status. ``retry_after`` is a 503 with
+            ``Retry-After: 0.2``.
+        seed: the seed of the random generator. The same seed produces the same faults.
+        logins: whether logins can have faults too.
     """
 
     share: float = 0.05
@@ -113,20 +114,23 @@ class Faults:
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise ConfigurationError("share must be a number from 0 to 1")
+            raise ConfigurationError("the argument 'share' must be a number from 0 to 1")
         if unknown := set(self.kinds) - set(KINDS):
-            raise ConfigurationError(f"kinds of faults are {', '.join(KINDS)}; not {', '.join(sorted(unknown))}")
+            raise ConfigurationError(
+                f"the argument 'kinds' has unknown kinds of faults: {', '.join(sorted(unknown))}. The known kinds are "
+                f"{', '.join(KINDS)}"
+            )
         object.__setattr__(self, "_random", random.Random(self.seed))
 
     def draw(self, path: str) -> str | None:
-        """Return the kind of fault that the next response has; None for none."""
+        """Choose at random whether the next response has a fault, and return its kind or None."""
         if self._random.random() >= self.share or (path.endswith("_auth") and not self.logins):
             return None
         return self._random.choice(self.kinds)
 
 
 def reset_connection(transport: asyncio.BaseTransport | None) -> None:
-    """Close a connection with a TCP reset, whatever has been read and written on it."""
+    """Close a connection with a TCP reset, even if data is still unread or unsent."""
     if isinstance(transport, asyncio.Transport):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         transport.abort()

@@ -1,11 +1,11 @@
-"""The filters of a listing as Kazoo applies them: all of them at once, to the whole stored document."""
+"""Applies the filters of a listing like Kazoo. A document must pass all filters, which test its stored form."""
 
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-# A document without the date sorts after every number in Erlang: it passes ``_from`` and fails ``_to``.
+# In Erlang a missing date sorts after all numbers, so a document without the date passes ``_from`` and fails ``_to``.
 _RANGES = {
     "created_from": ("pvt_created", 1),
     "created_to": ("pvt_created", -1),
@@ -16,7 +16,7 @@ _FIXED_NAMES = {"has_key", "key_missing", "has_value", "value_missing", *_RANGES
 
 
 def filters_in(query: Mapping[str, str]) -> dict[str, str]:
-    """Return the filters among a query's parameters. As on the real server, unknown names are ignored silently."""
+    """Return the parameters that are filters. As on the real server, unknown names are silently ignored."""
     return {name: value for name, value in query.items() if name in _FIXED_NAMES or name.startswith("filter_")}
 
 
@@ -53,7 +53,7 @@ def _value_at(document: Mapping[str, Any], path: str) -> Any:
 
 
 def _equals(value: Any, expected: str) -> bool:
-    """Compare as text, or with each member if ``expected`` is a JSON list."""
+    """Return whether ``value`` equals ``expected`` as text, or one of its items if ``expected`` is a JSON list."""
     if expected.startswith("["):
         try:
             return _as_text(value) in {_as_text(each) for each in json.loads(expected)}
@@ -63,7 +63,7 @@ def _equals(value: Any, expected: str) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    """Cast as Kazoo does: an absent value is the empty text, and a list is the concatenation of its members."""
+    """Convert a value to text like Kazoo: an absent value to an empty string, and a list to its concatenated items."""
     if value is None:
         return ""
     if isinstance(value, bool):

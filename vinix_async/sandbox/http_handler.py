@@ -1,4 +1,4 @@
-"""HTTP around the routes: decodes requests, sets headers, answers conditional requests, and records requests."""
+"""The HTTP layer around the routes: decodes and records requests, sets headers and answers conditional requests."""
 
 import asyncio
 import gzip
@@ -25,16 +25,16 @@ from .routes import Routed, route, token_bucket_name
 from .state import SandboxState
 
 MIN_COMPRESSED_SIZE: Final = 300
-"""Cowboy compresses bodies of at least this many bytes."""
+"""The minimum size in bytes of a body that Cowboy compresses."""
 
 MAX_REQUEST_LINE: Final = 8000
-"""Cowboy's limit for a request line in bytes. It answers a longer one with 414."""
+"""Cowboy's limit for a request line in bytes. It answers longer ones with 414."""
 
 MAX_HEADER_VALUE: Final = 4096
-"""Cowboy's limit for the value of a header in bytes. It answers a longer one with 431."""
+"""Cowboy's limit for the value of a header in bytes. It answers longer ones with 431."""
 
 NO_STATUS: Final = 0
-"""What is recorded as the status of a request that an outage left without a response."""
+"""The status that is recorded for a request without a response during an outage."""
 
 BANNER: Final = r"""
       __      __ _         _
@@ -43,7 +43,7 @@ BANNER: Final = r"""
         \ \/ /  | || | | || | >  <
          \__/   |_||_| |_||_|/_/\_\      sandbox
 """
-"""The answer to a path without an API version."""
+"""The response to a path without an API version."""
 
 _CORS_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -58,11 +58,11 @@ _EXPIRES: Final = {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"}
 
 @frozen
 class RecordedRequest:
-    """One request and its response. No header or body is kept, and so no secret.
+    """One request and its response. Headers and bodies are not recorded, because they contain secrets.
 
     Args:
-        status: the status that was sent, or would have been sent but for ``fault``; 0 for none, in an outage.
-        fault: the kind of fault that the response had, or the kind of the outage, if any.
+        status: the status of the response before ``fault`` was applied. 0 if an outage left it without a response.
+        fault: the kind of the fault or outage that affected the response. None if there was none.
     """
 
     method: str
@@ -75,7 +75,7 @@ class RecordedRequest:
 
 
 class HttpHandler:
-    """Answers every request, whatever its path, and records it in ``requests``."""
+    """Answers all requests and records them in ``requests``."""
 
     def __init__(
         self,
@@ -114,11 +114,11 @@ class HttpHandler:
             return response
         if fault == "hang":
             return await self._hang(request)
-        # A request that was read just before connections were refused loses its connection like the others.
+        # A request that was read just before an outage of kind "refuse" began must lose its connection too.
         return await SENDERS["reset" if fault == "refuse" else fault](request, response)
 
     def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
-        """Return the kind of fault that a response has, or None."""
+        """Return the kind of fault to apply to a response, or None."""
         match path:
             case [_, "accounts", account_id, *_] if account_id in self._state.hanging_accounts:
                 return "hang"
@@ -137,21 +137,21 @@ class HttpHandler:
         )
 
     def open(self) -> None:
-        """Let requests hang again after ``close``."""
+        """Allow requests to hang again after ``close``."""
         self._closed.clear()
 
     def close(self) -> None:
-        """End the requests that hang, by closing their connections."""
+        """End the requests that hang by closing their connections."""
         self._closed.set()
 
     async def _hang(self, request: web.Request) -> web.Response:
-        """Never answer, until the client gives up (aiohttp then cancels this) or the sandbox closes."""
+        """Wait without answering until the client disconnects (aiohttp then cancels this) or the sandbox is closed."""
         await self._closed.wait()
         reset_connection(request.transport)
         return web.Response()
 
     def _respond(self, request: web.Request, path: list[str], body: bytes, request_id: str) -> web.Response:
-        """Return the response to a request below an API version."""
+        """Return the response to a request whose path begins with an API version."""
         api_request, problem = _decode(request, path, body)
         routed = route(self._state, api_request) if problem is None else Routed(problem, is_identified=False)
         media_type: MediaType = "application/json"
@@ -203,7 +203,7 @@ class HttpHandler:
 
 
 def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
-    """Return the response to a request that is not for the API, or that Cowboy refuses; else None."""
+    """Return the response to a request that Cowboy refuses or that is not for the API. Return None for all others."""
     if len(request.raw_path) > MAX_REQUEST_LINE:
         return web.Response(status=414)
     if any(len(value) > MAX_HEADER_VALUE for value in request.headers.values()):
@@ -216,7 +216,7 @@ def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
 
 
 def _decode(request: web.Request, path: list[str], body: bytes) -> tuple[ApiRequest, ApiResponse | None]:
-    """Return the request, and the 400 for a body that is not valid, or None."""
+    """Return the decoded request, and a 400 response if its body is invalid."""
     data, problem = _decode_body(body, request.content_type if "Content-Type" in request.headers else None)
     version, *segments = path[:-1] if not path[-1] else path
     names = Counter(name for name, _ in request.query.items())
@@ -248,7 +248,10 @@ def _credentials(request: web.Request) -> Credentials:
 
 
 def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any], ApiResponse | None]:
-    """Return the body's ``data``. A body of another type than JSON is an upload, which has none."""
+    """Return the ``data`` of the body, and a 400 response if it is invalid.
+
+    A body that is not JSON is an upload, whose ``data`` is empty.
+    """
     if not body or content_type not in {None, "application/json"}:
         return {}, None
     try:
@@ -264,7 +267,7 @@ def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any],
 
 
 def _check_condition(condition: str | None, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
-    """Return the response to an ``If-None-Match`` that decides; else None."""
+    """Return the 304 or 412 response if ``condition``, the ``If-None-Match`` header, requires one, or None."""
     if condition is None or response.status != 200:
         return None
     if condition in {"*", headers.get("ETag")}:
@@ -294,7 +297,7 @@ def _encode(
 
 
 async def restore_cowboy_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Name Cowboy as the server, and take back the content type that aiohttp adds where the server sends none."""
+    """Set ``Server`` to Cowboy, and remove the ``Content-Type`` that aiohttp adds to responses without one."""
     response.headers["Server"] = "Cowboy"
     if response.headers.get("Content-Type") == "application/octet-stream":
         del response.headers["Content-Type"]

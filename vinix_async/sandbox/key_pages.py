@@ -1,6 +1,6 @@
-"""How the two engines page: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
+"""The pagination of the two engines: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
 
-These are pure functions over sorted keys.
+This module contains pure functions that operate on sorted keys.
 """
 
 from bisect import bisect_left
@@ -16,9 +16,9 @@ class KeyPage:
     """One page of keys.
 
     Args:
-        keys: the keys of the rows, in the order in which they are sent.
-        next_key: the key at which the next page starts; None on the last page.
-        start_key: the key that the response gives as its own start.
+        keys: the keys of the rows, in the order of the response.
+        next_key: the key at which the next page starts. None on the last page.
+        start_key: the key that the response contains as its ``start_key``.
     """
 
     keys: tuple[str, ...]
@@ -27,9 +27,9 @@ class KeyPage:
 
 
 def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate, *, ascending: bool) -> KeyPage:
-    """Return a full page of the keys that pass the filters, in descending order unless ``ascending``.
+    """Return a full page of keys that pass the filters, in descending order unless ``ascending`` is set.
 
-    The next key is one that passes the filters.
+    The ``next_key`` is a key that passes the filters too.
     """
     if ascending:
         places = range(0 if start is None else bisect_left(keys, start), len(keys))
@@ -47,10 +47,11 @@ def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predi
 
 
 def kazoo43_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate) -> KeyPage:
-    """Return a page of the keys that pass the filters. Pages ascend; the rows of one read descend.
+    """Return a page of keys that pass the filters.
 
-    With a filter the engine reads on, with smaller and smaller limits, until the page is full. It never takes back
-    a next key that an earlier read has set, so a page that reached the end may still have one.
+    The pages are in ascending order. The engine fills a page with one or more reads, and the rows of each read are in
+    descending order. If a filter rejects rows, the engine reads again with a smaller limit until the page is full. It
+    keeps the ``next_key`` of an earlier read, so even a page that reaches the end of the listing may have one.
     """
     page: list[str] = []
     next_key: str | None = None

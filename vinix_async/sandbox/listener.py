@@ -1,4 +1,4 @@
-"""The listening socket, which can refuse connections for a while and then listen again on the same port."""
+"""The listening socket, which can refuse connections temporarily and then listen on the same port again."""
 
 import asyncio
 import socket
@@ -9,12 +9,12 @@ _BACKLOG: Final = 1024
 
 
 class Listener:
-    """A socket that is bound to one address, and that accepts connections or refuses them.
+    """A socket that is bound to an address and either accepts or refuses connections.
 
     Args:
-        host: where to listen.
-        port: the port; 0 chooses a free one.
-        protocol_factory: makes the protocol of each connection.
+        host: the host name or address to listen on.
+        port: the port. 0 chooses a free port.
+        protocol_factory: creates the protocol for each connection.
     """
 
     def __init__(self, host: str, port: int, protocol_factory: Callable[[], asyncio.BaseProtocol]) -> None:
@@ -34,17 +34,20 @@ class Listener:
         return int(self._address[1])
 
     def accept(self) -> None:
-        """Accept connections. The system does so at once, and the event loop serves them after a turn or two."""
+        """Accept connections. The operating system queues them until the server has started in the event loop."""
         self._is_accepting = True
         self._update()
 
     def refuse(self) -> None:
-        """Refuse connections but keep the port: the system refuses them where a bound socket does not listen."""
+        """Refuse connections but keep the port.
+
+        The operating system refuses connections to a port whose socket is bound but not listening.
+        """
         self._is_accepting = False
         self._update()
 
     async def close(self) -> None:
-        """Give up the port."""
+        """Close the socket, which frees the port."""
         if self._starting is not None:
             await self._starting
         if self._server is not None:
@@ -53,14 +56,18 @@ class Listener:
         self._socket.close()
 
     def _update(self) -> None:
-        """Start or stop the server. While it starts it cannot be stopped, and ``_start`` calls this again."""
+        """Start or stop the server according to ``_is_accepting``.
+
+        Do nothing while the server is starting, because it cannot be stopped then. ``_start`` calls this method again
+        when the server has started.
+        """
         if self._starting is not None:
             return
         if self._is_accepting and self._server is None:
             self._socket.listen(_BACKLOG)
             self._starting = asyncio.get_running_loop().create_task(self._start())
         elif not self._is_accepting and self._server is not None:
-            self._server.close()  # which closes the socket
+            self._server.close()  # this also closes the socket
             self._server = None
             self._socket = self._bind()
 

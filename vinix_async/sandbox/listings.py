@@ -1,4 +1,4 @@
-"""Answers the listings: callflows, descendants, children and siblings."""
+"""Answers requests for listings: callflows, descendants, children and siblings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,7 +16,7 @@ from .responses import CRASH, ApiResponse
 from .state import SandboxState
 
 _KAZOO5_FIRST_KEY: Final = "\ufff0"
-"""The key from which Kazoo 5 lists accounts, in descending order, if the request has none."""
+"""The key at which Kazoo 5 starts to list accounts, in descending order, if the request has no ``start_key``."""
 
 _KAZOO43_FIRST_KEY: Final = ""
 
@@ -39,7 +39,7 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
     is_streamed = state.dialect.kazoo5_engine and parameters.is_chunked(query)
     if is_streamed and (problem := parameters.chunk_size_error(query)):
         return problem
-    # The server turns a repeated parameter into an object, which equals nothing.
+    # The server converts a repeated parameter to an object, which is not equal to any value, so no row passes.
     predicate = nothing_passes if request.repeated & filters.keys() else passes
     page = _page(state, state.callflows.ids(account), predicate, request)
     if isinstance(page, ApiResponse):
@@ -56,7 +56,7 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
 def list_accounts(state: SandboxState, account: int, view: str, request: ApiRequest) -> ApiResponse:
     """Answer ``GET /accounts/{id}/descendants``, ``/children`` and ``/siblings``.
 
-    The view is sorted by name. Its cursors hold nothing but the name, so accounts of one name repeat across pages.
+    The view is sorted by name. Its cursors contain only the name, so accounts with the same name repeat across pages.
     """
     names = {f"{name}\0{account_id}": index for name, account_id, index in state.accounts.sorted_rows(account, view)}
     page = _page(state, list(names), lambda _: True, request)
@@ -86,7 +86,7 @@ def _page(state: SandboxState, keys: Sequence[str], passes: Predicate, request: 
 
 
 def _is_paginated(state: SandboxState, request: ApiRequest) -> bool:
-    """Return whether the listing is paged. Kazoo 4.3 still serves version 1 of the API, which has no pages."""
+    """Return whether the listing has pages. Kazoo 4.3 also serves version 1 of the API, whose listings have none."""
     is_version_1 = request.version == "v1" and not state.dialect.kazoo5_engine
     return not is_version_1 and parameters.is_paginated(request.query)
 
@@ -99,6 +99,6 @@ def _cursor_keys(page: KeyPage) -> dict[str, str]:
 def _listing(state: SandboxState, rows: list[Any], cursors: Mapping[str, str], *, is_paginated: bool) -> ApiResponse:
     envelope: dict[str, Any] = {"page_size": len(rows), **cursors} if is_paginated else {}
     state.listings_served += 1
-    # The real server hashes the whole body, which differs each time; an empty listing has no revision.
+    # The real server hashes the whole body, so the revision is different each time. An empty listing has no revision.
     revision = digest(state.listings_served) if rows else None
     return ApiResponse(200, rows, envelope=envelope, revision=revision)

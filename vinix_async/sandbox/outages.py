@@ -1,4 +1,4 @@
-"""Outages: the whole server, or a part of it, is away for a while."""
+"""Simulates outages, in which the whole server or a part of it is unavailable for some time."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ _LOGIN_ENDPOINTS: Final = (["user_auth"], ["api_auth"], ["auth"])
 
 @frozen(eq=False)
 class Outage:
-    """An outage. As a context manager it ends when the block is left."""
+    """An outage. If it is used as a context manager, it ends when the ``with`` block is left."""
 
     kind: str
     only: str | None
@@ -31,7 +31,7 @@ class Outage:
     _end: Callable[["Outage"], None] = field(repr=False)
 
     def affects(self, path: list[str], now: float) -> bool:
-        """Return whether the outage affects a request, given the segments of its path, the version first."""
+        """Return whether the outage affects a request. The first segment of ``path`` is the API version."""
         return now < self._ends_at and self.only in {None, _part_of(path[1:])}
 
     def __enter__(self) -> Self:
@@ -45,11 +45,11 @@ class Outage:
 
 @define(eq=False)
 class OutageController:
-    """Begins and ends outages; at most one is on at a time.
+    """Begins and ends outages. At most one outage is active at a time.
 
     Args:
-        clock: the sandbox's clock, on which an outage lasts.
-        current: the outage that has begun last, unless it was ended. It may be over by now.
+        clock: the sandbox's clock, on which the duration of an outage is measured.
+        current: the latest outage, or None after ``end``. Its duration may already have passed.
     """
 
     clock: Clock
@@ -59,28 +59,30 @@ class OutageController:
     _timer: asyncio.Task[None] | None = None
 
     def attach(self, listener: Listener, connections: web.Server) -> None:
-        """Let outages refuse connections, now that the sandbox listens."""
+        """Set the listener and the connections that outages act on. Called when the sandbox starts to listen."""
         self._listener = listener
         self._connections = connections
 
     def detach(self) -> None:
-        """End the outage that is on; the sandbox closes."""
+        """End the current outage because the sandbox is closing."""
         self.end()
         self._listener = self._connections = None
 
     def begin(self, seconds: float | None, kind: str, only: str | None) -> Outage:
-        """Begin an outage, in place of one that is on. The arguments are those of ``Sandbox.outage``."""
+        """Begin an outage and end the current one. The arguments are the same as for ``Sandbox.outage``."""
         if kind not in _KINDS:
             raise ConfigurationError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}")
         if only is not None and only not in _PARTS:
-            raise ConfigurationError(f"only must be one of {', '.join(_PARTS)}, not {only!r}")
+            raise ConfigurationError(f"the argument 'only' must be one of {', '.join(_PARTS)}, not {only!r}")
         if only is not None and kind == "refuse":
-            raise ConfigurationError("only must be None for kind='refuse', which is for the whole server")
+            raise ConfigurationError(
+                "the argument 'only' must be None with kind='refuse', which refuses connections to the whole server"
+            )
         duration = math.inf if seconds is None else seconds
         if not duration >= 0:
-            raise ConfigurationError(f"seconds must be a number that is not negative, not {seconds!r}")
+            raise ConfigurationError(f"the argument 'seconds' must be a non-negative number, not {seconds!r}")
         if self._listener is None or self._connections is None:
-            raise ConfigurationError("an outage needs a sandbox that is running")
+            raise ConfigurationError("start the sandbox before you begin an outage")
         self.end()
         self.current = Outage(kind, only, self.clock.monotonic() + duration, self._end_this)
         if kind == "refuse":
@@ -92,7 +94,7 @@ class OutageController:
         return self.current
 
     def end(self) -> None:
-        """End the outage that is on, if there is one."""
+        """End the current outage, if there is one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -102,7 +104,7 @@ class OutageController:
 
     async def _end_after(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
-        self._timer = None  # this task, which ends by itself
+        self._timer = None  # so that end() does not cancel this task
         self.end()
 
     def _end_this(self, outage: Outage) -> None:

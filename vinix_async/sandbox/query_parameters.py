@@ -1,6 +1,6 @@
-"""Reads and checks the query parameters of a listing.
+"""Reads and validates the query parameters of a listing.
 
-These are ``page_size``, ``paginate``, ``start_key``, ``ascending``, ``is_chunked`` and ``chunk_size``.
+The parameters are ``page_size``, ``paginate``, ``start_key``, ``ascending``, ``is_chunked`` and ``chunk_size``.
 """
 
 import math
@@ -15,11 +15,11 @@ DEFAULT_PAGE_SIZE: Final = 50
 MAX_CHUNK_SIZE: Final = 50
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
-"""What Erlang's conversion accepts, which is stricter than Python's: no spaces, no exponent alone."""
+"""The numbers that Erlang's conversion accepts. It is stricter than Python's: spaces and exponents are not allowed."""
 
 
 def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
-    """Return the page size, or the 404 with which Kazoo 5 refuses a bad one. Kazoo 4.3 then uses the default."""
+    """Return the page size. If it is invalid, return Kazoo 5's 404, or the default page size in Kazoo 4.3."""
     text = query.get("page_size")
     if text is None:
         return DEFAULT_PAGE_SIZE
@@ -32,12 +32,12 @@ def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
 
 
 def is_paginated(query: Mapping[str, str]) -> bool:
-    """Return whether the listing is paged. Anything but the exact text ``true`` turns paging off."""
+    """Return whether the listing has pages. Any value of ``paginate`` other than ``true`` disables them."""
     return query.get("paginate", "true") == "true"
 
 
 def is_ascending(query: Mapping[str, str]) -> bool:
-    """Return whether Kazoo 5 lists in ascending order. Kazoo 4.3 ignores the parameter."""
+    """Return whether Kazoo 5 sorts in ascending order. Kazoo 4.3 ignores the parameter."""
     return query.get("ascending") == "true"
 
 
@@ -47,7 +47,7 @@ def is_chunked(query: Mapping[str, str]) -> bool:
 
 
 def chunk_size_error(query: Mapping[str, str]) -> ApiResponse | None:
-    """Return Kazoo 5's error for the ``chunk_size`` of a streamed listing, or None if it is good."""
+    """Return Kazoo 5's error for the ``chunk_size`` of a streamed listing, or None if it is valid."""
     size = _integer(query.get("chunk_size", str(MAX_CHUNK_SIZE)))
     if size == 0:
         return ApiResponse(503, {"message": "datastore fatal error"}, "datastore_fault")
@@ -57,16 +57,16 @@ def chunk_size_error(query: Mapping[str, str]) -> ApiResponse | None:
 
 
 def start_key(query: Mapping[str, str]) -> str | None:
-    """Return the key at which the page starts; None for the first page.
+    """Return the key at which the page starts, or None for the first page.
 
-    An empty ``start_key`` is a key: it comes before all others. Raises ``InvalidCursorError``.
+    An empty ``start_key`` is a valid key, which sorts before all others. Raises ``InvalidCursorError``.
     """
     cursor = query.get("start_key")
     return None if cursor is None else decode_cursor(cursor)
 
 
 def _integer(text: str) -> int | None:
-    """Return the number in a text, rounded half away from zero as Erlang rounds, or None."""
+    """Return the number in ``text``, rounded like in Erlang (halves away from zero), or None if it is not a number."""
     if not _NUMBER.fullmatch(text):
         return None
     return int(math.copysign(math.floor(abs(float(text)) + 0.5), float(text)))

@@ -1,4 +1,4 @@
-"""Requests as the routes see them: decoded, and without HTTP."""
+"""Decoded requests, which do not depend on HTTP."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,7 +8,7 @@ from attrs import frozen
 
 @frozen
 class Credentials:
-    """What a request proves its identity with. A response repeats ``text`` as its ``auth_token``."""
+    """The credentials of a request. The response contains ``text`` as its ``auth_token``."""
 
     text: str | None = None
     scheme: Literal["token", "basic", "bearer"] = "token"
@@ -20,10 +20,10 @@ class ApiRequest:
 
     Args:
         version: the API version in the path, such as ``v2``.
-        segments: the decoded segments of the path after the version, without an empty one at the end.
-        query: the query parameters. Of a repeated parameter, as on the server, the first value counts.
-        repeated: the names of the parameters that the query repeats.
-        data: the ``data`` of the JSON body; empty if there is no JSON body.
+        segments: the decoded segments of the path after the version, without a trailing empty segment.
+        query: the query parameters. As on the real server, only the first value of a repeated parameter is used.
+        repeated: the names of the parameters that occur more than once in the query.
+        data: the ``data`` of the JSON body. Empty if there is no JSON body.
         peer: the client's address.
     """
 

@@ -1,4 +1,4 @@
-"""Responses before they are encoded, and the errors that Kazoo answers with."""
+"""Responses before they are encoded, and Kazoo's error responses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,15 +12,15 @@ class ApiResponse:
 
     Args:
         status: the HTTP status.
-        data: the envelope's ``data``. For an error, its details.
-        message: an error's ``message``.
-        envelope: further keys of the envelope, such as ``page_size``.
-        revision: the envelope's ``revision``, which is the ETag of a 200.
-        location: the ``Location`` header of what was created.
+        data: the ``data`` of the envelope. For an error, its details.
+        message: the ``message`` of an error.
+        envelope: additional keys of the envelope, such as ``page_size``.
+        revision: the ``revision`` of the envelope. It is also the ETag of a 200 response.
+        location: the ``Location`` header, which is the URL of a created resource.
         is_streamed: whether Kazoo 5 streams the rows. A streamed response has no ETag.
-        before_negotiation: whether the server answers before it negotiates the content type. It then sends no
-            ``Vary`` header, and Kazoo 5 sends no ``Content-Type``.
-        has_body: False for the responses that Cowboy, the HTTP server, sends itself.
+        before_negotiation: whether the server answers before it negotiates the content type. Such a response has no
+            ``Vary`` header, and in Kazoo 5 no ``Content-Type``.
+        has_body: False for responses that come from the HTTP server, Cowboy, and not from Kazoo.
     """
 
     status: int
@@ -35,12 +35,12 @@ class ApiResponse:
 
 
 def early(response: ApiResponse) -> ApiResponse:
-    """Return the response as it is sent before the content type is negotiated."""
+    """Return ``response`` marked as sent before the content type is negotiated."""
     return evolve(response, before_negotiation=True)
 
 
 def invalid_credentials() -> ApiResponse:
-    """Return the 401 for a token or login that was never valid."""
+    """Return the 401 for an invalid token or login."""
     return ApiResponse(401, {"message": "invalid credentials"}, "invalid_credentials")
 
 
@@ -50,17 +50,17 @@ def bad_identifier(cause: str) -> ApiResponse:
 
 
 def validation_error(field: str, rule: str, message: str) -> ApiResponse:
-    """Return the 400 with the validation tree of one field."""
+    """Return the 400 for one invalid field."""
     return ApiResponse(400, {field: {rule: {"message": message}}}, "validation error")
 
 
 def faulty_request(message: str) -> ApiResponse:
-    """Return the 404 with which Kazoo 5 refuses a query parameter."""
+    """Return the 404 with which Kazoo 5 refuses an invalid query parameter."""
     return ApiResponse(404, {"message": message}, "faulty_request")
 
 
 def status_error(status: int) -> ApiResponse:
-    """Return Kazoo's error of that status, where only the status is known."""
+    """Return Kazoo's usual error with a status."""
     message = _MESSAGES.get(status, "failed")
     return ApiResponse(status, {"message": message.replace("_", " ")}, message)
 
@@ -74,13 +74,13 @@ GONE: Final = early(
 )
 
 INIT_FAILED: Final = ApiResponse(500, message="init failed")
-"""A request that crashes a module of Kazoo. The answer is the same each time, and has no ``data``."""
+"""Kazoo's response to a request that crashes one of its modules. Retries get it again. It has no ``data``."""
 
 NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
-"""Cowboy's answer to an unknown endpoint at the top level."""
+"""Cowboy's response to an unknown top-level endpoint."""
 
 CRASH: Final = ApiResponse(500, before_negotiation=True, has_body=False)
-"""Cowboy's answer when the request's process crashes."""
+"""Cowboy's response if the process for the request crashes."""
 
 _MESSAGES: Final = {
     401: "invalid_credentials",

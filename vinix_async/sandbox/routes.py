@@ -1,4 +1,4 @@
-"""Routes a request to its endpoint, after the checks that precede every endpoint. Nothing here knows about HTTP."""
+"""Runs the checks that precede every endpoint and routes requests to endpoints. It does not depend on HTTP."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ from .responses import (
 from .state import SandboxState
 
 Endpoint = Callable[[], ApiResponse]
-"""Produces the response once the content type has been negotiated."""
+"""A function that produces the response. It is called after the content type has been negotiated."""
 
 _LOGINS: Final = ("user_auth", "api_auth")
 _TOP_LEVEL: Final = {"user_auth": "PUT", "api_auth": "PUT", "auth": "PUT", "token_auth": "GET", "about": "GET"}
@@ -40,11 +40,11 @@ _REQUEST_COST: Final = 1
 
 @frozen
 class Routed:
-    """Where a request leads.
+    """The result of routing a request.
 
     Args:
-        target: the endpoint, or the response of a check that failed before it.
-        owner: the index of the account that the request's token belongs to; None without a valid token.
+        target: the endpoint, or an error response if a check failed.
+        owner: the index of the account that the request's token belongs to. None without a valid token.
         is_identified: False if the server answers before it reads the token.
     """
 
@@ -54,7 +54,7 @@ class Routed:
 
 
 def token_bucket_name(request: ApiRequest) -> str:
-    """Return the name of the bucket that a request is charged to: one for each client address and account."""
+    """Return the name of the token bucket of a request. Each pair of client address and account has its own bucket."""
     return f"{request.peer}/{request.account_id or 'no_account'}"
 
 
@@ -77,7 +77,7 @@ def route(state: SandboxState, request: ApiRequest) -> Routed:
 
 
 def _identify(state: SandboxState, request: ApiRequest) -> int | str:
-    """Return the index of the account that the request acts for, or why there is none."""
+    """Return the index of the account that the credentials belong to, or ``"invalid"`` or ``"expired"``."""
     credentials = request.credentials
     if credentials.scheme == "basic":
         return state.tokens.basic_owner(credentials.text or "")
@@ -101,7 +101,7 @@ def _top_level(state: SandboxState, request: ApiRequest, name: str, owner: int |
 
 
 def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiResponse | Endpoint:
-    """Charge a login twice, as Kazoo does: once as a request, and once as a login, which may drain the bucket."""
+    """Charge a login twice, like Kazoo: as a request and as a login. A refused login empties the bucket."""
     bucket, now = token_bucket_name(request), state.clock.monotonic()
     is_paid = state.buckets.take(bucket, now, cost=_REQUEST_COST) and state.buckets.take(
         bucket, now, cost=state.login_cost, drain=True
@@ -112,9 +112,9 @@ def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiRespo
 def _account_endpoint(
     state: SandboxState, request: ApiRequest, identity: int | str, path: list[str]
 ) -> ApiResponse | Endpoint:
-    """Find the endpoint of ``/accounts/...``. ``path`` is what follows ``/accounts``."""
+    """Return the endpoint of ``/accounts/...``. ``path`` contains the segments after ``/accounts``."""
     if not path:
-        return METHOD_NOT_ALLOWED  # only resellers may create an account, and nobody may list all of them
+        return METHOD_NOT_ALLOWED  # nobody may list all accounts, and the sandbox does not support creating one
     account_id, *below = path
     if request.method not in _allowed_methods(below, request.method):
         return METHOD_NOT_ALLOWED
@@ -134,7 +134,7 @@ def _account_endpoint(
 
 
 def _allowed_methods(below: list[str], method: str) -> tuple[str, ...]:
-    """Return the methods of an endpoint. An unknown endpoint allows every method, and fails later with 404."""
+    """Return the methods of an endpoint. An unknown endpoint allows every method, because it fails later with 404."""
     if len(below) == 1:
         return _ACCOUNT_ENDPOINTS.get(below[0], (method,))
     return ("GET",)

@@ -1,4 +1,4 @@
-"""``Sandbox``: a local Vinix server in this process, with any number of synthetic accounts."""
+"""``Sandbox``: a Vinix server that runs in the current process, with any number of synthetic accounts."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from .. import VinixClient
 
 _MAX_UPLOAD: Final = 8 * 2**20
-"""The largest request body in bytes, which is Kazoo's default ``max_upload_size``."""
+"""The maximum size of a request body in bytes. This is Kazoo's default ``max_upload_size``."""
 
 _MAX_REQUEST_LINE: Final = 2**16
-"""aiohttp's own limit for lines of a request head, well above Cowboy's, which the handler applies."""
+"""aiohttp's limit for request lines and headers. It is above Cowboy's limits, which the handler applies."""
 
 _IDLE_TIMEOUT: Final = 5.0
 """Seconds after which Cowboy closes an idle connection."""
 
 _SHUTDOWN_TIMEOUT: Final = 0.1
-"""Seconds that ``close`` gives to requests under way."""
+"""Seconds for which ``close`` waits for requests in progress."""
 
 _DEFAULT_CAPACITY: Final = 100
 _DEFAULT_RATE: Final = 10
@@ -46,24 +46,24 @@ _UNLIMITED: Final = 10**9
 
 
 class Sandbox:
-    """A server on this machine that answers as Vinix does.
+    """A local server that behaves like Vinix.
 
     Args:
-        dialect: ``kazoo5``, ``kazoo43`` or ``documented``; ``vinix_async.sandbox.dialects`` describes them.
-        accounts: the number of accounts, the root reseller included. An account is generated when it is first asked
-            for, so 100,000 accounts cost no more than 3.
-        callflows: the number of callflows of each account: an exact number, or a range (smallest, largest).
-        seed: the same seed gives the same accounts, documents and credentials.
-        host, port: where to listen; port 0 chooses a free one.
-        rate_limit: True for Kazoo's buckets, one for each client address and account, of 100 tokens with 10 more
-            each second. Kazoo 5 does not charge requests with a valid token to them. With (capacity, tokens a
-            second) every request is charged, in every dialect. False for no limit.
-        login_cost: the number of tokens that a login costs besides the one that each request costs; 35 where the
-            operator has configured costs.
-        token_ttl: seconds for which a token is valid.
-        faults: a ``Faults`` that makes a share of the responses go wrong.
-        clock: the source of time, shared with ``client()``.
-        record: the number of requests that ``requests`` keeps.
+        dialect: ``kazoo5``, ``kazoo43`` or ``documented``. ``vinix_async.sandbox.dialects`` describes them.
+        accounts: the number of accounts, including the root reseller. Accounts are generated when they are first
+            requested, so 100,000 accounts need no more memory than 3.
+        callflows: the number of callflows per account, or a range (minimum, maximum).
+        seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
+        host, port: the address to listen on. Port 0 chooses a free port.
+        rate_limit: True for Kazoo's token buckets, one for each pair of client address and account. A bucket has 100
+            tokens and gains 10 per second. Kazoo 5 does not charge requests with a valid token. With a tuple (capacity,
+            tokens per second), every request is charged in every dialect. False for no rate limit.
+        login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
+            35 on servers whose operator has configured costs.
+        token_ttl: the lifetime of a token in seconds.
+        faults: a ``Faults`` object, which replaces a share of the responses with faults.
+        clock: the source of time, which ``client()`` uses too.
+        record: the maximum number of requests that ``requests`` contains.
     """
 
     requests: deque[RecordedRequest]
@@ -87,10 +87,10 @@ class Sandbox:
         if dialect not in DIALECTS:
             raise ConfigurationError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
         if accounts < 1:
-            raise ConfigurationError("accounts must be at least 1, since the root account is one")
+            raise ConfigurationError("accounts must be at least 1, because the root account is included")
         count_range = (callflows, callflows) if isinstance(callflows, int) else callflows
         if not 0 <= count_range[0] <= count_range[1]:
-            raise ConfigurationError("callflows must be a number, or a range (smallest, largest)")
+            raise ConfigurationError("callflows must be a number or a range (minimum, maximum)")
         chosen = DIALECTS[dialect]()
         tree = AccountTree(seed, accounts, chosen.id_style)
         capacity, rate = (_DEFAULT_CAPACITY, _DEFAULT_RATE) if isinstance(rate_limit, bool) else rate_limit
@@ -118,7 +118,7 @@ class Sandbox:
     # --- running ---
 
     async def start(self) -> None:
-        """Start to listen, and set ``url`` to the base URL."""
+        """Start to listen. Sets ``url`` to the base URL of the API."""
         self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
         app.router.add_route("*", "/{path:.*}", self._handler.handle)
@@ -133,7 +133,7 @@ class Sandbox:
             max_field_size=_MAX_REQUEST_LINE,
         )
         await self._runner.setup()
-        web_server = cast("web.Server", self._runner.server)  # which setup has made
+        web_server = cast("web.Server", self._runner.server)  # not None after setup()
         try:
             self._listener = Listener(self._host, self._port, web_server)
         except OSError:
@@ -146,7 +146,7 @@ class Sandbox:
         self.url = f"http://{host}:{self._port}/v2"
 
     async def close(self) -> None:
-        """Stop listening and close every connection. An outage ends."""
+        """Stop listening, close all connections and end the current outage."""
         if self._runner is None or self._listener is None:
             return
         self._outages.detach()
@@ -168,7 +168,7 @@ class Sandbox:
 
     @property
     def root_id(self) -> str:
-        """The id of the root account, a reseller above all others."""
+        """The id of the root account, which is the reseller of all other accounts or of their resellers."""
         return self.account_ids[0]
 
     def user_auth(self) -> UserAuth:
@@ -177,29 +177,32 @@ class Sandbox:
         return UserAuth(USERNAME, self._state.tokens.password, account_name=name)
 
     def api_key_auth(self, account_id: str | None = None) -> ApiKeyAuth:
-        """Return the API key of an account; without an id, that of the root account."""
+        """Return the API key of an account. Without an id, return that of the root account."""
         return ApiKeyAuth(self._state.tokens.api_key(self._index(account_id or self.root_id)))
 
     def client(self, **options: Any) -> "VinixClient":
-        """Return a client of this server with its clock. Without ``auth`` it logs in as the root account's user."""
-        from .. import VinixClient  # noqa: PLC0415  # the server alone does not need the client
+        """Return a client for this sandbox, which uses the sandbox's clock.
+
+        ``options`` are passed to ``VinixClient``. By default the client logs in as the root account's user.
+        """
+        from .. import VinixClient  # noqa: PLC0415  # not needed if the sandbox is used without a client
 
         return VinixClient(**{"auth": self.user_auth(), "base_url": self.url, "clock": self._clock, **options})
 
-    # --- what the sandbox holds ---
+    # --- content of the sandbox ---
 
     def callflow_ids(self, account_id: str, filters: Mapping[str, str] | None = None) -> list[str]:
-        """Return the ids of an account's callflows, ascending; with ``filters``, of those that pass them all."""
+        """Return the ids of an account's callflows that pass all ``filters``, in ascending order."""
         index, store = self._index(account_id), self._state.callflows
         known = filters_in(filters or {})
         return [each for each in store.ids(index) if not known or matches(store.cached(index, each), known)]
 
     def document(self, account_id: str, callflow_id: str) -> dict[str, Any]:
-        """Return a callflow as ``GET`` of one sends it. Raises KeyError if there is none."""
+        """Return the full document of a callflow as the API returns it. Raises KeyError if it does not exist."""
         return self._state.callflows.document(self._index(account_id), callflow_id)
 
     def row(self, account_id: str, callflow_id: str) -> dict[str, Any]:
-        """Return a callflow as a listing sends it. Raises KeyError if there is none."""
+        """Return the row of a callflow in a listing. Raises KeyError if the callflow does not exist."""
         index, store = self._index(account_id), self._state.callflows
         if self._state.dialect.whole_rows:
             return store.document(index, callflow_id)
@@ -207,53 +210,53 @@ class Sandbox:
 
     @property
     def served(self) -> int:
-        """The number of requests received so far, logins included."""
+        """The number of requests received so far, including logins."""
         return self._handler.served
 
     def count(self, *, method: str | None = None, status: int | None = None, account_id: str | None = None) -> int:
-        """Count the recorded requests that have all the given properties."""
+        """Return the number of recorded requests that match all arguments."""
         return sum(
             1
             for each in self.requests
             if method in {None, each.method} and status in {None, each.status} and account_id in {None, each.account_id}
         )
 
-    # --- changes of the data and of the credentials ---
+    # --- changes to data and credentials ---
 
     def put(self, account_id: str, document: Mapping[str, Any], *, dated: bool = True) -> str:
-        """Add a callflow, or replace the one with the same id. Returns the id.
+        """Add a callflow or replace the one with the same id, and return the id.
 
-        The document gets the date of the sandbox's clock as ``pvt_modified`` (and ``pvt_created`` if it is new), which
-        the filters ``modified_from`` and ``created_from`` see. With ``dated=False`` it keeps the dates that it had, as
-        when Kazoo toggles a member of a ring group. Dates in ``document`` are kept.
+        ``pvt_modified`` is set to the time of the sandbox's clock, and ``pvt_created`` too if the callflow is new. The
+        ``modified_from`` and ``created_from`` filters use these dates. With ``dated=False`` the callflow keeps its
+        previous dates, as when Kazoo toggles a member of a ring group. Dates in ``document`` take precedence.
         """
         modified = gregorian_seconds(self._clock.time()) if dated else None
         return self._state.callflows.put(self._index(account_id), dict(document), modified)
 
     def remove(self, account_id: str, callflow_id: str) -> None:
-        """Delete a callflow. Raises KeyError if there is none."""
+        """Delete a callflow. Raises KeyError if it does not exist."""
         self._state.callflows.remove(self._index(account_id), callflow_id)
 
     def expire_tokens(self) -> None:
-        """Expire every token issued so far."""
+        """Make all tokens issued so far expire."""
         self._state.tokens.expire_all()
 
     def refuse_logins(self, refuse: bool = True) -> None:  # noqa: FBT001, FBT002  # refuse_logins(False) reads well
-        """Answer logins with 401 from now on. ``refuse_logins(False)`` ends it."""
+        """Answer all logins with 401 from now on, or with ``refuse_logins(False)`` accept them again."""
         self._state.logins_refused = refuse
 
     def deny(self, account_id: str, status: int = 403) -> None:
-        """Answer every request for an account with an error."""
+        """Answer every request for an account with an error of this ``status``."""
         self._index(account_id)
         self._state.denied_accounts[account_id] = early(status_error(status))
 
     def hang(self, account_id: str) -> None:
-        """Never answer requests for an account: they wait until their clients give up."""
+        """Do not answer requests for an account. They wait until the client disconnects."""
         self._index(account_id)
         self._state.hanging_accounts.add(account_id)
 
     def disable(self, account_id: str) -> None:
-        """Disable an account. Its logins get 400; a token from before still reads it, as on the real server."""
+        """Disable an account. Logins get a 400. As on the real server, existing tokens can still read the account."""
         self._index(account_id)
         self._state.disabled_accounts.add(account_id)
 
@@ -263,46 +266,53 @@ class Sandbox:
         self._state.denied_accounts.pop(account_id, None)
         self._state.hanging_accounts.discard(account_id)
 
-    # --- chaos ---
+    # --- simulated failures ---
 
     def outage(
         self, seconds: float | None = None, *, kind: OutageKind = "503", only: OutagePart | None = None
     ) -> Outage:
-        """Begin an outage, in place of one that is already on.
+        """Begin an outage. If another outage is active, it ends.
 
-        It ends after ``seconds``, with ``end_outage()``, or at the end of a block:
+        The outage ends after ``seconds``, when ``end_outage()`` is called, or at the end of a ``with`` block:
 
         >>> with sandbox.outage(kind="refuse"):
         ...     ...
 
         Args:
-            seconds: how long it lasts on the sandbox's clock; None or infinity for an outage that has to be ended.
-            kind: ``502``, ``503`` and ``504`` answer with that status and HTML, as a load balancer does; ``refuse``
-                closes all connections and refuses new ones; ``reset`` resets the connection of every request; ``hang``
-                never answers a request, not even after the outage.
-            only: the part of the API that is away: ``callflows`` (listings and documents), ``accounts`` (everything
-                else about accounts) or ``logins``. Connections cannot be refused for only a part.
+            seconds: the duration on the sandbox's clock. With None or infinity the outage does not end by itself.
+            kind: ``502``, ``503`` and ``504`` answer with this status and HTML, like a load balancer. ``refuse`` closes
+                all connections and refuses new ones. ``reset`` resets the connection of every request. ``hang`` never
+                answers a request that is sent during the outage, not even after the outage.
+            only: the part of the API that is unavailable: ``callflows`` (listings and documents), ``accounts`` (all
+                other requests for accounts) or ``logins``. None for the whole server. It must be None for ``refuse``.
         """
         return self._outages.begin(seconds, kind, only)
 
     def end_outage(self) -> None:
-        """End the outage that is on, if there is one."""
+        """End the current outage, if there is one."""
         self._outages.end()
 
     def break_callflow(self, account_id: str, callflow_id: str, how: int | str = 500) -> None:
-        """Break one callflow, until ``mend_callflow``. ``document`` and ``row`` still return it unbroken.
+        """Break one callflow until ``mend_callflow`` is called. ``document`` and ``row`` still return it unbroken.
 
         Args:
-            account_id: its account.
-            callflow_id: its id.
-            how: a status from 400 to 599 with which ``GET`` of the callflow is answered; a kind of ``Faults`` that
-                this answer has, such as ``html`` or ``hang``; ``init_failed``, the 500 that Kazoo repeats for certain
-                documents; ``wrong_type`` (``numbers`` is a number, in listings, too); ``wrong_node`` (text in place of
-                a node of the flow); ``empty`` (an empty document); ``without_id`` (in listings, too); or ``unlisted``
-                (missing from listings, although ``GET`` finds it).
+            account_id: the id of the account.
+            callflow_id: the id of the callflow.
+            how: one of these ways:
+
+                - a status from 400 to 599: ``GET`` of the callflow returns an error with this status.
+                - a kind of ``Faults``, such as ``html`` or ``hang``: the response to ``GET`` has this fault.
+                - ``init_failed``: ``GET`` returns the 500 that Kazoo always sends for certain documents.
+                - ``wrong_type``: ``numbers`` is a number, in listings too.
+                - ``wrong_node``: the flow contains a string in place of a node.
+                - ``empty``: the document is an empty object.
+                - ``without_id``: the document has no ``id``, in listings too.
+                - ``unlisted``: listings do not contain the callflow, but ``GET`` returns it.
         """
         if not (400 <= how <= 599 if isinstance(how, int) else how in BREAKAGES):
-            raise ConfigurationError(f"how must be a status from 400 to 599, or one of {', '.join(BREAKAGES)}")
+            raise ConfigurationError(
+                f"the argument 'how' must be a status from 400 to 599 or one of {', '.join(BREAKAGES)}, not {how!r}"
+            )
         index = self._index(account_id)
         self._state.callflows.stored(index, callflow_id)
         self._state.broken_callflows[index, callflow_id] = how

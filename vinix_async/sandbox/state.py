@@ -13,11 +13,11 @@ from .tokens import TokenIssuer
 
 @define
 class SandboxState:
-    """Everything that a response depends on, besides its request.
+    """The state on which responses depend, apart from the request.
 
     Args:
-        charges_valid_tokens: whether requests with a valid token are charged to their bucket.
-        login_cost: what a login costs, besides the cost of a request.
+        charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
+        login_cost: the number of tokens that a login costs, in addition to the cost of a request.
     """
 
     dialect: Dialect

@@ -1,11 +1,11 @@
-"""Kazoo's rate limit: a token bucket for each client address and account, refilled once a second."""
+"""Kazoo's rate limit: a token bucket for each pair of client address and account, refilled once per second."""
 
 from collections import OrderedDict
 
 from attrs import define
 
 _MAX_BUCKETS = 20_000
-"""Beyond this many, the bucket that was not used for the longest time is dropped: it would be full again anyway."""
+"""The maximum number of buckets. Beyond it, the least recently used bucket is dropped, which is probably full again."""
 
 
 @define
@@ -16,7 +16,7 @@ class _Bucket:
 
 
 class TokenBuckets:
-    """Buckets of ``capacity`` tokens. Each gets ``rate`` tokens more every second, counted from its creation."""
+    """Buckets of ``capacity`` tokens. Each bucket gains ``rate`` tokens every second, counted from its creation."""
 
     def __init__(self, capacity: int, rate: int) -> None:
         self._capacity = capacity
@@ -24,9 +24,9 @@ class TokenBuckets:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, name: str, now: float, *, cost: int = 1, drain: bool = False) -> bool:
-        """Take ``cost`` tokens and return True, or return False if the bucket has fewer.
+        """Take ``cost`` tokens and return True. Return False if the bucket has fewer tokens.
 
-        With ``drain``, as Kazoo does for logins, a refusal empties the bucket.
+        If ``drain`` is set and there are too few tokens, empty the bucket. Kazoo does this for logins.
         """
         bucket = self._refilled(name, now)
         if bucket.tokens >= cost:

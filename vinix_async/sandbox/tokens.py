@@ -1,4 +1,4 @@
-"""Issues and verifies tokens, and verifies logins. The secrets are synthetic and valid for one sandbox only."""
+"""Issues and verifies tokens, and verifies logins. The secrets are synthetic and valid only for this sandbox."""
 
 import base64
 import hashlib
@@ -17,11 +17,11 @@ _SIGNATURE_LENGTH = 43
 
 
 class TokenIssuer:
-    """Issues tokens and tells which account a token belongs to. A token encodes its account and its expiry.
+    """Issues tokens and identifies the account of a token. A token encodes its account and its expiry.
 
     Args:
         opaque: whether tokens are opaque text, as in the vendor's documentation, instead of JWTs.
-        ttl: seconds for which a token is valid.
+        ttl: the lifetime of a token in seconds.
     """
 
     def __init__(self, seed: int, accounts: AccountTree, *, opaque: bool, ttl: float) -> None:
@@ -39,7 +39,7 @@ class TokenIssuer:
         return self._api_keys[index]
 
     def issue(self, index: int, now: float, method: str) -> str:
-        """Return a new token of an account."""
+        """Return a new token for an account."""
         self._issued += 1
         claims = {"account_id": self._accounts[index], "exp": int(now + self._ttl), "iss": "kazoo", "n": self._issued}
         payload = _base64({**claims, "method": method})
@@ -49,7 +49,7 @@ class TokenIssuer:
         return f"{signed}.{self._sign(signed)}"
 
     def expire_all(self) -> None:
-        """Expire every token issued so far."""
+        """Make all tokens issued so far expire."""
         self._first_valid = self._issued + 1
 
     def owner(self, token: str, now: float) -> int | str:
@@ -64,17 +64,17 @@ class TokenIssuer:
         return "invalid" if index is None else index
 
     def claims(self, token: str) -> dict[str, Any]:
-        """Return what a valid token claims."""
+        """Return the claims of a valid token."""
         return self._claims(self._split(token)[0])
 
     def credentials_match(self, credentials: str, method: str) -> bool:
-        """Return whether credentials are the hash of the user's name and password."""
+        """Return whether ``credentials`` is the hash of the user's name and password."""
         hash_function = {"md5": hashlib.md5, "sha": hashlib.sha1}[method]
         text = f"{USERNAME}:{self.password}".encode()
         return credentials == hash_function(text, usedforsecurity=False).hexdigest()
 
     def basic_owner(self, value: str) -> int | str:
-        """Return the index of the account that an ``Authorization: Basic`` value names, or ``invalid``."""
+        """Return the index of the account in the value of an ``Authorization: Basic`` header, or ``invalid``."""
         try:
             account_id, _, credentials = base64.b64decode(value).decode().partition(":")
         except ValueError:
@@ -83,12 +83,12 @@ class TokenIssuer:
         return "invalid" if index is None or not self.credentials_match(credentials, "md5") else index
 
     def verify_api_key(self, key: str) -> int | None:
-        """Return the account that an API key belongs to, or None."""
+        """Return the index of the account that an API key belongs to, or None."""
         index = self._api_keys.index(key)
         return index if index is not None and 0 <= index < len(self._accounts) else None
 
     def find_account(self, data: Mapping[str, Any]) -> int | None:
-        """Find an account by phone number, else by realm, else by name, as Kazoo does."""
+        """Return the index of the account with a phone number, or else realm, or else name, like Kazoo."""
         selectors = (
             (data.get("phone_number"), phone_number),
             (data.get("account_realm") or data.get("realm"), self._accounts.realm),
@@ -105,7 +105,7 @@ class TokenIssuer:
         return None
 
     def _split(self, token: str) -> tuple[str, str]:
-        """Return the signed part of a token, and the signature."""
+        """Return the signed part of a token and the signature."""
         if self._opaque:
             return token[:-_SIGNATURE_LENGTH], token[-_SIGNATURE_LENGTH:]
         signed, _, signature = token.rpartition(".")
@@ -130,7 +130,7 @@ def phone_number(index: int) -> str:
 
 
 def normalized_name(name: str) -> str:
-    """Return an account's name as the server compares it: its ASCII letters and digits, in lower case."""
+    """Return the name in the form that the server compares: only ASCII letters and digits, in lower case."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 

@@ -1,6 +1,6 @@
-"""The tree of accounts: a reseller, its customers, and smaller resellers with customers of their own.
+"""The tree of accounts: a reseller, its customers, and smaller resellers with their own customers.
 
-Every property of an account is computed from its index, so that 100,000 accounts need no memory.
+Every property of an account is computed from its index, so even 100,000 accounts need no memory.
 """
 
 import random
@@ -60,7 +60,7 @@ _TRADES = [
 ]
 
 _BLOCK_SIZE = 8
-"""Accounts come in blocks of a smaller reseller, two direct customers of the root, and the reseller's customers."""
+"""The number of accounts in a block: a smaller reseller, two direct customers of the root, the reseller's customers."""
 
 _CREATED = 1_700_000_000
 """Unix time at which every account was created."""
@@ -72,7 +72,7 @@ class AccountTree(Sequence[str]):
     Args:
         seed: the same seed gives the same accounts.
         count: the number of accounts.
-        id_style: ``hex`` for Kazoo's ids, ``uuid`` for the vendor's dashed ones.
+        id_style: ``hex`` for ids like Kazoo's, ``uuid`` for ids with dashes like the vendor's.
     """
 
     def __init__(self, seed: int, count: int, id_style: str) -> None:
@@ -109,7 +109,7 @@ class AccountTree(Sequence[str]):
 
     @staticmethod
     def parent(index: int) -> int | None:
-        """Return the index of the parent account; None for the root."""
+        """Return the index of the parent account, or None for the root."""
         if index == 0:
             return None
         place = (index - 1) % _BLOCK_SIZE
@@ -118,7 +118,7 @@ class AccountTree(Sequence[str]):
         return index - 1 if place == _BLOCK_SIZE - 1 else index - place
 
     def ancestors(self, index: int) -> list[int]:
-        """Return the indexes of all accounts above, the root first."""
+        """Return the indexes of the account's ancestors, beginning with the root."""
         above: list[int] = []
         parent = self.parent(index)
         while parent is not None:
@@ -127,7 +127,7 @@ class AccountTree(Sequence[str]):
         return above
 
     def name(self, index: int) -> str:
-        """Return a company's name. A few companies share theirs with another."""
+        """Return the name of the account. A few accounts have the same name."""
         if index == 0:
             return "Sandbox Telecom"
         chance = random.Random(f"{self._seed} name {index}")
@@ -142,7 +142,7 @@ class AccountTree(Sequence[str]):
         return self.parent(index) or 0
 
     def document(self, index: int) -> dict[str, Any]:
-        """Return the account as ``GET`` of one sends it."""
+        """Return the document of the account, as a ``GET`` request for it returns it."""
         return {
             "id": self[index],
             "name": self.name(index),
@@ -163,7 +163,7 @@ class AccountTree(Sequence[str]):
         }
 
     def row(self, index: int, view: str) -> dict[str, Any]:
-        """Return the account as a row of a view: ``descendants``, ``children``, ``siblings`` or ``tree``."""
+        """Return the row of the account in a ``view``: ``descendants``, ``children``, ``siblings`` or ``tree``."""
         row: dict[str, Any] = {"id": self[index], "name": self.name(index), "realm": self.realm(index), "flags": []}
         if view == "descendants":
             row["tree"] = [self[each] for each in self.ancestors(index)]
@@ -172,7 +172,7 @@ class AccountTree(Sequence[str]):
         return row
 
     def sorted_rows(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        """Return (name, id, index) of the accounts in a view of the account ``index``, sorted by name and id."""
+        """Return the (name, id, index) of each account in a view of the account ``index``, sorted by name and id."""
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:

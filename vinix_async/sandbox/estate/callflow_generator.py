@@ -1,4 +1,4 @@
-"""Generates synthetic callflow documents, each from its own number, without the others."""
+"""Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number."""
 
 import random
 
@@ -7,10 +7,10 @@ from .ids import digest
 from .quirks import QUIRKS, Json
 
 _FIRST_CREATED = 1_700_000_000
-"""Unix time at which the first callflow of an account was created; the others follow, one an hour."""
+"""Unix time at which the first callflow of an account was created. One more was created every hour after it."""
 
 _QUIRK_SHARE = 1 / 6
-"""The share of generated documents that have one of the quirks."""
+"""The probability that a generated document has a quirk."""
 
 _PEOPLE = (
     "Ann Ash",
@@ -36,7 +36,7 @@ _TEAMS = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Wa
 class CallflowGenerator:
     """Generates one document.
 
-    ``referenced`` then holds a metadata entry for each entity that the document's nodes refer to, by entity id.
+    Afterwards ``referenced`` contains the metadata of each entity that the document's nodes refer to, by entity id.
     """
 
     def __init__(self, seed: int, account_id: str, number: int) -> None:
@@ -71,7 +71,7 @@ class CallflowGenerator:
     # --- parts ---
 
     def _reference(self, kind: str, name: str) -> str:
-        """Return the id of an entity, and add the entity to the metadata."""
+        """Return the id of an entity, and add the entity to ``referenced``."""
         entity = digest(*self._namespace, kind, name)
         self.referenced[entity] = {"name": name, "pvt_type": kind}
         return entity

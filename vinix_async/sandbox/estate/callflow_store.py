@@ -1,4 +1,4 @@
-"""The callflows of every account: generated on demand, with the changes that a test has made on top."""
+"""The callflows of all accounts. They are generated on demand and overlaid with the changes that a test makes."""
 
 import random
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from .summary import public_fields, referenced_ids, summary
 
 
 class CallflowStore:
-    """Callflows by account index and callflow id.
+    """The callflows, addressed by account index and callflow id.
 
     Args:
         seed: the same seed gives the same callflows.
-        account_id_of: returns the id of an account, given its index.
-        count_range: the smallest and the largest number of generated callflows of an account.
+        account_id_of: returns the id of the account with an index.
+        count_range: the minimum and maximum number of generated callflows per account.
     """
 
     def __init__(self, seed: int, account_id_of: Callable[[int], str], count_range: tuple[int, int]) -> None:
@@ -32,21 +32,21 @@ class CallflowStore:
         self._cached_documents = lru_cache(maxsize=1024)(self.stored)
 
     def _generate_numbers(self, account: int) -> dict[str, int]:
-        """Return the ids of an account's generated callflows with the numbers that they are generated from."""
+        """Return the ids of an account's generated callflows, and the number from which each one is generated."""
         ids = IdSequence(self._seed, "callflow", account)
         count = random.Random(f"{self._seed} count {account}").randint(*self._count_range)
         return {ids[number]: number for number in range(count)}
 
     def ids(self, account: int) -> list[str]:
-        """Return the ids of an account's callflows, ascending, as the server's view sorts them."""
+        """Return the ids of an account's callflows in ascending order, which is the order of the server's view."""
         return self._cached_ids(account)
 
     def cached(self, account: int, callflow_id: str) -> Json:
-        """Return what ``stored`` does, from a cache: a filter reads all documents of an account for every page."""
+        """Return the same as ``stored``, from a cache. A filter reads all documents of an account for each page."""
         return self._cached_documents(account, callflow_id)
 
     def clear_caches(self) -> None:
-        """Forget what can be generated again."""
+        """Discard cached values after a change."""
         self._cached_ids.cache_clear()
         self._cached_documents.cache_clear()
 
@@ -55,11 +55,11 @@ class CallflowStore:
         return sorted(present - self._removed.get(account, set()))
 
     def stored(self, account: int, callflow_id: str) -> Json:
-        """Return the stored document with its private fields. Raises KeyError if there is none."""
+        """Return the stored document with its private fields. Raises KeyError if it does not exist."""
         return self._find(account, callflow_id)[0]
 
     def _find(self, account: int, callflow_id: str) -> tuple[Json, dict[str, Json]]:
-        """Return a stored document, and the metadata of the entities that it may refer to."""
+        """Return a stored document and the metadata of the entities that it may refer to."""
         if callflow_id in self._removed.get(account, ()):
             raise KeyError(callflow_id)
         if callflow_id in self._added.get(account, ()):
@@ -69,13 +69,13 @@ class CallflowStore:
         return generator.document(callflow_id), generator.referenced
 
     def document(self, account: int, callflow_id: str) -> Json:
-        """Return the document as a single GET sends it: its public fields, and the metadata of its references."""
+        """Return the full document as the API returns it: its public fields and the metadata of its references."""
         stored, entities = self._find(account, callflow_id)
         metadata = {entity: entities[entity] for entity in referenced_ids(stored.get("flow")) if entity in entities}
         return {**public_fields(stored), "metadata": metadata}
 
     def row(self, account: int, callflow_id: str) -> Json:
-        """Return the document as a listing sends it."""
+        """Return the summary of the document, which is its row in a listing."""
         return summary(self.stored(account, callflow_id))
 
     def revision(self, account: int, callflow_id: str) -> str:
@@ -84,10 +84,11 @@ class CallflowStore:
         return f"{number}-{digest(callflow_id, number)}"
 
     def put(self, account: int, document: Json, modified: int | None = None) -> str:
-        """Add or replace a document, and return its id. A document without an id gets one.
+        """Add or replace a document, and return its id. A document without an id is assigned one.
 
-        ``modified`` is the date of the change in Gregorian seconds, and of the creation where the document is new.
-        Without it the document keeps the dates of the one that it replaces. Dates in the document itself win.
+        ``modified`` is the date of the change in Gregorian seconds. For a new document it is also the date of creation.
+        If it is None, the document keeps the dates of the document that it replaces. Dates in ``document`` itself take
+        precedence.
         """
         callflow_id = document.get("id") or digest(self._seed, account, "added", len(self._revisions))
         dates = {"pvt_created": modified, "pvt_modified": modified}
@@ -103,7 +104,7 @@ class CallflowStore:
         return str(callflow_id)
 
     def remove(self, account: int, callflow_id: str) -> None:
-        """Delete a document. Raises KeyError if there is none."""
+        """Delete a document. Raises KeyError if it does not exist."""
         self.stored(account, callflow_id)
         self._added.get(account, {}).pop(callflow_id, None)
         self._removed.setdefault(account, set()).add(callflow_id)

@@ -1,19 +1,19 @@
-"""Ids that encode an index, so that the index of an id is found without a table of all ids."""
+"""Ids that encode an index, so that the index can be computed from an id without a table of all ids."""
 
 import hashlib
 
 
 def digest(*parts: object, size: int = 16) -> str:
-    """Return ``size`` bytes as hex that depend on every part and on their order."""
+    """Return a hex digest of ``size`` bytes of the parts in their order."""
     text = "\0".join(map(str, parts)).encode()
     return hashlib.blake2b(text, digest_size=size).hexdigest()
 
 
 class IdSequence:
-    """A sequence of ids of hex digits that look random. The last eight digits encode the index.
+    """A sequence of random-looking hexadecimal ids. The last eight digits of an id encode its index.
 
     Args:
-        namespace: ids of different namespaces differ.
+        namespace: sequences with different namespaces contain different ids.
         length: the number of hex digits of an id.
     """
 
@@ -27,7 +27,7 @@ class IdSequence:
         return f"{prefix}{index ^ self._mask:08x}"
 
     def index(self, value: str) -> int | None:
-        """Return the index of an id, or None for any other text."""
+        """Return the index of an id. Return None if ``value`` is not an id of this sequence."""
         try:
             index = int(value[self._prefix_length :], 16) ^ self._mask
         except ValueError:

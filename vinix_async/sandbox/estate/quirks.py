@@ -1,4 +1,4 @@
-"""Oddities of real documents that the parser of a client has to accept. Each is a function that adds one."""
+"""Quirks of real documents, which a client's parser must accept. Each function adds one quirk to a document."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

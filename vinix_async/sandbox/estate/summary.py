@@ -1,4 +1,4 @@
-"""Derives from a stored callflow what the API shows of it: a listing's row, public fields, references."""
+"""Derives the representations of a stored callflow in the API: a listing's row, public fields, references."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return a listing's row: no flow, ``featurecode`` false where there is none, and the modules of the flow."""
+    """Return the row of a listing. It has no ``flow``, but ``modules``. A missing ``featurecode`` becomes false."""
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
@@ -24,7 +24,7 @@ def public_fields(stored: Json) -> Json:
 
 
 def referenced_ids(flow: Any) -> Iterator[str]:
-    """Yield the ids that Kazoo looks up for a document's metadata: ids in ``data``, and child keys such as rules."""
+    """Yield the ids for which Kazoo adds metadata to a document: ids in ``data``, and child keys such as rule ids."""
     for node in _nodes(flow):
         for key, value in (node.get("data") or {}).items():
             if isinstance(value, str) and (key == "id" or "_id" in key):
@@ -33,7 +33,7 @@ def referenced_ids(flow: Any) -> Iterator[str]:
 
 
 def _modules(flow: Any) -> dict[str, None]:
-    """Return each module once, depth first, leaving out skipped nodes and nodes without data."""
+    """Return each module once, in depth-first order, without skipped nodes and nodes without data."""
     return {
         node["module"]: None
         for node in _nodes(flow)
