@@ -120,12 +120,6 @@ def test_a_listing_without_flows_names_its_modules() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     sandbox = Sandbox(accounts=3, callflows=30)

@@ -355,12 +355,6 @@ return [labels.length, wrong];
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as found:
-        yield found
-
-
 def labelled() -> Callflow:
     branches = {f"{place:032x}": node("user", {"name": name}) for place, name in enumerate(LABELS)}
     names = {f"{place:032x}": {"name": name} for place, name in enumerate(LABELS)}
