@@ -12,14 +12,17 @@ import hypothesis
 import pytest
 from fake_clock import FakeClock
 from scripted import Scripted, scripted_server
+from webdriver import Browser
 
 from vinix_async import VinixError
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
 
-hypothesis.settings.register_profile("any machine", deadline=None)  # a slow one is no failure
-hypothesis.settings.load_profile("any machine")
+# A slow machine is not a failure. HYPOTHESIS_PROFILE=thorough looks at many more examples, for instance every night.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -29,12 +32,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is made before the first test stays: no collection of garbage looks at it, neither now nor later."""
+    """Keep the garbage collector away from what is made before the first test, and let it run less often than usual."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)
         gc.enable()
 
 
@@ -87,6 +91,12 @@ def _texts_of(error: VinixError) -> Iterator[str]:
 async def server() -> AsyncIterator[Scripted]:
     async with scripted_server() as scripted:
         yield scripted
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with Browser() as found:
+        yield found
 
 
 @pytest.fixture

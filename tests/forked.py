@@ -40,15 +40,21 @@ class Process:
         stdin: int | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        closed: int | None = None,
     ) -> None:
-        """Where no descriptor is given, stdin is empty, and stdout and stderr can be read here."""
-        out, self.stdout = _pipe(stdout)
-        err, self.stderr = _pipe(stderr)
+        """Where no descriptor is given, stdin is empty, and stdout and stderr can be read here.
+
+        ``closed`` is the descriptor of the one stream that is closed in the process. ``PYTHONIOENCODING`` in ``env``
+        is the encoding of its streams.
+        """
+        encoding = env.get("PYTHONIOENCODING", "utf-8")
+        out, self.stdout = _pipe(stdout, encoding)
+        err, self.stderr = _pipe(stderr, encoding)
         given = [os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin), out, err]
         ours, theirs = socket.socketpair()
         with ours, theirs:
             socket.send_fds(_server(), [b"+"], [*given, theirs.fileno()])
-            ours.sendall(json.dumps([arguments, str(cwd), dict(env)]).encode())
+            ours.sendall(json.dumps([arguments, str(cwd), dict(env), closed]).encode())
             ours.shutdown(socket.SHUT_WR)
             self._news = ours.makefile()
         for each in given:
@@ -79,11 +85,11 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def _pipe(given: int | None) -> tuple[int, TextIO]:
+def _pipe(given: int | None, encoding: str) -> tuple[int, TextIO]:
     if given is not None:
         return os.dup(given), io.StringIO()
     reader, writer = os.pipe()
-    return writer, os.fdopen(reader, encoding="utf-8")
+    return writer, os.fdopen(reader, encoding=encoding)
 
 
 @functools.cache
@@ -122,7 +128,7 @@ def _serve(control: socket.socket) -> list[str]:
 
 def _become(streams: list[int], news: socket.socket) -> list[str]:
     with news.makefile() as request:
-        arguments, folder, environment = json.load(request)
+        arguments, folder, environment, closed = json.load(request)
     child = os.fork()
     if child:
         for each in streams:
@@ -142,9 +148,18 @@ def _become(streams: list[int], news: socket.socket) -> list[str]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115  # as Python begins
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115  # as above
+    _open_streams(os.environ.get("PYTHONIOENCODING"))
+    if closed is not None:
+        os.close(closed)
+        setattr(sys, ("stdin", "stdout", "stderr")[closed], None)  # as Python begins without it
     return ["vinix", *arguments]
+
+
+def _open_streams(encoding: str | None) -> None:
+    """Make the standard streams as Python does when it begins."""
+    sys.stdin = open(0, encoding=encoding, closefd=False)  # noqa: SIM115  # open for as long as the process runs
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115  # as above
+    sys.stderr = open(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115  # as above
 
 
 if __name__ == "__main__" and (command_line := _serve(socket.socket(fileno=int(sys.argv[1])))):

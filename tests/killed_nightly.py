@@ -44,6 +44,6 @@ def main(nightly: str, saved: Path, chance: random.Random) -> None:
 
 
 if __name__ == "__main__":
-    _, example, data, checkpoint, seed = sys.argv
+    _, example, data, checkpoint = sys.argv
     sys.argv = [example, data, checkpoint]
-    main(example, Path(checkpoint), random.Random(seed))
+    main(example, Path(checkpoint), random.Random(1))

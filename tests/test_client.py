@@ -256,7 +256,7 @@ async def test_new_tokens_that_are_refused_time_and_again_are_not_asked_for(
     assert len(server.asked) == 2 + 19
 
 
-async def test_a_thousand_calls_with_an_expired_token_make_one_exchange(server: Scripted, clock: FakeClock) -> None:
+async def test_hundreds_of_calls_with_an_expired_token_make_one_exchange(server: Scripted, clock: FakeClock) -> None:
     good = {"token-number-1"}
 
     def answer(request: web.Request) -> web.Response:
@@ -268,18 +268,18 @@ async def test_a_thousand_calls_with_an_expired_token_make_one_exchange(server: 
         await client.callflows.list(ACCOUNT).to_list()
         good.clear()
         good.add("token-number-2")
-        listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(1000))
-        assert await asyncio.gather(*listings) == [[]] * 1000
+        listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(300))
+        assert await asyncio.gather(*listings) == [[]] * 300
     assert server.logins == 2
-    assert len(server.asked) <= 1 + 1000 + Limits().max_concurrency
+    assert len(server.asked) <= 1 + 300 + Limits().max_concurrency
 
 
 async def test_a_refused_exchange_is_not_repeated_by_those_who_wait(server: Scripted, client: VinixClient) -> None:
     server.login = failing(401)
-    listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(1000))
+    listings = (client.callflows.list(f"{number:032x}").to_list() for number in range(300))
     errors = await asyncio.gather(*listings, return_exceptions=True)
     assert {type(error) for error in errors} == {AuthenticationError}
-    assert len({id(error) for error in errors}) == 1000
+    assert len({id(error) for error in errors}) == 300
     assert {(error.account_id, error.path) for error in errors if isinstance(error, AuthenticationError)} == {
         (None, "/api_auth")
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 from attrs import define, field
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from memory_listing import MemoryListing, ids
 from scripted import failure, scripted_server, success
@@ -264,7 +264,6 @@ ways = st.fixed_dictionaries(
     by_page=st.booleans(),
     piped=st.booleans(),
 )
-@settings(max_examples=60)
 async def test_a_sweep_reads_each_reachable_callflow_once_and_names_each_unreachable_one(
     sizes: list[int], history: list[Round], last: Round, way: dict[str, Any], *, by_page: bool, piped: bool
 ) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from cli_support import VINIX, Command, accounts_of, environment, served, variables, wait_for
+from cli_support import Command, accounts_of, environment, served, variables, wait_for
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
 from vinix_async.cli.accounts import write_accounts
@@ -103,6 +103,9 @@ def test_c1_a_reader_that_leaves(alone: Command, arguments: tuple[str, ...], gon
     assert "Traceback" not in errors
 
 
+JAPANESE: dict[str, Any] = {"id": "e" * 32, "name": "日本", "flow": {"module": "menu", "data": {"id": "日"}}}
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
 @pytest.mark.parametrize(
     "arguments",
@@ -117,19 +120,23 @@ def test_c1_a_reader_that_leaves(alone: Command, arguments: tuple[str, ...], gon
 def test_c2_a_terminal_of_another_encoding(
     vinix: Command, sandbox: Sandbox, arguments: tuple[str, ...], encoding: str
 ) -> None:
-    sandbox.put(sandbox.root_id, {"id": "e" * 32, "name": "日本", "flow": {"module": "menu", "data": {"id": "日"}}})
-    done = subprocess.run(  # noqa: S603  # the command under test
-        [*VINIX, *arguments],
-        capture_output=True,
-        timeout=30,
-        check=False,
-        env=environment(vinix.home, **vinix.variables, PYTHONIOENCODING=encoding),
-    )
-    sandbox.remove(sandbox.root_id, "e" * 32)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.decode(encoding)
+    sandbox.put(sandbox.root_id, JAPANESE)
+    with Command(vinix.home, **vinix.variables, PYTHONIOENCODING=encoding).started(*arguments) as process:
+        shown, errors = process.stdout.read(), process.stderr.read()
+    sandbox.remove(sandbox.root_id, JAPANESE["id"])
+    assert process.returncode == 0, errors
+    assert shown
     if arguments[0] == "callflows":
-        assert b"??" in done.stdout
+        assert "??" in shown
+
+
+def test_c2_in_an_interpreter_of_its_own_too(vinix: Command, sandbox: Sandbox) -> None:
+    sandbox.put(sandbox.root_id, JAPANESE)
+    done = vinix.process("callflows", "show", "ROOT", JAPANESE["id"], "--output", "tree", PYTHONIOENCODING="ascii")
+    sandbox.remove(sandbox.root_id, JAPANESE["id"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "??" in done.stdout
 
 
 def lists(first: str, second: str) -> dict[str, bytes]:
@@ -395,11 +402,8 @@ def test_c9_a_state_folder_that_cannot_be_written(vinix: Command, sandbox: Sandb
     ("line", "code"),
     [
         ("vinix callflows list --sandbox >&-", 1),
-        ("vinix demo >&-", 1),
-        ("vinix callflows list --sandbox 2>&-", 0),
         ("vinix callflows list --nothing 2>&-", 2),
         ("vinix auth login --kind token --account-id x <&-", 2),
-        ("vinix callflows list --accounts-from - --sandbox <&-", 0),
     ],
 )
 def test_c10_a_closed_stream(tmp_path: Path, line: str, code: int) -> None:
@@ -408,6 +412,25 @@ def test_c10_a_closed_stream(tmp_path: Path, line: str, code: int) -> None:
     assert b"Traceback" not in done.stderr
     if ">&-" in line and "2>&-" not in line:
         assert done.stderr == b"vinix: stdout is closed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code"),
+    [
+        ("demo", 1, 1),
+        ("callflows list --sandbox", 2, 0),
+        ("callflows list --accounts-from - --sandbox", 0, 0),
+    ],
+)
+def test_c10_a_stream_that_is_closed_when_the_job_begins(
+    alone: Command, arguments: str, closed: int, code: int
+) -> None:
+    with alone.started(*arguments.split(), closed=closed) as process:
+        _, errors = process.stdout.read(), process.stderr.read()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    if closed == 1:
+        assert errors == "vinix: stdout is closed\n"
 
 
 def test_c11_no_progress_line_without_a_terminal(vinix: Command) -> None:

@@ -54,7 +54,7 @@ async def test_each_kind_is_what_it_says(kind: str) -> None:
 
 @pytest.mark.parametrize("dialect", ["kazoo5", "kazoo43", "documented"])
 async def test_the_client_gets_over_all_that_passes(dialect: str) -> None:
-    sandbox = Sandbox(dialect=dialect, faults=Faults(share=0.1), callflows=300, rate_limit=False, clock=FakeClock())
+    sandbox = Sandbox(dialect=dialect, faults=Faults(share=0.25), callflows=120, rate_limit=False, clock=FakeClock())
     async with sandbox, sandbox.client(retry=RetryPolicy(attempts=12)) as client:
         found = [callflow.id async for callflow in client.callflows.list(sandbox.root_id, page_size=1)]
     assert sorted(found) == sandbox.callflow_ids(sandbox.root_id)

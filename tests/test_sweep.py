@@ -35,7 +35,7 @@ from vinix_async.testing import VirtualClock
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    running = Sandbox(dialect="kazoo43", accounts=60, callflows=(0, 70), clock=VirtualClock())
+    running = Sandbox(dialect="kazoo43", accounts=30, callflows=(0, 70), clock=VirtualClock())
     async with running:
         yield running
 
@@ -59,7 +59,7 @@ async def test_every_callflow_of_every_account_once(sandbox: Sandbox, client: Vi
     assert not ordered or found == list(sandbox.account_ids)
     assert all(result.ok and result.error is None and complete(sandbox, result) for result in results)
     stats = sweep.stats
-    assert (stats.accounts_done, stats.accounts_failed) == (60, 0)
+    assert (stats.accounts_done, stats.accounts_failed) == (30, 0)
     assert stats.callflows == sum(len(result.callflows) for result in results)
     assert (stats.requests, stats.logins) == (sandbox.served, 1)
     assert "callflows=<" in repr(results[0])
@@ -117,7 +117,7 @@ async def test_what_was_read_before_the_error_is_not_lost(clock: FakeClock) -> N
     assert server.asked[-2].endswith("start_key=k") or server.asked[-1].endswith("start_key=k")
 
 
-@pytest.mark.parametrize("stop", [0, 1, 17, 60])
+@pytest.mark.parametrize("stop", [0, 1, 17, 30])
 async def test_a_resumed_sweep_does_only_what_is_missing(sandbox: Sandbox, client: VinixClient, stop: int) -> None:
     sandbox.deny(sandbox.account_ids[2], 404)
     done: dict[str, AccountResult] = {}
@@ -487,7 +487,7 @@ async def test_by_page_each_account_has_one_last_page(
     ordered: bool,  # noqa: FBT001  # as list_many has it
     size: int,
 ) -> None:
-    names = sandbox.account_ids[:20]
+    names = sandbox.account_ids[:10]
     denied, empty = names[3], names[5]
     sandbox.deny(denied, 403)
     for callflow_id in sandbox.callflow_ids(empty):
@@ -507,7 +507,7 @@ async def test_by_page_each_account_has_one_last_page(
     (failed,) = by_account[denied]
     assert isinstance(failed.error, PermissionDeniedError)
     assert failed.error.__traceback__ is None  # whose frames would hold the account's pages
-    assert (sweep.stats.accounts_done, sweep.stats.accounts_failed) == (19, 1)
+    assert (sweep.stats.accounts_done, sweep.stats.accounts_failed) == (9, 1)
     assert sweep.checkpoint().done == set(names) - {denied}
 
 
@@ -827,7 +827,7 @@ async def test_closing_the_client_in_the_loop_ends_the_sweep(
     def answer(request: web.Request) -> web.Response:
         last = request.path.rpartition("/")[2]
         if last in {"callflows", "descendants"}:
-            return success(request, [{"id": f"{last}{number}"} for number in range(60)])
+            return success(request, [{"id": f"{last}{number}"} for number in range(20)])
         return success(request, {"id": last})
 
     server.otherwise = answer

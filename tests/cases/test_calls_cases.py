@@ -38,7 +38,7 @@ def warnings_only(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("accounts", "begin", "seconds", "kind"),
     [
-        (2000, 2, 3, 502),
+        (1000, 2, 3, 502),
         (500, 1, 3, 503),
         (500, 1, 3, "refused"),
         (500, 1, 3, "reset"),
@@ -285,12 +285,12 @@ async def test_L18_after_a_fork(server: Scripted, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("kind", [503, "json 500", "reset", "hang", "html", "json 429"])
 @pytest.mark.parametrize(
     "broken",
-    [range(0, 600, 24), range(300, 340), range(560, 600), range(3, 6)],
+    [range(0, 300, 12), range(130, 170), range(260, 300), range(3, 6)],
     ids=["spread", "in a row", "at the end", "at the beginning"],
 )
 @virtual
 async def test_rule_14_broken_accounts_cost_the_others_nothing(kind: str | int, broken: range) -> None:
-    server = SimulatedServer(accounts=600, latency=0.12)
+    server = SimulatedServer(accounts=300, latency=0.12)
     names = {server.accounts[number] for number in broken}
     server.fate = lambda target, _: kind if account_of(target) in names else "ok"
     async with server.client(timeout=2, clock=LoopClock(5)) as client:
@@ -302,9 +302,9 @@ async def test_rule_14_broken_accounts_cost_the_others_nothing(kind: str | int, 
         assert error.gave_up == "no attempt is left (RetryPolicy.attempts)"
         assert error.attempts is not None
         assert error.attempts <= 8
-    assert len(server.requests) <= 612 + len(names) * 8
+    assert len(server.requests) <= 306 + len(names) * 8
     if kind not in {"hang", "json 429"}:
-        assert asyncio.get_running_loop().time() <= 2.5 * 4.3
+        assert asyncio.get_running_loop().time() <= 9.5
 
 
 @virtual
