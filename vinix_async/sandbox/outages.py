@@ -82,7 +82,7 @@ class OutageController:
         if not duration >= 0:
             raise ConfigurationError(f"the argument 'seconds' must be a non-negative number, not {seconds!r}")
         if self._listener is None or self._connections is None:
-            raise ConfigurationError("start the sandbox before you begin an outage")
+            raise ConfigurationError("the sandbox is not running: start it before an outage begins")
         self.end()
         self.current = Outage(kind, only, self.clock.monotonic() + duration, self._end_this)
         if kind == "refuse":
