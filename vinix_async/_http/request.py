@@ -145,6 +145,9 @@ _GREGORIAN_EPOCH: Final = 62_167_219_200
 _LEAST_GREGORIAN: Final = 10**10
 """A smaller number of seconds can only be a Unix time: the server would find every document modified after it."""
 
+_MOST_GREGORIAN: Final = 315_569_520_000
+"""The beginning of the year 10000. A larger number can only be milliseconds."""
+
 
 def check_filters(filters: Filters | None) -> dict[str, str]:
     """Return ``filters`` as the server's query parameters (api-facts 3.2).
@@ -207,6 +210,10 @@ def _gregorian_seconds(name: str, value: object) -> str:
         raise ConfigurationError(
             f"{name} looks like a Unix time, which the server would misread: give a datetime with a time zone, "
             f"or add {_GREGORIAN_EPOCH} to get Gregorian seconds"
+        )
+    if int(digits) >= _MOST_GREGORIAN:
+        raise ConfigurationError(
+            f"{name} is after the year 9999: give a datetime with a time zone, or Gregorian seconds, not milliseconds"
         )
     return digits
 
