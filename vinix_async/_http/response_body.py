@@ -61,10 +61,10 @@ async def read_body(stream: Stream, connection: Connection | None, headers: Mapp
         BrokenConnectionError: the connection broke.
         zlib.error: the body is not gzip although its headers say so.
     """
-    encoding = headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
+    encoding = headers.get("Content-Encoding", "").lower()
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
         raise APIConnectionError("the response has a compression that was not asked for", transient=False)
-    decompress = None if encoding == "identity" else _Gunzip(max_body)
+    decompress = _Gunzip(max_body) if encoding in {"gzip", "x-gzip"} else None
     pieces: list[bytes] = []
     received = 0
     while not stream.at_eof():
