@@ -256,6 +256,48 @@ def test_a_saved_job_comes_back(tmp_path: Path) -> None:
             SavedJob.from_json(text, connection)
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "wrong"),
+    [
+        ("job", "accounts", "ab"),
+        ("job", "accounts", [5]),
+        ("job", "filters", []),
+        ("job", "shard", 5),
+        ("job", "to", 5),
+        ("job", "details", "no"),
+        ("job", "unknown", 1),
+        ("sandbox", "sandbox_accounts", "9"),
+        ("", "sandbox", []),
+        ("", "size", -1),
+        ("", "size", "7"),
+        ("", "size", float("inf")),
+        ("", "version", True),
+        ("", "version", []),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(part: str, name: str, wrong: Any) -> None:
+    job = Job(command="callflows export", accounts=("a",), to="/x", where="sandbox")
+    saved = json.loads(SavedJob(job=job, connection=Connection(), size=7, sweep=SweepCheckpoint()).to_json())
+    (saved[part] if part else saved)[name] = wrong
+    with pytest.raises(UsageError, match="not a checkpoint of vinix"):
+        SavedJob.from_json(json.dumps(saved), Connection())
+
+
+def test_a_checkpoint_does_not_name_a_server() -> None:
+    saved = SavedJob(job=Job(command="x"), connection=Connection(), size=0, sweep=SweepCheckpoint())
+    changed = json.loads(saved.to_json())
+    changed["sandbox"]["base"] = "https://other.example.com/v2"
+    assert SavedJob.from_json(json.dumps(changed), Connection()).connection == Connection()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b'{"version"'], ids=lambda value: repr(value[:9]))
+def test_a_file_that_is_not_a_checkpoint(vinix: Command, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    done = vinix("callflows", "export", "--resume", "file")
+    assert done.returncode == 2
+    assert done.stderr == "vinix: the file is not a checkpoint of vinix\n"
+
+
 def test_a_checkpoint_of_the_first_version_is_read() -> None:
     point = {"version": 1, "scope": "/accounts/a/callflows", "start_key": "k", "done": ["1"], "before": ["0"]}
     sweep = {"version": 1, "scope": "", "done": ["b"], "failed": {"a": {**point, "yielded": 9, "finished": False}}}

@@ -155,6 +155,7 @@ def lists(first: str, second: str) -> dict[str, bytes]:
         "CSV": f'name,id\nA,{first}\n"B, C",{second}\n'.encode(),
         "CSV with both": f"id,Account_ID\nx,{first}\ny,{second}\n".encode(),
         "CSV with semicolons and BOM": b"\xef\xbb\xbf" + f'"name";"account_id"\r\nA;{first}\r\nB;{second}\r\n'.encode(),
+        "CSV with bars": f"id|name\n{first}|A\n{second}|B\n".encode(),
         "tabs": f"id\tname\n{first}\tA\n{second}\tB\n".encode(),
         "CSV, a field of two lines": f'id,name\n{first},"A\nB"\n{second},C\n'.encode(),
     }
@@ -211,6 +212,16 @@ def test_c3_a_line_that_is_not_an_id(
     assert not sandbox.requests
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [(b"caf\xe9\n", "UTF-8"), (b"\xef\xbb\xbf\xe9\n", "UTF-8"), (b"\xff\xfea", "UTF-16"), (b"\xfe\xffa", "UTF-16")],
+)
+def test_c3_the_encoding_is_called_by_its_name(alone: Command, tmp_path: Path, content: bytes, encoding: str) -> None:
+    (tmp_path / "list").write_bytes(content)
+    done = alone("callflows", "list", "--sandbox", "--accounts-from", "list")
+    assert done.stderr == f"vinix: list, line 1: the text is not valid {encoding}\n"
+
+
 def test_c3_an_argument_that_cannot_be_an_id(vinix: Command, sandbox: Sandbox) -> None:
     sandbox.requests.clear()
     for word in ("a/b", "..", "", "a b"):
@@ -254,6 +265,48 @@ def test_c5_a_suffix_that_names_no_format(vinix: Command, tmp_path: Path, name: 
     else:
         assert vinix("callflows", "export", "--to", name, "--output", "csv").returncode == 0
         assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x.html.gz", "x.csv", "x", "html"])
+def test_c5_a_report_is_html(vinix: Command, tmp_path: Path, name: str) -> None:
+    done = vinix("report", "--to", name)
+    assert done.returncode == 2
+    assert done.stderr == f"vinix: --to must end with .html or .htm, not {name!r}\n"
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["x.HTML", "x.htm"])
+def test_c5_a_suffix_of_html(vinix: Command, tmp_path: Path, name: str) -> None:
+    assert vinix("report", "--to", name).returncode == 0
+    assert (tmp_path / name).read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "report --to pipe.html",
+        "callflows export --to pipe.html --output parquet",
+        "callflows export --to x.csv --checkpoint pipe.html",
+        "callflows list --checkpoint pipe.html",
+    ],
+)
+def test_c9_a_device_is_not_replaced_nor_deleted(vinix: Command, tmp_path: Path, arguments: str) -> None:
+    pipe = tmp_path / "pipe.html"
+    os.mkfifo(pipe)
+    done = vinix(*arguments.split(), *([] if "list" in arguments else ["--force"]))
+    assert done.returncode == 2
+    assert "pipe.html is not a regular file" in done.stderr
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("command", ["report --to link.html", "callflows export --to link.html --output parquet"])
+def test_c9_a_link_stays_and_its_file_is_replaced(vinix: Command, tmp_path: Path, command: str) -> None:
+    link, file = tmp_path / "link.html", tmp_path / "file"
+    file.write_bytes(b"old")
+    link.symlink_to(file)
+    assert vinix(*command.split(), "--force").returncode == 0
+    assert link.is_symlink()
+    assert file.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("suffix", ["csv.gz", "ndjson.gz", "jsonl.gz", "CSV.GZ"])

@@ -431,6 +431,7 @@ def test_no_filters() -> None:
         ({"modified_from": "2026-01-01"}, "datetime with a time zone"),
         ({"modified_from": "1767225600"}, "Unix time"),
         ({"created_to": 1767225600}, "Unix time"),
+        ({"created_to": 1767225600000}, "not milliseconds"),
         ({"created_to": -1}, "datetime with a time zone"),
         ({"created_to": True}, "datetime with a time zone"),
         ({"created_to": ["63900000000"]}, "datetime with a time zone"),

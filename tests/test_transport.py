@@ -477,6 +477,11 @@ async def test_gzip_is_undone() -> None:
     assert await body_of(reply(b"", GZIP)) == b""
 
 
+@pytest.mark.parametrize("header", [b"Content-Encoding: identity", b"Content-Encoding:"])
+async def test_no_encoding_may_be_said_aloud(header: bytes) -> None:
+    assert await body_of(reply(b"{}", header)) == b"{}"
+
+
 async def test_other_encodings_are_refused() -> None:
     with pytest.raises(APIConnectionError, match="not requested") as caught:
         await body_of(reply(zlib.compress(b"{}"), b"Content-Encoding: deflate"))

@@ -515,6 +515,13 @@ async def test_L15_ids_that_would_lead_elsewhere_are_refused(server: Scripted, w
     assert server.requests == []
 
 
+async def test_L1_a_304_is_not_a_redirect() -> None:
+    async with fault_server(answering(b"HTTP/1.1 304 Not Modified\r\n\r\n")) as server, client_of(server.url) as client:
+        with pytest.raises(APIStatusError, match=r"^304 Not Modified") as caught:
+            await client.callflows.list(ACCOUNT)
+    assert "redirect" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("filters", "words"),
     [

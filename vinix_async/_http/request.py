@@ -150,6 +150,9 @@ _LEAST_GREGORIAN: Final = 10**10
 The server would read such a number as a date long before all documents, so ``modified_from`` would match all of them.
 """
 
+_MOST_GREGORIAN: Final = 315_569_520_000
+"""The beginning of the year 10000. A larger number can only be milliseconds."""
+
 
 def check_filters(filters: Filters | None) -> dict[str, str]:
     """Return ``filters`` as the server's query parameters (api-facts 3.2).
@@ -212,6 +215,10 @@ def _gregorian_seconds(name: str, value: object) -> str:
         raise ConfigurationError(
             f"{name} looks like a Unix time, but the server uses Gregorian seconds: pass a datetime with a time zone, "
             f"or add {_GREGORIAN_EPOCH} to the number"
+        )
+    if int(digits) >= _MOST_GREGORIAN:
+        raise ConfigurationError(
+            f"{name} is after the year 9999: give a datetime with a time zone, or Gregorian seconds, not milliseconds"
         )
     return digits
 

@@ -211,6 +211,8 @@ _BY_STATUS: Final[Mapping[int, type[APIStatusError]]] = {
     429: RateLimitError,
 }
 
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
 _GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 
 _TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
@@ -220,7 +222,7 @@ _TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
 def _status_error(request: Request, response: Response, now: float, secrets: Secrets) -> APIStatusError:
     retry_after = read_retry_after(response.headers, now)
     status = response.status
-    if status < 400:
+    if status in _REDIRECTS:
         return APIStatusError(
             f"{_redirect(response.headers.get('location'))}; redirects are not followed, because that would send the "
             "token to another address. If you trust the new address, use it as base_url",

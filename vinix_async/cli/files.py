@@ -17,8 +17,10 @@ def write_private_file(path: Path, data: bytes) -> None:
 def replacing(path: Path, *, mode: int) -> Iterator[Path]:
     """Give a new file for the block to write, and rename it to ``path`` when the block succeeds.
 
-    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` stays as it is.
+    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` stays as it is. If
+    ``path`` is a link, the file that it names is replaced.
     """
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)
     try:

@@ -5,8 +5,9 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Any, Final, Self
 
+import msgspec
 from attrs import asdict, field, frozen
 from platformdirs import user_state_path
 
@@ -59,26 +60,26 @@ class SavedJob:
 
     def to_json(self) -> str:
         """Return the content of a checkpoint file. It contains no secret."""
-        sandbox = {name: value for name, value in vars(self.connection).items() if name.startswith("sandbox")}
+        sandbox = _sandbox_options(vars(self.connection))
         job, sweep = asdict(self.job), self.sweep.to_value()
         return json.dumps({"version": _VERSION, "job": job, "sandbox": sandbox, "size": self.size, "sweep": sweep})
 
     @classmethod
-    def from_json(cls, text: str, connection: Connection) -> Self:
-        """Read a checkpoint file. Its profile and credentials are those of ``connection``."""
+    def from_json(cls, text: str | bytes, connection: Connection) -> Self:
+        """Read a checkpoint file. Its profile, credentials and server are those of ``connection``."""
         try:
             value = json.loads(text)
-            if value["version"] not in {1, _VERSION}:
+            if msgspec.convert(value["version"], int) not in {1, _VERSION}:
                 raise UsageError("the checkpoint was written by another version of vinix: start the job again")
             saved = cls(
-                job=Job(**{**value["job"], "accounts": tuple(value["job"]["accounts"])}),
-                connection=Connection(**{**vars(connection), **value["sandbox"]}),
-                size=int(value["size"]),
+                job=msgspec.convert(asdict(Job(**value["job"]), recurse=False), Job),  # no unknown name, no wrong type
+                connection=msgspec.convert({**vars(connection), **_sandbox_options(value["sandbox"])}, Connection),
+                size=msgspec.convert(value["size"], Annotated[int, msgspec.Meta(ge=0)]),
                 sweep=SweepCheckpoint.from_value(value["sweep"]),
             )
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise UsageError("the file is not a checkpoint of vinix") from None
         return saved
 
@@ -86,9 +87,9 @@ class SavedJob:
     def read(cls, path: Path, job: Job, connection: Connection) -> Self:
         """Read the checkpoint file of a job. ``job`` must name the same command, and have no other option."""
         try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+            text = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
         saved = cls.from_json(text, connection)
         if saved.job.command != job.command:
             raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`")
@@ -100,6 +101,10 @@ class SavedJob:
         """Write a checkpoint file, and return when it is on the disk."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private_file(path, self.to_json().encode())
+
+
+def _sandbox_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name.startswith("sandbox")}
 
 
 def default_checkpoint(job: Job) -> Path:

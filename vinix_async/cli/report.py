@@ -1,7 +1,7 @@
 """``vinix report`` writes one HTML page about many accounts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
@@ -9,6 +9,8 @@ from .exit_codes import UsageError
 from .job import Job
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, JobOptions
 from .run import run_job
+
+_SUFFIXES: Final = (".html", ".htm")
 
 
 async def report(
@@ -25,6 +27,8 @@ async def report(
     """
     if to is None and options.resume is None:
         raise UsageError("--to is required")
+    if to is not None and to.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"--to must end with {' or '.join(_SUFFIXES)}, not {to.name!r}")
     job = Job(
         command="report",
         accounts=accounts,

@@ -41,6 +41,7 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
         job = resumed.job if resumed else _complete(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
+        _check_replaceable("--checkpoint", checkpoint)
         run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
         if not resumed and not force:
             run.refuse_to_overwrite()
@@ -59,6 +60,14 @@ def _check(job: Job) -> None:
         raise UsageError(f"--to: there is no folder {to.parent}")
     if to and to.is_dir():
         raise UsageError(f"--to: {to} is a folder")
+    if to and job.output in {"parquet", "html"}:
+        _check_replaceable("--to", to)
+
+
+def _check_replaceable(option: str, path: Path) -> None:
+    """Raise ``UsageError`` for a device or a pipe: a new file would be put in its place."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{option}: {path} is not a regular file")
 
 
 def _complete(job: Job, server: Server) -> Job:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
 
-_DELIMITERS: Final = ",;\t"
+_DELIMITERS: Final = ",;\t|"
 
 
 class Shard:
@@ -77,7 +77,8 @@ def _lines(data: bytes, name: str) -> list[str]:
     except UnicodeDecodeError as error:
         before = io.StringIO(data[: error.start].decode(encoding, "replace"), newline=None).read()
         number = before.count("\n") + 1
-        raise UsageError(f"{name}, line {number}: the text is not valid {encoding[:6].upper()}") from None
+        shown = encoding.removesuffix("-sig").upper()
+        raise UsageError(f"{name}, line {number}: the text is not valid {shown}") from None
 
 
 def _layout(first_line: str) -> tuple[str, int | None]:
