@@ -64,17 +64,10 @@ async def read_body(stream: Stream, connection: Connection | None, headers: Mapp
         BrokenConnectionError: the connection broke.
         zlib.error: the headers declare gzip, but the body is not valid gzip.
     """
-<<<<<<< HEAD
-    encoding = headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise APIConnectionError("the response has a Content-Encoding that was not requested", transient=False)
-    decompress = None if encoding == "identity" else _Gunzip(max_body)
-=======
     encoding = headers.get("Content-Encoding", "").lower()
     if encoding not in {"", "identity", "gzip", "x-gzip"}:
-        raise APIConnectionError("the response has a compression that was not asked for", transient=False)
+        raise APIConnectionError("the response has a Content-Encoding that was not requested", transient=False)
     decompress = _Gunzip(max_body) if encoding in {"gzip", "x-gzip"} else None
->>>>>>> eyes
     pieces: list[bytes] = []
     received = 0
     while not stream.at_eof():
