@@ -4,7 +4,6 @@ import asyncio
 import gc
 import os
 import pickle
-import traceback
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -74,7 +73,7 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
 
 
 def _texts_of(error: VinixError) -> Iterator[str]:
-    """All that a traceback would show of it and of what it comes from, but for lines of source."""
+    """Show all of an error and of the errors it comes from that a traceback may show, except for lines of source."""
     yield pickle.dumps(error).decode("latin-1")
     shown: set[int] = set()
     waiting: list[BaseException | None] = [error]
@@ -83,7 +82,7 @@ def _texts_of(error: VinixError) -> Iterator[str]:
         if each is None or id(each) in shown:
             continue
         shown.add(id(each))
-        yield f"{each!r}{vars(each)}{''.join(traceback.format_exception_only(each))}"
+        yield f"{each!r}{each}{vars(each)}"  # its notes are among vars
         waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
 
 

@@ -1,6 +1,7 @@
 """Inputs that failed when they were tried: outages, retries, why a call gave up, closed clients."""
 
 import asyncio
+import itertools
 import os
 import random
 from typing import Any
@@ -282,11 +283,19 @@ async def test_L18_after_a_fork(server: Scripted, monkeypatch: pytest.MonkeyPatc
 # --- rule 14: one broken account never costs another account anything ----------------------------
 
 
-@pytest.mark.parametrize("kind", [503, "json 500", "reset", "hang", "html", "json 429"])
+SPREAD, IN_A_ROW, AT_THE_END, AT_THE_BEGINNING = range(0, 300, 12), range(130, 170), range(260, 300), range(3, 6)
+
+
 @pytest.mark.parametrize(
-    "broken",
-    [range(0, 300, 12), range(130, 170), range(260, 300), range(3, 6)],
-    ids=["spread", "in a row", "at the end", "at the beginning"],
+    ("kind", "broken"),
+    [
+        *itertools.product([503, "json 500", "hang", "json 429"], [SPREAD, IN_A_ROW, AT_THE_END, AT_THE_BEGINNING]),
+        ("reset", SPREAD),  # the client treats these two as it treats a 503
+        ("reset", AT_THE_END),
+        ("html", IN_A_ROW),
+        ("html", AT_THE_END),
+    ],
+    ids=str,
 )
 @virtual
 async def test_rule_14_broken_accounts_cost_the_others_nothing(kind: str | int, broken: range) -> None:
