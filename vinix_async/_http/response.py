@@ -323,7 +323,7 @@ def _redirect(location: str | None) -> str:
         parts = urlsplit(location or "")
         host = clean(parts.hostname or "")
     except ValueError:
-        host = None
+        return "the server redirects"
     return f"the server redirects to {parts.scheme}://{host}" if host else "the server redirects"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
-from attrs import asdict, define, field, fields, frozen
+from attrs import asdict, define, field, fields
 
 from .._exceptions import APIStatusError, AuthenticationError, VinixError
 from .._public import public
@@ -86,7 +86,7 @@ class AttemptEnded(AttemptStarted):
 
 
 @public
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class RetryEvent(Event):
     """A request failed and will be retried. ``on_retry`` is called with this event before the wait.
 

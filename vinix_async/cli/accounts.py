@@ -16,7 +16,7 @@ from .text import printable, printable_lines
 if TYPE_CHECKING:
     from .. import Pager
 
-accounts = App(name="accounts", help="List the accounts below an account.")
+accounts: App = App(name="accounts", help="List the accounts below an account.")
 
 
 @accounts.command(name="list")

@@ -21,7 +21,7 @@ from .. import __version__
 from .console import PipeConsole, discard_output, note, open_missing_streams, write_data
 from .exit_codes import ExitCode, report_error
 
-app = App(
+app: App = App(
     name="vinix",
     help="Read the callflows of the Vinix telephony API. `vinix demo` works without an account.",
     help_format="plaintext",  # importing a Markdown renderer takes as long as everything else
@@ -29,7 +29,7 @@ app = App(
     result_action="return_value",
     console=PipeConsole(),
 )
-for path, name, text in (
+for _path, _name, _text in (
     ("demo:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
     ("accounts:accounts", "accounts", "List the accounts below an account."),
     ("callflows:callflows", "callflows", "List, show and export callflows."),
@@ -37,7 +37,7 @@ for path, name, text in (
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
 ):
-    app.command(f"vinix_async.cli.{path}", name=name, help=text)
+    app.command(f"vinix_async.cli.{_path}", name=_name, help=_text)
 
 
 @app.command

@@ -19,7 +19,7 @@ from .options import CONNECTION, Connection, Flag
 from .settings import make_auth, save_profile, save_secret
 from .table import facts_table
 
-auth = App(name="auth", help="Store and check credentials.")
+auth: App = App(name="auth", help="Store and check credentials.")
 
 Kind = Literal["password", "api-key", "token"]
 _SECRETS: Final = {

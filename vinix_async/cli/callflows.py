@@ -11,7 +11,7 @@ from .options import CONNECTION, JOB_OPTIONS, Accounts, Bom, Connection, Flag, F
 from .run import run_job
 from .show import show
 
-callflows = App(name="callflows", help="List, show and export callflows.")
+callflows: App = App(name="callflows", help="List, show and export callflows.")
 callflows.command(show)
 
 Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flow. CSV and Parquet get it as JSON.")]

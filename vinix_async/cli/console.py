@@ -23,7 +23,7 @@ class PipeConsole(Console):
         raise BrokenPipeError
 
 
-errors = PipeConsole(stderr=True)
+errors: PipeConsole = PipeConsole(stderr=True)
 _before_printing: list[Callable[[], object]] = []
 
 

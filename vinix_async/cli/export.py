@@ -60,7 +60,7 @@ class Stdout:
 
     def __init__(self, escape: Callable[[str], str] | None, size: int = 0) -> None:
         self._escape = escape
-        self.size = size
+        self.size: int = size
 
     def write(self, data: bytes) -> None:
         """Write and flush."""
@@ -88,7 +88,7 @@ class File:
             raise UsageError(f"{path} is shorter than its checkpoint says, so it is not the file that the job wrote")
         if found > size:
             self._file.truncate(size)
-        self.size = size
+        self.size: int = size
         sync_folder(path.absolute().parent)
 
     def write(self, data: bytes) -> None:

@@ -122,8 +122,8 @@ class ReadAhead:
     """
 
     def __init__(self, accounts: AsyncGenerator[Account, None], done: Iterable[str]) -> None:
-        self.found = 0
-        self.all_found = False
+        self.found: int = 0
+        self.all_found: bool = False
         self._accounts = accounts
         self._seen = set(done)
         self._queue: asyncio.Queue[Account | None] = asyncio.Queue()

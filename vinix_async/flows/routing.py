@@ -121,7 +121,7 @@ class Router:
         for rank, (_, callflow_id, pattern) in enumerate(view):
             self._by_head.setdefault(literal_head(pattern), []).append((rank, callflow_id, pattern))
         self._longest_head = max(map(len, self._by_head), default=0)
-        self.has_patterns = bool(view)
+        self.has_patterns: bool = bool(view)
 
     def lookup(self, number: str, *, caller: Caller = "phone") -> Route:
         """Return the route of a call to a number that has been converted already."""

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-TEXT_STYLES: Final = {
+TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
     "title": (14.5, True),
     "number": (12, False),
     "module": (13, True),
