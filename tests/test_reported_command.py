@@ -10,8 +10,10 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,7 @@ import pytest
 from cli_support import VINIX, Command, accounts_of, environment, served, variables, wait_for
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
+from vinix_async.cli import main
 from vinix_async.cli.accounts import write_accounts
 from vinix_async.cli.export import File
 from vinix_async.cli.rows import cells
@@ -258,6 +261,22 @@ def test_c5_a_suffix_that_names_no_format(vinix: Command, tmp_path: Path, name: 
     else:
         assert vinix("callflows", "export", "--to", name, "--output", "csv").returncode == 0
         assert (tmp_path / name).exists()
+
+
+def test_c7_ctrl_c_while_the_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupts(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "vinix_async.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "vinix_async.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x.html.gz", "x.csv", "x", "html"])
