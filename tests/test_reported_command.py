@@ -544,6 +544,14 @@ def test_c14_a_type_is_shown_where_there_is_room(vinix: Command, sandbox: Sandbo
     assert "Type" not in untyped
 
 
+def test_c14_a_terminal_without_columns(vinix: Command) -> None:
+    arguments = ("callflows", "list", "--output", "table")
+    (narrow, wide) = (vinix.process(*arguments, COLUMNS=columns) for columns in ("0", "80"))
+    assert narrow.stdout == wide.stdout != ""
+    assert "callflows" in narrow.stderr
+    assert "Usage" in vinix.process("--help", COLUMNS="0").stdout
+
+
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
 def test_c14_account_ids_are_never_cut(vinix: Command, sandbox: Sandbox, columns: str) -> None:
     table = vinix("accounts", "list", "--output", "table", COLUMNS=columns).stdout
@@ -592,7 +600,10 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
     [
         ("--base ftp://x", {}, "--base must be a complete address"),
         ("--base http://example.com/v2", {}, "--allow-http"),
+        ("--outage-wait inf", {}, "--outage-wait must be at least 0, not inf"),
         ("--filter modified_from=2026-01-01", {}, "--modified-from takes dates"),
+        ("--modified-from 7d --modified-to 52w", {}, "--modified-from is after --modified-to, so nothing would match"),
+        ("--created-from 2026-11-20 --created-to 2026-11-01", {}, "--created-from is after --created-to"),
         ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),
         ("", {"VINIX_AUTH_TOKEN": "", "VINIX_USERNAME": "a", "VINIX_PASSWORD": "b"}, "VINIX_ACCOUNT_NAME, VINIX_ACC"),
     ],
