@@ -10,8 +10,10 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,7 @@ import pytest
 from cli_support import Command, accounts_of, environment, served, variables, wait_for
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
+from vinix_async.cli import main
 from vinix_async.cli.accounts import write_accounts
 from vinix_async.cli.export import File
 from vinix_async.cli.rows import cells
@@ -265,6 +268,22 @@ def test_c5_a_suffix_that_names_no_format(vinix: Command, tmp_path: Path, name: 
     else:
         assert vinix("callflows", "export", "--to", name, "--output", "csv").returncode == 0
         assert (tmp_path / name).exists()
+
+
+def test_c7_ctrl_c_while_the_command_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupts(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "vinix_async.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "vinix_async.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize("name", ["x.pdf", "x.html.gz", "x.csv", "x", "html"])
@@ -548,6 +567,14 @@ def test_c14_a_type_is_shown_where_there_is_room(vinix: Command, sandbox: Sandbo
     assert "Type" not in untyped
 
 
+def test_c14_a_terminal_without_columns(vinix: Command) -> None:
+    arguments = ("callflows", "list", "--output", "table")
+    (narrow, wide) = (vinix.process(*arguments, COLUMNS=columns) for columns in ("0", "80"))
+    assert narrow.stdout == wide.stdout != ""
+    assert "callflows" in narrow.stderr
+    assert "Usage" in vinix.process("--help", COLUMNS="0").stdout
+
+
 @pytest.mark.parametrize("columns", ["40", "80", "120"])
 def test_c14_account_ids_are_never_cut(vinix: Command, sandbox: Sandbox, columns: str) -> None:
     table = vinix("accounts", "list", "--output", "table", COLUMNS=columns).stdout
@@ -596,7 +623,10 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
     [
         ("--base ftp://x", {}, "--base must be an absolute URL"),
         ("--base http://example.com/v2", {}, "--allow-http"),
+        ("--outage-wait inf", {}, "--outage-wait must be at least 0, not inf"),
         ("--filter modified_from=2026-01-01", {}, "--modified-from takes dates"),
+        ("--modified-from 7d --modified-to 52w", {}, "--modified-from is after --modified-to, so nothing would match"),
+        ("--created-from 2026-11-20 --created-to 2026-11-01", {}, "--created-from is after --created-to"),
         ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),
         ("", {"VINIX_AUTH_TOKEN": "", "VINIX_USERNAME": "a", "VINIX_PASSWORD": "b"}, "VINIX_ACCOUNT_NAME, VINIX_ACC"),
     ],

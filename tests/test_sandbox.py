@@ -742,7 +742,12 @@ def test_a_hundred_thousand_accounts_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"dialect": "kazoo3"}, {"accounts": 0}, {"callflows": (5, 2)}, {"callflows": -1}], ids=str
+    "options",
+    [
+        *({"dialect": "kazoo3"}, {"accounts": 0}, {"accounts": 1.5}, {"accounts": "3"}),
+        *({"callflows": (5, 2)}, {"callflows": -1}, {"callflows": "4"}, {"callflows": (1, 2.5)}),
+    ],
+    ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):

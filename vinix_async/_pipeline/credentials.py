@@ -71,6 +71,8 @@ class ApiKeyAuth(Auth):
 
     def __attrs_post_init__(self) -> None:
         _check_text("api_key", self.api_key)
+        if any(map(str.isspace, self.api_key)):  # as at the end of a file
+            raise ConfigurationError("api_key must not contain spaces or line ends")
 
     def login_request(self) -> Request:
         """Return a login request with the API key."""

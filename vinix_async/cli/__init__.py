@@ -11,4 +11,7 @@ def main() -> None:
         if missing.name not in {"cyclopts", "platformdirs", "rich"}:
             raise
         sys.exit("the vinix command needs the extra cli: pip install 'vinix-async[cli]'")
+    except KeyboardInterrupt:  # later ones are reported by run
+        print("interrupted", file=sys.stderr)  # noqa: T201  # rich may not be imported yet
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))

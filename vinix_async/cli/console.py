@@ -7,16 +7,23 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 from .text import printable_json
 
+_WIDTH: Final = 80  # columns, if COLUMNS is 0: rich would print nothing
+
 
 class PipeConsole(Console):
-    """A console that raises BrokenPipeError where rich would exit."""
+    """A console that raises BrokenPipeError where rich would exit, and that has a width even if COLUMNS is 0."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr)
+        if not self.width:
+            self.width = _WIDTH
 
     def on_broken_pipe(self) -> None:
         """Raise the error again."""

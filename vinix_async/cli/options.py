@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], No
     """Return a validator for a number."""
 
     def check(_type: Any, value: Any) -> None:
-        if value is not None and not least <= value <= most:
+        if value is not None and not (least <= value <= most and math.isfinite(value)):
             limits = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
             raise ValueError(f"must be {limits}, not {value}")
 
@@ -141,6 +142,10 @@ class JobOptions:
         for name, several in values.items():
             if len(several) > 1 and not name.startswith("filter_"):
                 raise UsageError(f"--filter {name} can be given only once: the server does not combine its values")
+        for kind in ("modified", "created"):
+            begin, end = (values.get(f"{kind}_{side}", [""])[0] for side in ("from", "to"))
+            if begin and end and int(begin) > int(end):
+                raise UsageError(f"--{kind}-from is after --{kind}-to, so nothing would match")
         return {name: several[0] if len(several) == 1 else json.dumps(several) for name, several in values.items()}
 
 

@@ -59,16 +59,17 @@ def display(text: str) -> str:
 _URL: Final = re.compile(
     r"""
     (?P<scheme>
-        (?<! [\w.+-] ) [\w.+-]+ ://
-        | \b (?: sips? | tel | h323 | xmpp | mailto | https? | ftps? ) :
+        (?<! [\w.+-] ) [\w.+-]+ (?: :// | %(?:25)*3a (?: %(?:25)*2f ){2} )
+        | \b (?: sips? | tel | h323 | xmpp | mailto | https? | ftps? ) (?: : | %(?:25)*3a )
         | (?<! [:/] ) // (?= [^\s/]{0,500} @ )  # //user:password@host
         | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}]+ : [^\s@]{0,500} @ )  # user:password@host
+        | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}%]+ %(?:25)*3a [^\s@]{0,500} %(?:25)*40 )  # the same, encoded
     )
     (?P<authority> [^\s<>"/?\#]* ) (?P<path> [^\s<>"]* )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SUSPECT: Final = re.compile("[:@=]")  # one of them is in every secret, and in few texts
+_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # one of them is in every secret, and in few texts
 _KEEP_USER: Final = ("sip:", "sips:", "tel:")  # there the user is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
@@ -77,6 +78,7 @@ _PATH_END: Final = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
 _PATH_PARAMETERS: Final = re.compile(r"(?:;|%(?:25)*3b)[^/]*", re.IGNORECASE)
 _PARAMETERS: Final = re.compile(r"[?;&#][\w.~-]+=\S*")
 _VARIABLES: Final = re.compile(r"(?<![^\s|,!/:}\]])[\[{][^][}{\s=]+=[^][}{]*[]}](?=[\w{\[])")  # {name=value}dial-string
+_VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <name=value>dial-string
 
 
 def without_secrets(text: str) -> str:
@@ -88,7 +90,7 @@ def without_secrets(text: str) -> str:
     """
     if not _SUSPECT.search(text):
         return text
-    text = _VARIABLES.sub("", text)
+    text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
     last_at = text.rfind("@")
     shown, end = "", 0
     for found in _URL.finditer(text):

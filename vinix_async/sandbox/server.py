@@ -86,11 +86,11 @@ class Sandbox:
     ) -> None:
         if dialect not in DIALECTS:
             raise ConfigurationError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
-        if accounts < 1:
-            raise ConfigurationError("accounts must be at least 1, because the root account is included")
+        if type(accounts) is not int or accounts < 1:
+            raise ConfigurationError("accounts must be an int of at least 1, because the root account is included")
         count_range = (callflows, callflows) if isinstance(callflows, int) else callflows
-        if not 0 <= count_range[0] <= count_range[1]:
-            raise ConfigurationError("callflows must be a number or a range (minimum, maximum)")
+        if not all(isinstance(count, int) for count in count_range) or not 0 <= count_range[0] <= count_range[1]:
+            raise ConfigurationError("callflows must be an int or a range (minimum, maximum)")
         chosen = DIALECTS[dialect]()
         tree = AccountTree(seed, accounts, chosen.id_style)
         capacity, rate = (_DEFAULT_CAPACITY, _DEFAULT_RATE) if isinstance(rate_limit, bool) else rate_limit
