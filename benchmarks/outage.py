@@ -61,7 +61,7 @@ def cases() -> list[Case]:
         for kind, seconds in (("502", 15), ("refuse", 15), ("503", 50), ("502", 70))
     ]
     found += [
-        Case(name=f"502 for 7 s from {name}", scenario=Scenario(seconds=7.0, **options))
+        Case(name=f"502 for 7 s from {name}", scenario=Scenario(seconds=7.0, **options), ratio=1.1)
         for name, options in (
             ("the first page of accounts", {"at": ("listing", 1)}),
             ("the second page of accounts", {"at": ("listing", 2)}),
@@ -71,7 +71,11 @@ def cases() -> list[Case]:
         )
     ]
     found.append(
-        Case(name="502 for 7 s, callflows alone", scenario=Scenario(after=2.0, seconds=7.0, only_callflows=True))
+        Case(
+            name="502 for 7 s, callflows alone",
+            scenario=Scenario(after=2.0, seconds=7.0, only_callflows=True),
+            ratio=1.1,
+        )
     )
     found.append(
         Case(
