@@ -256,6 +256,20 @@ ways = st.fixed_dictionaries(
 )
 
 
+def broken_document_in_an_outage(
+    sizes: list[int], bad: dict[str, str], outage: tuple[int, int], *, ordered: bool
+) -> dict[str, Any]:
+    """Return an example in which an outage begins with a document that answers 500 for good, read by the only call."""
+    return {
+        "sizes": sizes,
+        "history": [],
+        "last": Round(broken={}, bad=bad, refusals={}, outage=outage),
+        "way": {"max_concurrency": 1, "ordered": ordered, "details": True, "prefetch": 0},
+        "by_page": False,
+        "piped": False,
+    }
+
+
 @given(
     sizes=st.lists(st.integers(0, 7), min_size=len(NAMES), max_size=len(NAMES)),
     history=st.lists(rounds, max_size=3),
@@ -264,6 +278,8 @@ ways = st.fixed_dictionaries(
     by_page=st.booleans(),
     piped=st.booleans(),
 )
+@example(**broken_document_in_an_outage([1, 0, 0, 0, 0], {"a0": "500"}, (2, 2), ordered=False))
+@example(**broken_document_in_an_outage([3, 6, 0, 0, 0], {"b6": "row", "b4": "500"}, (18, 2), ordered=True))
 async def test_a_sweep_reads_each_reachable_callflow_once_and_names_each_unreachable_one(
     sizes: list[int], history: list[Round], last: Round, way: dict[str, Any], *, by_page: bool, piped: bool
 ) -> None:

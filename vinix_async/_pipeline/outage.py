@@ -290,8 +290,15 @@ class OutageDetector:
         if not ticket.outage_wait:
             return False
         self._leave_step(ticket)
-        probing, ticket.probing = ticket.probing and self._prober is ticket, False
         ticket.last_error = error
+        outage, probing = self._outage, ticket.probing and self._prober is ticket
+        # A broken document answers 500 for good, so its probes would never end the outage. Probe with another request.
+        ended = outage is not None and probing and _is_own_500(error) and await ask_again()
+        ticket.probing = False
+        if ended and outage is not None and self._outage is outage:
+            self._end_outage(outage, ticket)
+            self._done_waiting(ticket)
+            return True
         counts = _server_away(error) or _is_own_500(error)
         if self._outage is None and counts and ticket.key not in self._failing:
             self._failing.add(ticket.key)
