@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import pickle
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from vinix_async import VinixError
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
+
+# A shell's background jobs ignore Ctrl-C, and so would the commands that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is not a failure. HYPOTHESIS_PROFILE=thorough looks at many more examples, for instance every night.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
