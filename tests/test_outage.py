@@ -358,7 +358,7 @@ async def test_a_gateway_s_retry_after_is_obeyed_up_to_the_longest_interval(aske
 
 @virtual
 async def test_a_lone_broken_account_does_not_hold_up_others() -> None:
-    """Its outage rests on one account, so another one's first call is a probe at once, whatever the interval is."""
+    """Only one account has failed, so the first call of another account is sent as a probe, without waiting."""
     server = Staged(["account0000"])
     async with calm_after(server.client()) as client:
         broken = asyncio.ensure_future(client.callflows.list("account0000").to_list())

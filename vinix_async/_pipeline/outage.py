@@ -291,14 +291,10 @@ class OutageDetector:
             return False
         self._leave_step(ticket)
         ticket.last_error = error
-        outage, probing = self._outage, ticket.probing and self._prober is ticket
-        # A broken document answers 500 for good, so its probes would never end the outage. Probe with another request.
-        ended = outage is not None and probing and _is_own_500(error) and await ask_again()
-        ticket.probing = False
-        if ended and outage is not None and self._outage is outage:
-            self._end_outage(outage, ticket)
-            self._done_waiting(ticket)
+        if self._outage is not None and ticket.probing and self._prober is ticket:
+            await self._probe_failed(ticket, error, self._outage, ask_again)
             return True
+        ticket.probing = False
         counts = _server_away(error) or _is_own_500(error)
         if self._outage is None and counts and ticket.key not in self._failing:
             self._failing.add(ticket.key)
@@ -314,8 +310,6 @@ class OutageDetector:
                 await asyncio.wait({self._second_opinion})
         if not ticket.callflows:
             self._outage.spares_others = False
-        if probing:
-            self._probe_failed(ticket, error, self._outage)
         return True  # an attempt that was not a probe was sent before the outage was detected
 
     def _suspects_outage(self, ticket: Ticket, *, several: bool) -> bool:
@@ -357,7 +351,20 @@ class OutageDetector:
         for each in (ticket, *self._waiting):
             self._starts_waiting(each)
 
-    def _probe_failed(self, ticket: Ticket, error: VinixError, outage: _Outage) -> None:
+    async def _probe_failed(
+        self, ticket: Ticket, error: VinixError, outage: _Outage, ask_again: Callable[[], Awaitable[bool]]
+    ) -> None:
+        # A broken document answers 500 for good, so its probes would never end the outage. Probe with another request.
+        is_back = _is_own_500(error) and await ask_again()
+        ticket.probing = False
+        if self._outage is not outage:
+            return  # another call has ended it in the meantime
+        if is_back:
+            self._end_outage(outage, ticket)
+            self._done_waiting(ticket)
+            return
+        if not ticket.callflows:
+            outage.spares_others = False
         outage.error = error
         outage.failed_probes += 1
         self._schedule_probe(outage, error)
