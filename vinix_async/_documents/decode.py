@@ -34,7 +34,7 @@ except ModuleNotFoundError:  # fast_decode.py is optional and can be deleted; on
 
 D = TypeVar("D", bound=Document)
 
-_ROWS_AT_ONCE: Final = 32
+_ROWS_AT_ONCE: Final = 64
 _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
@@ -284,7 +284,7 @@ def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
 
 
 def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]]:
-    """Yield the valid documents and the invalid rows of a listing's ``data``, in batches of at most 32 rows.
+    """Yield the valid documents and the invalid rows of a listing's ``data``, in batches of at most 64 rows.
 
     ``data`` is an array of rows. It can also be a single document, as in the vendor's documentation, which must then
     have at least one field of ``kind``. Each batch is decoded when it is requested. ``data`` is modified.

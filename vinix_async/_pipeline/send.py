@@ -137,8 +137,10 @@ class _Call:
         self._request = request
         self._options = options
         policy = options.retry
-        if policy.deadline is not None:
-            ends_at = min(ends_at, sender.clock.monotonic() + policy.deadline)
+        deadline = options.deadline
+        if policy.deadline is not None and (end := sender.clock.monotonic() + policy.deadline) < ends_at:
+            deadline, ends_at = policy.deadline, end
+        self._deadline = deadline
         self._ends_at = ends_at
         self._ticket = Ticket(
             account_id=request.account_id,
@@ -227,7 +229,11 @@ class _Call:
             pass
         failure = self._sender.outages.deadline_passed(self._ticket)
         if failure is None:
-            failure = APITimeoutError("the call took too long", transient=False, gave_up="the deadline has passed")
+            failure = APITimeoutError(
+                f"the call was not complete within {self._deadline:g} s (deadline)",
+                transient=False,
+                gave_up="the deadline has passed",
+            )
             failure.affects_others = True
         raise failure
 
