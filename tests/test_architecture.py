@@ -16,7 +16,7 @@ PACKAGE = Path(vinix_async.__file__).parent
 ORDER = ["_client", "_resources", "_listing", "_pipeline", "_http", "_documents", "_config", "_exceptions", "_public"]
 
 # They use the library by its public names, and the library does not know them.
-AROUND = {"cli", "flows", "sandbox", "testing"}
+AROUND = {"cli", "flows", "mirror", "sandbox", "testing"}
 
 # Who may import a dependency. Type-checking blocks do not count, nor do those in AROUND for aiohttp.
 ONLY_IMPORTERS = {

@@ -1,0 +1,1 @@
+"""A copy of the callflows of many accounts in a database, with their history."""
