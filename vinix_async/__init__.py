@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth
     from ._pipeline.events import ClientStats, RetryEvent
     from ._resources.accounts import Accounts
-    from ._resources.callflows import Callflows
+    from ._resources.callflows import Callflows, Revised
 
 __all__ = [
     "APIConnectionError",
@@ -79,6 +79,7 @@ __all__ = [
     "RateLimitError",
     "RetryEvent",
     "RetryPolicy",
+    "Revised",
     "Ringback",
     "ServerError",
     "SweepCheckpoint",
@@ -125,7 +126,7 @@ _MODULES: Final = {
     "_pipeline.credentials": ("ApiKeyAuth", "Auth", "Identity", "TokenAuth", "UserAuth"),
     "_pipeline.events": ("ClientStats", "RetryEvent"),
     "_resources.accounts": ("Accounts",),
-    "_resources.callflows": ("Callflows",),
+    "_resources.callflows": ("Callflows", "Revised"),
 }
 _MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
 

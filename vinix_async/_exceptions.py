@@ -227,7 +227,15 @@ class PermissionDeniedError(APIStatusError):
 
 @public
 class NotFoundError(APIStatusError):
-    """404: there is no such account, callflow or endpoint."""
+    """404: there is no such account, callflow or endpoint.
+
+    Attributes:
+        cause: the id that the server did not find, of an account or of a callflow. None if the server did not name it.
+    """
+
+    def __init__(self, message: str = "", *, cause: str | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.cause = cause
 
 
 @public

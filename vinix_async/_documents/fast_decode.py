@@ -42,6 +42,7 @@ class _Envelope(Struct, Generic[T]):
     start_key: Any = UNSET
     next_start_key: Any = UNSET
     page_size: Any = UNSET
+    timestamp: Any = UNSET
     auth_token: Any = UNSET
 
 

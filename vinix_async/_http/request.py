@@ -29,6 +29,8 @@ class Request:
         body: JSON, or None.
         kind: the document class of a listing's rows. The rows can then be decoded together with their envelope.
         login_as: for a login, a description of its owner for error messages. None for all other requests.
+        revision: the revision of the document that the caller already has. The server answers 304 if it is the current
+            one. None to get the document in any case.
     """
 
     method: str
@@ -39,6 +41,7 @@ class Request:
     kind: type[Document] | None = None
     login_as: str | None = None
     query: str = ""
+    revision: str | None = None
 
     @property
     def target(self) -> str:
@@ -57,9 +60,18 @@ def get(
     account_id: str | None = None,
     callflow_id: str | None = None,
     kind: type[Document] | None = None,
+    revision: str | None = None,
 ) -> Request:
     """Return a GET request for ``/segment/segment?query``."""
-    return Request("GET", _path(segments), account_id, callflow_id, kind=kind, query=encode_query(query or {}))
+    return Request(
+        "GET",
+        _path(segments),
+        account_id,
+        callflow_id,
+        kind=kind,
+        query=encode_query(query or {}),
+        revision=revision,
+    )
 
 
 def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
@@ -75,6 +87,8 @@ def headers_for(request: Request, request_id: str, token: str | None) -> dict[st
         headers["X-Auth-Token"] = token
     if request.body is not None:
         headers["Content-Type"] = "application/json"
+    if request.revision is not None:
+        headers["If-None-Match"] = f'"{request.revision}"'
     return headers
 
 
@@ -137,6 +151,11 @@ def check_id(name: str, value: object) -> str:
     if wrong := [letter for letter in _NOT_IN_A_SEGMENT if letter in value]:
         raise ConfigurationError(f"{name} must not contain {wrong[0]!r}, because it is sent as one segment of the path")
     return value
+
+
+def is_revision(value: object) -> bool:
+    """Whether ``value`` can be sent as an entity tag: printable ASCII without spaces and quotation marks (RFC 9110)."""
+    return isinstance(value, str) and re.fullmatch(r"[!#-~]{1,200}", value) is not None
 
 
 _TIMES: Final = ("created_from", "created_to", "modified_from", "modified_to")

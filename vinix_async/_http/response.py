@@ -8,7 +8,8 @@ those fields of a body that are named here. These fields are type-checked, redac
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -33,7 +34,7 @@ from .._exceptions import (
     ServerError,
     VinixError,
 )
-from .request import Request
+from .request import Request, is_revision
 from .transport import Response
 
 _MAX_SHOWN: Final = 200
@@ -41,6 +42,9 @@ _MAX_SHOWN: Final = 200
 
 _LEAST_SECRET: Final = 4
 """Shorter secrets are not redacted, because their text is too likely to occur in ordinary words."""
+
+NOT_MODIFIED: Final = object()
+"""Stands for the ``data`` of a 304, which has no body."""
 
 
 @define(eq=False)
@@ -52,9 +56,12 @@ class Envelope:
             ``_documents.decode.iter_rows`` and ``read_rows`` can read.
         request_id: the request id that the server sent in the body, or else the one that was sent to the server.
         echoes_request_id: whether the response contains the ``X-Request-ID`` that was sent.
+        header_echoes: whether its header does. A 304 has no body that could.
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor of this page, if the server sent it.
         page_size: the number of rows in this page according to the server.
+        timestamp: the server's time when it made the response, in UTC. None if the response does not tell.
+        revision: the revision of the document in ``data``. None if the response has none that can be sent back.
         auth_token: the token, which the server repeats in every body.
         attempts, attempts_allowed: the number of attempts that the call needed, and that the ``RetryPolicy`` allows.
     """
@@ -62,9 +69,12 @@ class Envelope:
     data: Any = field(repr=False)
     request_id: str | None = None
     echoes_request_id: bool = False
+    header_echoes: bool = False
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
+    timestamp: datetime | None = None
+    revision: str | None = None
     auth_token: str | None = field(default=None, repr=False)
     attempts: int = 1
     attempts_allowed: int | None = None
@@ -111,11 +121,16 @@ def read_envelope(
         secrets: the secrets to redact in the fields of the body.
     """
     try:
-        if response.status >= 300:
+        if response.status == 304 and request.revision is not None:
+            envelope = Envelope(NOT_MODIFIED, revision=request.revision)
+        elif response.status >= 300:
             raise _status_error(request, response, now, secrets)
-        return _read_success(request, response, request_id, base_url, secrets)
+        else:
+            envelope = _read_success(request, response, base_url, secrets)
     except VinixError as error:
         failure = error
+    else:
+        return _with_headers(envelope, response.headers, request_id, secrets)
     failure.request_id = failure.request_id or request_id
     # Drop the traceback, whose frames refer to the body, so that no crash report contains the token.
     raise failure.with_traceback(None)
@@ -126,7 +141,19 @@ def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
     return _envelope(parse_envelope(body, kind), 200, None, NO_SECRETS)
 
 
-def _read_success(request: Request, response: Response, request_id: str, base_url: str, secrets: Secrets) -> Envelope:
+def _with_headers(envelope: Envelope, headers: Mapping[str, str], request_id: str, secrets: Secrets) -> Envelope:
+    """Set the fields of ``envelope`` that depend on the headers of the response."""
+    envelope.header_echoes = headers.get("x-request-id", "").lower() == request_id
+    envelope.echoes_request_id = envelope.header_echoes or (envelope.request_id or "").lower() == request_id
+    envelope.request_id = envelope.request_id or request_id
+    if envelope.timestamp is None:
+        envelope.timestamp = _read_time(parsedate_to_datetime, headers.get("date"))
+    if envelope.revision is None and (etag := headers.get("etag")):
+        envelope.revision = _revision(etag.removeprefix("W/").removeprefix('"').removesuffix('"'), secrets)
+    return envelope
+
+
+def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
         raise APIConnectionError(f"the server answered {status}, a status that the API does not use", server_away=True)
@@ -137,11 +164,7 @@ def _read_success(request: Request, response: Response, request_id: str, base_ur
             raise
         failure = error
     else:
-        envelope = _envelope(body, status, request, secrets)
-        echoes = (response.headers.get("x-request-id", "").lower(), (envelope.request_id or "").lower())
-        envelope.echoes_request_id = request_id in echoes
-        envelope.request_id = envelope.request_id or request_id
-        return envelope
+        return _envelope(body, status, request, secrets)
     if _is_banner(response, base_url):
         raise DecodeError("the server sent its text banner instead of JSON: base_url must end with /v2")
     raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
@@ -182,8 +205,26 @@ def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets)
         next_start_key=_cursor(body.get("next_start_key")),
         start_key=_cursor(body.get("start_key")),
         page_size=body.get("page_size"),
+        timestamp=_read_time(datetime.fromisoformat, body.get("timestamp")),
+        revision=_revision(body.get("revision"), secrets),
         auth_token=body.get("auth_token"),
     )
+
+
+def _revision(value: object, secrets: Secrets) -> str | None:
+    text = clean(value, secrets)
+    return text if is_revision(text) else None
+
+
+def _read_time(parse: Callable[[str], datetime], value: object) -> datetime | None:
+    """Return the time in ``value`` in UTC, or None if ``value`` is not a time. Kazoo's times have no other zone."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = parse(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _cursor(value: Any) -> str | None:
@@ -260,6 +301,9 @@ def _error_of(
         message, detail = f"the server refused the token ({detail or message})", None
     if status == 404 and detail and "invalid account_id" in detail and request and "-" in (request.account_id or ""):
         detail += "; Kazoo's ids have 32 characters, so try the account id without its dashes"
+    fields: dict[str, Any] = (
+        {"cause": said(data.get("cause"))} if kind is NotFoundError and isinstance(data, dict) else {}
+    )
     return kind(
         message,
         status=status,
@@ -270,6 +314,7 @@ def _error_of(
         # The server sends such a 500 for a document that it cannot read. A retry would get the same (api-facts 12).
         transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=said(body.get("request_id")),
+        **fields,
     )
 
 

@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import aclosing
+from datetime import datetime
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -80,6 +81,8 @@ class Page(Generic[T]):
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor with which this page was requested. None for the first page.
         page_size: the number of rows in the page according to the server.
+        timestamp: the server's time when it sent the page, as an aware ``datetime`` in UTC with a resolution of one
+            second: the ``timestamp`` of the response, else its ``Date`` header. None if it has neither.
         request_id: the request id of the response.
         bad_items: with ``on_bad_item="skip"``, the rows and documents that could not be read.
     """
@@ -88,6 +91,7 @@ class Page(Generic[T]):
     next_start_key: str | None = None
     start_key: str | None = None
     page_size: int | None = None
+    timestamp: datetime | None = None
     request_id: str | None = None
     bad_items: tuple[BadItem, ...] = field(default=(), repr=count_only)
 
@@ -337,6 +341,7 @@ class PageReader(Generic[T]):
             next_start_key=envelope.next_start_key if self._left > 0 else None,
             start_key=self.start_key,
             page_size=envelope.page_size,
+            timestamp=envelope.timestamp,
             request_id=envelope.request_id,
             bad_items=tuple(self._page_bad_items),
         )
@@ -615,5 +620,6 @@ def decode_page(body: bytes) -> Page[Callflow]:
         items=read_rows(envelope.data, Callflow),
         next_start_key=envelope.next_start_key,
         page_size=envelope.page_size,
+        timestamp=envelope.timestamp,
         request_id=envelope.request_id,
     )

@@ -20,7 +20,7 @@ from .._exceptions import (
     VinixError,
 )
 from .._http.request import Request, get, headers_for
-from .._http.response import Envelope, Secrets, read_envelope
+from .._http.response import NOT_MODIFIED, Envelope, Secrets, read_envelope
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
@@ -49,6 +49,7 @@ class Sender:
         # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False
+        self.headers_echo: bool = False  # whether the server has echoed a request id in a header
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
@@ -393,11 +394,14 @@ class _Call:
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
 
-        Responses without the request id are accepted from a gateway that has never sent one.
+        Responses without the request id are accepted from a gateway that has never sent one, or for a 304, which has no
+        body, from one that has never sent it in a header.
         """
+        sender = self._sender
+        sender.headers_echo = sender.headers_echo or envelope.header_echoes
         if envelope.echoes_request_id:
-            self._sender.echoes_request_ids = True
-        elif self._sender.echoes_request_ids:
+            sender.echoes_request_ids = True
+        elif sender.headers_echo if envelope.data is NOT_MODIFIED else sender.echoes_request_ids:
             raise APIConnectionError(
                 "the response belongs to another request: it does not contain the request id that was sent. "
                 "A proxy or a reused connection has mixed up two responses",

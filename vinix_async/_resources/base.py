@@ -10,6 +10,7 @@ from .._documents.decode import read_one
 from .._documents.models import Account, Callflow
 from .._exceptions import ConfigurationError, DecodeError
 from .._http.request import Filters, Request, check_filters, check_id, get
+from .._http.response import Envelope
 from .._listing.pager import Listing, OnBadItem, Pager
 from .._pipeline.send import Sender
 
@@ -69,9 +70,16 @@ class Resource:
 
     async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
         """Send ``request`` and return the document in the response."""
+        return self._document(kind, request, await self._send(request, ends_at))
+
+    async def _send(self, request: Request, ends_at: float | None = None) -> Envelope:
+        """Send ``request`` and return the envelope of the response."""
         if ends_at is None:
             ends_at = self._sender.ends_at(self._options)
-        envelope = await self._sender.send(request, self._options, ends_at)
+        return await self._sender.send(request, self._options, ends_at)
+
+    def _document(self, kind: type[D], request: Request, envelope: Envelope) -> D:
+        """Return the document in ``envelope``, the response to ``request``."""
         try:
             return read_one(envelope.data, kind)
         except DecodeError as error:
