@@ -169,7 +169,7 @@ class SimulatedServer:
         elif path.endswith("/descendants"):
             start = int(query.partition("start_key=")[2] or 0)
             rows = self.accounts[start : start + 50]
-            envelope["data"] = [{"id": each, "name": each} for each in rows]
+            envelope["data"] = [{"id": each, "name": f"Office {each[-2:]}"} for each in rows]
             if start + 50 < len(self.accounts):
                 envelope["next_start_key"] = str(start + 50)
         elif path.endswith("/callflows"):

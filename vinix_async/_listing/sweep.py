@@ -273,6 +273,7 @@ class AccountSweep:
         seconds = self._clock.monotonic() - began
         values: dict[str, Any] = {
             "account_id": account.id,
+            "account_name": account.name,
             "callflows": callflows,
             "bad_items": bad_items,
             "seconds": seconds,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 from attrs import asdict, define, field, fields
 
 from .._exceptions import APIStatusError, AuthenticationError, VinixError
+from .._http.response import clean
 from .._public import public
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class CallflowDeleted(Event):
 class BadItemFound(Event):
     """A row or a document could not be read. The listing continues with the others."""
 
-    level: ClassVar[int] = logging.WARNING
+    level: ClassVar[int] = logging.ERROR
 
     account_id: str
     callflow_id: str | None
@@ -280,26 +281,31 @@ class AccountFinished(Event):
     """A sweep has read all callflows of an account, except for bad items."""
 
     account_id: str
+    account_name: str | None
     callflows: int
     bad_items: int
     seconds: float
 
     def describe(self) -> str:
         """Return the duration and the number of callflows."""
-        return f"account {self.account_id}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
+        return f"{self._account()}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
+
+    def _account(self) -> str:
+        name = clean(self.account_name)
+        return f"account {self.account_id} ({name})" if name else f"account {self.account_id}"
 
 
 @define(kw_only=True, eq=False, repr=False)
 class AccountFailed(AccountFinished):
     """An account of a sweep failed. ``callflows`` is the number of callflows that were read before."""
 
-    level: ClassVar[int] = logging.WARNING
+    level: ClassVar[int] = logging.ERROR
 
     error: VinixError
 
     def describe(self) -> str:
         """Return the error and the number of callflows."""
-        return f"account {self.account_id}: failed; callflows read before: {self.callflows:,}; {self.error}"
+        return f"{self._account()}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
 @define(kw_only=True, eq=False, repr=False)
