@@ -184,6 +184,40 @@ async def test_what_a_test_may_change(sandbox: Sandbox) -> None:
         sandbox.callflow_ids("nobody")
 
 
+async def test_a_removed_account_is_unknown_and_missing_from_listings(sandbox: Sandbox) -> None:
+    gone = sandbox.account_ids[5]
+    refused = sandbox.account_ids[6]
+    async with sandbox.client() as client:
+        sandbox.remove_account(gone)
+        sandbox.deny(refused, 404)
+        listed = {account.id async for account in client.accounts.descendants(sandbox.root_id)}
+        assert listed == {*sandbox.account_ids[1:]} - {gone}
+        for account_id in (gone, refused):
+            with pytest.raises(NotFoundError):
+                await client.callflows.list(account_id)
+        sandbox.allow(gone)
+        await client.callflows.list(gone)
+    with pytest.raises(KeyError):
+        sandbox.remove_account("nobody")
+
+
+async def test_a_404_names_its_cause(session: aiohttp.ClientSession) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        first, second, third = sandbox.account_ids
+        sandbox.remove_account(second)
+        sandbox.deny(third, 404)
+        for path, cause in [
+            (f"{ask.listing(second)}/{'0' * 32}", second),
+            (ask.listing(third), third),
+            (f"{ask.listing(first)}/{'0' * 32}", "0" * 32),
+        ]:
+            status, body = await ask("GET", path)
+            assert (status, body["message"]) == (404, "bad_identifier")
+            assert body["data"] == {"message": "bad identifier", "cause": cause}
+
+
 async def test_refused_logins(sandbox: Sandbox, clock: FakeClock) -> None:
     sandbox.refuse_logins()
     async with sandbox.client() as client:
@@ -376,15 +410,25 @@ async def test_page_sizes_order_and_paginate(session: aiohttp.ClientSession) -> 
             assert body["start_key"].startswith("g20AAAAg")
 
 
-async def test_conditions_and_compression(session: aiohttp.ClientSession) -> None:
-    async with Sandbox(callflows=5) as sandbox:
+@pytest.mark.parametrize("dialect", ["kazoo5", "kazoo43"])
+async def test_conditions_and_compression(session: aiohttp.ClientSession, dialect: str) -> None:
+    async with Sandbox(dialect=dialect, callflows=5) as sandbox:
         ask = Raw(sandbox, session)
         await ask.login()
         one = f"{ask.listing()}/{sandbox.callflow_ids(sandbox.root_id)[0]}"
         _, body = await ask("GET", one)
         etag = ask.headers["ETag"]
         assert etag == f'"{body["revision"]}"'
-        assert (await ask("GET", one, If_None_Match=etag))[0] == 304
+        for condition in (etag, f"W/{etag}", f'"1-other", {etag}', "*"):
+            assert (await ask("GET", one, If_None_Match=condition))[0] == 304
+        for condition in ('"1-other"', f'"{etag[1:-3]}"'):
+            assert (await ask("GET", one, If_None_Match=condition))[0] == 200
+        assert (await ask("GET", one, If_None_Match=body["revision"]))[0] == 400  # Cowboy requires the quotes
+        sandbox.put(sandbox.root_id, sandbox.document(sandbox.root_id, body["data"]["id"]), dated=False)
+        assert (await ask("GET", one, If_None_Match=etag))[0] == 200
+        assert (await ask("GET", one, If_None_Match=ask.headers["ETag"]))[0] == 304
+        sandbox.remove(sandbox.root_id, body["data"]["id"])
+        assert (await ask("GET", one, If_None_Match=etag))[0] == 404
         assert (await ask("GET", ask.listing(), If_None_Match=etag))[0] == 200
         assert (await ask("GET", ask.listing() + "?filter_name=nobody", If_None_Match=etag))[0] == 412
         await ask("GET", ask.listing(), Accept_Encoding="gzip")

@@ -164,7 +164,7 @@ class HttpHandler:
                 return web.Response(status=chosen)
             media_type, response = chosen, routed.target()
         headers = self._headers(response, media_type) | {"X-Request-ID": request_id}
-        conditional = _check_condition(request.headers.get("If-None-Match"), response, headers)
+        conditional = _check_condition(request, response, headers)
         if conditional is not None:
             return conditional
         if not response.has_body:
@@ -266,11 +266,17 @@ def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any],
     return data if isinstance(data, dict) else {}, None
 
 
-def _check_condition(condition: str | None, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
-    """Return the 304 or 412 response if ``condition``, the ``If-None-Match`` header, requires one, or None."""
-    if condition is None or response.status != 200:
+def _check_condition(request: web.Request, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
+    """Return the response that the ``If-None-Match`` header requires in place of ``response``, or None.
+
+    Like Cowboy, it compares the ETags weakly, and answers 400 if the header is not ``*`` or a list of quoted ETags.
+    """
+    wanted = request.if_none_match
+    if wanted is None or response.status != 200:
         return None
-    if condition in {"*", headers.get("ETag")}:
+    if not wanted:
+        return web.Response(status=400)
+    if {"*", response.revision} & {each.value for each in wanted}:
         return web.Response(status=304, headers={name: headers[name] for name in headers if name != "Content-Type"})
     if response.revision is None:  # an empty listing has no ETag, and Cowboy refuses the condition
         return web.Response(status=412, headers=_NEGOTIATED_HEADERS)

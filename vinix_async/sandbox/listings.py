@@ -27,10 +27,9 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
     filters = filters_in(query)
 
     broken = {each: how for (index, each), how in state.broken_callflows.items() if index == account}
+    ids = [each for each in state.callflows.ids(account) if broken.get(each) != UNLISTED_KIND]
 
     def passes(callflow_id: str) -> bool:
-        if broken.get(callflow_id) == UNLISTED_KIND:
-            return False
         return not filters or matches(state.callflows.cached(account, callflow_id), filters)
 
     def nothing_passes(_: str) -> bool:
@@ -41,7 +40,7 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
         return problem
     # The server converts a repeated parameter to an object, which is not equal to any value, so no row passes.
     predicate = nothing_passes if request.repeated & filters.keys() else passes
-    page = _page(state, state.callflows.ids(account), predicate, request)
+    page = _page(state, ids, predicate, request)
     if isinstance(page, ApiResponse):
         return page
     row = state.callflows.document if state.dialect.whole_rows else state.callflows.row
@@ -58,7 +57,11 @@ def list_accounts(state: SandboxState, account: int, view: str, request: ApiRequ
 
     The view is sorted by name. Its cursors contain only the name, so accounts with the same name repeat across pages.
     """
-    names = {f"{name}\0{account_id}": index for name, account_id, index in state.accounts.sorted_rows(account, view)}
+    names = {
+        f"{name}\0{account_id}": index
+        for name, account_id, index in state.accounts.sorted_rows(account, view)
+        if account_id not in state.removed_accounts
+    }
     page = _page(state, list(names), lambda _: True, request)
     if isinstance(page, ApiResponse):
         return page

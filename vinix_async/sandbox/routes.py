@@ -119,7 +119,7 @@ def _account_endpoint(
     if request.method not in _allowed_methods(below, request.method):
         return METHOD_NOT_ALLOWED
     account = state.accounts.find(account_id)
-    if account is None:
+    if account is None or account_id in state.removed_accounts:
         return early(_unknown_account(state, account_id))
     is_charged = state.charges_valid_tokens or not isinstance(identity, int)
     if is_charged and not state.buckets.take(token_bucket_name(request), state.clock.monotonic(), cost=_REQUEST_COST):

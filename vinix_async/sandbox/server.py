@@ -20,7 +20,7 @@ from .filters import filters_in, matches
 from .http_handler import HttpHandler, RecordedRequest, restore_cowboy_headers
 from .listener import Listener
 from .outages import Outage, OutageController, OutageKind, OutagePart
-from .responses import early, status_error
+from .responses import bad_identifier, early, status_error
 from .state import SandboxState
 from .token_bucket import TokenBuckets
 from .tokens import USERNAME, TokenIssuer, normalized_name
@@ -246,9 +246,21 @@ class Sandbox:
         self._state.logins_refused = refuse
 
     def deny(self, account_id: str, status: int = 403) -> None:
-        """Answer every request for an account with an error of this ``status``."""
+        """Answer every request for an account with an error of this ``status``.
+
+        With 404 the account is unknown, but its row stays in listings. ``remove_account`` removes the row too.
+        """
         self._index(account_id)
-        self._state.denied_accounts[account_id] = early(status_error(status))
+        error = bad_identifier(account_id) if status == 404 else status_error(status)
+        self._state.denied_accounts[account_id] = early(error)
+
+    def remove_account(self, account_id: str) -> None:
+        """Delete an account. It is missing from listings, and requests for it get a 404 with its id as the ``cause``.
+
+        ``account_ids`` still contains it, and ``allow`` restores it.
+        """
+        self._index(account_id)
+        self._state.removed_accounts.add(account_id)
 
     def hang(self, account_id: str) -> None:
         """Do not answer requests for an account. They wait until the client disconnects."""
@@ -261,7 +273,8 @@ class Sandbox:
         self._state.disabled_accounts.add(account_id)
 
     def allow(self, account_id: str) -> None:
-        """Undo ``deny``, ``disable`` and ``hang``."""
+        """Undo ``deny``, ``remove_account``, ``disable`` and ``hang``."""
+        self._state.removed_accounts.discard(account_id)
         self._state.disabled_accounts.discard(account_id)
         self._state.denied_accounts.pop(account_id, None)
         self._state.hanging_accounts.discard(account_id)

@@ -29,6 +29,7 @@ class SandboxState:
     charges_valid_tokens: bool
     login_cost: int
     logins_refused: bool = False
+    removed_accounts: set[str] = field(factory=set)
     denied_accounts: dict[str, ApiResponse] = field(factory=dict)
     disabled_accounts: set[str] = field(factory=set)
     hanging_accounts: set[str] = field(factory=set)
