@@ -103,6 +103,25 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server."""
+    from postgres_server import postgres_server  # noqa: PLC0415  # psycopg is slow to import
+
+    with postgres_server() as address:
+        yield address
+
+
+@pytest.fixture
+def postgres_mirror(postgres: str) -> str:
+    """The address of a PostgreSQL database without a mirror."""
+    import psycopg  # noqa: PLC0415  # slow to import
+
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
+    return postgres
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -18,13 +18,26 @@ meanwhile, a transaction that was begun is still completed. Times are aware date
 the database's. Every method raises ``MirrorError``.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 
 from .. import Callflow
+from .contents import Content, content_of, storable
+from .errors import MirrorError
+from .times import to_time
+
+if TYPE_CHECKING:
+    from .postgres import PostgresDatabase
+    from .sqlite import SqliteDatabase
+
+Database: TypeAlias = "SqliteDatabase | PostgresDatabase"
+T = TypeVar("T")
 
 State = Literal["new", "ok", "failed", "forbidden", "gone"]
 
@@ -101,33 +114,112 @@ class AccountStatus:
     error: str | None
 
 
-class Store(Protocol):
-    """A database that keeps the callflows of many accounts and their history."""
+@define
+class _Locked:
+    """An account that is locked, with the id of the current version of each callflow."""
+
+    account_id: str
+    known: KnownAccount
+    known_since: datetime | None
+    version_ids: dict[str, int]
+
+    def last_seen(self, callflow_id: str, other: datetime | None) -> datetime | None:
+        """Return the latest time at which a callflow was known to be as it is stored, or None."""
+        known = self.known.callflows.get(callflow_id)
+        return max((time for time in (other, known and known.read_at) if time), default=None)
+
+
+class Store:
+    """The callflows of many accounts and their history, in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vinix-mirror")
+        self._locked: dict[str, _Locked] = {}
+        self._is_connected = False
+        self._is_closed = False
+
+    async def run(self, work: Callable[[Database], T], *, create: bool = False) -> T:
+        """Run ``work`` on the store's thread and return its result. The first call connects."""
+        if self._is_closed:
+            raise MirrorError("the mirror was closed")
+
+        def run() -> T:
+            try:
+                if not self._is_connected:
+                    self._database.connect(create=create)
+                    self._is_connected = True
+                return work(self._database)
+            except self._database.failures as error:
+                failure = self._database.explain(error)
+            raise failure  # outside of the except block, so that the driver's error is not its context
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+    async def close(self) -> None:
+        """Release all locks and disconnect, after the calls that were begun. Does nothing if the store was closed."""
+        if not self._is_closed:
+            self._is_closed = True
+            if self._is_connected:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+            self._thread.shutdown(wait=False)
+
+    # --- a run ---
 
     async def begin_run(self, now: datetime) -> int:
         """Begin a run, and return its id. Creates the tables, and with SQLite the file, if they are missing."""
-        ...
+
+        def work(database: Database) -> int:
+            ((run_id,),) = database.execute("INSERT INTO runs (started_at) VALUES (?) RETURNING run_id", now)
+            return int(run_id)
+
+        return await self.run(work, create=True)
 
     async def end_run(
         self, run_id: int, now: datetime, *, ok: int, failed: int, requests: int, added: int, changed: int, deleted: int
     ) -> None:
         """Record what a run has done, and release the lock of the file."""
-        ...
+
+        def work(database: Database) -> None:
+            database.execute(
+                "UPDATE runs SET ended_at = ?, accounts_ok = ?, accounts_failed = ?, requests = ?,"
+                " added = ?, changed = ?, deleted = ? WHERE run_id = ?",
+                *(now, ok, failed, requests, added, changed, deleted, run_id),
+            )
+            if not self._locked:
+                database.end_run()
+
+        await self.run(work)
+
+    # --- an account ---
 
     async def lock(self, account_id: str, name: str | None = None) -> KnownAccount | None:
         """Lock an account and return what is known of it. None if it is locked already, here or by another process.
 
         ``name`` is stored with the account.
         """
-        ...
+
+        def work(database: Database) -> KnownAccount | None:
+            if account_id in self._locked or not database.try_lock(account_id):
+                return None
+            self._locked[account_id] = locked = _read_account(database, account_id, name and storable(name))
+            return locked.known
+
+        return await self.run(work)
 
     async def unlock(self, account_id: str) -> None:
         """Unlock an account."""
-        ...
+
+        def work(database: Database) -> None:
+            if self._locked.pop(account_id, None):
+                database.unlock(account_id)
+
+        await self.run(work)
 
     async def begin(self, account_id: str, watermark: int) -> None:
         """Store the watermark of an account that has none, before its first document is read."""
-        ...
+        statement = "UPDATE accounts SET watermark = ? WHERE account_id = ? AND watermark IS NULL"
+        await self.run(lambda database: database.execute(statement, watermark, account_id))
 
     async def write(self, account_id: str, reads: Sequence[Read], *, run_id: int, now: datetime) -> Written:
         """Store documents that were read.
@@ -135,7 +227,7 @@ class Store(Protocol):
         A document whose ``content_hash`` is that of the stored one begins no new version: ``metadata`` and
         ``_read_only`` do not count. A new version begins at ``now``, or later if the version before it did.
         """
-        ...
+        return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
 
     async def finish(
         self,
@@ -158,14 +250,204 @@ class Store(Protocol):
                 becomes None.
             now: when the deleted callflows end.
         """
-        ...
+
+        def work(database: Database) -> None:
+            locked = self._locked[account_id]
+            gone = [each for each in deleted if each in locked.version_ids]
+            with database.transaction():
+                if gone:
+                    database.execute_many(
+                        "UPDATE versions SET valid_to = CASE WHEN valid_from > ? THEN valid_from ELSE ? END,"
+                        " ended_by = 'delete', ended_after = ? WHERE version_id = ?",
+                        [
+                            (now, now, locked.last_seen(each, locked.known.refreshed_at), locked.version_ids[each])
+                            for each in gone
+                        ],
+                    )
+                    statement = "DELETE FROM callflows WHERE account_id = ? AND callflow_id = ?"
+                    database.execute_many(statement, [(account_id, each) for each in gone])
+                if unreadable:
+                    statement = "UPDATE callflows SET row_hash = NULL WHERE account_id = ? AND callflow_id = ?"
+                    database.execute_many(statement, [(account_id, each) for each in unreadable])
+                database.execute(
+                    "UPDATE accounts SET state_since = CASE WHEN state = 'ok' THEN state_since ELSE ? END,"
+                    " state = 'ok', error = NULL, known_since = coalesce(known_since, ?), refreshed_at = ?,"
+                    " watermark = ? WHERE account_id = ?",
+                    *(now, now, began_at, watermark, account_id),
+                )
+
+        await self.run(work)
 
     async def fail(
         self, account_id: str, state: Literal["failed", "forbidden", "gone"], error: str, now: datetime
     ) -> None:
         """Record that an account could not be refreshed. Its callflows stay as they are."""
-        ...
+        statement = (
+            "UPDATE accounts SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, error = ?"
+            " WHERE account_id = ?"
+        )
+        await self.run(lambda database: database.execute(statement, state, now, state, storable(error), account_id))
 
     async def accounts(self) -> list[AccountStatus]:
         """Return all accounts of the mirror, by id."""
-        ...
+        statement = (
+            "SELECT account_id, name, state, state_since, refreshed_at, known_since, error FROM accounts"
+            " ORDER BY account_id"
+        )
+
+        def work(database: Database) -> list[AccountStatus]:
+            return [
+                AccountStatus(account_id, name, state, to_time(since), to_time(refreshed), to_time(known), error)
+                for account_id, name, state, since, refreshed, known, error in database.execute(statement)
+            ]
+
+        return await self.run(work)
+
+
+def _read_account(database: Database, account_id: str, name: str | None) -> _Locked:
+    """Return what is known of an account that was locked. Adds a new one to the mirror."""
+    statement = "SELECT name, state, watermark, refreshed_at, known_since FROM accounts WHERE account_id = ?"
+    rows: list[tuple[Any, ...]] = database.execute(statement, account_id)
+    if not rows:
+        database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)
+        rows = [(name, "new", None, None, None)]
+    ((old_name, state, watermark, refreshed_at, known_since),) = rows
+    if name is not None and name != old_name:
+        database.execute("UPDATE accounts SET name = ? WHERE account_id = ?", name, account_id)
+    callflows, version_ids = {}, {}
+    statement = (
+        "SELECT callflow_id, version_id, revision, row_hash, read_at, toggles FROM callflows WHERE account_id = ?"
+    )
+    for callflow_id, version_id, revision, row_hash, read_at, toggles in database.execute(statement, account_id):
+        targets = tuple(json.loads(toggles)) if toggles else ()
+        callflows[callflow_id] = KnownCallflow(revision, row_hash, to_time(read_at), targets)
+        version_ids[callflow_id] = version_id
+    known = KnownAccount(state, watermark, to_time(refreshed_at), callflows)
+    return _Locked(account_id, known, to_time(known_since), version_ids)
+
+
+@frozen
+class _NewVersion:
+    """A content that a callflow did not have before."""
+
+    read: Read
+    content: Content
+    replaces: int | None
+    valid_from: datetime
+    not_before: datetime | None
+
+
+def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: int, now: datetime) -> Written:
+    """Store documents in one transaction."""
+    contents = {read.callflow_id: content_of(read.callflow) for read in reads if read.callflow is not None}
+    known = [locked.version_ids[each] for each in contents if each in locked.version_ids]
+    confirmed: list[tuple[Any, ...]] = []
+    new: list[_NewVersion] = []
+    with database.transaction():
+        current = {
+            callflow_id: (version_id, bytes(digest), to_time(valid_from))
+            for callflow_id, version_id, digest, valid_from in _select_in(
+                database,
+                "SELECT callflow_id, version_id, hash, valid_from FROM versions WHERE version_id IN (*)",
+                known,
+            )
+        }
+        ends = _ends(database, locked, [each for each in contents if each not in current])
+        for read in reads:
+            content = contents.get(read.callflow_id)
+            version_id, digest, valid_from = current.get(read.callflow_id, (None, None, None))
+            revision = read.revision
+            if content and digest != content.hash:
+                begin = max(filter(None, (now, valid_from, ends.get(read.callflow_id))))
+                seen = locked.last_seen(read.callflow_id, read.not_before)
+                new.append(_NewVersion(read, content, version_id, begin, seen and min(seen, begin)))
+            else:
+                if content:
+                    statement = "UPDATE versions SET metadata = ? WHERE version_id = ?"
+                    database.execute(statement, content.metadata, version_id)
+                else:
+                    revision = None  # a 304 has none of its own
+                confirmed.append((revision, read.row_hash, read.read_at, locked.account_id, read.callflow_id))
+        database.execute_many(
+            "UPDATE callflows SET revision = coalesce(?, revision), row_hash = ?, read_at = ?"
+            " WHERE account_id = ? AND callflow_id = ?",
+            confirmed,
+        )
+        version_ids = _begin_versions(database, locked.account_id, new, run_id)
+    locked.version_ids.update(version_ids)
+    changed = sum(each.replaces is not None for each in new)
+    return Written(len(new) - changed, changed)
+
+
+def _ends(database: Database, locked: _Locked, callflow_ids: Collection[str]) -> dict[str, datetime]:
+    """Return when the callflows were deleted that existed before. A version must not begin before that."""
+    if locked.known_since is None:  # nothing is marked as deleted before the first refresh is complete
+        return {}
+    statement = (
+        "SELECT callflow_id, max(valid_to) FROM versions WHERE account_id = ? AND callflow_id IN (*)"
+        " GROUP BY callflow_id"
+    )
+    return {each: to_time(end) for each, end in _select_in(database, statement, callflow_ids, locked.account_id)}
+
+
+def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersion], run_id: int) -> dict[str, int]:
+    """End the versions that are replaced, and insert the new ones. Return their ids by callflow."""
+    database.execute_many(
+        "UPDATE versions SET valid_to = ?, ended_by = 'change' WHERE version_id = ?",
+        [(each.valid_from, each.replaces) for each in new if each.replaces is not None],
+    )
+    if not new:
+        return {}
+    with_ids = list(zip(database.new_ids("versions", "version_id", len(new)), new, strict=True))
+    database.insert(
+        "versions",
+        (
+            *("version_id", "account_id", "callflow_id", "revision", "name", "type", "valid_from", "not_before"),
+            *("run_id", "hash", "document", "metadata"),
+        ),
+        (
+            (
+                *(version_id, account_id, each.read.callflow_id, each.read.revision),
+                *(each.content.name, each.content.type, each.valid_from, each.not_before),
+                *(run_id, each.content.hash, each.content.document, each.content.metadata),
+            )
+            for version_id, each in with_ids
+        ),
+    )
+    database.insert(
+        "refs",
+        ("entity_id", "version_id", "path", "field", "module"),
+        (
+            (entity_id, version_id, path, field, module)
+            for version_id, each in with_ids
+            for entity_id, path, field, module in each.content.references
+        ),
+    )
+    database.insert(
+        "numbers",
+        ("number", "account_id", "callflow_id", "version_id"),
+        (
+            (number, account_id, each.read.callflow_id, version_id)
+            for version_id, each in with_ids
+            for number in each.content.numbers
+        ),
+    )
+    database.execute_many(
+        "INSERT INTO callflows (account_id, callflow_id, version_id, revision, row_hash, read_at, toggles)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, callflow_id) DO UPDATE SET"
+        " version_id = excluded.version_id, revision = excluded.revision, row_hash = excluded.row_hash,"
+        " read_at = excluded.read_at, toggles = excluded.toggles",
+        [
+            (
+                *(account_id, each.read.callflow_id, version_id, each.read.revision, each.read.row_hash),
+                *(each.read.read_at, json.dumps(each.content.toggles) if each.content.toggles else None),
+            )
+            for version_id, each in with_ids
+        ],
+    )
+    return {each.read.callflow_id: version_id for version_id, each in with_ids}
+
+
+def _select_in(database: Database, statement: str, keys: Collection[Any], *values: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement that ends with ``IN (*)``, or with it and more without values."""
+    return database.execute(statement.replace("*", ", ".join("?" * len(keys))), *values, *keys) if keys else []

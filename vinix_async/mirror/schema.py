@@ -1,0 +1,85 @@
+"""The tables, and how older databases become current.
+
+A statement is written once for both databases. The words in braces are the types of each.
+"""
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    (
+        """
+        CREATE TABLE accounts (
+          account_id   {text} PRIMARY KEY,
+          name         {text},
+          state        {text} NOT NULL,              -- new, ok, failed, forbidden, gone
+          state_since  {time},
+          error        {text},
+          known_since  {time},                       -- the end of the first complete refresh
+          refreshed_at {time},                       -- the beginning of the last complete refresh
+          watermark    bigint                        -- the server's time then, in Gregorian seconds
+        )""",
+        """
+        CREATE TABLE versions (                      -- a row for each content that a callflow had
+          version_id   {key},                        -- ascending in time for each callflow
+          account_id   {text} NOT NULL,
+          callflow_id  {text} NOT NULL,
+          revision     {text},
+          name         {text},
+          type         {text},
+          valid_from   {time} NOT NULL,              -- first seen
+          not_before   {time},                       -- last seen otherwise; NULL: found by the account's first refresh
+          valid_to     {time},                       -- replaced or found deleted; NULL: current
+          ended_after  {time},                       -- if deleted: when it was seen last
+          ended_by     {text},                       -- change, delete
+          run_id       bigint NOT NULL,
+          hash         {bytes} NOT NULL,             -- of the document; without metadata, the keys sorted
+          document     {json} NOT NULL,              -- as the server sent it, without metadata
+          metadata     {json}                        -- as of the last time when the document was read
+        )""",
+        "CREATE UNIQUE INDEX versions_current ON versions (account_id, callflow_id) WHERE valid_to IS NULL",
+        "CREATE UNIQUE INDEX versions_history ON versions (account_id, callflow_id, version_id)",
+        "CREATE INDEX versions_begun ON versions (valid_from, version_id) WHERE not_before IS NOT NULL",
+        "CREATE INDEX versions_deleted ON versions (valid_to, version_id) WHERE ended_by = 'delete'",
+        """
+        CREATE TABLE callflows (                     -- what the next refresh must know of each current callflow
+          account_id   {text} NOT NULL,
+          callflow_id  {text} NOT NULL,
+          version_id   bigint NOT NULL REFERENCES versions,
+          revision     {text},
+          row_hash     {bytes},                      -- of its row in the listing; NULL: read it again
+          read_at      {time} NOT NULL,              -- the last request that confirmed the document
+          toggles      {text},                       -- JSON array: the callflows that it rewrites without a date
+          PRIMARY KEY (account_id, callflow_id)
+        ) {clustered}""",
+        """
+        CREATE TABLE refs (                          -- what each version refers to
+          entity_id    {text} NOT NULL,
+          version_id   bigint NOT NULL REFERENCES versions,
+          path         {text} NOT NULL,              -- JSON pointer of the node
+          field        {text} NOT NULL,
+          module       {text} NOT NULL,
+          PRIMARY KEY (entity_id, version_id, path, field)
+        ) {clustered}""",
+        """
+        CREATE TABLE numbers (                       -- the numbers of each version
+          number       {text} NOT NULL,
+          account_id   {text} NOT NULL,
+          callflow_id  {text} NOT NULL,
+          version_id   bigint NOT NULL REFERENCES versions,
+          PRIMARY KEY (number, account_id, callflow_id, version_id)
+        ) {clustered}""",
+        """
+        CREATE TABLE runs (
+          run_id       {key},
+          started_at   {time} NOT NULL,
+          ended_at     {time},                       -- NULL: under way, or killed
+          accounts_ok  bigint,
+          accounts_failed bigint,
+          requests     bigint,
+          added        bigint,
+          changed      bigint,
+          deleted      bigint
+        )""",
+    ),
+)
+"""The statements that lead from each version of the schema to the next. The version is the number of those done."""

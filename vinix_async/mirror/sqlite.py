@@ -1,0 +1,186 @@
+"""The mirror in an SQLite file."""
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import MirrorError
+from .schema import MIGRATIONS
+from .times import to_text
+
+if sys.platform == "win32":  # pragma: no cover  # the tests run on Linux
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_APPLICATION: Final = 0x56_4E_58_4D
+"""Marks the file as a mirror ("VNXM"), so that other programs' databases are refused."""
+
+_BUSY_TIMEOUT: Final = 30.0
+"""How many seconds to wait for another process that writes to the file."""
+
+_CACHE_KIB: Final = 65_536
+
+_TYPES: Final = {
+    "text": "text",
+    "time": "text",
+    "bytes": "blob",
+    "json": "text",
+    "key": "integer PRIMARY KEY",
+    "clustered": "WITHOUT ROWID",
+}
+
+_MEANINGS: Final = {
+    "SQLITE_BUSY": "is locked by another process",
+    "SQLITE_CANTOPEN": "cannot be opened: check its permissions and those of its folder",
+    "SQLITE_CORRUPT": "is damaged: restore a backup, or delete it and refresh again",
+    "SQLITE_FULL": "cannot grow: the disk is full",
+    "SQLITE_IOERR": "cannot be read or written: the disk reported an error",
+    "SQLITE_NOTADB": "is not an SQLite database",
+    "SQLITE_READONLY": "cannot be written: it is read-only",
+}
+
+
+class SqliteDatabase:
+    """A connection to an SQLite file. All methods are called from one thread."""
+
+    failures = sqlite3.Error
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock_file: int | None = None
+        self._connection: sqlite3.Connection
+
+    def connect(self, *, create: bool) -> None:
+        """Open the file. With ``create``, it is created if it does not exist. Older tables are made current."""
+        if not self._path.parent.is_dir():
+            raise MirrorError(f"the mirror {self._path} cannot be opened: its folder does not exist")
+        if not create and not self._path.exists():
+            raise MirrorError(f"the mirror {self._path} does not exist: `vinix mirror refresh` creates it")
+        self._connection = sqlite3.connect(
+            self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._set_up(create=create)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _set_up(self, *, create: bool) -> None:
+        self.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self.execute("PRAGMA foreign_keys = ON")
+        self.execute("PRAGMA synchronous = NORMAL")
+        if create:
+            self.execute("PRAGMA journal_mode = WAL")
+        if self._pragma("user_version") != len(MIGRATIONS) or self._pragma("application_id") != _APPLICATION:
+            with self.transaction():
+                self._migrate(create=create)
+
+    def _migrate(self, *, create: bool) -> None:
+        version = self._pragma("user_version")
+        is_empty = self.execute("SELECT count(*) FROM sqlite_master") == [(0,)]
+        if is_empty and not create:
+            raise MirrorError(f"the mirror {self._path} is empty: `vinix mirror refresh` fills it")
+        if not is_empty and self._pragma("application_id") != _APPLICATION:
+            raise MirrorError(f"{self._path} is an SQLite database, but not a mirror")
+        if version > len(MIGRATIONS):
+            raise MirrorError(f"the mirror {self._path} was written by a newer version of vinix-async: upgrade")
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                self.execute(statement.format_map(_TYPES))
+        self.execute(f"PRAGMA application_id = {_APPLICATION}")
+        self.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _pragma(self, name: str) -> int:
+        ((value,),) = self.execute(f"PRAGMA {name}")
+        return int(value)
+
+    def close(self) -> None:
+        """Close the connection, and release the lock."""
+        self._connection.close()
+        self.end_run()
+
+    # --- statements ---
+
+    def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement and return its rows."""
+        return self._connection.execute(statement, _adapted(values)).fetchall()
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row of values."""
+        self._connection.executemany(statement, map(_adapted, rows))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows."""
+        places = ", ".join("?" * len(columns))
+        self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608  # our names
+
+    def new_ids(self, table: str, key: str, count: int) -> list[int]:
+        """Return ids for new rows. They are valid until the transaction ends."""
+        ((last,),) = self.execute(f"SELECT coalesce(max({key}), 0) FROM {table}")  # noqa: S608  # our names
+        return list(range(last + 1, last + 1 + count))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block does, or nothing of it if the block fails."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+
+    # --- locks ---
+
+    def try_lock(self, account_id: str) -> bool:  # noqa: ARG002  # the lock is that of the file
+        """Lock the file for this process, for all accounts, until ``end_run``. Return whether it is locked.
+
+        The lock is that of the operating system, on a file beside the database: it ends with the process.
+        """
+        if self._lock_file is None:
+            descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _lock(descriptor)
+            except OSError:
+                os.close(descriptor)
+                return False
+            self._lock_file = descriptor
+        return True
+
+    def unlock(self, account_id: str) -> None:
+        """Do nothing: the file stays locked until ``end_run``."""
+
+    def end_run(self) -> None:
+        """Release the lock of the file."""
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    # --- errors ---
+
+    def explain(self, error: Exception) -> MirrorError:
+        """Return an error of the driver in words."""
+        name = getattr(error, "sqlite_errorname", "")
+        meaning = next(
+            (words for code, words in _MEANINGS.items() if name.startswith(code)), f"cannot be used: {error}"
+        )
+        return MirrorError(f"the mirror {self._path} {meaning}")
+
+
+def _adapted(values: Sequence[Any]) -> list[Any]:
+    """Return values with times as text."""
+    return [to_text(value) if isinstance(value, datetime) else value for value in values]
