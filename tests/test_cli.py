@@ -56,12 +56,12 @@ def several_of(vinix: Command, *commands: list[str]) -> list[Done]:
 def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
     done = alone.process("demo")
     assert done.returncode == 0, done.stderr
-    sandbox = Sandbox()
+    sandbox = Sandbox(findings=True)
     for account_id in sandbox.account_ids:
         assert account_id in done.stdout
         for name in names(sandbox, account_id):
             assert name in done.stdout
-    assert re.search(r"^3 accounts, \d+ callflows, 4 requests, 0 retries, ", done.stderr)
+    assert re.search(r"^4 accounts, \d+ callflows, 5 requests, 0 retries, ", done.stderr)
     assert "\x1b" not in done.stdout + done.stderr
 
 

@@ -67,6 +67,7 @@ async def connect(
             accounts=connection.sandbox_accounts,
             callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
             dialect=connection.sandbox_dialect,
+            findings=connection.sandbox_findings,
             faults=Faults(share=faults) if faults else None,
         )
         async with sandbox, sandbox.client(retry=retry) as client:

@@ -15,6 +15,9 @@ async def demo(
     dialect: Dialect = "kazoo5",
     sandbox: Annotated[Flag, Parameter(show=False)] = True,  # noqa: ARG001  # accepted as in the other commands
 ) -> int:
-    """List the callflows of a few synthetic accounts with the real client and an embedded sandbox."""
-    connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect)
+    """List the callflows of a few synthetic accounts with the real client and an embedded sandbox.
+
+    The callflows of the last account have faults, which their names describe.
+    """
+    connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect, sandbox_findings=True)
     return await run_job(Job(command="demo", all=True, output="table"), connection)

@@ -70,6 +70,7 @@ class Connection:
         allow_http: Allow plain HTTP to other machines.
         outage_wait: The seconds to wait while the server is away (default: 60; for many accounts, 900).
         sandbox: Use an embedded sandbox. ROOT is its reseller.
+        sandbox_findings: Add an account whose callflows have faults, at least one for each rule.
         sandbox_faults: The share of replies that fail, from 0 to 1.
     """
 
@@ -81,6 +82,7 @@ class Connection:
     sandbox_accounts: SandboxAccounts = 3
     sandbox_callflows: SandboxCallflows = None
     sandbox_dialect: Dialect = "kazoo5"
+    sandbox_findings: Flag = False
     sandbox_faults: Annotated[float, Parameter(validator=between(0, 1))] = 0.0
 
 

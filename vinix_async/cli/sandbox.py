@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from ..sandbox import Sandbox
 from .console import note, write_data
-from .options import DEFAULT_CALLFLOWS, Dialect, SandboxAccounts, SandboxCallflows, between
+from .options import DEFAULT_CALLFLOWS, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
 
 
 async def sandbox(
@@ -16,6 +16,7 @@ async def sandbox(
     dialect: Dialect = "kazoo5",
     accounts: SandboxAccounts = 3,
     callflows: SandboxCallflows = None,
+    findings: Annotated[Flag, Parameter(help="Add an account whose callflows have faults.")] = False,
     seed: Annotated[int, Parameter(help="Another seed gives other accounts.")] = 0,
 ) -> None:
     """Run a sandbox server on this machine until Ctrl-C, and print the variables that point a client to it."""
@@ -23,6 +24,7 @@ async def sandbox(
         port=port,
         dialect=dialect,
         accounts=accounts,
+        findings=findings,
         seed=seed,
         callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
     )

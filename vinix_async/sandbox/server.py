@@ -14,6 +14,7 @@ from .dialects import DIALECTS
 from .estate.accounts import AccountTree
 from .estate.callflow_store import CallflowStore
 from .estate.dates import gregorian_seconds
+from .estate.faulty_callflows import FAULTY_ACCOUNT_NAME
 from .estate.summary import summary
 from .faults import Faults
 from .filters import filters_in, matches
@@ -53,6 +54,9 @@ class Sandbox:
         accounts: the number of accounts, including the root reseller. Accounts are generated when they are first
             requested, so 100,000 accounts need no more memory than 3.
         callflows: the number of callflows per account, or a range (minimum, maximum).
+        findings: whether there is one more account, the last of ``account_ids``, whose callflows have faults. Each rule
+            of ``vinix_async.flows`` finds at least one, and the names of the callflows say what is wrong. The callflows
+            of all other accounts are without faults.
         seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
         host, port: the address to listen on. Port 0 chooses a free port.
         rate_limit: True for Kazoo's token buckets, one for each pair of client address and account. A bucket has 100
@@ -74,6 +78,7 @@ class Sandbox:
         dialect: str = "kazoo5",
         accounts: int = 3,
         callflows: int | tuple[int, int] = (4, 12),
+        findings: bool = False,
         seed: int = 0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -92,7 +97,8 @@ class Sandbox:
         if not all(isinstance(count, int) for count in count_range) or not 0 <= count_range[0] <= count_range[1]:
             raise ConfigurationError("callflows must be an int or a range (minimum, maximum)")
         chosen = DIALECTS[dialect]()
-        tree = AccountTree(seed, accounts, chosen.id_style)
+        faulty_account = accounts if findings else None
+        tree = AccountTree(seed, accounts + findings, chosen.id_style, FAULTY_ACCOUNT_NAME if findings else None)
         capacity, rate = (_DEFAULT_CAPACITY, _DEFAULT_RATE) if isinstance(rate_limit, bool) else rate_limit
         self.account_ids = tree
         self.requests = deque(maxlen=record)
@@ -101,7 +107,7 @@ class Sandbox:
         self._state = SandboxState(
             dialect=chosen,
             accounts=tree,
-            callflows=CallflowStore(seed, tree.__getitem__, count_range),
+            callflows=CallflowStore(seed, tree.__getitem__, count_range, faulty_account),
             tokens=TokenIssuer(seed, tree, opaque=chosen.opaque_tokens, ttl=token_ttl),
             buckets=TokenBuckets(_UNLIMITED if rate_limit is False else capacity, rate),
             clock=self._clock,

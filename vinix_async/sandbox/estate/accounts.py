@@ -73,12 +73,14 @@ class AccountTree(Sequence[str]):
         seed: the same seed gives the same accounts.
         count: the number of accounts.
         id_style: ``hex`` for ids like Kazoo's, ``uuid`` for ids with dashes like the vendor's.
+        last_name: the name of the last account. None for a random name.
     """
 
-    def __init__(self, seed: int, count: int, id_style: str) -> None:
+    def __init__(self, seed: int, count: int, id_style: str, last_name: str | None = None) -> None:
         self._seed = seed
         self._count = count
         self._uuid = id_style == "uuid"
+        self._last_name = last_name
         self._ids = IdSequence(seed, "account")
         self._sorted = lru_cache(maxsize=64)(self._sort)
 
@@ -130,6 +132,8 @@ class AccountTree(Sequence[str]):
         """Return the name of the account. A few accounts have the same name."""
         if index == 0:
             return "Sandbox Telecom"
+        if self._last_name is not None and index == self._count - 1:
+            return self._last_name
         chance = random.Random(f"{self._seed} name {index}")
         return f"{chance.choice(_FIRST_WORDS)} {chance.choice(_TRADES)}"
 

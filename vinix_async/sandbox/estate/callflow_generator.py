@@ -1,72 +1,129 @@
-"""Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number."""
+"""Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number.
+
+Every account begins like an installation of Monster UI: a main menu, a callflow with office hours and holidays, a ring
+group, the code that checks voicemail, three users, the code that leaves a message, and outgoing calls. More feature
+codes follow at every fourth number, and all other numbers are of random kinds.
+"""
 
 import random
+from typing import Final
 
 from .dates import gregorian_seconds
-from .ids import digest
+from .ids import IdSequence, digest
 from .quirks import QUIRKS, Json
 
-_FIRST_CREATED = 1_700_000_000
+_FIRST_CREATED: Final = 1_700_000_000
 """Unix time at which the first callflow of an account was created. One more was created every hour after it."""
 
-_QUIRK_SHARE = 1 / 6
-"""The probability that a generated document has a quirk."""
+_QUIRK_SHARE: Final = 1 / 6
+"""The probability that a generated document has a quirk. The first callflows of an account have none."""
 
-_PEOPLE = (
-    "Ann Ash",
-    "Bo Bell",
-    "Cy Cole",
-    "Di Dorn",
-    "Ed Eads",
-    "Flo Ford",
-    "Gus Gray",
-    "Hal Holt",
-    "Ida Ives",
-    "Jo Jett",
-    "Kit Kerr",
-    "Lou Lane",
-    "Max Marsh",
-    "Nell North",
-    "Otto Oaks",
-    "Pia Park",
+_PEOPLE: Final = (
+    ("Ann", "Ash"),
+    ("Bo", "Bell"),
+    ("Cy", "Cole"),
+    ("Di", "Dorn"),
+    ("Ed", "Eads"),
+    ("Flo", "Ford"),
+    ("Gus", "Gray"),
+    ("Hal", "Holt"),
+    ("Ida", "Ives"),
+    ("Jo", "Jett"),
+    ("Kit", "Kerr"),
+    ("Lou", "Lane"),
+    ("Max", "Marsh"),
+    ("Nell", "North"),
+    ("Otto", "Oaks"),
+    ("Pia", "Park"),
 )
-_TEAMS = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Warehouse", "Night desk")
+_TEAMS: Final = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Warehouse", "Night desk")
+
+_MAIN_MENU: Final = 0
+"""The number of the main menu, which other callflows jump to."""
+
+_STAFF: Final = range(4, 12)
+"""The numbers whose owners are the members of ring groups and the choices of menus."""
+
+_CODES: Final[tuple[tuple[str, str, str, Json], ...]] = (
+    ("voicemail[action=direct]", "*", "voicemail", {"action": "compose"}),
+    ("park_and_retrieve", "3", "park", {"action": "auto", "slot": "1"}),
+    ("call_forward[action=activate]", "72", "call_forward", {"action": "activate"}),
+    ("call_forward[action=deactivate]", "73", "call_forward", {"action": "deactivate"}),
+    ("do_not_disturb[action=enable]", "78", "do_not_disturb", {"action": "activate", "id": ""}),
+    ("do_not_disturb[action=disable]", "79", "do_not_disturb", {"action": "deactivate", "id": ""}),
+    ("hotdesk[action=login]", "11", "hotdesk", {"action": "login"}),
+    ("hotdesk[action=logout]", "12", "hotdesk", {"action": "logout"}),
+    ("privacy[mode=full]", "67", "privacy", {"privacy_mode": "full", "endpoint_strategy": "overridden"}),
+    ("intercom", "0", "intercom", {}),
+)
+"""Feature codes as Monster UI creates them: name, number, module and data. An empty id stands for the caller."""
+
+_FIRST_CODE: Final = 7
+_CODE_INTERVAL: Final = 4
 
 
 class CallflowGenerator:
     """Generates one document.
 
     Afterwards ``referenced`` contains the metadata of each entity that the document's nodes refer to, by entity id.
+
+    Args:
+        seed: the seed of the random data.
+        account_id: the account.
+        ids: the ids of the account's callflows, by number.
+        number: the number of the document within the account.
     """
 
-    def __init__(self, seed: int, account_id: str, number: int) -> None:
+    def __init__(self, seed: int, account_id: str, ids: IdSequence, number: int) -> None:
         self._namespace = (seed, account_id)
         self._random = random.Random(f"{seed} {account_id} {number}")
+        self._ids = ids
         self._number = number
         self.referenced: dict[str, Json] = {}
 
-    def document(self, callflow_id: str) -> Json:
+    def document(self) -> Json:
         """Return the stored document, with its private fields."""
-        first_kinds = (self._main_menu, self._after_hours, self._ring_group, self._voicemail_code)
-        other_kinds = (
-            self._user,
-            self._user,
-            self._user,
-            self._number_only,
-            self._park_code,
-            self._conference,
-            self._fax,
-            self._page_group,
-            self._by_caller,
-            self._queue_menu,
-        )
-        make = first_kinds[self._number] if self._number < len(first_kinds) else self._random.choice(other_kinds)
-        document: Json = {"id": callflow_id, "numbers": [], "patterns": [], "flags": [], **make()}
-        if self._number >= len(first_kinds) and self._random.random() < _QUIRK_SHARE:
+        document: Json = {"id": self._ids[self._number], "numbers": [], "patterns": [], "flags": [], **self._fields()}
+        if self._number >= _STAFF.start and self._random.random() < _QUIRK_SHARE:
             self._random.choice(QUIRKS)(document)
         created = gregorian_seconds(_FIRST_CREATED + self._number * 3_600)
         document |= {"pvt_type": "callflow", "pvt_created": created, "pvt_modified": created + 60}
         return document
+
+    def _fields(self) -> Json:
+        """Return the fields of a document of the kind that the account has at this number."""
+        first_kinds = (
+            self._main_menu,
+            self._after_hours,
+            self._ring_group,
+            self._voicemail_code,
+            self._user,
+            self._user,
+            self._user,
+            self._code,
+            self._outgoing,
+        )
+        if self._number < len(first_kinds):
+            return first_kinds[self._number]()
+        after, beside = divmod(self._number - _FIRST_CODE, _CODE_INTERVAL)
+        if not beside and after < len(_CODES):
+            return self._code()
+        return self._random.choice(
+            (
+                self._user,
+                self._user,
+                self._user,
+                self._user,
+                self._number_only,
+                self._conference,
+                self._fax,
+                self._page_group,
+                self._by_caller,
+                self._queue,
+                self._reported_calls,
+                self._announcement,
+            )
+        )()
 
     # --- parts ---
 
@@ -76,15 +133,24 @@ class CallflowGenerator:
         self.referenced[entity] = {"name": name, "pvt_type": kind}
         return entity
 
-    def _person(self) -> tuple[str, str]:
-        name = self._random.choice(_PEOPLE)
+    def _owner(self, number: int) -> tuple[str, str]:
+        """Return the id and the name of the user to whom a number belongs. The first 256 users have different names."""
+        place = int(digest(*self._namespace, "people", size=2), 16) + number
+        first, _ = _PEOPLE[place % len(_PEOPLE)]
+        _, last = _PEOPLE[(place + number // len(_PEOPLE)) % len(_PEOPLE)]
+        name = f"{first} {last}"
         return self._reference("user", name), name
+
+    def _staff(self, count: int) -> list[int]:
+        """Return the numbers of different people at random."""
+        return self._random.sample(_STAFF, count)
 
     def _extension(self) -> str:
         return str(1000 + self._number)
 
-    def _outside(self) -> str:
-        return f"+1555{int(digest(*self._namespace, 'number', self._number, size=4), 16) % 10**7:07d}"
+    def _outside(self, number: int | None = None) -> str:
+        number = self._number if number is None else number
+        return f"+1555{int(digest(*self._namespace, 'number', number, size=4), 16) % 10**7:07d}"
 
     @staticmethod
     def _node(module: str, data: Json, children: Json | None = None) -> Json:
@@ -93,26 +159,36 @@ class CallflowGenerator:
     def _voicemail(self, name: str) -> Json:
         return self._node("voicemail", {"id": self._reference("vmbox", name), "action": "compose", "timeout": "20"})
 
-    def _ring_user(self, timeout: int | str = 20) -> Json:
-        user, name = self._person()
+    def _ring_user(self, number: int, timeout: int | str = 20) -> Json:
+        user, name = self._owner(number)
         fallback = {"_": self._voicemail(name)}
         return self._node("user", {"id": user, "timeout": timeout, "can_call_self": False}, fallback)
 
     def _ring_team(self, team: str) -> Json:
         endpoints = [
-            {"endpoint_type": "user", "id": self._person()[0], "delay": str(5 * place), "timeout": "20"}
-            for place in range(self._random.randint(2, 4))
+            {"endpoint_type": "user", "id": self._owner(number)[0], "delay": str(5 * place), "timeout": "20"}
+            for place, number in enumerate(self._staff(self._random.randint(2, 4)))
         ]
         data = {"name": team, "strategy": "simultaneous", "timeout": 20, "endpoints": endpoints, "repeats": 1}
         busy = self._node("play", {"id": "/system_media/en-us%2Fuser-busy", "answer": True})
         return self._node("ring_group", data, {"_": self._voicemail(team), "sip:486": busy})
 
     def _menu(self, name: str) -> Json:
-        routes = {str(digit): self._ring_user() for digit in range(1, self._random.randint(3, 5))}
+        keys = enumerate(self._staff(self._random.randint(2, 4)), start=1)
+        routes = {str(key): self._ring_user(number) for key, number in keys}
         routes["0"] = self._ring_team("Reception")
         routes["timeout"] = self._ring_team("Support")
         routes["_"] = self._node("hangup", {})
         return self._node("menu", {"id": self._reference("menu", name)}, routes)
+
+    def _jump_to_main_menu(self) -> Json:
+        callflow_id = self._ids[_MAIN_MENU]
+        self.referenced[callflow_id] = {
+            "name": "Main menu",
+            "numbers": [self._outside(_MAIN_MENU)],
+            "pvt_type": "callflow",
+        }
+        return self._node("callflow", {"id": callflow_id})
 
     # --- documents ---
 
@@ -122,8 +198,10 @@ class CallflowGenerator:
     def _after_hours(self) -> Json:
         hours, holidays = self._reference("temporal_rule", "Office hours"), self._reference("temporal_rule", "Holidays")
         closed = self._node("play", {"id": self._reference("media", "We are closed")}, {"_": self._voicemail("Office")})
-        routes = {hours: self._menu("Day menu"), holidays: closed, "_": self._voicemail("Office")}
-        flow = self._node("temporal_route", {"timezone": "America/New_York", "rules": [hours, holidays]}, routes)
+        menu = self._menu("Day menu")
+        menu["children"]["9"] = self._jump_to_main_menu()
+        routes = {holidays: closed, hours: menu, "_": self._voicemail("Office")}
+        flow = self._node("temporal_route", {"timezone": "America/New_York", "rules": [holidays, hours]}, routes)
         return {
             "name": "After hours",
             "numbers": [self._outside(), "2000"],
@@ -142,13 +220,6 @@ class CallflowGenerator:
             "flow": self._ring_team(team),
         }
 
-    def _queue_menu(self) -> Json:
-        team = self._random.choice(_TEAMS)
-        waiting = self._node(
-            "acdc_wait_time", {"id": self._reference("queue", team)}, {"60": self._voicemail(team), "_": {}}
-        )
-        return {"name": f"{team} queue", "numbers": [self._extension()], "flow": waiting, "flags": ["queue"]}
-
     def _voicemail_code(self) -> Json:
         return {
             "name": None,
@@ -159,7 +230,7 @@ class CallflowGenerator:
         }
 
     def _user(self) -> Json:
-        user, name = self._person()
+        user, name = self._owner(self._number)
         flow = self._node("user", {"id": user, "timeout": 20}, {"_": self._voicemail(name)})
         metaflow = {
             "binding_digit": "*",
@@ -176,16 +247,20 @@ class CallflowGenerator:
             **({"metaflow": metaflow} if self._random.random() < 0.3 else {}),
         }
 
-    def _number_only(self) -> Json:
-        return {"numbers": [self._outside()], "flow": self._ring_user("20")}
-
-    def _park_code(self) -> Json:
-        code = f"*{300 + self._number}"
+    def _code(self) -> Json:
+        name, code, module, data = _CODES[(self._number - _FIRST_CODE) // _CODE_INTERVAL]
+        children = {"MAX_SLOT_EXCEEDED": self._ring_team("Reception")} if module == "park" else {}
         return {
-            "patterns": [f"^\\{code}([0-9]*)$"],
-            "featurecode": {"name": "park_and_retrieve", "number": code[1:]},
-            "flow": self._node("park", {"slot": "1"}, {"MAX_SLOT_EXCEEDED": self._ring_team("Reception")}),
+            "patterns": ["^\\*" + code.replace("*", "\\*") + "([0-9]*)$"],
+            "featurecode": {"name": name, "number": code},
+            "flow": self._node(module, dict(data), children),
         }
+
+    def _outgoing(self) -> Json:
+        return {"name": "Outgoing calls", "numbers": ["no_match"], "flow": self._node("offnet", {})}
+
+    def _number_only(self) -> Json:
+        return {"numbers": [self._outside()], "flow": self._ring_user(self._staff(1)[0], "20")}
 
     def _conference(self) -> Json:
         room = self._reference("conference", f"Room {self._number}")
@@ -197,10 +272,9 @@ class CallflowGenerator:
         }
 
     def _fax(self) -> Json:
-        box = self._reference("faxbox", "Office fax")
-        detect = self._node(
-            "fax_detect", {"duration": 3}, {"ON_FAX": self._node("faxbox", {"id": box}), "ON_VOICE": self._ring_user()}
-        )
+        voice = self._ring_user(self._staff(1)[0])
+        fax = self._node("faxbox", {"id": self._reference("faxbox", "Office fax")})
+        detect = self._node("fax_detect", {"duration": 3}, {"ON_FAX": fax, "ON_VOICE": voice})
         return {"name": "Fax", "type": "faxing", "numbers": [self._outside()], "flow": detect}
 
     def _page_group(self) -> Json:
@@ -212,9 +286,41 @@ class CallflowGenerator:
         }
 
     def _by_caller(self) -> Json:
-        routes = {"+14155550100": self._ring_user(), "nomatch": self._ring_team("Sales")}
+        routes = {"+14155550100": self._ring_user(self._staff(1)[0]), "_": self._ring_team("Sales")}
         return {
             "name": "By caller",
             "numbers": [self._extension()],
             "flow": self._node("check_cid", {"use_absolute_mode": True}, routes),
+        }
+
+    def _queue(self) -> Json:
+        team = self._random.choice(_TEAMS)
+        queue = {"id": self._reference("queue", team)}
+        wait = self._node("acdc_member", queue, {"_": self._voicemail(team)})
+        flow = self._node("acdc_wait_time", queue, {"60": self._voicemail(team), "_": wait})
+        return {"name": f"{team} queue", "numbers": [self._extension()], "flow": flow, "flags": ["queue"]}
+
+    def _reported_calls(self) -> Json:
+        team = self._random.choice(_TEAMS)
+        recorded = self._node(
+            "record_call", {"action": "start", "format": "mp3", "time_limit": 600}, {"_": self._ring_team(team)}
+        )
+        report = {
+            "uri": "https://crm.example.com/calls",
+            "http_verb": "post",
+            "retries": 2,
+            "custom_data": {"to": team},
+        }
+        return {
+            "name": f"{team} line",
+            "numbers": [self._outside()],
+            "flow": self._node("webhook", report, {"_": recorded}),
+        }
+
+    def _announcement(self) -> Json:
+        speech = {"text": "We are open from nine to five, Monday to Friday.", "voice": "female", "language": "en-US"}
+        return {
+            "name": "Opening hours",
+            "numbers": [self._extension()],
+            "flow": self._node("tts", speech, {"_": self._jump_to_main_menu()}),
         }

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from functools import lru_cache
 
 from .callflow_generator import CallflowGenerator
+from .faulty_callflows import ENTITIES, FAULTY_CALLFLOWS
 from .ids import IdSequence, digest
 from .quirks import Json
 from .summary import public_fields, referenced_ids, summary
@@ -18,12 +20,20 @@ class CallflowStore:
         seed: the same seed gives the same callflows.
         account_id_of: returns the id of the account with an index.
         count_range: the minimum and maximum number of generated callflows per account.
+        faulty_account: the index of the account that has the faulty callflows instead of generated ones.
     """
 
-    def __init__(self, seed: int, account_id_of: Callable[[int], str], count_range: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        account_id_of: Callable[[int], str],
+        count_range: tuple[int, int],
+        faulty_account: int | None = None,
+    ) -> None:
         self._seed = seed
         self._account_id_of = account_id_of
         self._count_range = count_range
+        self._faulty_account = faulty_account
         self._added: dict[int, dict[str, Json]] = {}
         self._removed: dict[int, set[str]] = {}
         self._revisions: dict[tuple[int, str], int] = {}
@@ -33,6 +43,8 @@ class CallflowStore:
 
     def _generate_numbers(self, account: int) -> dict[str, int]:
         """Return the ids of an account's generated callflows, and the number from which each one is generated."""
+        if account == self._faulty_account:
+            return {callflow_id: number for number, callflow_id in enumerate(FAULTY_CALLFLOWS)}
         ids = IdSequence(self._seed, "callflow", account)
         count = random.Random(f"{self._seed} count {account}").randint(*self._count_range)
         return {ids[number]: number for number in range(count)}
@@ -65,8 +77,11 @@ class CallflowStore:
         if callflow_id in self._added.get(account, ()):
             return self._added[account][callflow_id], {}
         number = self._generated_numbers(account)[callflow_id]
-        generator = CallflowGenerator(self._seed, self._account_id_of(account), number)
-        return generator.document(callflow_id), generator.referenced
+        if account == self._faulty_account:
+            return deepcopy(FAULTY_CALLFLOWS[callflow_id]), ENTITIES
+        ids = IdSequence(self._seed, "callflow", account)
+        generator = CallflowGenerator(self._seed, self._account_id_of(account), ids, number)
+        return generator.document(), generator.referenced
 
     def document(self, account: int, callflow_id: str) -> Json:
         """Return the full document as the API returns it: its public fields and the metadata of its references."""
