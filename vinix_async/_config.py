@@ -88,9 +88,10 @@ class RetryPolicy:
     Attributes:
         attempts: the maximum number of attempts, including the first one. 1 disables retries.
         deadline: the time limit of one request, including all attempts and waits. None means no limit.
-        wait_initial, wait_max: after a 429, the wait is a random time between 0 and
+        wait_initial: after a 429, the wait is a random time between 0 and
             ``min(wait_max, wait_initial * 2 ** (attempt - 1))`` (full jitter). After any other failure,
             ``wait_initial`` is multiplied by 2.5.
+        wait_max: the longest of these waits.
         retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
         statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that
             are not JSON are always retried.
@@ -117,9 +118,9 @@ class Limits:
         max_connections: the maximum number of connections in the pool.
         max_concurrency: the maximum number of requests in flight for all accounts together.
         per_account: the maximum number of requests in flight for one account.
-        burst, rate: the size of the token bucket that the server is assumed to keep for each account, and the number
-            of tokens that it gains each second. Used only after the server has answered 429. Kazoo's defaults are 100
-            and 10.
+        burst: the size of the token bucket that the server is assumed to keep for each account. Used only after the
+            server has answered 429. The default is Kazoo's.
+        rate: the number of tokens that the bucket gains each second. The default is Kazoo's.
         max_body: the maximum size of a response body in bytes, both before and after decompression.
         keepalive: how many seconds an idle connection is kept open. The server closes it after 5.
     """

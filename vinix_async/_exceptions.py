@@ -46,7 +46,8 @@ class VinixError(Exception):
         message: a description of what happened. It does not mention the request.
         account_id: the account of the request. None for a failed login.
         callflow_id: the callflow of the request, or the first invalid callflow of a listing.
-        method, path: the method and path of the request. The path is relative to the base URL and has no query.
+        method: the method of the request, such as ``GET``.
+        path: the path of the request, relative to the base URL and without the query.
         request_id: the ``X-Request-ID`` of the last attempt. It also appears in the server's log.
         attempts: the number of attempts to send the request, including the first one. Logins are not counted. 0 if
             nothing was sent.

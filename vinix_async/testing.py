@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+__all__ = ["VirtualClock", "vinix_aioresponses", "vinix_client", "vinix_clock", "vinix_sandbox"]
+
 _async_fixture: "Callable[..., Callable[[Any], Any]] | None" = None
 _asyncio_plugin: "ModuleType | None" = None
 try:

@@ -33,7 +33,8 @@ class AccountPage:
     Attributes:
         account: the account. Only its ``id`` is set if the sweep was started with ids.
         items: the callflows of the page.
-        start_key, next_start_key: the cursors of this page and of the next one.
+        start_key: the cursor of this page. None for the first one.
+        next_start_key: the cursor of the next page. None on the last one.
         bad_items: rows and documents that could not be read.
         error: the error with which the account failed.
 

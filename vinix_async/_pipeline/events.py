@@ -92,8 +92,10 @@ class RetryEvent(Event):
     """A request failed and will be retried. ``on_retry`` is called with this event before the wait.
 
     Attributes:
-        method, path: the method and path of the request. The path has no query.
-        account_id, callflow_id: the account and the callflow of the request.
+        method: the method of the request.
+        path: the path of the request, without the query.
+        account_id: the account of the request.
+        callflow_id: the callflow of the request. None for a listing.
         attempt: the number of attempts made so far.
         attempts: the number of attempts that the ``RetryPolicy`` allows.
         wait: the number of seconds until the next attempt.

@@ -12,7 +12,7 @@ _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
 
 
 class ExitCode(IntEnum):
-    """The exit codes of the command. docs/cli.md explains each one."""
+    """The exit codes of the command. docs/exit-codes.md explains each one."""
 
     OK = 0
     ERROR = 1

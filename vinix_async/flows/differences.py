@@ -46,7 +46,7 @@ class Change:
     ``path`` is the JSON pointer of the node: in the new document, or in the old one for a node that is gone. It is
     ``""`` for the document itself. What ``field``, ``old`` and ``new`` hold depends on ``kind``:
 
-    =================  =====================================================================================
+    ================== =====================================================================================
     ``added``          ``new`` is the callflow
     ``removed``        ``old`` is the callflow
     ``field``          a field of the document or of a node outside ``data``, its old and new value, or None
@@ -62,7 +62,7 @@ class Change:
     ``rekeyed``        ``old`` and ``new`` are the keys of a child of the node at ``path``
     ``data``           ``field`` is the place within ``data``, such as ``timeout`` or ``endpoints[ID].delay``
     ``order``          ``field`` is an array in ``data``, or ``children``; ``old`` and ``new`` are ids or keys
-    =================  =====================================================================================
+    ================== =====================================================================================
 
     The values are those of the documents: they may hold passwords. ``to_plain`` and ``describe_change``
     hide them.

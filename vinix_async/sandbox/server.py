@@ -58,7 +58,8 @@ class Sandbox:
             of ``vinix_async.flows`` finds at least one, and the names of the callflows say what is wrong. The callflows
             of all other accounts are without faults.
         seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
-        host, port: the address to listen on. Port 0 chooses a free port.
+        host: the address to listen on.
+        port: the port to listen on. 0 chooses a free one.
         rate_limit: True for Kazoo's token buckets, one for each pair of client address and account. A bucket has 100
             tokens and gains 10 per second. Kazoo 5 does not charge requests with a valid token. With a tuple (capacity,
             tokens per second), every request is charged in every dialect. False for no rate limit.

@@ -1,0 +1,117 @@
+"""The configuration of the documentation: ``sphinx-build -W --keep-going docs DIR`` builds it without a network."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Final
+
+from sphinx.util import logging
+
+import vinix_async
+from vinix_async.cli.app import app as command
+
+logger = logging.getLogger(__name__)
+
+MODULES: Final = [
+    importlib.import_module(f"vinix_async.{each.name}")
+    for each in pkgutil.iter_modules(vinix_async.__path__)
+    if not each.name.startswith("_") and each.name != "cli"
+]
+PUBLIC_MODULES: Final = [vinix_async, *(module for module in MODULES if hasattr(module, "__all__"))]
+
+project = "vinix-async"
+author = "the vinix-async developers"
+project_copyright = f"2026 {author}"
+version = release = vinix_async.__version__
+
+extensions: Final = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns: Final = ["_build"]
+nitpicky = True  # a reference to a name that does not exist is an error
+nitpick_ignore: Final = [("py:class", "aioresponses")]  # its documentation has no inventory
+nitpick_ignore_regex: Final = [
+    (
+        "py:class",
+        r"(.*\.)?(T|D|AuthFunction|Timeout|Filters|AccountIds|OnBadItem|OutageKind|OutagePart|Listener|Request)",
+    ),
+]
+
+myst_enable_extensions: Final = ["colon_fence"]
+myst_heading_anchors = 4
+
+add_module_names = False
+autodoc_default_options: Final = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = True
+napoleon_use_ivar = True  # attributes as a compact list
+python_use_unqualified_type_names = True
+
+# The inventories are those of Debian's packages python3.11-doc, python-attr-doc and python-aiohttp-doc.
+intersphinx_mapping: Final = {
+    name: (address, f"inventories/{name}.inv")
+    for name, address in {
+        "python": "https://docs.python.org/3",
+        "aiohttp": "https://docs.aiohttp.org/en/stable",
+        "attrs": "https://www.attrs.org/en/stable",
+    }.items()
+}
+
+html_theme = "furo"
+html_title = f"vinix-async {release}"
+html_static_path: Final = ["_static"]
+html_css_files: Final = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+
+def add_commands(_: Any, page: str, source: list[str]) -> None:
+    """Append what the command says of itself to its reference, without the title and the table of contents."""
+    if page == "command":
+        text = command.generate_docs(output_format="markdown")
+        source[0] += "\n" + text[text.index("**Commands**") :]
+
+
+def shorten_defaults(*arguments: Any) -> tuple[str | None, str | None]:
+    """Show a default such as ``RetryPolicy()`` without all of its settings."""
+    signature, returned = arguments[-2:]
+    for default in (vinix_async.RetryPolicy(), vinix_async.Limits()):
+        signature = signature and signature.replace(repr(default), f"{type(default).__name__}()")
+    return signature, returned
+
+
+def find_undocumented(_: Any, env: Any) -> None:
+    """Warn of each public name, method and property that no page of the reference describes."""
+    described = env.get_domain("py").objects
+    for module in PUBLIC_MODULES:
+        for name in public_names(module):
+            if f"{module.__name__}.{name}" not in described:
+                logger.warning("undocumented: %s.%s", module.__name__, name)
+
+
+def public_names(module: ModuleType) -> Iterator[str]:
+    """Yield the public names of a module, and ``Class.member`` for what each class adds to its base classes."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if not name.startswith("_"):
+            yield name
+        if inspect.isclass(value):
+            inherited = {member for base in value.__mro__[1:] for member in vars(base)}
+            for member, each in vars(value).items():
+                has_text = inspect.isroutine(each) or isinstance(each, property | classmethod)
+                if has_text and not member.startswith("_") and member not in inherited:
+                    yield f"{name}.{member}"
+
+
+def setup(app: Any) -> None:
+    """Register the hooks."""
+    app.connect("env-check-consistency", find_undocumented)
+    app.connect("source-read", add_commands)
+    app.connect("autodoc-process-signature", shorten_defaults)
