@@ -31,6 +31,7 @@ MIGRATIONS: Final = (
           valid_to     {time},                       -- replaced or found deleted; NULL: current
           ended_after  {time},                       -- if deleted: when it was seen last
           ended_by     {text},                       -- change, delete
+          replaces     bigint,                       -- the version before it, if that was ended by this change
           run_id       bigint NOT NULL,
           hash         {bytes} NOT NULL,             -- of the document; without metadata, the keys sorted
           document     {json} NOT NULL,              -- as the server sent it, without metadata

@@ -403,13 +403,13 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
         "versions",
         (
             *("version_id", "account_id", "callflow_id", "revision", "name", "type", "valid_from", "not_before"),
-            *("run_id", "hash", "document", "metadata"),
+            *("replaces", "run_id", "hash", "document", "metadata"),
         ),
         (
             (
                 *(version_id, account_id, each.read.callflow_id, each.read.revision),
                 *(each.content.name, each.content.type, each.valid_from, each.not_before),
-                *(run_id, each.content.hash, each.content.document, each.content.metadata),
+                *(each.replaces, run_id, each.content.hash, each.content.document, each.content.metadata),
             )
             for version_id, each in with_ids
         ),

@@ -1,0 +1,284 @@
+"""``Mirror``: a copy of the callflows of many accounts, and the questions that it answers."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from .. import Callflow, ConfigurationError, decode_page
+from .answers import NumberUse, StoredChange, Use, Version
+from .contents import storable
+from .errors import NotKnownError
+from .sqlite import SqliteDatabase
+from .store import AccountStatus, Database, Store
+from .times import to_time
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Row = Sequence[Any]
+T = TypeVar("T")
+
+_DOCUMENTS: Final = 32
+_ROWS: Final = 500
+"""How many documents, or rows without a document, are read from the database at once."""
+
+_NOW: Final = datetime.max.replace(tzinfo=UTC)
+"""Stands for the present in a statement: later than the end of any version."""
+
+# Each statement ends with the key after which it goes on, and with the number of rows. The key is the first columns.
+_NOT_GONE: Final = "account_id NOT IN (SELECT account_id FROM accounts WHERE state = 'gone')"
+_CHANGES: Final = """
+SELECT at, found.version_id, ended, found.account_id, found.callflow_id, found.not_before,
+       CAST(old.document AS text), CAST(old.metadata AS text), CAST(new.document AS text), CAST(new.metadata AS text)
+FROM (
+  SELECT * FROM (
+    SELECT valid_from AS at, version_id, 0 AS ended, account_id, callflow_id, not_before,
+           replaces AS old_id, version_id AS new_id
+    FROM versions WHERE not_before IS NOT NULL AND valid_from >= ? AND valid_from < ?
+    UNION ALL
+    SELECT valid_to, version_id, 1, account_id, callflow_id, ended_after, version_id, NULL
+    FROM versions WHERE ended_by = 'delete' AND valid_to >= ? AND valid_to < ?
+  ) AS events
+  WHERE {which} AND (at, version_id, ended) > (?, ?, ?) ORDER BY at, version_id, ended LIMIT ?
+) AS found
+LEFT JOIN versions AS old ON old.version_id = old_id LEFT JOIN versions AS new ON new.version_id = new_id
+ORDER BY at, found.version_id, ended"""
+_USES: Final = f"""
+SELECT r.version_id, r.path, r.field, v.account_id, v.callflow_id, r.module
+FROM refs AS r JOIN versions AS v ON v.version_id = r.version_id
+WHERE r.entity_id = ? AND v.valid_from <= ? AND (v.valid_to IS NULL OR v.valid_to > ?) AND v.{_NOT_GONE}
+  AND (r.version_id, r.path, r.field) > (?, ?, ?) ORDER BY r.version_id, r.path, r.field LIMIT ?"""  # noqa: S608  # our own text
+_NUMBERS: Final = f"""
+SELECT n.account_id, n.callflow_id, n.version_id, v.valid_from, v.valid_to
+FROM numbers AS n JOIN versions AS v ON v.version_id = n.version_id
+WHERE n.number = ? AND n.{_NOT_GONE}
+  AND (n.account_id, n.callflow_id, n.version_id) > (?, ?, ?) ORDER BY 1, 2, 3 LIMIT ?"""  # noqa: S608  # our own text
+_HISTORY: Final = """
+SELECT version_id, valid_from, not_before, valid_to, ended_by, CAST(document AS text), CAST(metadata AS text)
+FROM versions WHERE account_id = ? AND callflow_id = ? AND version_id > ? ORDER BY version_id LIMIT ?"""
+_CALLFLOWS: Final = """
+SELECT callflow_id, CAST(document AS text), CAST(metadata AS text)
+FROM versions WHERE account_id = ? AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)
+  AND callflow_id > ? ORDER BY callflow_id LIMIT ?"""
+
+
+class Mirror:
+    """A copy of the callflows of many accounts in a database, with their history.
+
+    ``database`` is the path of an SQLite file, or a ``postgresql://`` address (extra ``postgres``). What the address
+    leaves out, such as a password, comes from where psql takes it: ``PGPASSWORD``, ``~/.pgpass`` and so on. Nothing is
+    opened before it is needed. The first refresh creates the file or the tables.
+
+    The questions are async iterators. Their times are aware datetimes, and periods are ``[since, until)``. A question
+    about an account or a time before its first complete refresh raises ``NotKnownError`` instead of giving an empty
+    answer. A question about all accounts leaves out those that are gone, and is answered from those that were known at
+    the time. A callflow's ``metadata`` is as of the last time when the document was read.
+
+    Raises:
+        ConfigurationError: ``database`` or an argument of a question is invalid.
+        MirrorError: the database is missing, damaged, locked, unreachable or newer than the library.
+        NotKnownError: see above.
+    """
+
+    def __init__(self, database: str | os.PathLike[str]) -> None:
+        self._store = Store(_database(os.fspath(database)))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the database. A mirror that was closed stays closed."""
+        await self._store.close()
+
+    # --- questions ---
+
+    async def status(self) -> list[AccountStatus]:
+        """Return the state of each account, by id."""
+        return await self._store.accounts()
+
+    def changes(
+        self, since: datetime, until: datetime | None = None, account_id: str | None = None
+    ) -> AsyncIterator[StoredChange]:
+        """Yield the callflows that a refresh has found to be added, changed or deleted, in the order of time.
+
+        The callflows that the first refresh of an account has found are not changes.
+        """
+        which = f"events.{_NOT_GONE}" if account_id is None else "events.account_id = ?"
+        named = () if account_id is None else (storable(account_id),)
+        begin, end = _aware("since", since), _aware("until", until or _NOW)
+
+        def values(at: Any, *after: Any) -> Row:
+            return to_time(at), end, to_time(at), end, *named, to_time(at), *after
+
+        pages = self._pages(_CHANGES.format(which=which), values, (begin, -1, 0), _read_changes, _DOCUMENTS)
+        return self._known(account_id, begin, pages)
+
+    def uses(self, entity_id: str, at: datetime | None = None) -> AsyncIterator[Use]:
+        """Yield where the callflows of all accounts refer to an entity: now, or at an earlier time."""
+        when = _aware("at", at or _NOW)
+
+        def values(*after: Any) -> Row:
+            return storable(entity_id), when, when, *after
+
+        return self._known(None, when, self._pages(_USES, values, (-1, "", ""), _read_uses, _ROWS))
+
+    def numbers(
+        self, number: str, since: datetime | None = None, until: datetime | None = None
+    ) -> AsyncIterator[NumberUse]:
+        """Yield which callflows had a number in a period, and from when until when, by account and callflow.
+
+        ``number`` is written as the callflows have it, such as ``+15551234567`` (see ``flows.normalize``).
+        """
+        begin, end = since and _aware("since", since), _aware("until", until or _NOW)
+        pages = self._pages(_NUMBERS, lambda *after: (storable(number), *after), ("", "", -1), _read_numbers, _ROWS)
+        return self._known(None, begin or end, _joined(pages, begin, end))
+
+    def history(self, account_id: str, callflow_id: str) -> AsyncIterator[Version]:
+        """Yield the contents that a callflow has had, in the order of time.
+
+        A callflow that the mirror has never seen raises ``NotKnownError``.
+        """
+
+        def values(*after: Any) -> Row:
+            return storable(account_id), storable(callflow_id), *after
+
+        versions = self._pages(_HISTORY, values, (-1,), _read_versions, _DOCUMENTS)
+        unknown = NotKnownError(f"the mirror has never seen callflow {callflow_id} of account {account_id}")
+        return self._known(account_id, _NOW, _some(versions, unknown))
+
+    def callflows(self, account_id: str, at: datetime | None = None) -> AsyncIterator[Callflow]:
+        """Yield the callflows of an account by id: as they are now, or as they were at an earlier time."""
+        when = _aware("at", at or _NOW)
+
+        def values(*after: Any) -> Row:
+            return storable(account_id), when, when, *after
+
+        return self._known(account_id, when, self._pages(_CALLFLOWS, values, ("",), _read_callflows, _DOCUMENTS))
+
+    async def _pages(
+        self,
+        statement: str,
+        values: Callable[..., Row],
+        key: Row,
+        read: Callable[[list[tuple[Any, ...]]], Iterable[T]],
+        size: int,
+    ) -> AsyncIterator[T]:
+        """Yield what ``read`` makes of the rows of a statement, page by page after the ``key`` of the last row."""
+
+        def work(database: Database) -> tuple[list[tuple[Any, ...]], list[T]]:
+            rows = database.execute(statement, *values(*key), size)
+            return rows, list(read(rows))
+
+        while True:
+            rows, answers = await self._store.run(work)
+            for answer in answers:
+                yield answer
+            if len(rows) < size:
+                return
+            key = rows[-1][: len(key)]
+
+    async def _known(self, account_id: str | None, at: datetime, answers: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield the answers. Raise ``NotKnownError`` if the account, or any account, was not known at that time."""
+        where, named = ("state <> 'gone'", ()) if account_id is None else ("account_id = ?", (storable(account_id),))
+        statement = f"SELECT min(known_since) FROM accounts WHERE {where}"  # noqa: S608  # our own texts
+        ((found,),) = await self._store.run(lambda database: database.execute(statement, *named))
+        known_since = to_time(found)
+        what = "of the accounts" if account_id is None else f"of account {account_id}"
+        if known_since is None:
+            raise NotKnownError(f"the mirror knows nothing {what}: no refresh was complete")
+        if at < known_since:
+            raise NotKnownError(f"the mirror knows nothing {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
+        async for answer in answers:
+            yield answer
+
+
+def _database(address: str) -> Database:
+    scheme, is_address, _ = address.partition("://")
+    if not is_address:
+        return SqliteDatabase(Path(address))
+    if scheme not in {"postgres", "postgresql"}:
+        raise ConfigurationError("a mirror is an SQLite file or a postgresql:// address")
+    try:
+        from .postgres import PostgresDatabase  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise ConfigurationError("PostgreSQL needs the extra postgres: pip install 'vinix-async[postgres]'") from None
+    return PostgresDatabase(address)
+
+
+def _aware(name: str, time: object) -> datetime:
+    """Return ``time`` if it is a datetime with a time zone."""
+    if isinstance(time, datetime) and time.utcoffset() is not None:
+        return time
+    raise ConfigurationError(f"{name} must be a datetime with a time zone, such as datetime(2026, 3, 1, tzinfo=UTC)")
+
+
+def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:
+    """Return the callflows of pairs of document and metadata, leaving out those without a document."""
+    whole = (
+        f'{{"metadata":{metadata},{document[1:]}' if metadata else document for document, metadata in texts if document
+    )
+    return iter(decode_page(f'{{"data":[{",".join(whole)}]}}'.encode()).items)
+
+
+def _read_changes(rows: list[tuple[Any, ...]]) -> Iterator[StoredChange]:
+    olds, news = _documents(row[6:8] for row in rows), _documents(row[8:] for row in rows)
+    for at, _, _, account_id, callflow_id, not_before, old_document, _, new_document, _ in rows:
+        old, new = next(olds) if old_document else None, next(news) if new_document else None
+        kind: Any = "deleted" if new is None else "added" if old is None else "changed"
+        yield StoredChange(account_id, callflow_id, kind, to_time(at), to_time(not_before), old, new)
+
+
+def _read_uses(rows: list[tuple[Any, ...]]) -> Iterator[Use]:
+    for _, path, field, account_id, callflow_id, module in rows:
+        yield Use(account_id, callflow_id, module, path, field)
+
+
+def _read_numbers(rows: list[tuple[Any, ...]]) -> Iterator[NumberUse]:
+    for account_id, callflow_id, _, valid_from, valid_to in rows:
+        yield NumberUse(account_id, callflow_id, to_time(valid_from), to_time(valid_to))
+
+
+def _read_versions(rows: list[tuple[Any, ...]]) -> Iterator[Version]:
+    for row, document in zip(rows, _documents(row[5:] for row in rows), strict=True):
+        _, valid_from, not_before, valid_to, ended_by, *_ = row
+        yield Version(to_time(valid_from), to_time(not_before), to_time(valid_to), ended_by, document)
+
+
+def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
+    return _documents(row[1:] for row in rows)
+
+
+async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until: datetime) -> AsyncIterator[NumberUse]:
+    """Join the versions of a callflow that follow each other, and yield those of the period."""
+    last: NumberUse | None = None
+
+    def is_asked_for(use: NumberUse) -> bool:
+        return use.valid_from < until and not (since and use.valid_to and use.valid_to <= since)
+
+    async for use in uses:
+        place = (use.account_id, use.callflow_id)
+        if last and (last.account_id, last.callflow_id) == place and last.valid_to == use.valid_from:
+            last = NumberUse(*place, last.valid_from, use.valid_to)
+            continue
+        if last and is_asked_for(last):
+            yield last
+        last = use
+    if last and is_asked_for(last):
+        yield last
+
+
+async def _some(items: AsyncIterator[T], error: Exception) -> AsyncIterator[T]:
+    """Yield the items. Raise ``error`` if there are none."""
+    is_empty = True
+    async for item in items:
+        is_empty = False
+        yield item
+    if is_empty:
+        raise error
