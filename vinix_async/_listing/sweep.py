@@ -5,7 +5,7 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from attrs import define, field, frozen
 
@@ -106,22 +106,153 @@ class SweepStats(ClientStats):
     accounts_failed: int = 0
 
 
-R = TypeVar("R", AccountPage, AccountResult)
+class SweepItem(Protocol):
+    """What a sweep yields: something about one account, and the error with which the account failed."""
+
+    @property
+    def account_id(self) -> str:
+        """The id of the account."""
+        ...
+
+    @property
+    def error(self) -> VinixError | None:
+        """The error with which the account failed."""
+        ...
+
+
+R = TypeVar("R", bound=SweepItem)
 T = TypeVar("T")
 
 
 @frozen
-class _Outcome(Generic[R]):
-    """A page or a result that has been read but not yielded yet, and the account's checkpoint after it."""
+class Outcome(Generic[R]):
+    """What a sweep yields next, and the account's checkpoint after it.
+
+    ``is_last`` is True for the last outcome of an account. ``bad`` is True if the account has had bad items.
+    """
 
     value: R
-    checkpoint: Checkpoint | None
-    is_last: bool
-    bad: bool
+    checkpoint: Checkpoint | None = None
+    is_last: bool = True
+    bad: bool = False
+
+
+@frozen(kw_only=True)
+class SweepContext:
+    """The accounts of a sweep, and what it needs from the client."""
+
+    account_ids: AccountIds
+    max_concurrency: int
+    clock: Clock
+    stats: SweepStats
+    listeners: tuple[Listener, ...]
+    shares_credentials: bool
+    start: Callable[[Any], asyncio.Task[Any]]
+
+
+class Sweep:
+    """An iteration over many accounts: tasks that read accounts concurrently, and a loop that yields their outcomes.
+
+    Subclasses define what is read of an account, as the argument of ``_begin``.
+    """
+
+    def __init__(self, context: SweepContext, *, ordered: bool = False, resume: SweepCheckpoint | None = None) -> None:
+        account_ids = context.account_ids
+        if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
+            raise ConfigurationError("account_ids must be an iterable or an async iterable of account ids")
+        self.stats: SweepStats = context.stats
+        self._context = context
+        self._ordered = ordered
+        self._resumed = resume is not None
+        self._done = set(resume.done) if resume else set[str]()
+        self._refused = 0
+        # A weak reference, so that a loop that is left early is closed at once. A strong one would form a cycle.
+        self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
+        self._ended: asyncio.Event | None = None  # set when the latest loop has ended
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        loop = self._loop() if self._loop else None
+        if loop is not None:
+            await loop.aclose()
+        elif self._ended is not None:  # the generator has been dropped, and asyncio is closing it
+            await self._ended.wait()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self._context.max_concurrency} at once, {self.stats!r}>"
+
+    def _begin(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
+        loop = self._sweep(read)
+        self._loop = weakref.ref(loop)
+        return loop
+
+    async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
+        context = self._context
+        workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
+        feeder = context.start(workers.feed(context.account_ids, set(self._done)))
+        workers.expect(feeder)
+        notify(context.listeners, SweepStarted(max_concurrency=context.max_concurrency, resumed=self._resumed))
+        self._ended = ended = asyncio.Event()
+        complete = False
+        try:
+            while outcome := await workers.next_outcome():
+                self._hand_out(outcome)
+                yield outcome.value
+                self._check_credentials(outcome.value)
+            if feeder.cancelled() or workers.interrupted:
+                raise ClientClosedError("the client was closed before every account was read")
+            await feeder
+            complete = True
+        finally:
+            await workers.stop(feeder)
+            self._end(complete=complete)
+            ended.set()
+
+    def _hand_out(self, outcome: "Outcome[R]") -> None:
+        """Count the outcome, which is about to be yielded."""
+        if not outcome.is_last:
+            return
+        if outcome.value.error is not None:
+            self.stats.accounts_failed += 1
+            return
+        self.stats.accounts_done += 1
+        if not outcome.bad:
+            self._done.add(outcome.value.account_id)
+
+    def _check_credentials(self, value: SweepItem) -> None:
+        if value.error is None:
+            self._refused = 0
+        elif isinstance(value.error, AuthenticationError):
+            self._refused += 1
+            if self._refused >= _MAX_REFUSED and self._context.shares_credentials:
+                raise value.error
+
+    def _account_ended(
+        self, account_id: str, began: float, error: VinixError | None, *, callflows: int, bad_items: int
+    ) -> None:
+        """Notify the listeners that an account has been read since ``began``, or has failed with ``error``."""
+        seconds = self._context.clock.monotonic() - began
+        values: dict[str, Any] = {
+            "account_id": account_id,
+            "callflows": callflows,
+            "bad_items": bad_items,
+            "seconds": seconds,
+        }
+        ended = AccountFailed(**values, error=error) if error else AccountFinished(**values)
+        notify(self._context.listeners, ended)
+
+    def _end(self, *, complete: bool) -> None:
+        names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
+        counts = {name: getattr(self.stats, name) for name in names}
+        notify(self._context.listeners, SweepEnded(complete=complete, **counts))
 
 
 @public
-class AccountSweep:
+class AccountSweep(Sweep):
     """An iteration over the callflows of many accounts. A failing account does not affect the others.
 
     ``async for result in sweep`` yields one ``AccountResult`` for each account, ``by_page()`` yields pages, and
@@ -139,21 +270,13 @@ class AccountSweep:
 
     def __init__(
         self,
-        account_ids: AccountIds,
+        context: SweepContext,
         open_pager: OpenPager,
         *,
         scope: str,
-        clock: Clock,
-        stats: SweepStats,
-        listeners: tuple[Listener, ...],
-        max_concurrency: int,
         ordered: bool,
         resume: SweepCheckpoint | None,
-        shares_credentials: bool,
-        start: Callable[[Any], asyncio.Task[Any]],
     ) -> None:
-        if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
-            raise ConfigurationError("account_ids must be an iterable or an async iterable of account ids")
         if resume is not None and not isinstance(resume, SweepCheckpoint):
             raise ConfigurationError("resume must be a SweepCheckpoint, such as sweep.checkpoint() returns")
         if resume is not None and resume.scope != scope:
@@ -161,23 +284,10 @@ class AccountSweep:
                 f"the checkpoint is of a sweep with the filters {resume.scope!r}, but this sweep has {scope!r}: use "
                 "the same filters"
             )
-        self.stats: SweepStats = stats
-        self._account_ids = account_ids
+        super().__init__(context, ordered=ordered, resume=resume)
         self._open_pager = open_pager
         self._scope = scope
-        self._clock = clock
-        self._listeners = listeners
-        self._max_concurrency = max_concurrency
-        self._ordered = ordered
-        self._resumed = resume is not None
-        self._shares_credentials = shares_credentials
-        self._start = start
-        self._done = set(resume.done) if resume else set[str]()
         self._unfinished = dict(resume.unfinished) if resume else dict[str, Checkpoint]()
-        self._refused = 0
-        # A weak reference, so that a loop that is left early is closed at once. A strong one would form a cycle.
-        self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
-        self._ended: asyncio.Event | None = None  # set when the latest loop has ended
 
     def checkpoint(self) -> SweepCheckpoint:
         """Return the progress of the sweep, including the result or page for which the loop body is currently running.
@@ -198,52 +308,9 @@ class AccountSweep:
         """Yield each page as soon as it is read. This needs less memory than results, which contain whole accounts."""
         return self._begin(self._read_pages)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        loop = self._loop() if self._loop else None
-        if loop is not None:
-            await loop.aclose()
-        elif self._ended is not None:  # the generator has been dropped, and asyncio is closing it
-            await self._ended.wait()
-
-    def __repr__(self) -> str:
-        return f"<AccountSweep, {self._max_concurrency} at once, {self.stats!r}>"
-
-    # --- the loop -------------------------------------------------------------------------------------------
-
-    def _begin(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
-        loop = self._sweep(read)
-        self._loop = weakref.ref(loop)
-        return loop
-
-    async def _sweep(self, read: "Callable[[Account], AsyncGenerator[_Outcome[R], None]]") -> AsyncGenerator[R, None]:
-        workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
-        feeder = self._start(workers.feed(self._account_ids, set(self._done)))
-        workers.expect(feeder)
-        notify(self._listeners, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
-        self._ended = ended = asyncio.Event()
-        complete = False
-        try:
-            while outcome := await workers.next_outcome():
-                self._hand_out(outcome)
-                yield outcome.value
-                self._check_credentials(outcome.value)
-            if feeder.cancelled() or workers.interrupted:
-                raise ClientClosedError("the client was closed before every account was read")
-            await feeder
-            complete = True
-        finally:
-            await workers.stop(feeder)
-            self._end(complete=complete)
-            ended.set()
-
-    async def _read_pages(self, account: Account) -> AsyncGenerator[_Outcome[AccountPage], None]:
+    async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome[AccountPage], None]:
         """Yield the pages of an account. If it fails, the last page contains the error."""
-        began = self._clock.monotonic()
+        began = self._context.clock.monotonic()
         callflows = bad_items = 0
         pager: Pager[Callflow] | None = None
         failure: VinixError | None = None
@@ -262,29 +329,20 @@ class AccountSweep:
                         next_start_key=page.next_start_key,
                         bad_items=page.bad_items,
                     )
-                    yield _Outcome(read, pager.checkpoint(), is_last, bool(bad_items))
+                    yield Outcome(read, pager.checkpoint(), is_last, bool(bad_items))
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the page in memory
         if failure is not None or not is_last:
             point = pager.checkpoint() if pager else None
             start_key = failure.start_key if failure else None
-            yield _Outcome(
+            yield Outcome(
                 AccountPage(account=account, start_key=start_key, error=failure), point, True, bool(bad_items)
             )
-        seconds = self._clock.monotonic() - began
-        values: dict[str, Any] = {
-            "account_id": account.id,
-            "account_name": account.name,
-            "callflows": callflows,
-            "bad_items": bad_items,
-            "seconds": seconds,
-        }
-        ended = AccountFailed(**values, error=failure) if failure else AccountFinished(**values)
-        notify(self._listeners, ended)
+        self._account_ended(account.id, began, failure, callflows=callflows, bad_items=bad_items)
 
-    async def _read_account(self, account: Account) -> AsyncGenerator[_Outcome[AccountResult], None]:
+    async def _read_account(self, account: Account) -> AsyncGenerator[Outcome[AccountResult], None]:
         """Yield the result of an account."""
-        began = self._clock.monotonic()
+        began = self._context.clock.monotonic()
         callflows: list[Callflow] = []
         bad_items: list[BadItem] = []
         async with aclosing(self._read_pages(account)) as pages:
@@ -299,36 +357,17 @@ class AccountSweep:
                         bad_items=tuple(bad_items),
                         error=page.error,
                         next_start_key=page.start_key if page.error else None,
-                        elapsed=self._clock.monotonic() - began,
+                        elapsed=self._context.clock.monotonic() - began,
                     )
-                    yield _Outcome(result, outcome.checkpoint, True, bool(bad_items))
+                    yield Outcome(result, outcome.checkpoint, True, bool(bad_items))
 
-    def _hand_out(self, outcome: "_Outcome[R]") -> None:
-        account_id, error = outcome.value.account_id, outcome.value.error
+    def _hand_out(self, outcome: "Outcome[R]") -> None:
+        super()._hand_out(outcome)
+        account_id = outcome.value.account_id
         if outcome.checkpoint is not None:
             self._unfinished[account_id] = outcome.checkpoint
-        if not outcome.is_last:
-            return
-        if error is not None:
-            self.stats.accounts_failed += 1
-            return
-        self.stats.accounts_done += 1
-        if not outcome.bad:
-            self._done.add(account_id)
+        if account_id in self._done:
             self._unfinished.pop(account_id, None)
-
-    def _check_credentials(self, value: AccountPage | AccountResult) -> None:
-        if value.error is None:
-            self._refused = 0
-        elif isinstance(value.error, AuthenticationError):
-            self._refused += 1
-            if self._refused >= _MAX_REFUSED and self._shares_credentials:
-                raise value.error
-
-    def _end(self, *, complete: bool) -> None:
-        names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
-        counts = {name: getattr(self.stats, name) for name in names}
-        notify(self._listeners, SweepEnded(complete=complete, **counts))
 
 
 class _Channel(Generic[T]):
@@ -362,7 +401,7 @@ class _Channel(Generic[T]):
         return None
 
 
-_Outcomes = _Channel[_Outcome[R] | Exception]
+_Outcomes = _Channel[Outcome[R] | Exception]
 
 
 class _Workers(Generic[R]):
@@ -375,10 +414,10 @@ class _Workers(Generic[R]):
     """
 
     def __init__(
-        self, read: Callable[[Account], AsyncGenerator[_Outcome[R], None]], max_concurrency: int, *, ordered: bool
+        self, read: Callable[[Account], AsyncGenerator[Outcome[R], None]], max_concurrency: int, *, ordered: bool
     ) -> None:
         self.interrupted: bool = False
-        self._read: Callable[[Account], AsyncGenerator[_Outcome[R], None]] = read
+        self._read: Callable[[Account], AsyncGenerator[Outcome[R], None]] = read
         self._slots = asyncio.Semaphore(max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         # Without ``ordered`` all accounts share one channel. With it each account has a channel of its own, and the
@@ -424,7 +463,7 @@ class _Workers(Generic[R]):
         except Exception as error:  # noqa: BLE001  # for example from on_retry; next_outcome raises it again
             await channel.put(error)
 
-    async def next_outcome(self) -> _Outcome[R] | None:
+    async def next_outcome(self) -> Outcome[R] | None:
         """Return the next outcome, or None at the end. With ``ordered``, outcomes are in the order of the accounts."""
         while True:
             if self._current is None:

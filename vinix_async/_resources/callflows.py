@@ -15,7 +15,7 @@ from .base import Resource
 
 if TYPE_CHECKING:
     from .._listing.checkpoint import Checkpoint, SweepCheckpoint
-    from .._listing.sweep import AccountIds, AccountSweep
+    from .._listing.sweep import AccountIds, AccountSweep, SweepContext
     from .._pipeline.events import Listener
 
 
@@ -129,7 +129,7 @@ class Callflows(Resource):
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountResult``.
         """
-        from .._listing.sweep import AccountSweep, SweepStats  # noqa: PLC0415  # not needed to read one account
+        from .._listing.sweep import AccountSweep  # noqa: PLC0415  # not needed to read one account
 
         options: dict[str, Any] = {
             "page_size": page_size,
@@ -139,25 +139,38 @@ class Callflows(Resource):
             "prefetch": prefetch,
             "on_bad_item": on_bad_item,
         }
-        if check_count("max_concurrency", max_concurrency) is None:
-            raise ConfigurationError("max_concurrency must be an int")
+        context = self._sweep_context(account_ids, max_concurrency)
         self.list("checks-the-options", **options)
-        stats = SweepStats(now=self._sender.clock.monotonic)
-        listeners: tuple[Listener, ...] = (*self._options.listeners, stats)
-        view = Callflows(self._sender, evolve(self._options, listeners=listeners, patience=SWEEP_PATIENCE))
+        view = self._in_sweep(context.stats)
         return AccountSweep(
-            account_ids,
+            context,
             lambda account_id, checkpoint: view.list(account_id, resume=checkpoint, **options),
             scope=describe_filters(check_filters(filters)),
-            clock=self._sender.clock,
-            stats=stats,
-            listeners=listeners,
-            max_concurrency=max_concurrency,
             ordered=ordered,
             resume=resume,
+        )
+
+    def _sweep_context(self, account_ids: "AccountIds", max_concurrency: int) -> "SweepContext":
+        """Return what a sweep over ``account_ids`` needs."""
+        from .._listing.sweep import SweepContext, SweepStats  # noqa: PLC0415  # as above
+
+        if check_count("max_concurrency", max_concurrency) is None:
+            raise ConfigurationError("max_concurrency must be an int")
+        stats = SweepStats(now=self._sender.clock.monotonic)
+        return SweepContext(
+            account_ids=account_ids,
+            max_concurrency=max_concurrency,
+            clock=self._sender.clock,
+            stats=stats,
+            listeners=(*self._options.listeners, stats),
             shares_credentials=self._sender.shares_credentials,
             start=self._sender.start,
         )
+
+    def _in_sweep(self, *listeners: "Listener") -> "Callflows":
+        """Return a view whose calls belong to a sweep: they wait longer for the end of an outage."""
+        listeners = (*self._options.listeners, *listeners)
+        return Callflows(self._sender, evolve(self._options, listeners=listeners, patience=SWEEP_PATIENCE))
 
     async def get(self, account_id: str, callflow_id: str) -> Callflow:
         """Return the full document of a callflow (``GET /accounts/{account_id}/callflows/{callflow_id}``).
