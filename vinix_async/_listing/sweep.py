@@ -232,12 +232,13 @@ class Sweep:
                 raise value.error
 
     def _account_ended(
-        self, account_id: str, began: float, error: VinixError | None, *, callflows: int, bad_items: int
+        self, account: Account, began: float, error: VinixError | None, *, callflows: int, bad_items: int
     ) -> None:
         """Notify the listeners that an account has been read since ``began``, or has failed with ``error``."""
         seconds = self._context.clock.monotonic() - began
         values: dict[str, Any] = {
-            "account_id": account_id,
+            "account_id": account.id,
+            "account_name": account.name,
             "callflows": callflows,
             "bad_items": bad_items,
             "seconds": seconds,
@@ -338,7 +339,7 @@ class AccountSweep(Sweep):
             yield Outcome(
                 AccountPage(account=account, start_key=start_key, error=failure), point, True, bool(bad_items)
             )
-        self._account_ended(account.id, began, failure, callflows=callflows, bad_items=bad_items)
+        self._account_ended(account, began, failure, callflows=callflows, bad_items=bad_items)
 
     async def _read_account(self, account: Account) -> AsyncGenerator[Outcome[AccountResult], None]:
         """Yield the result of an account."""
