@@ -1,7 +1,7 @@
 """The mirror in a PostgreSQL database. The only module that imports psycopg (the extra ``postgres``)."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -90,7 +90,9 @@ class PostgresDatabase:
             self.execute("UPDATE schema_version SET version = ?", len(MIGRATIONS))
 
     def close(self) -> None:
-        """Close the connection, which releases all locks."""
+        """Release all locks, and close the connection."""
+        with suppress(psycopg.Error):  # the connection is broken: the server releases the locks
+            self.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
     # --- statements ---
