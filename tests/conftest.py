@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import signal
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -18,6 +19,10 @@ from vinix_async import VinixError
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
+
+# The command, and the tests of it, need a POSIX system.
+if sys.platform == "win32":
+    collect_ignore_glob = ["test_cli*.py", "test_report*.py"]
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
