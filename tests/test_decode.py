@@ -290,10 +290,10 @@ def test_a_page_comes_in_pieces_and_is_used_up() -> None:
     for data in pages(*({"id": each} for each in ids)):
         pieces = iter_rows(data, Callflow)
         rows, _ = next(pieces)
-        assert [row.id for row in rows] == ids[:32]
-        assert data[:32] == [None] * 32
-        assert None not in data[32:]
-        assert [row.id for rows, _ in pieces for row in rows] == ids[32:]
+        assert [row.id for row in rows] == ids[:64]
+        assert data[:64] == [None] * 64
+        assert None not in data[64:]
+        assert [row.id for rows, _ in pieces for row in rows] == ids[64:]
         assert data == [None] * 100
 
 
