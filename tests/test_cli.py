@@ -15,8 +15,8 @@ import pytest
 from cli_support import Command, Done, accounts_of, served, variables
 
 from vinix_async import Account, Callflow, FeatureCode, structure, to_json
-from vinix_async.cli.rows import cells, csv_lines, row_json
-from vinix_async.cli.show import indented, match, tables
+from vinix_async.cli.rows import cells, csv_lines, indented, row_json
+from vinix_async.cli.show import match, tables
 from vinix_async.cli.text import printable, printable_json
 from vinix_async.sandbox import Sandbox
 

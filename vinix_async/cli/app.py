@@ -32,7 +32,7 @@ app: App = App(
 for _path, _name, _text in (
     ("demo:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
     ("accounts:accounts", "accounts", "List the accounts below an account."),
-    ("callflows:callflows", "callflows", "List, show and export callflows."),
+    ("callflows:callflows", "callflows", "List, show, export, trace, check and compare callflows."),
     ("report:report", "report", "Write one HTML page about many accounts."),
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),

@@ -1,18 +1,26 @@
-"""``vinix callflows`` lists, exports and shows callflows."""
+"""``vinix callflows`` lists and exports callflows; its other commands have modules of their own."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from .check import check
+from .diff import compare
 from .export import format_of
 from .job import Job
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Bom, Connection, Flag, Force, JobOptions, MaxItems, RawCells
 from .run import run_job
 from .show import show
+from .trace import trace_call
+from .uses import uses
 
-callflows: App = App(name="callflows", help="List, show and export callflows.")
+callflows: App = App(name="callflows", help="List, show, export, trace, check and compare callflows.")
 callflows.command(show)
+callflows.command(trace_call, name="trace")
+callflows.command(uses)
+callflows.command(check)
+callflows.command(compare, name="diff")
 
 Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flow. CSV and Parquet get it as JSON.")]
 

@@ -5,7 +5,7 @@ Text from the server is never interpreted as markup, and a terminal never gets i
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,6 +74,15 @@ def rendered(*renderables: Any) -> bytes:
 def print_data(*renderables: Any) -> None:
     """Print tables, trees and text on stdout."""
     write_data(rendered(*renderables), escape=None)
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print lines on stdout, each as it is, however wide the terminal is."""
+    console = PipeConsole()
+    with console.capture() as printed:
+        for line in lines:
+            console.print(line, soft_wrap=True)
+    write_data(_encode(printed.get()), escape=None)
 
 
 def _encode(text: str) -> bytes:

@@ -1,11 +1,16 @@
 """Exit codes, the errors that the command itself raises, and how an error is printed."""
 
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .. import AuthenticationError, ConfigurationError, VinixError
 from .console import note
 from .text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .. import AccountPage, AccountResult
 
 _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
 """The options of the command for arguments that the library's messages name."""
@@ -19,6 +24,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     SOME_FAILED = 3
     AUTHENTICATION = 4
+    NEGATIVE = 5
     INTERRUPTED = 130
     READER_GONE = 141
     TERMINATED = 143
@@ -59,3 +65,22 @@ def describe(error: BaseException) -> str:
 def one_line(error: BaseException) -> str:
     """Return the text of an error on one line that is safe for a terminal."""
     return printable(describe(error).replace("\n  ", "; ").replace("\n", "; "))
+
+
+def note_problems(read: "AccountPage | AccountResult", *, one_account: bool) -> None:
+    """Print the bad items and the error of an account. The error of a job for one account is printed at its end."""
+    account_id = printable(read.account_id)
+    for item in read.bad_items:
+        which = printable(item.id or f"row {item.index} without an id")
+        note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
+    if read.error and not one_account:
+        name = f" ({printable(read.account.name)})" if read.account.name else ""
+        note(f"failed: {account_id}{name}: {one_line(read.error)}")
+
+
+def problems_code(problems: "Sequence[AccountPage | AccountResult]", *, accounts_done: int) -> ExitCode:
+    """Return the exit code of a job over several accounts."""
+    errors = [each.error for each in problems if each.error]
+    if errors and not accounts_done and all(isinstance(error, AuthenticationError) for error in errors):
+        return ExitCode.AUTHENTICATION
+    return ExitCode.SOME_FAILED if problems else ExitCode.OK

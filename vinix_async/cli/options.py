@@ -88,8 +88,8 @@ class Connection:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class JobOptions:
-    """The accounts and callflows that a job reads, and how it runs. Accounts may also be named one by one.
+class Selection:
+    """The accounts that a command reads. Accounts may also be named one by one.
 
     Attributes:
         descendants_of: All accounts below this one, without the account itself. ROOT is your own account.
@@ -97,34 +97,47 @@ class JobOptions:
             stdin.
         all: Your own account and all accounts below it.
         shard: A part of the accounts, chosen by a hash of the id: 2/8 is the second of eight parts.
-        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat it for more filters.
-        modified_from: Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.
-        modified_to: Only callflows modified until a date, or before a span.
-        created_from: Only callflows created since a date, or within a span.
-        created_to: Only callflows created until a date, or before a span.
         concurrency: The number of accounts to read at once.
-        checkpoint: Where to save progress (default: beside the output file, or in the user state directory).
-        resume: Continue the job of this checkpoint, and retry the accounts that failed.
     """
 
     descendants_of: str | None = None
     accounts_from: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     all: Flag = False
     shard: str | None = None
+    concurrency: Annotated[int, Parameter(validator=between(1))] = 32
+
+    def job_fields(self) -> dict[str, Any]:
+        """Return what is saved with the job."""
+        return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all", "shard")}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class JobOptions(Selection):
+    """The accounts and callflows that a job reads, and how it runs.
+
+    Attributes:
+        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat it for more filters.
+        modified_from: Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.
+        modified_to: Only callflows modified until a date, or before a span.
+        created_from: Only callflows created since a date, or within a span.
+        created_to: Only callflows created until a date, or before a span.
+        checkpoint: Where to save progress (default: beside the output file, or in the user state directory).
+        resume: Continue the job of this checkpoint, and retry the accounts that failed.
+    """
+
     filters: Annotated[tuple[str, ...], Parameter(name="--filter", negative=(), show_default=False)] = ()
     modified_from: str | None = None
     modified_to: str | None = None
     created_from: str | None = None
     created_to: str | None = None
     page_size: PageSize = None
-    concurrency: Annotated[int, Parameter(validator=between(1))] = 32
     checkpoint: Path | None = None
     resume: Path | None = None
 
     def job_fields(self) -> dict[str, Any]:
         """Return what is saved with the job."""
-        names = ("descendants_of", "accounts_from", "all", "shard", "page_size")
-        return {"filters": self._server_filters(), **{name: getattr(self, name) for name in names}}
+        return {**super().job_fields(), "filters": self._server_filters(), "page_size": self.page_size}
 
     def _server_filters(self) -> dict[str, str]:
         """Return the filters as query parameters. Several values of one ``filter_`` name mean any of them."""
@@ -152,6 +165,7 @@ class JobOptions:
 
 
 CONNECTION: Final = Connection()
+SELECTION: Final = Selection()
 JOB_OPTIONS: Final = JobOptions()
 
 

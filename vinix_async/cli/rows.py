@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from .. import Account, Callflow, to_dict, to_json
 
@@ -78,6 +79,15 @@ def _json(value: Any) -> str:
     if attrs.has(type(value)):
         return to_json(value).decode()
     return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
+
+
+def indented(value: Any) -> bytes:
+    """Return a document or any JSON value as indented JSON, or on one line if it is nested too deeply."""
+    text = _json(value).encode()
+    try:
+        return msgspec.json.format(text, indent=2)
+    except RecursionError:
+        return text
 
 
 def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:

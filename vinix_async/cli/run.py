@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from .. import AuthenticationError, VinixError
+from .. import VinixError
 from .connection import Server, connect
 from .console import count, discard_output, note, to_terminal
-from .exit_codes import ExitCode, UsageError, describe, one_line, report_error
+from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code, report_error
 from .export import Ending, open_writer
 from .job import Job, SavedJob, default_checkpoint
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
 from .selection import ReadAhead, Shard, named_accounts, selected_accounts
-from .text import printable
 
 if TYPE_CHECKING:
     from .. import AccountPage
@@ -39,7 +38,7 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
             raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
-        job = resumed.job if resumed else _complete(job, server)
+        job = resumed.job if resumed else completed(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         _check_replaceable("--checkpoint", checkpoint)
         run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
@@ -70,7 +69,7 @@ def _check_replaceable(option: str, path: Path) -> None:
         raise UsageError(f"{option}: {path} is not a regular file")
 
 
-def _complete(job: Job, server: Server) -> Job:
+def completed(job: Job, server: Server) -> Job:
     """Return the job with the ids of its accounts, its format and its server."""
     accounts = [server.account_id(word) for word in named_accounts(job)]
     below = server.account_id(job.descendants_of) if job.descendants_of else None
@@ -154,13 +153,7 @@ class _Run:
     def _note_problems(self, page: "AccountPage") -> None:
         """Print the bad items and the error of a page, and keep them for the report and the summary."""
         self._problems.append(attrs.evolve(page, items=()))
-        account_id = printable(page.account_id)
-        for item in page.bad_items:
-            which = printable(item.id or f"row {item.index} without an id")
-            note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
-        if page.error and not self._job.one_account:
-            name = f" ({printable(page.account.name)})" if page.account.name else ""
-            note(f"failed: {account_id}{name}: {one_line(page.error)}")
+        note_problems(page, one_account=self._job.one_account)
 
     def _save(self) -> bool:
         """Make the rows durable, and then the checkpoint that counts them. Return whether there is a checkpoint."""
@@ -232,12 +225,10 @@ class _Run:
         self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems))
         if not resumable:
             self._checkpoint.unlink(missing_ok=True)
-        code = ExitCode.SOME_FAILED if problems else ExitCode.OK
         if errors and job.one_account:
             code = report_error(errors[0])
-        elif errors and not self._tally.sweep.accounts_done:
-            refused = all(isinstance(error, AuthenticationError) for error in errors)
-            code = ExitCode.AUTHENTICATION if refused else code
+        else:
+            code = problems_code(problems, accounts_done=self._tally.sweep.accounts_done)
         note(self._tally.summary())
         if resumable and saved:
             what = [f"{count(len(errors), 'account')} failed"] if errors else []

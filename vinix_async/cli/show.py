@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from cyclopts import Parameter
 from rich import box
 from rich.table import Table
@@ -17,6 +16,7 @@ from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
 from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
+from .rows import indented
 from .table import facts_table
 from .text import display
 
@@ -143,11 +143,3 @@ def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[
         below = [(branch_label(node, key, known), child, depth + 1) for key, child in node.children.items()]
         waiting.extend(reversed(below))
     return facts_table(facts), nodes
-
-
-def indented(callflow: Callflow) -> bytes:
-    """Return the document as indented JSON, or on one line if it is nested too deeply."""
-    try:
-        return msgspec.json.format(to_json(callflow), indent=2)
-    except RecursionError:
-        return to_json(callflow)

@@ -2,7 +2,7 @@
 
 All functions are pure. They take the documents of one account, in any order, and the result does not depend on it;
 nothing is read from the server. Passwords and tokens stay out of all that they return, except for the values of a
-``Change``.
+``Change`` and the target of a ``Reference``; ``to_plain`` hides them there, too.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2: ``pip install 'vinix-async[flows]'``.
 """
@@ -12,7 +12,8 @@ from .differences import Change, diff
 from .findings import Finding, findings
 from .module_catalog import METAFLOW_MODULES, MODULES, Module, label
 from .plain import to_plain
-from .references import Name, Reference, ReferenceIndex, references
+from .positions import is_summary
+from .references import Name, Reference, ReferenceIndex, names_of, references
 from .routing import Rival, Route, lookup, normalize
 from .rules import RULES, Rule
 from .tracing import TraceNode, trace
@@ -37,8 +38,10 @@ __all__ = [
     "describe_place",
     "diff",
     "findings",
+    "is_summary",
     "label",
     "lookup",
+    "names_of",
     "normalize",
     "references",
     "to_plain",

@@ -102,7 +102,7 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
     if module == "play":
         words.insert(0, "Play")
     if named := _named(node, names):
-        words.append(named)
+        words.append(masked(named))
     details = []
     if module in {"group", "page_group", "ring_group"}:
         shown = list(dict.fromkeys(name_of(member, names) for _, _, member, _ in members(data)))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -136,7 +137,9 @@ def _wanted(select: Collection[str] | None, ignore: Collection[str]) -> frozense
             raise ConfigurationError("select and ignore take several codes: give a list")
     for prefix in (*(select or ()), *ignore):
         if not any(code.startswith(prefix) for code in RULES):
-            raise ConfigurationError(f"no rule begins with {prefix!r}; the codes are {', '.join(RULES)}")
+            near = get_close_matches(prefix.upper(), RULES, n=5, cutoff=0.5)
+            near = near or [code for code in RULES if code[0] == prefix[:1].upper()] or list(RULES)
+            raise ConfigurationError(f"no rule begins with {prefix!r}; similar codes are {', '.join(near)}")
     chosen = RULES if select is None else [code for code in RULES if code.startswith(tuple(select))]
     return frozenset(code for code in chosen if not code.startswith(tuple(ignore)))
 

@@ -18,7 +18,7 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
     """Return a result as a dict of JSON values.
 
     A finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens in the values of
-    a change are hidden; a change of one is still told.
+    a change and in the target of a reference are hidden; a change of one is still told.
 
     Raises ConfigurationError for anything else.
     """
@@ -33,7 +33,9 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
         return attrs.asdict(result, recurse=False) | {"related": list(result.related)} | told
     if isinstance(result, Route):
         return attrs.asdict(result, recurse=False) | {"rivals": [attrs.asdict(rival) for rival in result.rivals]}
-    if isinstance(result, Name | Reference | Rival | Rule):
+    if isinstance(result, Reference):
+        return attrs.asdict(result) | {"target": masked(result.target)}
+    if isinstance(result, Name | Rival | Rule):
         return attrs.asdict(result)
     raise ConfigurationError(f"to_plain() takes a result of vinix_async.flows, not {type(result).__name__}")
 

@@ -47,7 +47,7 @@ _BLOCK: Final = re.compile(r"\W|_|\d+[.)]")  # the beginning of a list, a headin
 def mermaid(callflow: Callflow, names: Mapping[str, str] | None = None) -> str:
     """Return the chart, folded so that Mermaid accepts it."""
     boxes = diagram(callflow, names)
-    head = "<br/>".join(_label(text) for text in (boxes[0].name, *head_numbers(callflow)[:_MAX_NUMBERS]))
+    head = "<br/>".join(label_text(text) for text in (boxes[0].name, *head_numbers(callflow)[:_MAX_NUMBERS]))
     limit = _MAX_BOXES
     text = _chart(head, fold(boxes, limit=limit))
     while (size := len(text.encode("utf-16-le")) // 2) > _MAX_CHARACTERS:
@@ -65,9 +65,9 @@ def _chart(head: str, boxes: list[Box]) -> str:
             lines.append(f'  {node}["+ {box.more:,} more"]')
         else:
             texts = (box.module or "end", box.name, "disabled" if box.disabled else "")
-            lines.append(f'  {node}["{"<br/>".join(_label(text) for text in texts if text)}"]')
+            lines.append(f'  {node}["{"<br/>".join(label_text(text) for text in texts if text)}"]')
             classes.setdefault("off" if box.disabled else box.kind, []).append(node)
-        label = f'|"{_label(box.label)}"|' if box.label else ""
+        label = f'|"{label_text(box.label)}"|' if box.label else ""
         lines.append(f"  n{box.parent} -->{label} {node}")
         if 0 < len(box.target) <= _MAX_TARGET:
             lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
@@ -77,7 +77,7 @@ def _chart(head: str, boxes: list[Box]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _label(text: str) -> str:
+def label_text(text: str) -> str:
     """Return ``text`` for a label in quotes, where neither Mermaid nor its Markdown finds syntax in it.
 
     Mermaid 11 reads labels as Markdown, Mermaid 10 as text: what is put in has no width in either.

@@ -1,0 +1,104 @@
+"""The callflows of an account, and an export file of them: NDJSON as ``vinix callflows export --details`` writes it."""
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Final
+
+import attrs
+from attrs import define, field
+
+from .. import Account, Callflow, DecodeError, decode_page, to_dict
+from ..flows import Name, describe_place, is_summary, names_of
+from .exit_codes import UsageError
+from .names import title
+
+_BOM: Final = b"\xef\xbb\xbf"
+_KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
+"""The keys of which every callflow has at least one, and nothing else has any."""
+
+
+@define
+class AccountFlows:
+    """The callflows of an account.
+
+    ``unread``: the ids of those that could not be read. ``file``: the export file, if they come from one. ``lines``:
+    the line of each callflow there, by id.
+    """
+
+    account: Account
+    callflows: Sequence[Callflow] = ()
+    unread: frozenset[str | None] = frozenset()
+    file: str = ""
+    lines: Mapping[str, int] = field(factory=dict)
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Callflow]:
+        """The callflows by their id."""
+        return {callflow.id: callflow for callflow in self.callflows}
+
+    @cached_property
+    def names(self) -> Mapping[str, Name]:
+        """The names and kinds of what the account has, by id."""
+        return names_of(self.callflows)
+
+    def title(self, callflow_id: str) -> str:
+        """Return what a callflow is called."""
+        callflow = self.by_id.get(callflow_id)
+        return title(callflow) if callflow else callflow_id
+
+    def place(self, callflow_id: str, path: str) -> str:
+        """Return a place within a callflow, a JSON pointer, in words."""
+        return describe_place(self.by_id.get(callflow_id), path, self.names)
+
+    def check_details(self) -> None:
+        """Raise ``UsageError`` for the row of a listing, which has no flow."""
+        if summary := next(filter(is_summary, self.callflows), None):
+            line = self.lines.get(summary.id)
+            raise UsageError(f"{self.file}:{line}: the callflow has no flow: write the export with --details")
+
+
+def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
+    """Return the callflows of the file ``name`` by account. Raise ``UsageError`` for a file that is not an export."""
+    rows: dict[str, tuple[Account, dict[str, int], list[Callflow]]] = {}
+    number = 0
+    for number, line in _numbered(lines, name):
+        account, callflow = _row(line, f"{name}:{number}: ")
+        _, numbers, callflows = rows.setdefault(account.id, (account, {}, []))
+        numbers[callflow.id] = number
+        callflows.append(callflow)
+    if not rows:
+        raise UsageError(f"{name}:{max(number, 1)}: the file has no callflows")
+    return [AccountFlows(account, found, file=name, lines=numbers) for account, numbers, found in rows.values()]
+
+
+def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not empty, each with its number."""
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            text = line.removeprefix(_BOM) if number == 1 else line
+            if text.strip():
+                yield number, text
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UsageError(f"{name}:{number + 1}: the compressed data is damaged or cut off") from None
+
+
+def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
+    try:
+        (callflow,) = decode_page(b'{"status":"success","data":[%b]}' % line).items
+    except DecodeError as error:
+        problems = "; ".join(error.problems).replace("$.data[0]", "$")
+        if not problems and not line.endswith(b"\n"):
+            problems = "the line is cut off, so the export is not complete"
+        raise UsageError(f"{where}{problems or 'the line is not a JSON object'}") from None
+    except ValueError:  # several values
+        raise UsageError(f"{where}the line is not a JSON object") from None
+    if not (callflow.flow or callflow.numbers or _KEYS & to_dict(callflow).keys()):
+        raise UsageError(f"{where}the object is not a callflow")
+    extra = dict(callflow.extra)
+    account_id, name = extra.pop("account_id", ""), extra.pop("account_name", None)
+    if not isinstance(account_id, str) or not isinstance(name, str | None):
+        raise UsageError(f"{where}account_id and account_name must be strings")
+    return Account(id=account_id, name=name), attrs.evolve(callflow, extra=extra)

@@ -1,0 +1,118 @@
+"""``vinix callflows check`` shows what is wrong in callflows."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Annotated, Final, Literal, TypeAlias
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from ..flows import Finding, findings, to_plain
+from .account_flows import AccountFlows
+from .annotations import github, sarif
+from .console import count, note, print_lines, write_data
+from .exit_codes import ExitCode, UsageError
+from .flow_rows import OneAccount, Row, Source, about, aligned, head
+from .options import CONNECTION, SELECTION, Connection, Flag, Selection
+from .rows import indented
+from .sources import Sources, is_file
+from .table import heading
+from .text import display, printable_lines
+
+Codes: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
+_SEVERITIES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_NOUNS: Final = {"error": "error", "warning": "warning", "info": "note"}
+
+
+async def check(
+    *sources: Source,
+    select: Annotated[Codes, Parameter(help="Only these codes, or codes that begin so: R101,J or --select R.")] = (),
+    ignore: Annotated[Codes, Parameter(help="Not these codes, or codes that begin so.")] = (),
+    fail_on: Annotated[
+        Literal["error", "warning", "info", "never"], Parameter(help="The severity from which the exit code is 5.")
+    ] = "error",
+    notes: Annotated[Flag, Parameter(help="Show findings of severity info, too.")] = False,
+    account: OneAccount = None,
+    output: Annotated[Literal["table", "json", "github", "sarif"], Parameter(help="The format.")] = "table",
+    selection: Selection = SELECTION,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Show what is wrong in callflows, or may be. docs/findings.md explains each code.
+
+    Without an account or file, it checks your own account. If there are errors, the exit code is 5.
+
+    Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
+    """
+    selected, ignored = _codes(select) or None, _codes(ignore)
+    list(findings((), select=selected, ignore=ignored))  # an unknown code is an error before anything is read
+    if output == "github" and not (sources and all(map(is_file, sources)) and selection == SELECTION):
+        raise UsageError("--output github needs an export file: an account has no lines")
+    reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True)
+    rows: list[Row] = []
+    severities: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+
+    def judge(flows: AccountFlows) -> None:
+        found = list(findings(flows.callflows, complete=not flows.unread, select=selected, ignore=ignored))
+        shown = [finding_row(flows, each) for each in found if notes or each.severity != "info"]
+        severities.update(each.severity for each in found)
+        totals["callflows"] += len(flows.callflows)
+        totals["found"] += len({row["callflow_id"] for row in shown})
+        if output != "table":
+            rows.extend(shown)
+        elif shown:
+            above = [] if reading.one_account else [heading(flows.account)]
+            print_lines([*above, *finding_lines(flows, shown)])
+
+    await reading.read(judge)
+    summary = _summary(severities, totals, notes=notes)
+    if output == "table":
+        print_lines([Text(summary)])
+    else:
+        if output == "github":
+            write_data("".join(github(rows)).encode(), printable_lines)
+        else:
+            log = sarif(rows, complete=not reading.problems) if output == "sarif" else rows
+            write_data(indented(log) + b"\n")
+        note(summary)
+    names = list(_SEVERITIES)
+    failing = fail_on != "never" and any(severities[name] for name in names[: names.index(fail_on) + 1])
+    return reading.exit_code(ExitCode.NEGATIVE if failing else ExitCode.OK)
+
+
+def _codes(texts: Sequence[str]) -> list[str]:
+    return [code.strip().upper() for text in texts for code in text.split(",") if code.strip()]
+
+
+def finding_row(flows: AccountFlows, finding: Finding) -> Row:
+    """Return a finding as a dict of JSON values."""
+    line = flows.lines.get(finding.callflow_id)
+    where = {"place": flows.place(finding.callflow_id, finding.path), "file": flows.file, "line": line}
+    return {**about(flows, finding.callflow_id), **where, **to_plain(finding)}
+
+
+def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
+    """Yield the findings of an account as lines, those of each callflow below its name."""
+    cells = [
+        (
+            Text(row["severity"], _SEVERITIES[row["severity"]]),
+            Text(row["code"], "cyan"),
+            Text(display(row["place"])),
+            Text(display(row["message"])),
+        )
+        for row in rows
+    ]
+    lines = zip(rows, aligned(cells), strict=True)
+    for callflow_id, group in groupby(lines, lambda pair: pair[0]["callflow_id"]):
+        yield head(flows.by_id[callflow_id])
+        yield from (line for _, line in group)
+
+
+def _summary(severities: Mapping[str, int], totals: Mapping[str, int], *, notes: bool) -> str:
+    shown = [count(severities[each], _NOUNS[each]) for each in _NOUNS if severities[each]]
+    hidden = "" if notes or not severities["info"] else f"; {count(severities['info'], 'note')} hidden (--notes)"
+    if hidden:
+        shown.pop()
+    where = f"{totals['found']:,} of " if shown else ""
+    return f"{', '.join(shown) or 'nothing found'} in {where}{count(totals['callflows'], 'callflow')}{hidden}"

@@ -1,0 +1,107 @@
+"""``vinix callflows diff`` shows what changed between two states of callflows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from ..flows import describe_change, diff, to_plain
+from .account_flows import AccountFlows
+from .console import count, note, print_lines, write_data
+from .exit_codes import ExitCode
+from .flow_rows import OneAccount, Row, Source, about, head
+from .options import CONNECTION, Connection, Flag
+from .rows import indented
+from .sources import Sources, is_file
+from .table import heading
+from .text import display
+
+_SIGNS: Final = {"+": "green", "-": "red", "~": "yellow"}
+
+
+async def compare(
+    old: Source,
+    new: Source,
+    /,
+    *,
+    account: OneAccount = None,
+    exit_code: Annotated[Flag, Parameter(help="Exit with 5 if there are differences.")] = False,
+    output: Annotated[Literal["table", "json"], Parameter(help="The format.")] = "table",
+    connection: Connection = CONNECTION,
+) -> int:
+    """Show what changed between two states of callflows, each an export file or an account as it is now.
+
+    Example: vinix callflows diff monday.ndjson tuesday.ndjson
+    """
+    sides: list[list[AccountFlows]] = []
+    readings = []
+    for word in (old, new):
+        side: list[AccountFlows] = []
+        chosen = account if is_file(word) else None
+        reading = Sources(words=[word], connection=connection, account=chosen, several=True, summaries=True)
+        await reading.read(side.append)
+        sides.append(side)
+        readings.append(reading)
+    rows: list[Row] = []
+    pairs = list(pair_accounts(*sides))
+    for before, after in pairs:
+        found = list(change_rows(before, after))
+        rows.extend(found)
+        if found and output == "table":
+            above = [heading(after.account)] if len(pairs) > 1 else []
+            print_lines([*above, *change_lines(before, after, found)])
+    if output == "json":
+        write_data(indented(rows) + b"\n")
+    changed = {(row["account_id"], row["callflow_id"]) for row in rows}
+    note(f"{count(len(rows), 'difference')} in {count(len(changed), 'callflow')}" if rows else "no differences")
+    wanted = ExitCode.NEGATIVE if rows and exit_code else ExitCode.OK
+    return max(reading.exit_code(ExitCode.OK) for reading in readings) or wanted
+
+
+def pair_accounts(
+    old: Sequence[AccountFlows], new: Sequence[AccountFlows]
+) -> Iterator[tuple[AccountFlows, AccountFlows]]:
+    """Yield the two states of each account. One account is compared with one account whatever their ids are.
+
+    Beside an account of the API, only that account of a file counts. An account of one file only is compared with none.
+    """
+    if len(old) == len(new) == 1:
+        yield old[0], new[0]
+        return
+    before, after = ({each.account.id: each for each in side} for side in (old, new))
+    read = [each.account.id for each in (*old, *new) if not each.file]
+    for account_id in read or {**before, **after}:
+        there = before.get(account_id) or after[account_id]
+        nothing = AccountFlows(there.account)
+        yield before.get(account_id, nothing), after.get(account_id, nothing)
+
+
+def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
+    """Yield what changed as dicts of JSON values. What could not be read is left out."""
+    unread = old.unread | new.unread
+    before, after = ([each for each in side.callflows if each.id not in unread] for side in (old, new))
+    names = {**old.names, **new.names}
+    for change in diff(before, after):
+        each = change.callflow_id
+        flows = new if each in new.by_id else old
+        text = describe_change(change, old.by_id.get(each), new.by_id.get(each), names)
+        yield {**about(flows, each), "text": text, **to_plain(change)}
+
+
+def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:
+    """Yield the changes of an account as lines, those of each callflow below its name."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["callflow_id"], []).append(row)
+    for callflow_id, group in groups.items():
+        whole = [row for row in group if row["kind"] in {"added", "removed"}]
+        for row in whole or [{"text": "~"}]:
+            sign = row["text"][0]
+            callflow = new.by_id.get(callflow_id) or old.by_id[callflow_id]
+            yield Text.assemble((f"{sign} ", _SIGNS[sign]), head(callflow))
+        yield from (
+            Text.assemble("    ", (row["text"][0], _SIGNS[row["text"][0]]), display(row["text"][1:]))
+            for row in group
+            if row not in whole
+        )

@@ -1,0 +1,65 @@
+"""What ``trace``, ``uses``, ``check`` and ``diff`` share: arguments, the first columns of their rows, and lines."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Final, TypeAlias
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from .. import Callflow
+from .account_flows import AccountFlows
+from .names import numbers, title
+
+Source: TypeAlias = Annotated[str, Parameter(help="An account id, ROOT for your own account, or an export file.")]
+OneAccount: TypeAlias = Annotated[
+    str | None, Parameter(name="--account", help="The id or name of the account to read from an export file.")
+]
+Row: TypeAlias = dict[str, Any]
+
+_SEPARATORS: Final = re.compile(r"[ ().\-/]")
+_SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
+_MAX_WIDTH: Final = 40  # columns of a table's column; longer texts are not aligned
+_MAX_NUMBERS: Final = 6
+
+
+def as_number(text: str) -> str | None:
+    """Return a dialled number without spaces, dashes, parentheses and dots, or None for any other text."""
+    return _SEPARATORS.sub("", text) if _SEPARATED.fullmatch(text) else None
+
+
+def about(flows: AccountFlows, callflow_id: str) -> Row:
+    """Return which callflow something is about, as the first columns of each row."""
+    callflow = flows.by_id.get(callflow_id)
+    return {
+        "account_id": flows.account.id,
+        "account_name": flows.account.name,
+        "callflow_name": flows.title(callflow_id),
+        "numbers": numbers(callflow) if callflow else [],
+    }
+
+
+def head(callflow: Callflow) -> Text:
+    """Return a callflow's name and numbers."""
+    name = title(callflow)
+    dialled = few([number for number in numbers(callflow) if number != name])
+    return Text.assemble((name, "bold"), (f"  {dialled}" if dialled else "", "cyan"))
+
+
+def few(dialled: Sequence[str]) -> str:
+    """Return numbers as text: the first ones, and how many more there are."""
+    more = len(dialled) - _MAX_NUMBERS
+    return ", ".join(dialled[:_MAX_NUMBERS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Yield rows as lines in columns. A text of more than ``_MAX_WIDTH`` columns pushes the rest of its row aside."""
+    widths = [
+        max((cell.cell_len for cell in column if cell.cell_len <= _MAX_WIDTH), default=0)
+        for column in zip(*rows, strict=True)
+    ]
+    for *cells, last in rows:
+        line = Text("  ")
+        for cell, width in zip(cells, widths, strict=False):
+            line.append_text(cell).append(" " * max(width - cell.cell_len, 0) + "  ")
+        yield line.append_text(last)

@@ -1,0 +1,118 @@
+"""Where the callflows of an account come from: the API, or an export file."""
+
+import gzip
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, field
+
+from .account_flows import AccountFlows, parse_export
+from .connection import connect
+from .console import count, note
+from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
+from .job import Job
+from .options import SELECTION, Connection, Selection
+from .progress import Tally, progress_line
+from .run import completed
+from .selection import ReadAhead, selected_accounts
+
+if TYPE_CHECKING:
+    from .. import AccountPage, AccountResult
+
+_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
+_GZIP: Final = b"\x1f\x8b"
+_MAX_LISTED: Final = 20
+
+
+def is_file(word: str) -> bool:
+    """Return whether an argument names an export file, and not an account."""
+    return word.lower().endswith(_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
+
+
+@define(kw_only=True)
+class Sources:
+    """The accounts and export files that a command reads, and what could not be read of them.
+
+    ``words``: accounts and files; none is your own account. ``account``: the id or name of the only account to read
+    from a file. ``several``: whether a file may have several accounts. ``summaries``: whether rows without a flow do.
+    ``one_account``: whether no more than one account is read; it is known before the first one is.
+    """
+
+    words: Sequence[str]
+    connection: Connection
+    selection: Selection = SELECTION
+    account: str | None = None
+    several: bool = False
+    summaries: bool = False
+    problems: "list[AccountPage | AccountResult]" = field(factory=list)
+    accounts_done: int = 0
+    one_account: bool = False
+
+    async def read(self, on_account: Callable[[AccountFlows], None]) -> None:
+        """Call ``on_account`` for each account. Files are read first, and all of them before the first call."""
+        files = [word for word in self.words if is_file(word)]
+        accounts = tuple(word for word in self.words if not is_file(word))
+        if self.account is not None and not files:
+            raise UsageError("--account chooses an account of an export file: name the file")
+        chosen = self.selection
+        asks = bool(accounts or chosen.all or chosen.descendants_of or chosen.accounts_from or not files)
+        exported = [each for file in files for each in self._read_file(file)]
+        self.one_account = len(exported) == 1 and not asks
+        for each in exported:
+            on_account(each)
+            self.accounts_done += 1
+        if asks:
+            await self._read_accounts(accounts, on_account)
+
+    def exit_code(self, otherwise: ExitCode) -> ExitCode:
+        """Return the exit code for what could not be read, else ``otherwise``."""
+        return problems_code(self.problems, accounts_done=self.accounts_done) or otherwise
+
+    def _read_file(self, name: str) -> list[AccountFlows]:
+        try:
+            with Path(name).open("rb") as raw:
+                compressed = raw.peek(len(_GZIP)).startswith(_GZIP)
+                found = parse_export(gzip.GzipFile(fileobj=raw) if compressed else raw, name)
+        except OSError as error:
+            raise UsageError(f"cannot read {describe(error)}") from None
+        chosen = [each for each in found if self.account in {None, each.account.id, each.account.name}]
+        if not chosen or (len(chosen) > 1 and not self.several):
+            what = count(len(found), "account")
+            accounts = "".join(f"\n  {each.account.id}  {each.account.name or ''}" for each in found[:_MAX_LISTED])
+            more = "\n  …" if len(found) > _MAX_LISTED else ""
+            raise UsageError(f"{name} has {what}: choose one of them with --account{accounts}{more}")
+        if not self.summaries:
+            for each in chosen:
+                each.check_details()
+        return chosen
+
+    async def _read_accounts(self, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]) -> None:
+        async with connect(self.connection) as server:
+            job = completed(Job(command="", accounts=accounts, **self.selection.job_fields()), server)
+            self.one_account = job.one_account and not self.accounts_done
+            selected = ReadAhead(selected_accounts(server, job, self._note), ())
+            sweep = server.client.callflows.list_many(
+                selected, max_concurrency=self.selection.concurrency, ordered=True, details=True
+            )
+            tally = Tally(client=server.client.stats, sweep=sweep.stats, selected=selected)
+            with progress_line(tally) as show:
+                show()
+                async with sweep:
+                    async for result in sweep:
+                        tally.callflows += len(result.callflows)
+                        show()
+                        if result.error and job.one_account:
+                            raise result.error
+                        if not result.ok:
+                            self._note(result)
+                        if result.error is None:
+                            unread = frozenset(item.id for item in result.bad_items)
+                            on_account(AccountFlows(result.account, result.callflows, unread))
+                            self.accounts_done += 1
+            if not job.one_account:
+                note(tally.summary())
+
+    def _note(self, read: "AccountPage | AccountResult") -> None:
+        self.problems.append(read)
+        note_problems(read, one_account=False)

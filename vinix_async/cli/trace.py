@@ -1,0 +1,109 @@
+"""``vinix callflows trace`` shows all that can happen to a call."""
+
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
+from .account_flows import AccountFlows
+from .console import PipeConsole, print_lines, write_data
+from .exit_codes import ExitCode, UsageError
+from .flow_rows import OneAccount, Source, as_number, head
+from .options import CONNECTION, Connection
+from .rows import indented
+from .show import match
+from .sources import Sources
+from .text import display
+
+_MAX_STEPS: Final = 500
+_MAX_CHART_STEPS: Final = 200  # their text is shorter than the 50,000 characters that Mermaid accepts
+
+
+async def trace_call(
+    source: Source,
+    what: Annotated[str, Parameter(help="The dialled number, or a callflow's id or name.")],
+    /,
+    *,
+    assume: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Show only this branch where there is one, such as 'no answer'. Repeat it for more branches.",
+        ),
+    ] = (),
+    caller: Annotated[
+        Literal["outside", "phone"],
+        Parameter(name="--from", help="Whether a carrier delivers the call, or a phone of the account makes it."),
+    ] = "outside",
+    account: OneAccount = None,
+    output: Annotated[Literal["tree", "json", "mermaid"], Parameter(help="The format.")] = "tree",
+    connection: Connection = CONNECTION,
+) -> int:
+    """Show all that can happen to a call to a number.
+
+    Time rules are not evaluated: --assume chooses one. If nobody gets the call, the exit code is 5.
+
+    Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"
+    """
+    reading = Sources(words=[source], connection=connection, account=account)
+    read: list[AccountFlows] = []
+    await reading.read(read.append)
+    (flows,) = read
+    route, start, sentence = find_start(flows, what, caller)
+    max_steps = _MAX_CHART_STEPS if output == "mermaid" else _MAX_STEPS
+    tree = trace(flows.callflows, start, assume=assume, max_steps=max_steps) if start is not None else None
+    if output == "json":
+        plain = {"route": route and to_plain(route), "callflow_id": start, "trace": tree and to_plain(tree)}
+        write_data(indented({"account_id": flows.account.id, "dialled": what, **plain}) + b"\n")
+    elif output == "mermaid" and tree:
+        from .drawing.trace_chart import trace_chart  # noqa: PLC0415  # only charts need it
+
+        write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
+    else:
+        lines = trace_lines(tree, PipeConsole().width) if tree else ()
+        print_lines([sentence, *(Text(display(line)) for line in lines)])
+    return reading.exit_code(ExitCode.OK if tree else ExitCode.NEGATIVE)
+
+
+def find_start(
+    flows: AccountFlows, what: str, caller: Literal["outside", "phone"]
+) -> tuple[Route | None, str | None, Text]:
+    """Return the route of a number, the id of the callflow that gets the call, and a sentence about it.
+
+    ``what`` may also be the id or name of a callflow; there is no route then.
+    """
+    separated = as_number(what)
+    number = normalize(separated or what)
+    route = lookup(flows.callflows, number, caller=caller)
+    found = match(list(flows.callflows), what) if separated is None or route.how == "none" else []
+    if len(found) > 1:
+        lines = "".join(f"\n  {each.id}  {head(each)}" for each in found)
+        raise UsageError(f"{what!r} matches several callflows; give the id of one of them:{lines}")
+    if found:
+        return None, found[0].id, head(found[0])
+    start = route.callflow_id if route.how != "refused" else None
+    return route, start, Text(display(route_text(route, number, flows)))
+
+
+def route_text(route: Route, number: str, flows: AccountFlows) -> str:
+    """Return a sentence that says which callflow gets a call to a number, and why."""
+    name = flows.title(route.callflow_id or "")
+    match route.how:
+        case "number":
+            return f"{number} is a number of {name}"
+        case "pattern":
+            captured = f", which captures {route.capture}" if route.capture not in {"", number} else ""
+            rivals = [f"{each.pattern} of {flows.title(each.callflow_id)}" for each in route.rivals]
+            also = f"; {', '.join(rivals)} also match{'es' if len(rivals) == 1 else ''}" if rivals else ""
+            return f"{number} matches {route.by} of {name}{captured}{also}"
+        case "no_match":
+            return f"{number} is not a number of the account: {name} has all other numbers (no_match)"
+        case "refused":
+            why = f"{name} has no_match among its numbers, so it takes no calls from outside (see --from phone)"
+        case "crash":
+            why = f"the pattern {route.by} matches without any of its groups, on which the server fails"
+        case "none":
+            why = "no callflow has this number or name, and no pattern matches it"
+    return f"nobody gets a call to {number}: {why}"
