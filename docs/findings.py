@@ -19,10 +19,10 @@ GROUPS = {
 
 HEAD = """# Findings
 
-`vinix_async.flows.findings` looks for these in the callflows of an account. The severity is the hardest that a code
-can have; a finding may be milder. **error**: calls fail, or somebody else can make them. **warning**: probably not what
-was meant. **info**: worth knowing, and often intended. `select` and `ignore` take codes or beginnings of codes: `R`
-stands for all references.
+`vinix callflows check` and `vinix_async.flows.findings` look for these in the callflows of an account. The severity is
+the hardest that a code can have; a finding may be milder. **error**: calls fail, or somebody else can make them.
+**warning**: probably not what was meant. **info**: worth knowing, and often intended. `select` and `ignore` take codes
+or beginnings of codes: `R` stands for all references.
 
 This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sources are files of
 [Kazoo](https://github.com/2600hz/kazoo).

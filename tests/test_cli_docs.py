@@ -45,6 +45,9 @@ def in_a_shell(line: str, folder: Path) -> tuple[int, str, str]:
 
 def run(line: str, folder: Path) -> str:
     """Run a line, in this process if it needs no shell but for how it ends; what is wrong with it."""
+    first, and_then, second = line.partition(" && ")
+    if and_then:
+        return run(first, folder) or run(second, folder)
     command, _, failing = line.partition(" || test $? = ")
     plain, _, file = command.partition(" > ")
     if re.search("[|&;<>$]", plain + file) or line.startswith("vinix sandbox"):
@@ -69,9 +72,15 @@ def test_every_command_of_the_documents_runs(tmp_path: Path, line: str) -> None:
     assert run(line, tmp_path) == ""
 
 
-@pytest.mark.parametrize("word", ["accounts list", "callflows list", "callflows show", "callflows export", "report"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("accounts list", "callflows list", "callflows show", "callflows export", "report"),
+        *("callflows trace", "callflows uses", "callflows check", "callflows diff"),
+    ],
+)
 def test_every_command_has_a_line(word: str) -> None:
-    assert any(line.startswith(f"vinix {word}") for line in RUN)
+    assert any(f"vinix {word}" in line for line in RUN)
 
 
 @pytest.mark.parametrize("line", OTHERS)

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 from attrs import define, field
 
-from .. import Account, Callflow, DecodeError, decode_page, to_dict
+from .. import Account, Callflow, DecodeError, to_dict
 from ..flows import Name, describe_place, is_summary, names_of
 from .exit_codes import UsageError
 from .names import title
@@ -86,6 +86,8 @@ def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
+    from .. import decode_page  # noqa: PLC0415  # slow to import, and --help does not need it
+
     try:
         (callflow,) = decode_page(b'{"status":"success","data":[%b]}' % line).items
     except DecodeError as error:

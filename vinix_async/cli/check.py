@@ -18,7 +18,7 @@ from .options import CONNECTION, SELECTION, Connection, Flag, Selection
 from .rows import indented
 from .sources import Sources, is_file
 from .table import heading
-from .text import display, printable_lines
+from .text import printable, printable_lines
 
 Codes: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
 _SEVERITIES: Final = {"error": "bold red", "warning": "yellow", "info": "cyan"}
@@ -98,8 +98,8 @@ def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
         (
             Text(row["severity"], _SEVERITIES[row["severity"]]),
             Text(row["code"], "cyan"),
-            Text(display(row["place"])),
-            Text(display(row["message"])),
+            Text(printable(row["place"])),
+            Text(printable(row["message"])),
         )
         for row in rows
     ]

@@ -15,7 +15,7 @@ from .options import CONNECTION, Connection, Flag
 from .rows import indented
 from .sources import Sources, is_file
 from .table import heading
-from .text import display
+from .text import printable
 
 _SIGNS: Final = {"+": "green", "-": "red", "~": "yellow"}
 
@@ -101,7 +101,7 @@ def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> I
             callflow = new.by_id.get(callflow_id) or old.by_id[callflow_id]
             yield Text.assemble((f"{sign} ", _SIGNS[sign]), head(callflow))
         yield from (
-            Text.assemble("    ", (row["text"][0], _SIGNS[row["text"][0]]), display(row["text"][1:]))
+            Text.assemble("    ", (row["text"][0], _SIGNS[row["text"][0]]), printable(row["text"][1:]))
             for row in group
             if row not in whole
         )

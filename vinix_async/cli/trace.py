@@ -14,7 +14,7 @@ from .options import CONNECTION, Connection
 from .rows import indented
 from .show import match
 from .sources import Sources
-from .text import display
+from .text import display, printable
 
 _MAX_STEPS: Final = 500
 _MAX_CHART_STEPS: Final = 200  # their text is shorter than the 50,000 characters that Mermaid accepts
@@ -63,7 +63,7 @@ async def trace_call(
         write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
     else:
         lines = trace_lines(tree, PipeConsole().width) if tree else ()
-        print_lines([sentence, *(Text(display(line)) for line in lines)])
+        print_lines([sentence, *(Text(printable(line)) for line in lines)])
     return reading.exit_code(ExitCode.OK if tree else ExitCode.NEGATIVE)
 
 
@@ -99,7 +99,7 @@ def route_text(route: Route, number: str, flows: AccountFlows) -> str:
             also = f"; {', '.join(rivals)} also match{'es' if len(rivals) == 1 else ''}" if rivals else ""
             return f"{number} matches {route.by} of {name}{captured}{also}"
         case "no_match":
-            return f"{number} is not a number of the account: {name} has all other numbers (no_match)"
+            return f"{number} is not a number of the account: {name} takes all other numbers (no_match)"
         case "refused":
             why = f"{name} has no_match among its numbers, so it takes no calls from outside (see --from phone)"
         case "crash":

@@ -17,7 +17,7 @@ from .options import CONNECTION, SELECTION, Connection, Selection
 from .rows import indented
 from .sources import Sources, is_file
 from .table import heading
-from .text import display
+from .text import display, printable
 
 _MAX_HINTS: Final = 5
 
@@ -94,8 +94,8 @@ def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
             (
                 Text(row["callflow_name"], "cyan"),
                 Text(few(row["numbers"])),
-                Text(display(row["place"])),
-                Text(display(", ".join(filter(None, (label(row["module"]), row["field"]))))),
+                Text(printable(row["place"])),
+                Text(printable(", ".join(filter(None, (label(row["module"]), row["field"]))))),
             )
             for row in group
         ]

@@ -102,7 +102,7 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
     if module == "play":
         words.insert(0, "Play")
     if named := _named(node, names):
-        words.append(masked(named))
+        words.append(named)
     details = []
     if module in {"group", "page_group", "ring_group"}:
         shown = list(dict.fromkeys(name_of(member, names) for _, _, member, _ in members(data)))
@@ -113,7 +113,8 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
     if module in _TIMED and isinstance(seconds, str | int) and seconds and not isinstance(seconds, bool):
         details.append(f"{seconds} s")
     inner = "; ".join(filter(None, details))
-    return " ".join(words) + (f" ({inner})" if inner else "")
+    described: str = masked(" ".join(words) + (f" ({inner})" if inner else ""))
+    return described
 
 
 def _named(node: FlowNode, names: Mapping[str, Name]) -> str:

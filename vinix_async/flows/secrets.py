@@ -14,6 +14,8 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 
+_SIP_PASSWORD: Final = re.compile(r"\b(sips?:[^\s:@]*):[^\s@]*@", re.IGNORECASE)
+
 
 @lru_cache(4096)
 def is_secret(key: str) -> bool:
@@ -73,7 +75,7 @@ def masked(value: Any, key: str = "") -> Any:
         if item not in (None, "", False) and _is_hidden(name):  # any JSON value
             target[place] = MASK
         elif isinstance(item, str):
-            target[place] = mask_url(item) if "://" in item else item
+            target[place] = mask_url(item) if "://" in item else _SIP_PASSWORD.sub(rf"\1:{MASK}@", item)
         elif isinstance(item, Mapping):
             copy: dict[str, Any] = dict.fromkeys(item)
             target[place] = copy

@@ -1,0 +1,539 @@
+"""``vinix callflows trace``, ``uses``, ``check`` and ``diff``, on export files and on accounts."""
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from cli_support import Command, served, variables
+from flows import node
+
+from vinix_async import Account, Callflow, structure, to_dict
+from vinix_async.cli.account_flows import AccountFlows, parse_export
+from vinix_async.cli.annotations import github
+from vinix_async.cli.diff import change_lines, change_rows, pair_accounts
+from vinix_async.cli.exit_codes import UsageError
+from vinix_async.cli.sources import is_file
+from vinix_async.cli.trace import find_start
+from vinix_async.sandbox import Sandbox
+
+Json = dict[str, Any]
+DATA = Path(__file__).parent / "data"
+ANN, BOX, HOURS, MAIN, SALES, GONE = (letter * 32 for letter in "123abf")
+ONE, TWO = "8" * 32, "9" * 32
+METADATA = {
+    ANN: {"name": "Ann Ash", "pvt_type": "user"},
+    BOX: {"name": "Ann Ash", "pvt_type": "vmbox"},
+    HOURS: {"name": "Office hours", "pvt_type": "temporal_rule"},
+}
+RING = node("user", {"id": ANN, "timeout": 20}, _=node("voicemail", {"id": BOX}))
+
+
+def document(flow: Json | None, each: str = MAIN, **fields: Any) -> Json:
+    return {"id": each, "name": "Main", "numbers": ["2000"], "flow": flow, "metadata": METADATA, **fields}
+
+
+MAIN_LINE = document(node("temporal_route", {"rules": [HOURS]}, **{HOURS: RING}), numbers=["2000", "+12125550100"])
+SALES_LINE = document(
+    node("ring_group", {"name": "Sales", "endpoints": [{"id": ANN, "endpoint_type": "user"}]}, **{"486": RING}),
+    SALES,
+    name="Sales",
+    numbers=[],
+    patterns=[r"^\*7([0-9]*)$"],
+)
+
+
+def lines(*documents: Json, account: str = ONE, name: str | None = "One") -> bytes:
+    front = {"account_id": account, **({"account_name": name} if name else {})}
+    return b"".join(json.dumps({**front, **each}).encode() + b"\n" for each in documents)
+
+
+def flows(*documents: Json) -> AccountFlows:
+    return AccountFlows(Account(id=ONE), [structure(each, Callflow) for each in documents])
+
+
+@pytest.fixture
+def vinix(tmp_path: Path) -> Command:
+    (tmp_path / "a.ndjson").write_bytes(lines(MAIN_LINE, SALES_LINE))
+    (tmp_path / "both.ndjson").write_bytes(lines(MAIN_LINE, SALES_LINE) + lines(MAIN_LINE, account=TWO, name="Two"))
+    (tmp_path / "noted.ndjson").write_bytes(lines(document(node("temporal_route", {}, _=RING))))
+    return Command(tmp_path)
+
+
+# --- export files ---
+
+
+def test_an_export_is_read_by_account_with_its_lines() -> None:
+    text = b"\xef\xbb\xbf" + lines(MAIN_LINE) + b"\n" + lines(SALES_LINE, account=TWO, name=None) + lines(SALES_LINE)
+    one, two = parse_export(text.splitlines(keepends=True), "x.ndjson")
+    assert (one.account, two.account) == (Account(id=ONE, name="One"), Account(id=TWO))
+    assert one.lines == {MAIN: 1, SALES: 4}
+    assert two.lines == {SALES: 3}
+    assert [to_dict(each) for each in one.callflows] == [MAIN_LINE, SALES_LINE]
+    assert to_dict(parse_export([json.dumps(MAIN_LINE).encode()], "x")[0].callflows[0]) == MAIN_LINE
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "x:1: the file has no callflows"),
+        (b"\n\n", "x:1: the file has no callflows"),
+        (lines(MAIN_LINE) + b'{"id":"b', "x:2: the line is cut off, so the export is not complete"),
+        (b"a;b;c\n", "x:1: the line is not a JSON object"),
+        (b"[\n", "x:1: the line is not a JSON object"),
+        (b"[]\n", "x:1: $: expected object, got array"),
+        (b"{},{}\n", "x:1: the line is not a JSON object"),
+        (b"\xff\xfe{\x00\n", "x:1: the line is not a JSON object"),
+        (lines({"id": "a", "name": "An account", "realm": "a.example"}), "x:1: the object is not a callflow"),
+        (lines(MAIN_LINE, {"id": "b", "numbers": 5}), "x:2: $.numbers: expected array, got int"),
+        (b'{"account_id":5,"id":"a","numbers":[]}', "x:1: account_id and account_name must be strings"),
+    ],
+)
+def test_a_file_that_is_not_an_export_is_an_error_with_its_line(text: bytes, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_export(text.splitlines(keepends=True), "x")
+    assert str(caught.value) == message
+
+
+def test_compressed_files(vinix: Command) -> None:
+    packed = gzip.compress(lines(MAIN_LINE)) + gzip.compress(lines(SALES_LINE))
+    (vinix.home / "a.gz").write_bytes(packed)
+    (vinix.home / "renamed").write_bytes(packed)
+    (vinix.home / "cut.gz").write_bytes(packed[:-20])
+    for name in ("a.gz", "renamed"):
+        assert vinix("callflows", "check", name).stdout == vinix("callflows", "check", "a.ndjson").stdout
+    cut = vinix("callflows", "check", "cut.gz")
+    assert (cut.returncode, cut.stdout) == (2, "")
+    assert cut.stderr == "vinix: cut.gz:2: the compressed data is damaged or cut off\n"
+
+
+def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").touch()
+    Path("folder").mkdir()
+    names = ["there", "folder", "none", "none.ndjson", "none.JSONL", "none.gz", "ROOT", ONE]
+    assert [name for name in names if is_file(name)] == ["there", "none.ndjson", "none.JSONL", "none.gz"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("check none.gz", "cannot read none.gz: No such file or directory"),
+        ("trace both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account\n  8{32}  One\n  9"),
+        ("uses both.ndjson x", "both.ndjson has 2 accounts: choose one"),
+        ("check both.ndjson --account 3", "both.ndjson has 2 accounts: choose one"),
+        ("check --account One --sandbox", "--account chooses an account of an export file"),
+        ("check summary.ndjson", "summary.ndjson:1: the callflow has no flow: write the export with --details"),
+        ("trace summary.ndjson 2000", "summary.ndjson:1: the callflow has no flow"),
+        ("uses summary.ndjson x", "summary.ndjson:1: the callflow has no flow"),
+        ("uses", "name what to look for"),
+        ("uses ROOT", "name what to look for"),
+        ("uses a.ndjson", "name what to look for"),
+        ("check a.ndjson --select R,E31", "no rule begins with 'E31'; similar codes are E301"),
+        ("check a.ndjson --ignore Q", "no rule begins with 'Q'; similar codes are R101"),
+        ("check ROOT --output github", "--output github needs an export file"),
+        ("check a.ndjson --all --output github", "--output github needs an export file"),
+        ("check a.ndjson --fail-on note", "--fail-on must be one of error, warning, info, never, not 'note'"),
+        ("trace a.ndjson 2000 --assume never", "there is no branch 'never'; the branches are: Office hours, "),
+        ("trace a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
+    ],
+)
+def test_wrong_arguments(vinix: Command, command: str, message: str) -> None:
+    row = {"id": MAIN, "numbers": [], "modules": ["user"]}
+    (vinix.home / "summary.ndjson").write_bytes(lines(row))
+    done = vinix("callflows", *command.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(f"vinix: {message}", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("command", ["trace", "uses", "check", "diff"])
+def test_help_has_an_example(vinix: Command, command: str) -> None:
+    assert f"Example: vinix callflows {command} " in vinix("callflows", command, "--help").stdout
+
+
+# --- trace ---
+
+
+def test_trace_draws_the_tree(vinix: Command) -> None:
+    done = vinix("callflows", "trace", "a.ndjson", "(212) 555-0100")
+    assert done.stderr == ""
+    assert done.stdout == (
+        "+12125550100 is a number of Main\n"
+        "Time of Day\n"
+        "├─ Office hours: User Ann Ash (20 s)\n"
+        "│  └─ no answer: Voicemail Ann Ash\n"
+        "└─ other times: the call is cut off\n"
+    )
+    pruned = vinix("callflows", "trace", "both.ndjson", "main", "--account", "Two", "--assume", "OTHER TIMES")
+    assert pruned.stdout == "Main  2000, +12125550100\nTime of Day\n└─ other times: the call is cut off\n"
+
+
+def test_trace_for_programs(vinix: Command) -> None:
+    found = json.loads(vinix("callflows", "trace", "a.ndjson", "2000", "--output", "json").stdout)
+    assert found.keys() == {"account_id", "dialled", "route", "callflow_id", "trace"}
+    assert found["route"]["how"] == "number"
+    assert found["trace"]["children"][0]["words"] == ["Office hours"]
+    named = json.loads(vinix("callflows", "trace", "a.ndjson", MAIN, "--output", "json").stdout)
+    assert (named["route"], named["callflow_id"]) == (None, MAIN)
+    nobody = vinix("callflows", "trace", "a.ndjson", "404", "--output", "json")
+    assert (nobody.returncode, json.loads(nobody.stdout)["trace"]) == (5, None)
+    chart = vinix("callflows", "trace", "a.ndjson", "2000", "--output", "mermaid").stdout
+    assert chart.splitlines() == [
+        "flowchart TD",
+        '  n0(["2000 is a number of Main"])',
+        '  n1["Time of Day"]',
+        "  n0 --> n1",
+        '  n2["User Ann Ash (20 s)"]',
+        '  n1 -->|"Office hours"| n2',
+        '  n3["Voicemail Ann Ash"]',
+        '  n2 -->|"no answer"| n3',
+        '  n4["the call is cut off"]',
+        '  n1 -->|"other times"| n4',
+    ]
+
+
+OTHERS = document(RING, "c" * 32, name="All others", numbers=["no_match"])
+CRASH = document(RING, "d" * 32, name="Crash", numbers=[], patterns=[r"^\*5([0-9])?$"])
+STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^\*7[0-9]*$"])
+
+
+@pytest.mark.parametrize(
+    ("what", "caller", "start", "text"),
+    [
+        ("*72 2000", "outside", STARRED, r"*722000 matches ^\*7[0-9]*$ of Starred; ^\*7([0-9]*)$ of Sales also match"),
+        ("**5", "outside", None, "nobody gets a call to **5: no callflow has this number or name, and no pattern"),
+        ("*5", "phone", None, r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without any of its groups"),
+        ("99", "phone", OTHERS, "99 is not a number of the account: All others takes all other numbers (no_match)"),
+        ("99", "outside", None, "nobody gets a call to 99: All others has no_match among its numbers, so it takes"),
+        ("starred", "outside", STARRED, r"Starred  24, ^\*7[0-9]*$"),
+    ],
+)
+def test_who_gets_the_call(what: str, caller: Any, start: Json | None, text: str) -> None:
+    account = flows(MAIN_LINE, SALES_LINE, OTHERS, CRASH, STARRED)
+    _, found, sentence = find_start(account, what, caller)
+    assert found == (start and start["id"])
+    assert sentence.plain.startswith(text)
+
+
+def test_a_pattern_tells_what_it_captures() -> None:
+    _, found, sentence = find_start(flows(SALES_LINE), "*72000", "outside")
+    assert (found, sentence.plain) == (SALES, r"*72000 matches ^\*7([0-9]*)$ of Sales, which captures 2000")
+
+
+# --- uses ---
+
+
+def test_uses_shows_each_place(vinix: Command) -> None:
+    done = vinix("callflows", "uses", "a.ndjson", "ann ASH")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "Ann Ash (user) is used in 2 callflows\n"
+        "  Main   2000, +12125550100  Office hours  User, id\n"
+        r"  Sales  ^\*7([0-9]*)$       start         Ring Group, endpoints[0].id" + "\n"
+        r"  Sales  ^\*7([0-9]*)$       486           User, id" + "\n"
+        "Ann Ash (vmbox) is used in 2 callflows\n"
+        "  Main   2000, +12125550100  Office hours, no answer  Voicemail, id\n"
+        r"  Sales  ^\*7([0-9]*)$       486, no answer           Voicemail, id" + "\n"
+    )
+    rows = json.loads(vinix("callflows", "uses", "a.ndjson", BOX, "--output", "json").stdout)
+    assert [(row["callflow_name"], row["place"], row["target_name"], row["kind"]) for row in rows] == [
+        ("Main", "Office hours, no answer", "Ann Ash", "vmbox"),
+        ("Sales", "486, no answer", "Ann Ash", "vmbox"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "hint"),
+    [
+        ("nothing at all", ""),
+        ("Ann Ashe", "; there is Ann Ash"),
+        ("office", "; there is Office hours"),
+        ("+1 (212) 555-0100", "; it is a number of Main, to which nothing jumps"),
+    ],
+)
+def test_what_is_used_nowhere(vinix: Command, what: str, hint: str) -> None:
+    done = vinix("callflows", "uses", "a.ndjson", what)
+    assert (done.returncode, done.stdout, done.stderr) == (5, "", f"{what} is used nowhere{hint}\n")
+    assert vinix("callflows", "uses", "a.ndjson", what, "--output", "json").stdout == "[]\n"
+
+
+def test_a_number_stands_for_its_callflow_and_for_transfers(vinix: Command) -> None:
+    jumping = document(node("callflow", {"id": MAIN}), SALES, numbers=[])
+    transfer = document(node("transfer", {"target": "+12125550100"}), GONE, numbers=[])
+    (vinix.home / "a.ndjson").write_bytes(lines(MAIN_LINE, jumping, transfer))
+    done = vinix("callflows", "uses", "a.ndjson", "212-555-0100", "--output", "json")
+    assert [(row["callflow_id"], row["kind"]) for row in json.loads(done.stdout)] == [
+        (SALES, "callflow"),
+        (GONE, "number"),
+    ]
+
+
+# --- check ---
+
+
+CHECKED = (
+    "Main  2000, +12125550100\n"
+    "  warning  E302  start  outside all time rules the call is cut off: there is no default child\n"
+    r"Sales  ^\*7([0-9]*)$" + "\n"
+    "  warning  B401  start  ring_group never takes the child '486'; did you mean 'sip:486'?\n"
+)
+
+
+def test_check_shows_findings_below_their_callflows(vinix: Command) -> None:
+    done = vinix("callflows", "check", "a.ndjson")
+    assert (done.returncode, done.stderr) == (0, "")
+    *found, summary = done.stdout.splitlines(keepends=True)
+    assert "".join(found) == CHECKED
+    assert summary == "2 warnings in 2 of 2 callflows\n"
+    hidden = vinix("callflows", "check", "a.ndjson", "noted.ndjson").stdout
+    assert hidden.endswith("\n2 warnings in 2 of 3 callflows; 1 note hidden (--notes)\n")
+    chosen = vinix("callflows", "check", "a.ndjson", "--select", "e,b", "--ignore", "B4", "--ignore", "E306", "--notes")
+    assert chosen.stdout == "".join(CHECKED.splitlines(keepends=True)[:2]) + "1 warning in 1 of 2 callflows\n"
+    assert vinix("callflows", "check", "a.ndjson", "--select", "S").stdout == "nothing found in 2 callflows\n"
+    both = vinix("callflows", "check", "both.ndjson").stdout
+    assert f"\n One  {ONE}\n{CHECKED}\n Two  {TWO}\nMain" in both
+    assert "3 warnings in 3 of 3 callflows" in both
+
+
+@pytest.mark.parametrize(("limit", "code"), [("error", 0), ("warning", 5), ("info", 5), ("never", 0)])
+def test_from_which_severity_on_the_answer_is_no(vinix: Command, limit: str, code: int) -> None:
+    assert vinix("callflows", "check", "a.ndjson", "--fail-on", limit).returncode == code
+    only_notes = vinix("callflows", "check", "noted.ndjson", "--fail-on", limit)
+    assert only_notes.returncode == (5 if limit == "info" else 0)
+
+
+def test_a_terminal_shows_severities_in_colour(vinix: Command) -> None:
+    assert "\x1b[33mwarning\x1b[0m" in vinix.shown("callflows", "check", "a.ndjson", TERM="xterm")
+    assert "\x1b" not in vinix("callflows", "check", "a.ndjson", TERM="xterm").stdout
+
+
+def test_github_annotations(vinix: Command) -> None:
+    done = vinix("callflows", "check", "a.ndjson", "--output", "github")
+    assert done.stdout == (
+        "::warning file=a.ndjson,line=1,title=E302 Main::start: outside all time rules the call is cut off: there is no"
+        " default child\n"
+        "::warning file=a.ndjson,line=2,title=B401 Sales::start: ring_group never takes the child '486'; did you mean"
+        " 'sip:486'?\n"
+    )
+    assert done.stderr == "2 warnings in 2 of 2 callflows\n"
+    noted = vinix("callflows", "check", "noted.ndjson", "--output", "github", "--notes").stdout
+    assert noted.startswith("::notice file=noted.ndjson,line=1,title=B405 Main::start: no time rules")
+    assert vinix("callflows", "check", "noted.ndjson", "--output", "github").stdout == ""
+    row = {"file": "a,b:%.gz", "line": 3, "code": "E301", "severity": "error", "callflow_name": "A\r\n::b", "place": ""}
+    assert list(github([row | {"message": "100%, now: \r\nover"}])) == [
+        "::error file=a%2Cb%3A%25.gz,line=3,title=E301 A%0D%0A%3A%3Ab::100%25, now: %0D%0Aover\n"
+    ]
+
+
+def test_sarif_is_valid(vinix: Command) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((DATA / "sarif-2.1.0.json").read_text()))
+    (vinix.home / "with space.ndjson").write_bytes(lines(MAIN_LINE, SALES_LINE))
+    absolute = str(vinix.home / "a.ndjson")
+    relative, whole, account = (
+        json.loads(vinix("callflows", "check", *words, "--output", "sarif", "--notes", "--fail-on", "never").stdout)
+        for words in (["with space.ndjson"], [absolute], ["--all", "--sandbox", "--sandbox-findings"])
+    )
+    for log in (relative, whole, account):
+        validator.validate(log)
+    assert not validator.is_valid({**relative, "version": "2.0.0"})
+    first = relative["runs"][0]["results"][0]
+    assert first["locations"] == [
+        {
+            "logicalLocations": [{"fullyQualifiedName": f"{ONE}/{MAIN}/flow", "name": "Main"}],
+            "physicalLocation": {"artifactLocation": {"uri": "with%20space.ndjson"}, "region": {"startLine": 1}},
+        }
+    ]
+    parts = json.dumps(["E302", ONE, MAIN, "/flow", []])
+    assert first["partialFingerprints"] == {"finding/v1": hashlib.sha256(parts.encode()).hexdigest()}
+    place = whole["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place == {"uri": f"file://{absolute}"}
+    results = account["runs"][0]["results"]
+    assert {each["level"] for each in results} == {"error", "warning", "note"}
+    assert all("physicalLocation" not in each["locations"][0] for each in results)
+    rules = account["runs"][0]["tool"]["driver"]["rules"]
+    assert all(rules[each["ruleIndex"]]["id"] == each["ruleId"] for each in results)
+
+
+def test_check_as_json_has_all_of_a_finding(vinix: Command) -> None:
+    first, _ = json.loads(vinix("callflows", "check", "a.ndjson", "--output", "json").stdout)
+    assert (
+        first.items()
+        >= {
+            "account_id": ONE,
+            "account_name": "One",
+            "callflow_id": MAIN,
+            "callflow_name": "Main",
+            "numbers": ["2000", "+12125550100"],
+            "place": "start",
+            "path": "/flow",
+            "file": "a.ndjson",
+            "line": 1,
+            "code": "E302",
+            "severity": "warning",
+        }.items()
+    )
+    assert first.keys() >= {"message", "related", "title", "explanation", "source"}
+
+
+# --- diff ---
+
+
+def test_diff_groups_changes_by_callflow(vinix: Command) -> None:
+    main = {**MAIN_LINE, "numbers": ["2000"], "name": "Main line"}
+    sales = json.loads(json.dumps(SALES_LINE))
+    sales["numbers"] = ["+12125550100"]
+    sales["flow"]["data"] |= {"timeout": 35, "pin": "planted-pin", "endpoints": []}
+    extra = document(RING, GONE, name="Christmas", numbers=["2099"])
+    (vinix.home / "b.ndjson").write_bytes(lines(extra, sales, main))
+    done = vinix("callflows", "diff", "a.ndjson", "b.ndjson")
+    assert (done.returncode, done.stderr) == (0, "6 differences in 3 callflows\n")
+    assert done.stdout == (
+        "+ Christmas  2099\n"
+        r"~ Sales  +12125550100, ^\*7([0-9]*)$" + "\n"
+        "    ~ number +12125550100 came from Main line\n"
+        "    - start: Ring Group Sales: member Ann Ash\n"
+        "    ~ start: Ring Group Sales: timeout none -> 35\n"
+        "    ~ start: Ring Group Sales: pin none -> (hidden)\n"
+        "~ Main line  2000\n"
+        "    ~ name Main -> Main line\n"
+    )
+    back = vinix("callflows", "diff", "b.ndjson", "a.ndjson", "--exit-code", "--output", "json")
+    assert back.returncode == 5
+    rows = json.loads(back.stdout)
+    assert "planted" not in back.stdout
+    assert {row["kind"] for row in rows} == {"removed", "number_moved", "field", "data"}
+    assert {row["text"] for row in rows} >= {"- Christmas", "~ name Main line -> Main"}
+    assert vinix.shown("callflows", "diff", "b.ndjson", "a.ndjson", TERM="xterm").startswith("\x1b[31m- ")
+
+
+def test_diff_without_differences(vinix: Command) -> None:
+    same = vinix("callflows", "diff", "a.ndjson", "a.ndjson", "--exit-code")
+    assert (same.returncode, same.stdout, same.stderr) == (0, "", "no differences\n")
+    one = vinix("callflows", "diff", "a.ndjson", "both.ndjson", "--account", ONE, "--exit-code")
+    assert (one.returncode, one.stdout) == (0, "")
+    assert vinix("callflows", "diff", "a.ndjson", "both.ndjson", "--account", "Two").returncode == 2
+
+
+def test_diff_pairs_accounts() -> None:
+    one, other = flows(MAIN_LINE), AccountFlows(Account(id=TWO), file="f")
+    assert list(pair_accounts([one], [other])) == [(one, other)]
+    third = AccountFlows(Account(id="3"), file="f")
+    old = AccountFlows(Account(id=ONE), file="f")
+    assert list(pair_accounts([old, other], [one])) == [(old, one)]  # one is an account of the API
+    assert [(a.account.id, b.account.id) for a, b in pair_accounts([old, other], [third, old])] == [
+        (ONE, ONE),
+        (TWO, TWO),
+        ("3", "3"),
+    ]
+
+
+def test_diff_leaves_out_what_could_not_be_read() -> None:
+    old, new = flows(MAIN_LINE, SALES_LINE), flows()
+    assert [row["kind"] for row in change_rows(old, new)] == ["removed", "removed"]
+    new.unread = frozenset({MAIN})
+    (row,) = change_rows(old, new)
+    assert row["callflow_id"] == SALES
+    (line,) = change_lines(old, new, [row])
+    assert line.plain == r"- Sales  ^\*7([0-9]*)$"
+
+
+def test_secrets_are_hidden(vinix: Command) -> None:
+    url = "https://u:planted-a@h.example/x?token=planted-b"
+    flow = node("pivot", {"voice_url": url}, _=node("transfer", {"target": "sip:u:planted-c@h.example"}))
+    (vinix.home / "s.ndjson").write_bytes(lines(document(flow)))
+    (vinix.home / "t.ndjson").write_bytes(lines(document(node("webhook", {"uri": f"{url}2", "password": "planted-d"}))))
+    commands = [
+        *(["trace", "s.ndjson", "2000", "--output", each] for each in ("tree", "json", "mermaid")),
+        *(["uses", "s.ndjson", url, "--output", each] for each in ("table", "json")),
+        *(["check", "t.ndjson", "--notes", "--output", each] for each in ("table", "json", "github", "sarif")),
+        *(["diff", "s.ndjson", "t.ndjson", "--output", each] for each in ("table", "json")),
+    ]
+    for arguments in commands:
+        done = vinix("callflows", *arguments)
+        assert done.returncode in {0, 5}, done.stderr
+        assert "h.example" in done.stdout or "uri" in done.stdout
+        assert "planted" not in done.stdout + done.stderr
+
+
+def test_names_do_not_reach_a_terminal_as_they_are(vinix: Command) -> None:
+    evil = "\x1b[31m\u202eevil"
+    flow = node("temporal_route", {"rules": [HOURS]}, **{HOURS: node("tts", {"text": evil})})
+    metadata = {HOURS: {"name": evil, "pvt_type": "temporal_rule"}}
+    (vinix.home / "e.ndjson").write_bytes(lines(document(flow, name=evil, metadata=metadata), name=evil))
+    (vinix.home / "f.ndjson").write_bytes(lines(document(node("tts", {"text": f"{evil}!"}), name=evil)))
+    for command in ("trace e.ndjson 2000", f"uses e.ndjson {HOURS}", "check e.ndjson", "diff e.ndjson f.ndjson"):
+        for output in ("table", "json", "github", "sarif", "mermaid", "tree"):
+            seen = vinix.shown("callflows", *command.split(), "--output", output, NO_COLOR="1", TERM="dumb")
+            assert "\x1b[31m" not in seen, (command, output)
+            assert "\u202e" not in seen
+
+
+# --- accounts ---
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with served(accounts=3, callflows=4) as running:
+        yield running
+
+
+def test_accounts_that_cannot_be_read_are_named(tmp_path: Path, sandbox: Sandbox) -> None:
+    vinix = Command(tmp_path, **variables(sandbox))
+    _, second, third = sandbox.account_ids
+    broken = sandbox.callflow_ids(third)[0]
+    sandbox.deny(second)
+    sandbox.break_callflow(third, broken, "wrong_node")
+    try:
+        for command in (["check", "--fail-on", "info"], ["uses", "nobody"]):
+            head, *rest = command
+            done = vinix("callflows", head, "--all", *rest, "--output", "json")
+            assert done.returncode == 3, done.stderr
+            assert f"failed: {second}" in done.stderr
+            assert f"unreadable: {third}, {broken}: " in done.stderr
+            assert "3 accounts (1 failed), " in done.stderr
+            one = vinix("callflows", head, second, *rest)
+            assert (one.returncode, one.stdout) == (1, "")
+            assert one.stderr.startswith("vinix: PermissionDeniedError: ")
+        log = json.loads(vinix("callflows", "check", "--all", "--output", "sarif").stdout)
+        assert log["runs"][0]["invocations"] == [{"executionSuccessful": False}]
+        exported = vinix("callflows", "export", "--all", "--details", "--to", "e.ndjson")
+        assert exported.returncode == 3
+        sandbox.mend_callflow(third, broken)
+        changed = vinix("callflows", "diff", "e.ndjson", third, "--exit-code")
+        assert (changed.returncode, changed.stdout[:2]) == (5, "+ ")
+        sandbox.break_callflow(third, broken, "wrong_node")
+        unread = vinix("callflows", "diff", "e.ndjson", third, "--exit-code")
+        assert (unread.returncode, unread.stdout) == (3, "")
+        sandbox.deny(third)
+        sandbox.deny(sandbox.root_id)
+        nothing = vinix("callflows", "check", *sandbox.account_ids)
+        assert nothing.returncode == 3
+    finally:
+        for each in sandbox.account_ids:
+            sandbox.allow(each)
+        sandbox.mend_callflow(third, broken)
+
+
+def test_accounts_of_the_api(tmp_path: Path, sandbox: Sandbox) -> None:
+    vinix = Command(tmp_path, **variables(sandbox))
+    own = vinix("callflows", "check")
+    assert own.stdout == vinix("callflows", "check", "ROOT").stdout == "nothing found in 4 callflows\n"
+    assert own.stderr == ""
+    every = vinix("callflows", "check", "--all")
+    assert every.stdout == "nothing found in 12 callflows\n"
+    assert every.stderr.startswith("3 accounts, 12 callflows, ")
+    callflow = sandbox.document(sandbox.root_id, sandbox.callflow_ids(sandbox.root_id)[0])
+    traced = vinix("callflows", "trace", "ROOT", callflow["id"])
+    assert (traced.returncode, traced.stderr) == (0, "")
+    exported = vinix("callflows", "export", "--all", "--details", "--to", "e.ndjson")
+    assert exported.returncode == 0
+    for other in ("ROOT", "e.ndjson"):
+        same = vinix("callflows", "diff", "e.ndjson", other, "--exit-code")
+        assert (same.returncode, same.stderr) == (0, "no differences\n")
+    (tmp_path / "list.ndjson").write_text(vinix("callflows", "list").stdout)
+    assert vinix("callflows", "diff", "list.ndjson", "ROOT", "--exit-code").returncode == 0
