@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
+from sphinx.domains.python import PyObject
 from sphinx.util import logging
 
 import vinix_async
@@ -20,6 +21,8 @@ MODULES: Final = [
     if not each.name.startswith("_") and each.name != "cli"
 ]
 PUBLIC_MODULES: Final = [vinix_async, *(module for module in MODULES if hasattr(module, "__all__"))]
+
+MADE_BY_THE_LIBRARY: Final = {"Accounts", "AccountSweep", "Callflows", "ClientStats", "Outage", "Pager", "SweepStats"}
 
 project = "vinix-async"
 author = "the vinix-async developers"
@@ -79,9 +82,11 @@ def add_commands(_: Any, page: str, source: list[str]) -> None:
         source[0] += "\n" + text[text.index("**Commands**") :]
 
 
-def shorten_defaults(*arguments: Any) -> tuple[str | None, str | None]:
-    """Show a default such as ``RetryPolicy()`` without all of its settings."""
-    signature, returned = arguments[-2:]
+def shorten_signature(*arguments: Any) -> tuple[str | None, str | None]:
+    """Hide how the library itself creates an object, and all settings of a default such as ``RetryPolicy()``."""
+    name, signature, returned = arguments[2], arguments[-2], arguments[-1]
+    if name.rpartition(".")[2] in MADE_BY_THE_LIBRARY:
+        return "", returned
     for default in (vinix_async.RetryPolicy(), vinix_async.Limits()):
         signature = signature and signature.replace(repr(default), f"{type(default).__name__}()")
     return signature, returned
@@ -112,6 +117,9 @@ def public_names(module: ModuleType) -> Iterator[str]:
 
 def setup(app: Any) -> None:
     """Register the hooks."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
     app.connect("env-check-consistency", find_undocumented)
     app.connect("source-read", add_commands)
-    app.connect("autodoc-process-signature", shorten_defaults)
+    app.connect("autodoc-process-signature", shorten_signature)
