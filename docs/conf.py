@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
 
-from sphinx.domains.python import PyObject
+from sphinx.domains.python import PythonDomain
 from sphinx.util import logging
 
 import vinix_async
@@ -117,7 +117,7 @@ def public_names(module: ModuleType) -> Iterator[str]:
 
 def setup(app: Any) -> None:
     """Register the hooks."""
-    for field in PyObject.doc_field_types:
+    for field in PythonDomain.directives["class"].doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
     app.connect("env-check-consistency", find_undocumented)

@@ -350,7 +350,7 @@ def test_l31_a_flow_of_any_depth_that_a_server_accepts_is_read(depth: int) -> No
     assert sys.getrecursionlimit() == limit
 
 
-@pytest.mark.parametrize("depth", [10_100, 40_000])
+@pytest.mark.parametrize("depth", [10_100 if sys.version_info < (3, 14) else 100_000, 40_000])  # see test_json.py
 def test_a_deeper_one_is_refused(depth: int) -> None:
     with pytest.raises(DecodeError, match="too deep") as caught:
         decode_page(listing(b'{"id":"1","flow":' + chain_text(depth) + b"}"))

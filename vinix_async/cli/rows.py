@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 import attrs
@@ -29,6 +30,11 @@ _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0
 """The beginnings of a cell that a spreadsheet may run as a formula; the last four are full-width forms."""
 
 _NEEDS_QUOTES: Final = re.compile(r'[,"\r\n]')
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_MAX_INDENTED: Final = 500
+"""The levels of nesting up to which JSON is indented. The spaces of 20,000 levels would be a gigabyte."""
+
 _PHONE_NUMBERS: Final = re.compile(r"[+-]?\d+(; [+-]?\d+)*")
 
 
@@ -84,10 +90,8 @@ def _json(value: Any) -> str:
 def indented(value: Any) -> bytes:
     """Return a document or any JSON value as indented JSON, or on one line if it is nested too deeply."""
     text = _json(value).encode()
-    try:
-        return msgspec.json.format(text, indent=2)
-    except RecursionError:
-        return text
+    depth = max(accumulate(_STEPS.get(token[0], 0) for token in _BRACKET.finditer(text)), default=0)
+    return msgspec.json.format(text, indent=2) if depth <= _MAX_INDENTED else text
 
 
 def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:
