@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import inspect
 import io
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -100,9 +101,10 @@ def names_for(page: Path, sandbox: Sandbox, client: vinix_async.VinixClient) -> 
 
 @pytest.mark.parametrize("page", EXAMPLES, ids=name_of)
 async def test_every_example_runs_and_prints_what_the_page_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.NOTSET, "vinix_async")  # an example sets a level, which is undone with this one
     async with Sandbox(accounts=6, clock=VirtualClock()) as sandbox, sandbox.client() as client:
         names = names_for(page, sandbox, client)
         with pointed_to(sandbox):
