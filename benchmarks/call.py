@@ -7,10 +7,11 @@ import asyncio
 import time
 
 import server
-from contenders import BARE, CLIENTS, Client, open_all
+from contenders import BARE, CLIENTS, TRACED, Client, Traced, open_all
 from harness import VINIX, Options, Report, Samples, interleaved, main
 
 PAGES = {"one": "one row", "S": "page S"}
+MEASURED = {**CLIENTS, TRACED: Traced}
 ROUNDS = 25
 CALLS = 40
 
@@ -26,7 +27,7 @@ async def seconds(client: Client, account_id: str) -> float:
 async def compare(url: str, rounds: int) -> dict[str, Samples]:
     """Measure all clients on both pages."""
     found = {page: Samples() for page in PAGES}
-    async with open_all(url, CLIENTS) as clients:
+    async with open_all(url, MEASURED) as clients:
         for page, samples in found.items():
             for name in interleaved(list(clients), rounds):
                 await clients[name].page(f"{page}.0.1")  # opens the connection
@@ -50,7 +51,7 @@ def measure(options: Options) -> Report:
                     for text in (f"{samples.median(name) * 1e6:,.0f}", f"{samples.ratio(name, BARE):.2f}")
                 ),
             ]
-            for name in CLIENTS
+            for name in MEASURED
         ],
     )
     report.figures = {f"call {page}": samples.ratio(VINIX, BARE) for page, samples in found.items()}

@@ -19,10 +19,13 @@ import httpx
 import orjson
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import TracerProvider
 from pydantic import BaseModel, ConfigDict
 
 from harness import VINIX
 from vinix_async import Limits, VinixClient, decode_page
+from vinix_async.telemetry import instrument
 
 TOKEN = "benchmark"  # noqa: S105  # not a secret
 HEADERS = {"X-Auth-Token": TOKEN, "Accept": "application/json"}
@@ -33,6 +36,7 @@ PYDANTIC = "pydantic v2"
 BARE = "aiohttp + orjson.loads"
 HTTPX = "httpx + pydantic v2"
 GENERATED = "generated client"
+TRACED = f"{VINIX} with OpenTelemetry"
 
 _FOLDER = tempfile.TemporaryDirectory()  # deleted at the end of the process
 
@@ -135,6 +139,14 @@ class Vinix(Client):
 
     async def close(self) -> None:
         await self.client.close()
+
+
+class Traced(Vinix):
+    """This library with OpenTelemetry: two sampled spans and a measurement for each call, which are not exported."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        instrument(self.client, tracer_provider=TracerProvider(), meter_provider=MeterProvider())
 
 
 class Aiohttp(Client):

@@ -16,7 +16,10 @@ PACKAGE = Path(vinix_async.__file__).parent
 ORDER = ["_client", "_resources", "_listing", "_pipeline", "_http", "_documents", "_config", "_exceptions", "_public"]
 
 # They use the library by its public names, and the library does not know them.
-AROUND = {"cli", "flows", "mirror", "sandbox", "testing"}
+AROUND = {"cli", "flows", "mirror", "sandbox", "telemetry", "testing"}
+
+# What the library lends to them: the default clock, and the events.
+LENT = {"sandbox": {"vinix_async._pipeline.clock"}, "telemetry": {"vinix_async._pipeline.events"}}
 
 # Who may import a dependency. Type-checking blocks do not count, nor do those in AROUND for aiohttp.
 ONLY_IMPORTERS = {
@@ -113,11 +116,9 @@ def test_documents_requests_and_responses_do_no_io(path: Path) -> None:
 
 @pytest.mark.parametrize("user", sorted(AROUND))
 def test_command_sandbox_and_plugin_use_public_names(user: str) -> None:
-    """The sandbox also lends its default clock from the library."""
     for path in modules(user):
         private = {name for name in imports(path) if name.startswith("vinix_async._")} - {"vinix_async.__version__"}
-        lent = {"vinix_async._pipeline.clock"} if user == "sandbox" else set[str]()
-        assert private <= lent, name_of(path)
+        assert private <= LENT.get(user, set()), name_of(path)
 
 
 def test_the_library_does_not_know_those_around_it() -> None:

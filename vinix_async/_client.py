@@ -14,7 +14,7 @@ from ._http.request import get
 from ._http.transport import Transport
 from ._pipeline.clock import Clock, SystemClock
 from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
-from ._pipeline.events import ClientStats, Listener, Log, configure_logging
+from ._pipeline.events import ClientStats, Listener, configure_logging
 from ._pipeline.send import AuthFunction, Sender
 from ._public import public
 from ._resources.accounts import Accounts
@@ -118,9 +118,8 @@ class VinixClient:
             allow_http=allow_http,
         )
         credentials = auth if callable(auth) else as_auth(auth)
-        clock = clock or SystemClock()
-        self._log = Log(clock)
-        self._connect(Sender(transport, credentials, limits, clock), options, (self._log,), owner=True)
+        sender = Sender(transport, credentials, limits, clock or SystemClock())
+        self._connect(sender, options, (sender.log,), owner=True)
 
     def _connect(self, sender: Sender, options: CallOptions, listeners: tuple[Listener, ...], *, owner: bool) -> None:
         self._stats = ClientStats(now=sender.clock.monotonic)
@@ -188,7 +187,6 @@ class VinixClient:
         changed = {name: value for name, value in given.items() if value is not _UNSET}
         options = check_options(evolve(self._options, **changed))
         view = object.__new__(type(self))
-        view._log = self._log
         view._connect(self._sender, options, options.listeners, owner=False)
         return view
 
@@ -196,7 +194,6 @@ class VinixClient:
         """Cancel all calls and close the connection pool. Closing a client again, or closing a view, has no effect."""
         if self._owner:
             await self._sender.close()
-            self._log.flush()
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
@@ -147,7 +148,7 @@ class SweepContext:
     stats: SweepStats
     listeners: tuple[Listener, ...]
     shares_credentials: bool
-    start: Callable[[Any], asyncio.Task[Any]]
+    start: Callable[[Any, Context], asyncio.Task[Any]]
 
 
 class Sweep:
@@ -193,9 +194,12 @@ class Sweep:
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         context = self._context
         workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
-        feeder = context.start(workers.feed(context.account_ids, set(self._done)))
+        # The tasks of the sweep inherit the variables that a listener sets, such as a tracer, and the caller does not.
+        variables = copy_context()
+        feeder = context.start(workers.feed(context.account_ids, set(self._done)), variables)
         workers.expect(feeder)
-        notify(context.listeners, SweepStarted(max_concurrency=context.max_concurrency, resumed=self._resumed))
+        started = SweepStarted(max_concurrency=context.max_concurrency, resumed=self._resumed)
+        variables.run(notify, context.listeners, started)
         self._ended = ended = asyncio.Event()
         complete = False
         try:
@@ -209,7 +213,7 @@ class Sweep:
             complete = True
         finally:
             await workers.stop(feeder)
-            self._end(complete=complete)
+            variables.run(self._end, complete=complete)
             ended.set()
 
     def _hand_out(self, outcome: "Outcome[R]") -> None:

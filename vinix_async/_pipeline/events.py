@@ -1,15 +1,15 @@
 """The events that calls emit, and two of their listeners: the log and the counters.
 
-An event is a small value object. A listener is a callable that takes one event. Other consumers, such as a tracer,
-could be added as further listeners.
+An event is a small value object. A listener is a callable that takes one event. The log of a client is a listener of
+the client and all its views. It passes each event on to an ``Observer`` if there is one: ``vinix_async.telemetry``.
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
 
 from attrs import asdict, define, field, fields
 
@@ -18,6 +18,7 @@ from .._http.response import clean
 from .._public import public
 
 if TYPE_CHECKING:
+    from .._http.request import Request
     from .clock import Clock
 
 logger: Final = logging.getLogger("vinix_async")
@@ -157,11 +158,12 @@ class WaitStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
-    """A call has finished waiting."""
+    """A call has finished waiting. ``seconds`` is the duration, or None for an outage, of which it is only a part."""
 
     reason: Reason
     account_id: str | None
     at: float
+    seconds: float | None = None
 
     def describe(self) -> str:
         """Return the reason for the wait."""
@@ -348,11 +350,37 @@ def waiting(
     listeners: tuple[Listener, ...], clock: "Clock", reason: Reason, account_id: str | None, seconds: float
 ) -> Iterator[None]:
     """Notify the listeners that a call waits while the ``with`` block runs."""
-    notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=clock.monotonic(), seconds=seconds))
+    began = clock.monotonic()
+    notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))
     try:
         yield
     finally:
-        notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=clock.monotonic()))
+        at = clock.monotonic()
+        notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=at, seconds=at - began))
+
+
+class Observer(Protocol):
+    """A listener for all events of a client and its views that also follows each call, such as a tracer.
+
+    The events of a call are passed to it in the task and the context of the call, those of a sweep in a context that
+    only the tasks of the sweep inherit.
+    """
+
+    def __call__(self, event: Event) -> None:
+        """Handle ``event``."""
+        ...
+
+    def call(self, request: "Request") -> AbstractContextManager[None]:
+        """Return a context manager that is entered for the duration of a call or a login."""
+        ...
+
+    def headers(self) -> Mapping[str, str]:
+        """Return headers to add to the attempt that has just started."""
+        ...
+
+    def close(self) -> None:
+        """Handle the end of the client."""
+        ...
 
 
 # --- the counters -------------------------------------------------------------------------------------------
@@ -481,9 +509,13 @@ _LEVELS: Final = {
 
 
 class Log:
-    """Writes events to the ``vinix_async`` logger. Each record has the event's values as attributes (``extra=``)."""
+    """Writes events to the ``vinix_async`` logger. Each record has the event's values as attributes (``extra=``).
+
+    ``observer`` is told about all events, too.
+    """
 
     def __init__(self, clock: "Clock") -> None:
+        self.observer: Observer | None = None
         self._clock = clock
         self._second = 0.0  # the start of the second in which retries are currently counted
         self._retries = 0
@@ -491,6 +523,8 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""
+        if self.observer is not None:
+            self.observer(event)
         if self._retries > _RETRIES_A_SECOND:
             self._end_second()
         if not logger.isEnabledFor(event.level):
@@ -518,6 +552,12 @@ class Log:
         if now - self._second >= 1.0:
             self.flush()
             self._second = now
+
+    def close(self) -> None:
+        """Log the last summary, and tell the observer that the client was closed."""
+        self.flush()
+        if self.observer is not None:
+            self.observer.close()
 
     def flush(self) -> None:
         """Log the summary of the retries that were not logged individually."""

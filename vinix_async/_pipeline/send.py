@@ -5,7 +5,8 @@ import inspect
 import math
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from .._http.response import NOT_MODIFIED, Envelope, Secrets, read_envelope
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import AttemptEnded, AttemptStarted, Event, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
+from .events import AttemptEnded, AttemptStarted, Event, Log, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
 from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
@@ -37,12 +38,13 @@ AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
 
 
 class Sender:
-    """The state that a client shares with its views: connections, tokens, rate limits, outages, background tasks."""
+    """The state that a client shares with its views: connections, tokens, rate limits, outages, tasks, the log."""
 
     def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
         self.transport = transport
         self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
+        self.log: Log = Log(clock)
         self.rate_limiter: RateLimiter = RateLimiter(limits, self.clock)
         self.outages: OutageDetector = OutageDetector(self.clock)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -65,7 +67,14 @@ class Sender:
         """
         call = _Call(self, request, options, ends_at)
         call.claims_suffice = claims_suffice
-        return await call.run()
+        if self.log.observer is None:  # the usual case; a context manager that does nothing costs more
+            return await call.run()
+        with self.observed(request):
+            return await call.run()
+
+    def observed(self, request: Request) -> AbstractContextManager[None]:
+        """Return a context manager for the duration of a call or a login, for the observer if there is one."""
+        return nullcontext() if self.log.observer is None else self.log.observer.call(request)
 
     def ends_at(self, options: CallOptions) -> float:
         """Return the deadline of a call that begins now, on the monotonic clock."""
@@ -107,14 +116,14 @@ class Sender:
                 self._caches[auth] = cache
         return cache
 
-    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a background task that ``close`` cancels."""
+    def start(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
+        """Start a background task that ``close`` cancels. It runs in ``context``, or else in a copy of the current."""
         try:
             self.transport.open()
         except VinixError:
             work.close()
             raise
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -128,6 +137,7 @@ class Sender:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.transport.close()
+        self.log.close()
 
 
 class _Call:
@@ -328,23 +338,24 @@ class _Call:
 
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
         """Send a login once. If it fails, the attempt that needs the token fails too and may be retried."""
-        limiter, login_as = self._sender.rate_limiter, request.login_as or ""
-        logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
-        try:
-            sent_at = self._sender.clock.monotonic()
+        with self._sender.observed(request):
+            limiter, login_as = self._sender.rate_limiter, request.login_as or ""
+            logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
             try:
-                envelope = await self._exchange(request, None, cache.secrets())
-            except VinixError as error:
-                if isinstance(error, RateLimitError):
-                    logins.rate_limited(sent_at, self._obeyed(error))
-                error.method, error.path = request.method, request.path
-                self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
-                raise
-            logins.succeeded()
-        finally:
-            limiter.release(logins)
-        self._notify(LoggedIn(login_as=login_as, path=request.path))
-        return envelope
+                sent_at = self._sender.clock.monotonic()
+                try:
+                    envelope = await self._exchange(request, None, cache.secrets())
+                except VinixError as error:
+                    if isinstance(error, RateLimitError):
+                        logins.rate_limited(sent_at, self._obeyed(error))
+                    error.method, error.path = request.method, request.path
+                    self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
+                    raise
+                logins.succeeded()
+            finally:
+                limiter.release(logins)
+            self._notify(LoggedIn(login_as=login_as, path=request.path))
+            return envelope
 
     async def _exchange(self, request: Request, token: Token | None, secrets: Secrets) -> Envelope:
         """Send ``request`` once and read its response."""
@@ -368,6 +379,8 @@ class _Call:
         failure: VinixError | None = None
         try:
             headers = headers_for(request, request_id, token.value if token else None)
+            if sender.log.observer is not None:
+                headers.update(sender.log.observer.headers())
             response = await transport.send(
                 request.method, request.target, headers, request.body, self._options.timeout
             )

@@ -1,0 +1,308 @@
+"""OpenTelemetry for a client: traces and metrics, by the semantic conventions for HTTP. Needs the extra ``otel``.
+
+::
+
+    from vinix_async.telemetry import instrument
+
+    client = VinixClient.from_env()
+    instrument(client)
+
+**Spans.** Each call (a page of a listing, a document, a login) is a span, for example ``callflows.list``. Each attempt
+is a child of it, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT`` and attributes of
+the HTTP conventions. A sweep is the span ``sweep``. Its counters are attributes, and the calls of the
+sweep are its children. Retries and waits are events of a call. Outages are events of the sweeps that are running. A
+document that cannot be read is an event of the span around the listing.
+
+**Metrics**
+
+============================== ================ ======= ============================================================
+name                           instrument       unit    value
+============================== ================ ======= ============================================================
+http.client.request.duration   histogram        s       the duration of each attempt
+vinix.client.retries           counter                  requests that were retried, by the error of the last attempt
+vinix.client.rate_limit.wait   histogram        s       waits for an account's rate limit
+vinix.client.outage            histogram        s       outages of the server, recorded when they end
+vinix.client.active_outages    up-down counter          1 while the server is unavailable
+============================== ================ ======= ============================================================
+
+Neither spans nor metrics contain a token, a password, an API key or a query. Account ids are in spans only.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from attrs import asdict
+
+from . import APIStatusError, ConfigurationError, VinixClient, VinixError, __version__
+from ._pipeline.events import (
+    AttemptEnded,
+    AttemptStarted,
+    BadItemFound,
+    Event,
+    Log,
+    OutageEnded,
+    OutageStarted,
+    RetryEvent,
+    SweepEnded,
+    SweepStarted,
+    WaitEnded,
+    WaitStarted,
+)
+
+try:
+    from opentelemetry import context, metrics, trace
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+except ImportError:
+    raise ImportError("vinix_async.telemetry needs an extra: pip install 'vinix-async[otel]'") from None
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.util.types import AttributeValue
+
+    from ._http.request import Request
+
+__all__ = ["instrument", "uninstrument"]
+
+_SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The version of the semantic conventions whose attribute names are used."""
+
+_REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""The bucket boundaries that the conventions advise for ``http.client.request.duration``."""
+
+_WAIT_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
+_OUTAGE_SECONDS: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900, 1800)
+
+
+def instrument(
+    client: VinixClient,
+    *,
+    tracer_provider: trace.TracerProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
+    traceparent: bool = False,
+) -> None:
+    """Trace and measure all calls of ``client`` and of its views, including views that were created before.
+
+    Args:
+        client: the client, or any of its views.
+        tracer_provider: where spans go. None means the global provider.
+        meter_provider: where metrics go. None means the global provider.
+        traceparent: whether to send the headers ``traceparent`` and ``tracestate`` to the server. They are not sent by
+            default, because the server belongs to somebody else. Baggage is never sent.
+
+    Raises:
+        ConfigurationError: ``client`` is not a ``VinixClient``, or it is already instrumented.
+    """
+    log = _log_of(client)
+    if log.observer is not None:
+        raise ConfigurationError("the client is already instrumented: call uninstrument(client) first")
+    tracer = trace.get_tracer("vinix_async", __version__, tracer_provider, _SCHEMA)
+    meter = metrics.get_meter("vinix_async", __version__, meter_provider, _SCHEMA)
+    log.observer = _Telemetry(client.base_url, tracer, meter, sends_traceparent=traceparent)
+
+
+def uninstrument(client: VinixClient) -> None:
+    """Undo ``instrument``. Sweeps and attempts that are running end in the trace now.
+
+    This has no effect if the client is not instrumented. Raises ``ConfigurationError`` if ``client`` is not a
+    ``VinixClient``.
+    """
+    log = _log_of(client)
+    observer, log.observer = log.observer, None
+    if isinstance(observer, _Telemetry):
+        observer.stop()
+
+
+def _log_of(client: object) -> Log:
+    if not isinstance(client, VinixClient):
+        raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
+    return client._sender.log  # noqa: SLF001  # the place for an observer within this package
+
+
+class _Telemetry:
+    """The observer of one client."""
+
+    def __init__(self, base_url: str, tracer: trace.Tracer, meter: metrics.Meter, *, sends_traceparent: bool) -> None:
+        url = urlsplit(base_url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        self._server: Mapping[str, AttributeValue] = {"server.address": url.hostname or "", "server.port": port}
+        self._base_url = base_url  # never has credentials: VinixClient refuses them in a base URL
+        self._base_path = url.path
+        self._tracer = tracer
+        self._sends_traceparent = sends_traceparent
+        self._attempts: dict[str, tuple[trace.Span, Token[context.Context]]] = {}
+        self._sweeps: set[trace.Span] = set()
+        self._outage_began: float | None = None
+        self._durations = meter.create_histogram(
+            "http.client.request.duration",
+            "s",
+            "Duration of HTTP client requests.",
+            explicit_bucket_boundaries_advisory=_REQUEST_SECONDS,
+        )
+        self._retries = meter.create_counter("vinix.client.retries", "{retry}", "Requests that were retried.")
+        self._waits = meter.create_histogram(
+            "vinix.client.rate_limit.wait",
+            "s",
+            "Waits for the rate limit of an account.",
+            explicit_bucket_boundaries_advisory=_WAIT_SECONDS,
+        )
+        self._outages = meter.create_histogram(
+            "vinix.client.outage",
+            "s",
+            "Outages of the server.",
+            explicit_bucket_boundaries_advisory=_OUTAGE_SECONDS,
+        )
+        self._active_outages = meter.create_up_down_counter(
+            "vinix.client.active_outages", "{outage}", "Whether the server is unavailable."
+        )
+        self._active_outages.add(0, self._server)  # makes the series exist, so that an alert can refer to it
+
+    @contextmanager
+    def call(self, request: "Request") -> Iterator[None]:
+        """Trace a call or a login."""
+        attributes = _ids(request.account_id, request.callflow_id)
+        with self._tracer.start_as_current_span(
+            _operation(request), attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield
+            except Exception as error:
+                span.set_attribute("error.type", _error_type(error))
+                span.set_status(trace.StatusCode.ERROR, str(error) if isinstance(error, VinixError) else None)
+                raise
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the ``traceparent`` of the attempt that has just started, if it is to be sent."""
+        headers: dict[str, str] = {}
+        if self._sends_traceparent:
+            TraceContextTextMapPropagator().inject(headers)
+        return headers
+
+    def close(self) -> None:
+        """Record an outage that has lasted until the client was closed."""
+        if self._outage_began is not None:
+            self._end_outage(time.monotonic() - self._outage_began)
+
+    def stop(self) -> None:
+        """End the spans whose end will not be observed."""
+        self.close()
+        for span in (*self._sweeps, *(span for span, _ in self._attempts.values())):
+            span.end()
+
+    def __call__(self, event: Event) -> None:
+        """Trace and measure ``event``."""
+        match event:
+            case AttemptEnded():
+                self._end_attempt(event)
+            case AttemptStarted():
+                self._start_attempt(event)
+            case RetryEvent():
+                error = {"error.type": _error_type(event.error)}
+                self._retries.add(1, {**self._server, **error, **self._route(event.method, event.path)})
+                trace.get_current_span().add_event("retry", {**error, "vinix.wait": event.wait})
+            case WaitStarted(reason="rate_limit" | "outage"):
+                trace.get_current_span().add_event(f"{event.reason} wait")
+            case BadItemFound():
+                bad = {"error.type": _error_type(event.error), **_ids(event.account_id, event.callflow_id)}
+                trace.get_current_span().add_event("bad item", bad)
+            case WaitEnded(reason="rate_limit", seconds=float(seconds)):
+                self._waits.record(seconds, self._server)
+            case _:
+                self._follow_outages_and_sweeps(event)
+
+    def _follow_outages_and_sweeps(self, event: Event) -> None:
+        match event:
+            case OutageStarted():
+                self._outage_began = time.monotonic()
+                self._active_outages.add(1, self._server)
+                for span in self._sweeps:
+                    span.add_event("outage started", {"error.type": _error_type(event.error)})
+            case OutageEnded():
+                self._end_outage(event.seconds)
+                for span in self._sweeps:
+                    span.add_event("outage ended", {"vinix.seconds": event.seconds, "vinix.probes": event.probes})
+            case SweepStarted():
+                span = self._tracer.start_span("sweep", attributes=_numbers(event))
+                context.attach(trace.set_span_in_context(span))  # never detached: the context is the sweep's own
+                self._sweeps.add(span)
+            case SweepEnded():
+                span = trace.get_current_span()
+                if span in self._sweeps:  # else the sweep has begun without this observer
+                    self._sweeps.remove(span)
+                    span.set_attributes(_numbers(event))
+                    span.end()
+            case _:
+                pass
+
+    def _end_outage(self, seconds: float) -> None:
+        self._outages.record(seconds, self._server)
+        if self._outage_began is not None:  # else the outage has begun without this observer
+            self._active_outages.add(-1, self._server)
+            self._outage_began = None
+
+    def _start_attempt(self, event: AttemptStarted) -> None:
+        attributes = {
+            **self._server,
+            **self._route(event.method, event.path),
+            **_ids(event.account_id, event.callflow_id),
+            "url.full": self._base_url + event.path,
+            "http.request.header.x-request-id": [event.request_id],
+        }
+        if event.attempt > 1 and not event.login:
+            attributes["http.request.resend_count"] = event.attempt - 1
+        name = f"{event.method} {attributes['url.template']}"
+        span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
+        self._attempts[event.request_id] = (span, context.attach(trace.set_span_in_context(span)))
+
+    def _end_attempt(self, event: AttemptEnded) -> None:
+        outcome: dict[str, AttributeValue] = {}
+        if event.status is not None:
+            outcome["http.response.status_code"] = event.status
+        if event.error is not None:  # None for a cancelled attempt, too, which the conventions do not count as an error
+            outcome["error.type"] = _error_type(event.error)
+        self._durations.record(event.seconds, {**self._server, **self._route(event.method, event.path), **outcome})
+        if event.request_id in self._attempts:  # else the attempt has begun without this observer
+            span, token = self._attempts.pop(event.request_id)
+            span.set_attributes(outcome)
+            if event.error is not None:
+                by_status = isinstance(event.error, APIStatusError)
+                span.set_status(trace.StatusCode.ERROR, None if by_status else str(event.error))
+            span.end()
+            context.detach(token)
+
+    def _route(self, method: str, path: str) -> "dict[str, AttributeValue]":
+        return {"http.request.method": method, "url.template": self._base_path + _template(path)}
+
+
+def _template(path: str) -> str:
+    """Return ``path`` with placeholders for the ids: every second segment is one, after the name of its collection."""
+    segments = path.split("/")
+    for index in range(2, len(segments), 2):
+        segments[index] = f"{{{segments[index - 1].removesuffix('s')}_id}}"
+    return "/".join(segments)
+
+
+def _operation(request: "Request") -> str:
+    """Return the name of a call, such as ``callflows.list``, ``callflows.get``, ``login`` or ``whoami``."""
+    if request.login_as is not None:
+        return "login"
+    *_, parent, last = _template(request.path).split("/")
+    if not parent:
+        return "whoami"
+    return f"{parent}.get" if last.startswith("{") else f"{last}.list"
+
+
+def _ids(account_id: str | None, callflow_id: str | None) -> "dict[str, AttributeValue]":
+    ids = {"vinix.account_id": account_id, "vinix.callflow_id": callflow_id}
+    return {name: value for name, value in ids.items() if value is not None}
+
+
+def _numbers(event: SweepStarted | SweepEnded) -> "dict[str, AttributeValue]":
+    return {f"vinix.sweep.{name}": value for name, value in asdict(event).items()}
+
+
+def _error_type(error: Exception) -> str:
+    return str(error.status) if isinstance(error, APIStatusError) else type(error).__name__
