@@ -4,27 +4,17 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mirrored import START, Refresh, at, callflow, read
 
 from vinix_async import Callflow, ConfigurationError, structure, to_dict
 from vinix_async.mirror import Mirror, MirrorError, NotKnownError, NumberUse, Use
 from vinix_async.mirror.contents import Content, content_hash, content_of
-from vinix_async.mirror.store import KnownCallflow, Read, Store, Written
-
-START = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
-
-
-def at(hours: float) -> datetime:
-    return START + timedelta(hours=hours)
-
-
-def callflow(callflow_id: str, name: str = "Main", **more: Any) -> Callflow:
-    flow = {"module": "user", "data": {"id": "u1"}}
-    return structure({"id": callflow_id, "name": name, "flow": flow, **more}, Callflow)
+from vinix_async.mirror.store import KnownCallflow, Read, Written
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -39,36 +29,6 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def mirror(database: str) -> AsyncIterator[Mirror]:
     async with Mirror(database) as made:
         yield made
-
-
-def read(document: Callflow, when: datetime, **more: Any) -> Read:
-    values = {"callflow": document, "revision": "1-a", "row_hash": b"row", "not_before": None, **more}
-    return Read(callflow_id=document.id, read_at=when, **values)
-
-
-class Refresh:
-    """Refreshes an account with given documents, in batches as they come."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        self.store: Store = mirror._store
-
-    async def __call__(
-        self, hour: float, *documents: Callflow | Read, account_id: str = "a1", deleted: tuple[str, ...] = ()
-    ) -> Written:
-        run_id = await self.store.begin_run(at(hour))
-        known = await self.store.lock(account_id, f"Name of {account_id}")
-        assert known
-        reads = [
-            each if isinstance(each, Read) else read(each, at(hour), not_before=known.refreshed_at)
-            for each in documents
-        ]
-        written = await self.store.write(account_id, reads, run_id=run_id, now=at(hour))
-        await self.store.finish(
-            account_id, began_at=at(hour), watermark=5, deleted=deleted, unreadable=[], now=at(hour)
-        )
-        await self.store.unlock(account_id)
-        await self.store.end_run(run_id, at(hour), ok=1, failed=0, requests=2, added=0, changed=0, deleted=0)
-        return written
 
 
 @pytest.fixture
@@ -280,16 +240,16 @@ async def test_uses(mirror: Mirror, refresh: Refresh) -> None:
     async def uses(entity_id: str, hour: float | None = None) -> list[Use]:
         return [each async for each in mirror.uses(entity_id, None if hour is None else at(hour))]
 
-    first = Use("a1", "c1", "voicemail", "/flow/children/_", "id")
+    first = Use("a1", "c1", "voicemail", "/flow/children/_", "id", "Main")
     assert await uses("v1") == [
         first,
-        Use("a1", "c2", "voicemail", "/flow", "id"),
-        Use("a2", "c9", "voicemail", "/flow", "id"),
+        Use("a1", "c2", "voicemail", "/flow", "id", "Main"),
+        Use("a2", "c9", "voicemail", "/flow", "id", "Main"),
     ]
     assert await uses("v1", 0.5) == [first]
-    assert await uses("d2") == [Use("a1", "c1", "ring_group", "/flow", "endpoints[1].id")]
-    assert await uses("u7") == [Use("a1", "c1", "", "", "owner_id")]
-    assert await uses("u1", 0.5) == [Use("a1", "c2", "user", "/flow", "id")]
+    assert await uses("d2") == [Use("a1", "c1", "ring_group", "/flow", "endpoints[1].id", "Main")]
+    assert await uses("u7") == [Use("a1", "c1", "", "", "owner_id", "Main")]
+    assert await uses("u1", 0.5) == [Use("a1", "c2", "user", "/flow", "id", "Main")]
     assert await uses("u1") == []
     await mirror._store.fail("a2", "gone", "404", at(3))
     assert [use.account_id for use in await uses("v1")] == ["a1", "a1"]
@@ -307,10 +267,10 @@ async def test_numbers(mirror: Mirror, refresh: Refresh) -> None:
         return [each async for each in mirror.numbers("+1555", begin, end)]
 
     every = [
-        NumberUse("a1", "c1", at(0), at(2)),
-        NumberUse("a1", "c1", at(3), None),
-        NumberUse("a1", "c2", at(2), None),
-        NumberUse("a1", "c3", at(0), at(3)),
+        NumberUse("a1", "c1", at(0), at(2), "Renamed"),
+        NumberUse("a1", "c1", at(3), None, "Renamed"),
+        NumberUse("a1", "c2", at(2), None, "Main"),
+        NumberUse("a1", "c3", at(0), at(3), "Main"),
     ]
     assert await uses() == every
     assert await uses(1, 2) == [every[0], every[3]]

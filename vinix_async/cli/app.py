@@ -34,6 +34,7 @@ for _path, _name, _text in (
     ("accounts:accounts", "accounts", "List the accounts below an account."),
     ("callflows:callflows", "callflows", "List, show, export, trace, check and compare callflows."),
     ("report:report", "report", "Write one HTML page about many accounts."),
+    ("mirror:mirror", "mirror", "Keep a copy of callflows in a database, with its history."),
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
 ):

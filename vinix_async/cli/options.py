@@ -2,24 +2,22 @@
 
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
 from .exit_codes import UsageError
+from .times import parse_span
 
 DEFAULT_CALLFLOWS: Final = (4, 12)  # the range from which the sandbox takes the number of callflows of an account
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """Seconds from the year 0, from which the server counts, to the year 1970."""
 
 _TIMES: Final = ("modified_from", "modified_to", "created_from", "created_to")
-_SPAN: Final = re.compile(r"(\d+)([mhdw])")
-_SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], None]:
@@ -172,10 +170,8 @@ JOB_OPTIONS: Final = JobOptions()
 def _server_time(option: str, text: str) -> str:
     """Return a date, a time or a span before now in the server's seconds. Without a zone, it is local time."""
     try:
-        if span := _SPAN.fullmatch(text):
-            moment = datetime.now(UTC) - timedelta(**{_SPAN_UNITS[span[2]]: int(span[1])})
-        else:
-            moment = datetime.fromisoformat(text).astimezone()
+        span = parse_span(text)
+        moment = datetime.now(UTC) - span if span is not None else datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         message = f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}"
         raise UsageError(message) from None

@@ -30,24 +30,29 @@ class Use:
     """A place in a callflow that refers to an entity, such as a voicemail box or a media file.
 
     ``module`` is the module of the node, ``path`` its JSON pointer in the document, and ``field`` the place in its
-    ``data``. Both are empty for a field of the callflow itself, which ``field`` then names.
+    ``data``. For a field of the callflow itself, ``module`` and ``path`` are empty. ``name`` is the callflow's.
     """
 
     account_id: str
     callflow_id: str
     module: str
     path: str
-    field: str
+    field: str = ""
+    name: str | None = None
 
 
 @frozen
 class NumberUse:
-    """The time during which a callflow had a number. ``valid_to`` is None if it has it still."""
+    """The time during which a callflow had a number. ``valid_to`` is None if it has it still.
+
+    ``name`` is the callflow's name at the end of that time.
+    """
 
     account_id: str
     callflow_id: str
     valid_from: datetime
     valid_to: datetime | None
+    name: str | None = None
 
 
 @frozen

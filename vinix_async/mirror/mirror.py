@@ -46,12 +46,12 @@ FROM (
 LEFT JOIN versions AS old ON old.version_id = old_id LEFT JOIN versions AS new ON new.version_id = new_id
 ORDER BY at, found.version_id, ended"""
 _USES: Final = f"""
-SELECT r.version_id, r.path, r.field, v.account_id, v.callflow_id, r.module
+SELECT r.version_id, r.path, r.field, v.account_id, v.callflow_id, r.module, v.name
 FROM refs AS r JOIN versions AS v ON v.version_id = r.version_id
 WHERE r.entity_id = ? AND v.valid_from <= ? AND (v.valid_to IS NULL OR v.valid_to > ?) AND v.{_NOT_GONE}
   AND (r.version_id, r.path, r.field) > (?, ?, ?) ORDER BY r.version_id, r.path, r.field LIMIT ?"""  # noqa: S608  # our own text
 _NUMBERS: Final = f"""
-SELECT n.account_id, n.callflow_id, n.version_id, v.valid_from, v.valid_to
+SELECT n.account_id, n.callflow_id, n.version_id, v.valid_from, v.valid_to, v.name
 FROM numbers AS n JOIN versions AS v ON v.version_id = n.version_id
 WHERE n.number = ? AND n.{_NOT_GONE}
   AND (n.account_id, n.callflow_id, n.version_id) > (?, ?, ?) ORDER BY 1, 2, 3 LIMIT ?"""  # noqa: S608  # our own text
@@ -236,13 +236,13 @@ def _read_changes(rows: list[tuple[Any, ...]]) -> Iterator[StoredChange]:
 
 
 def _read_uses(rows: list[tuple[Any, ...]]) -> Iterator[Use]:
-    for _, path, field, account_id, callflow_id, module in rows:
-        yield Use(account_id, callflow_id, module, path, field)
+    for _, path, field, account_id, callflow_id, module, name in rows:
+        yield Use(account_id, callflow_id, module, path, field, name)
 
 
 def _read_numbers(rows: list[tuple[Any, ...]]) -> Iterator[NumberUse]:
-    for account_id, callflow_id, _, valid_from, valid_to in rows:
-        yield NumberUse(account_id, callflow_id, to_time(valid_from), to_time(valid_to))
+    for account_id, callflow_id, _, valid_from, valid_to, name in rows:
+        yield NumberUse(account_id, callflow_id, to_time(valid_from), to_time(valid_to), name)
 
 
 def _read_versions(rows: list[tuple[Any, ...]]) -> Iterator[Version]:
@@ -265,7 +265,7 @@ async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until:
     async for use in uses:
         place = (use.account_id, use.callflow_id)
         if last and (last.account_id, last.callflow_id) == place and last.valid_to == use.valid_from:
-            last = NumberUse(*place, last.valid_from, use.valid_to)
+            last = NumberUse(*place, last.valid_from, use.valid_to, use.name)
             continue
         if last and is_asked_for(last):
             yield last

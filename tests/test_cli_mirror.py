@@ -1,0 +1,160 @@
+"""``vinix mirror``: a copy of callflows in a database, and the questions about it."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cli_support import Command
+from mirrored import Refresh, at, callflow
+
+from vinix_async.cli.exit_codes import UsageError
+from vinix_async.cli.times import span, utc_period, utc_time
+from vinix_async.mirror import Mirror
+
+FLOW = {"module": "voicemail", "data": {"id": "v1"}}
+
+
+@pytest.fixture
+def vinix(tmp_path: Path) -> Command:
+    return Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"))
+
+
+async def fill(path: Path) -> None:
+    async with Mirror(path) as mirror:
+        refresh = Refresh(mirror)
+        await refresh(0, callflow("c1", numbers=["+15551234567"]), callflow("c2", "Nights", flow=FLOW))
+        await refresh(0, callflow("d1", "Door", flow=FLOW), account_id="a2")
+        await refresh(24, callflow("c1", "Main menu", numbers=["+15551234567"]), callflow("c3", "New"))
+        await refresh(24, callflow("d1", "Door", flow=FLOW, ui_metadata={"x": 1}), account_id="a2")
+        await refresh(48, callflow("c1", "Main menu", numbers=[]), deleted=("c2",))
+        await mirror._store.fail("a2", "forbidden", "PermissionDeniedError: 403 forbidden", at(49))
+
+
+@pytest.fixture
+def filled(vinix: Command) -> Command:
+    asyncio.run(fill(vinix.home / "mirror.db"))
+    return vinix
+
+
+def test_changes(filled: Command) -> None:
+    done = filled("mirror", "changes", "--since", "2026-03-01T02:00")
+    assert done.stdout == (
+        "\n Name of a1  a1  2026-03-02 02:00:00Z, after 2026-03-01 02:00:00Z\n"
+        "+ New\n"
+        "~ Main menu  +15551234567\n"
+        "    ~ name Main -> Main menu\n"
+        "\n Name of a1  a1  2026-03-03 02:00:00Z, after 2026-03-02 02:00:00Z\n"
+        "- Nights\n"
+        "~ Main menu\n"
+        "    - number +15551234567\n"
+    )
+    assert done.stderr == "4 changes in 3 callflows since 2026-03-01 02:00:00Z\n"
+    rows = json.loads(filled("mirror", "changes", "--since", "2026-03-03", "--output", "json").stdout)
+    assert [(row["at"], row["kind"], row["account_name"]) for row in rows] == [
+        ("2026-03-03T02:00:00+00:00", "removed", "Name of a1"),
+        ("2026-03-03T02:00:00+00:00", "number_removed", "Name of a1"),
+    ]
+    done = filled("mirror", "changes", "--since", "2026-03-02", "--until", "2026-03-02T02:00Z", "--account", "a1")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "no changes since 2026-03-02 00:00:00Z\n"
+    assert filled("mirror", "changes").stderr.startswith("no changes since ")
+
+
+def test_uses(filled: Command) -> None:
+    done = filled("mirror", "uses", "v1")
+    assert (done.returncode, done.stdout) == (0, "  Name of a2  Door  Voicemail, id  /flow\n")
+    assert filled("mirror", "uses", "v1", "--at", "2026-03-01T02:30").stdout.count("\n") == 2
+    (row,) = json.loads(filled("mirror", "uses", "v1", "--output", "json").stdout)
+    assert (row["account_name"], row["callflow_id"], row["field"]) == ("Name of a2", "d1", "id")
+    done = filled("mirror", "uses", "v9", "--output", "json")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "[]\n", "v9 is used nowhere\n")
+    done = filled("mirror", "uses", "v1", "--at", "2026-02-01")
+    assert done.returncode == 1
+    assert "NotKnownError: the mirror knows nothing of the accounts before 2026-03-01 02:00:00 UTC" in done.stderr
+
+
+def test_number(filled: Command) -> None:
+    line = "  Name of a1  Main menu  2026-03-01 02:00:00Z to 2026-03-03 02:00:00Z\n"
+    for text in ("+15551234567", "+1 (555) 123-4567"):
+        assert filled("mirror", "number", text).stdout == line
+    assert filled("mirror", "number", "+15551234567", "--during", "2026-03-02").stdout == line
+    assert filled("mirror", "number", "+15551234567", "--during", "2026-03").returncode == 1  # its first two hours
+    done = filled("mirror", "number", "+15551234567", "--during", "2026-03-04", "--output", "json")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "[]\n", "no callflow had +15551234567\n")
+    (row,) = json.loads(filled("mirror", "number", "+15551234567", "--output", "json").stdout)
+    assert (row["valid_from"], row["valid_to"]) == ("2026-03-01T02:00:00+00:00", "2026-03-03T02:00:00+00:00")
+
+
+def test_history(filled: Command) -> None:
+    expected = (
+        "2026-03-01 02:00:00Z\n+ Main  +15551234567\n"
+        "2026-03-02 02:00:00Z, after 2026-03-01 02:00:00Z\n~ Main menu  +15551234567\n"
+        "    ~ name Main -> Main menu\n"
+        "2026-03-03 02:00:00Z, after 2026-03-02 02:00:00Z\n~ Main menu\n    - number +15551234567\n"
+    )
+    assert filled("mirror", "history", "a1", "c1").stdout == expected
+    assert filled("mirror", "history", "a1", "main").stdout == expected
+    assert filled("mirror", "history", "a1", "c2").stdout.endswith("2026-03-03 02:00:00Z\n- Nights\n")
+    rows = json.loads(filled("mirror", "history", "a1", "c2", "--output", "json").stdout)
+    assert [(row["ended_by"], row["document"]["name"]) for row in rows] == [("delete", "Nights")]
+    done = filled("mirror", "history", "a1", "e")
+    assert done.returncode == 2
+    assert "'e' matches several callflows" in done.stderr
+    done = filled("mirror", "history", "a1", "c9")
+    assert (done.returncode, "never seen callflow c9 of account a1" in done.stderr) == (1, True)
+
+
+def test_status(filled: Command) -> None:
+    assert filled("mirror", "status").stdout == (
+        "  Name of a1  ok         2026-03-03 02:00:00Z  \n"
+        "  Name of a2  forbidden  2026-03-02 02:00:00Z  PermissionDeniedError: 403 forbidden\n"
+    )
+    rows = json.loads(filled("mirror", "status", "--output", "json").stdout)
+    assert [row["state_since"] for row in rows] == ["2026-03-01T02:00:00+00:00", "2026-03-03T03:00:00+00:00"]
+
+
+def test_which_database(tmp_path: Path) -> None:
+    vinix = Command(tmp_path)
+    done = vinix("mirror", "status")
+    assert (done.returncode, done.stderr) == (2, "vinix: name the database with --db, or set VINIX_MIRROR\n")
+    done = vinix("mirror", "status", "--db", "none.db")
+    assert done.returncode == 1
+    assert done.stderr == ("vinix: MirrorError: the mirror none.db does not exist: `vinix mirror refresh` creates it\n")
+    for address in (
+        "postgresql://ann:planted-secret@127.0.0.1/calls",
+        "postgresql://127.0.0.1/calls?user=ann&password=planted-secret",
+    ):
+        done = vinix("mirror", "status", "--db", address)
+        assert done.returncode == 2
+        assert "--db must not contain a password" in done.stderr
+        assert "VINIX_MIRROR" in done.stderr
+        assert ".pgpass" in done.stderr
+    assert vinix("mirror", "status", "--db", "postgresql://[").returncode == 2
+    assert vinix("mirror", "status", "--db", "mysql://host").returncode == 2
+
+
+def test_times() -> None:
+    assert utc_time("--at", "2026-03-05") == datetime(2026, 3, 5, tzinfo=UTC)
+    assert utc_time("--at", "2026-03-05T10:00+02:00") == datetime(2026, 3, 5, 8, tzinfo=UTC)
+    before = datetime.now(UTC)
+    assert before <= utc_time("--at", "7d") + timedelta(days=7) <= datetime.now(UTC)
+    for text in ("soon", "7y", "99999999999w", "2026-13-01"):
+        with pytest.raises(UsageError, match="--at must be a date such as"):
+            utc_time("--at", text)
+    assert span("--max-age", "12h") == timedelta(hours=12)
+    for text in ("12", "99999999999w"):
+        with pytest.raises(UsageError, match="--max-age must be a span such as 12h"):
+            span("--max-age", text)
+
+    def days(*dates: tuple[int, int, int]) -> tuple[datetime, ...]:
+        return tuple(datetime(*each, tzinfo=UTC) for each in dates)
+
+    assert utc_period("--during", "2026") == days((2026, 1, 1), (2027, 1, 1))
+    assert utc_period("--during", "2024-02") == days((2024, 2, 1), (2024, 3, 1))
+    assert utc_period("--during", "2026-12") == days((2026, 12, 1), (2027, 1, 1))
+    assert utc_period("--during", "2026-12-31") == days((2026, 12, 31), (2027, 1, 1))
+    for text in ("2026-3", "2026-13", "2026-02-30", "9999-12-31", "March"):
+        with pytest.raises(UsageError, match="--during must be a year, a month or a day"):
+            utc_period("--during", text)

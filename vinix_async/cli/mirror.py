@@ -1,0 +1,218 @@
+"""``vinix mirror`` keeps a copy of callflows in a database, and answers questions about it and its past."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import attrs
+from cyclopts import App, Parameter
+from rich.text import Text
+
+from .. import Account, Callflow, to_dict
+from ..flows import label, normalize
+from .account_flows import AccountFlows
+from .console import count, note, print_lines, write_data
+from .database import Database, open_mirror
+from .diff import change_lines, change_rows
+from .exit_codes import ExitCode, UsageError
+from .flow_rows import Row, aligned, as_number
+from .names import title
+from .rows import indented
+from .show import match
+from .table import heading
+from .text import display, printable
+from .times import shown_time, utc_period, utc_time
+
+if TYPE_CHECKING:
+    from ..mirror import Mirror, StoredChange
+
+mirror: App = App(name="mirror", help="Keep a copy of callflows in a database, with its history.")
+
+Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
+OneAccount = Annotated[str | None, Parameter(name="--account", help="Only this account, by its id.")]
+
+
+@mirror.command
+async def changes(
+    *,
+    since: Annotated[str, Parameter(help="A date such as 2026-11-20 (in UTC), or a span such as 7d.")] = "1d",
+    until: Annotated[str | None, Parameter(help="A date or a span before now (default: now).")] = None,
+    account: OneAccount = None,
+    db: Database = None,
+    output: Output = "table",
+) -> int:
+    """Show which callflows were added, changed or deleted, and what changed in them."""
+    begin, end = utc_time("--since", since), None if until is None else utc_time("--until", until)
+    rows: list[Row] = []
+    async with open_mirror(db) as opened:
+        names = await _account_names(opened)
+        async for group in _grouped(opened.changes(begin, end, account)):
+            first = group[0]
+            owner = Account(id=first.account_id, name=names.get(first.account_id))
+            before, after = (
+                AccountFlows(owner, [each for change in group if (each := getattr(change, side))])
+                for side in ("old", "new")
+            )
+            when = {name: _plain(first)[name] for name in ("at", "not_before")}
+            found = [{**when, **row} for row in change_rows(before, after)]
+            rows += found
+            if found and output == "table":
+                print_lines([_heading(owner, first), *change_lines(before, after, found)])
+    if output == "json":
+        write_data(indented(rows) + b"\n")
+    changed = {(row["account_id"], row["callflow_id"]) for row in rows}
+    what = f"{count(len(rows), 'change')} in {count(len(changed), 'callflow')}" if rows else "no changes"
+    note(f"{what} since {shown_time(begin)}")
+    return ExitCode.OK
+
+
+async def _grouped(changes: "AsyncIterator[StoredChange]") -> "AsyncGenerator[list[StoredChange], None]":
+    """Yield the changes that were found together: those of one account at one time."""
+    group: list[StoredChange] = []
+    async for change in changes:
+        if group and (group[0].account_id, group[0].at) != (change.account_id, change.at):
+            yield group
+            group = []
+        group.append(change)
+    if group:
+        yield group
+
+
+def _heading(account: Account, change: "StoredChange") -> Text:
+    earliest = f", after {shown_time(change.not_before)}" if change.not_before else ""
+    return heading(account).append(f"  {shown_time(change.at)}{earliest}", "dim")
+
+
+@mirror.command
+async def uses(
+    what: Annotated[str, Parameter(help="The id of a user, a mailbox, a media file or anything else.")],
+    /,
+    *,
+    at: Annotated[str | None, Parameter(help="A date or a span before now (default: now).")] = None,
+    db: Database = None,
+    output: Output = "table",
+) -> int:
+    """Show which callflows of all accounts use something, now or at an earlier time."""
+    time = None if at is None else utc_time("--at", at)
+    async with open_mirror(db) as opened:
+        names = await _account_names(opened)
+        rows = [{"account_name": names.get(each.account_id), **_plain(each)} async for each in opened.uses(what, time)]
+    lines = [
+        (
+            Text(display(row["account_name"] or row["account_id"])),
+            Text(display(row["name"] or row["callflow_id"]), "cyan"),
+            Text(printable(", ".join(filter(None, (label(row["module"]), row["field"]))))),
+            Text(printable(row["path"]), "dim"),
+        )
+        for row in rows
+    ]
+    return _answer(rows, lines, output, nothing=f"{display(what)} is used nowhere")
+
+
+@mirror.command
+async def number(
+    number: Annotated[str, Parameter(help="A phone number, as the callflows have it or as it is dialled.")],
+    /,
+    *,
+    during: Annotated[str | None, Parameter(help="A year, a month or a day in UTC, such as 2026-03.")] = None,
+    db: Database = None,
+    output: Output = "table",
+) -> int:
+    """Show which callflows had a number, and from when until when."""
+    begin, end = utc_period("--during", during) if during is not None else (None, None)
+    async with open_mirror(db) as opened:
+        names = await _account_names(opened)
+        found = [
+            (each, use)
+            for each in dict.fromkeys((number, normalize(as_number(number) or number)))
+            async for use in opened.numbers(each, begin, end)
+        ]
+    rows = [{"number": each, "account_name": names.get(use.account_id), **_plain(use)} for each, use in found]
+    lines = [
+        (
+            Text(display(names.get(use.account_id) or use.account_id)),
+            Text(display(use.name or use.callflow_id), "cyan"),
+            Text(f"{shown_time(use.valid_from)} to {shown_time(use.valid_to) or 'now'}"),
+        )
+        for _, use in found
+    ]
+    return _answer(rows, lines, output, nothing=f"no callflow had {display(number)}")
+
+
+@mirror.command
+async def history(
+    account: Annotated[str, Parameter(help="The account id.")],
+    callflow: Annotated[str, Parameter(help="The callflow's id, a number, its name, or a unique part of its name.")],
+    /,
+    *,
+    db: Database = None,
+    output: Output = "table",
+) -> int:
+    """Show what a callflow has been, and what changed from each time to the next."""
+    owner = Account(id=account)
+    async with open_mirror(db) as opened:
+        found = match([each async for each in opened.callflows(account)], callflow)
+        if len(found) > 1:
+            lines = "".join(f"\n  {row.id}  {title(row)}" for row in found)
+            raise UsageError(f"{callflow!r} matches several callflows; give the id of one of them:{lines}")
+        versions = [each async for each in opened.history(account, found[0].id if found else callflow)]
+    if output == "json":
+        write_data(indented([_plain(each) for each in versions]) + b"\n")
+        return ExitCode.OK
+    before = AccountFlows(owner)
+    for version in versions:
+        after = AccountFlows(owner, [version.document])
+        earliest = f", after {shown_time(version.not_before)}" if version.not_before else ""
+        changed = list(change_rows(before, after))
+        print_lines([Text(f"{shown_time(version.valid_from)}{earliest}", "dim"), *change_lines(before, after, changed)])
+        before = after
+        if version.ended_by == "delete":
+            rows = list(change_rows(after, AccountFlows(owner)))
+            print_lines([Text(shown_time(version.valid_to), "dim"), *change_lines(after, AccountFlows(owner), rows)])
+            before = AccountFlows(owner)
+    return ExitCode.OK
+
+
+@mirror.command
+async def status(*, db: Database = None, output: Output = "table") -> int:
+    """Show when each account was refreshed, and with what result."""
+    async with open_mirror(db) as opened:
+        accounts = await opened.status()
+    rows = [_plain(each) for each in accounts]
+    lines = [
+        (
+            Text(display(each.name or each.account_id), "cyan"),
+            Text(each.state, "" if each.state == "ok" else "red"),
+            Text(shown_time(each.refreshed_at) or "never"),
+            Text(printable(each.error or ""), "dim"),
+        )
+        for each in accounts
+    ]
+    return _answer(rows, lines, output, nothing="the mirror has no accounts")
+
+
+def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
+    """Print the rows of an answer, and return the exit code."""
+    if output == "json":
+        write_data(indented(rows) + b"\n")
+    else:
+        print_lines(aligned(lines))
+    if not rows:
+        note(nothing)
+    return ExitCode.OK if rows else ExitCode.NEGATIVE
+
+
+async def _account_names(opened: "Mirror") -> dict[str, str | None]:
+    """Return the names of the mirror's accounts by id."""
+    return {each.account_id: each.name for each in await opened.status()}
+
+
+def _plain(answer: Any) -> Row:
+    """Return an answer as a dict of JSON values."""
+
+    def value_of(_answer: type, _field: Any, value: Any) -> Any:
+        if isinstance(value, Callflow):
+            return to_dict(value)
+        return value.isoformat() if isinstance(value, datetime) else value
+
+    return attrs.asdict(answer, recurse=False, value_serializer=value_of)

@@ -1,0 +1,61 @@
+"""Times on the command line of ``vinix mirror``: in UTC, or counted back from now."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from .exit_codes import UsageError
+
+_SPAN: Final = re.compile(r"(\d+)([mhdw])")
+_SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PERIOD: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+
+
+def parse_span(text: str) -> timedelta | None:
+    """Return the length of a span such as ``7d``, or None for any other text. Raises ``OverflowError``."""
+    found = _SPAN.fullmatch(text)
+    return timedelta(**{_SPAN_UNITS[found[2]]: int(found[1])}) if found else None
+
+
+def span(option: str, text: str) -> timedelta:
+    """Return the length of a span such as ``12h``."""
+    try:
+        if (length := parse_span(text)) is not None:
+            return length
+    except OverflowError:
+        pass
+    raise UsageError(f"{option} must be a span such as 12h, not {text!r}")
+
+
+def utc_time(option: str, text: str) -> datetime:
+    """Return a date, a time or a span before now. A date is its beginning; without a zone, both are in UTC."""
+    try:
+        length = parse_span(text)
+        time = datetime.now(UTC) - length if length is not None else datetime.fromisoformat(text)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}") from None
+
+
+def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of a year, a month or a day in UTC: ``2026``, ``2026-03`` or ``2026-03-05``."""
+    found = _PERIOD.fullmatch(text)
+    try:
+        if not found:
+            raise ValueError  # noqa: TRY301  # the same message
+        year, month, day = (None if part is None else int(part) for part in found.groups())
+        begin = datetime(year or 0, month or 1, day or 1, tzinfo=UTC)
+        if day:
+            return begin, begin + timedelta(days=1)
+        end = (
+            begin.replace(day=28) + timedelta(days=4) if month else begin.replace(month=12, day=31) + timedelta(days=1)
+        )
+        return begin, end.replace(day=1)
+    except (ValueError, OverflowError):
+        message = f"{option} must be a year, a month or a day, such as 2026-03 or 2026-03-05, not {text!r}"
+        raise UsageError(message) from None
+
+
+def shown_time(time: datetime | None) -> str:
+    """Return a time in UTC, to the second, as a person reads it."""
+    return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else ""
