@@ -37,7 +37,11 @@ extensions: Final = [
 ]
 exclude_patterns: Final = ["_build"]
 nitpicky = True  # a reference to a name that does not exist is an error
-nitpick_ignore: Final = [("py:class", "aioresponses")]  # its documentation has no inventory
+nitpick_ignore: Final = [  # their documentation has no inventory here
+    ("py:class", "aioresponses"),
+    ("py:class", "opentelemetry.metrics.MeterProvider"),
+    ("py:class", "opentelemetry.trace.TracerProvider"),
+]
 nitpick_ignore_regex: Final = [
     (
         "py:class",
