@@ -13,7 +13,16 @@ from attrs import define, field, frozen
 from .._documents.models import Account, Callflow
 from .._exceptions import AuthenticationError, ClientClosedError, ConfigurationError, VinixError
 from .._pipeline.clock import Clock
-from .._pipeline.events import AccountFailed, AccountFinished, ClientStats, Listener, SweepEnded, SweepStarted, notify
+from .._pipeline.events import (
+    AccountFailed,
+    AccountFinished,
+    BadItemFound,
+    ClientStats,
+    Listener,
+    SweepEnded,
+    SweepStarted,
+    notify,
+)
 from .._public import public
 from .checkpoint import Checkpoint, SweepCheckpoint
 from .pager import BadItem, Pager, count_only
@@ -194,6 +203,7 @@ class Sweep:
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         context = self._context
         workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
+        await self._before()
         # The tasks of the sweep inherit the variables that a listener sets, such as a tracer, and the caller does not.
         variables = copy_context()
         feeder = context.start(workers.feed(context.account_ids, set(self._done)), variables)
@@ -214,7 +224,16 @@ class Sweep:
         finally:
             await workers.stop(feeder)
             variables.run(self._end, complete=complete)
-            ended.set()
+            try:
+                await self._after()
+            finally:
+                ended.set()
+
+    async def _before(self) -> None:
+        """Prepare for the first account."""
+
+    async def _after(self) -> None:
+        """Clean up after all tasks have ended."""
 
     def _hand_out(self, outcome: "Outcome[R]") -> None:
         """Count the outcome, which is about to be yielded."""
@@ -249,6 +268,11 @@ class Sweep:
         }
         ended = AccountFailed(**values, error=error) if error else AccountFinished(**values)
         notify(self._context.listeners, ended)
+
+    def _bad_item_found(self, item: BadItem) -> None:
+        """Notify the listeners of a document that could not be read."""
+        found = BadItemFound(account_id=item.account_id, callflow_id=item.id, index=item.index, error=item.error)
+        notify(self._context.listeners, found)
 
     def _end(self, *, complete: bool) -> None:
         names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")

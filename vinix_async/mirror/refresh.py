@@ -1,0 +1,492 @@
+"""Brings the mirror up to date: two listings for each account, and then only the documents that may have changed.
+
+``docs/mirror.md`` says what this guarantees and what it costs.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from attrs import define, field, frozen
+
+from .. import (
+    Account,
+    APIStatusError,
+    AuthenticationError,
+    BadItem,
+    Callflows,
+    ClientClosedError,
+    ClientStats,
+    Clock,
+    ConfigurationError,
+    DecodeError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    VinixClient,
+    VinixError,
+    to_dict,
+)
+from .._listing.sweep import AccountIds, Outcome, Sweep
+from .contents import content_hash
+from .errors import MirrorError
+from .store import KnownAccount, KnownCallflow, Read, Store
+
+if TYPE_CHECKING:
+    from .._listing.sweep import R, SweepItem
+
+_logger: Final = logging.getLogger("vinix_async")
+
+_GREGORIAN_EPOCH: Final = 62_167_219_200
+"""Seconds from the beginning of the year 0, from which the server counts, to the beginning of 1970."""
+
+_LEAST_GREGORIAN: Final = 10**10
+"""The smallest number that the client accepts as a time in Gregorian seconds."""
+
+_LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""Before the date of any document."""
+
+_BATCH: Final = 32
+"""How many documents of an account are read at once, hashed without a pause, and written in one transaction.
+
+Larger transactions would hold the interpreter's lock so long that the event loop stops for more than 10 ms.
+"""
+
+RefreshState = Literal["ok", "fresh", "skipped", "failed", "forbidden", "gone"]
+
+
+@frozen(kw_only=True)
+class AccountRefresh:
+    """The result of refreshing one account.
+
+    Attributes:
+        account_id: the id of the account.
+        state: ``ok``: the mirror contains what the server has, except for ``bad_items``. ``fresh``: the account was
+            left out because of ``max_age``. ``skipped``: another process is refreshing the account or, with SQLite, the
+            file. ``forbidden`` (403), ``gone`` (the server does not know the account) and ``failed`` (any other error):
+            the mirror keeps what it had, and what was read before the error.
+        added, changed, deleted: the number of callflows that were new, had another content, or did not exist any more.
+        requests: the number of requests that the account needed, including retries, but not logins.
+        bad_items: rows and documents that could not be read. The mirror keeps what it had of these callflows.
+        error: the error with which the account failed. None for an account that was gone in the last refresh already.
+    """
+
+    account_id: str
+    state: RefreshState
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    requests: int = 0
+    bad_items: tuple[BadItem, ...] = field(default=(), repr=lambda items: f"<{len(items)}>")
+    error: VinixError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is missing: no error and no bad items."""
+        return self.error is None and not self.bad_items
+
+
+@frozen(kw_only=True)
+class RefreshOptions:
+    """The options of ``Mirror.refresh``."""
+
+    page_size: int
+    overlap: int
+    recheck_days: float
+    max_age: timedelta | None
+
+
+class MirrorRefresh(Sweep):
+    """A refresh of many accounts. ``async for result in refresh`` yields one ``AccountRefresh`` for each account.
+
+    As with ``callflows.list_many``, leaving the loop ends all work, ``async with refresh:`` waits until it has ended,
+    and a failing account does not affect the others. If all accounts share the same credentials and these are refused
+    for five accounts in a row, the loop raises ``AuthenticationError``. If the database fails, it raises
+    ``MirrorError``. To continue, start another refresh: the database knows what has been done.
+
+    Attributes:
+        stats: counters, which are always up to date.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        client: VinixClient,
+        account_ids: AccountIds,
+        *,
+        max_concurrency: int,
+        options: RefreshOptions,
+    ) -> None:
+        calls = client.callflows
+        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # the mirror is ours
+        in_sweep = calls._in_sweep  # noqa: SLF001  # as above
+        self._run = _Run(
+            store=store, options=options, clock=self._context.clock, calls=in_sweep, on_bad_item=self._bad_item_found
+        )
+        self._counts = dict.fromkeys(("ok", "failed", "requests", "added", "changed", "deleted"), 0)
+
+    @property
+    def filters_work(self) -> bool | None:
+        """Whether the server applies the filter ``modified_from``. None until this is known.
+
+        If it does not, a refresh finds the changes that the rows of a listing show, and all others only after
+        ``recheck_days``.
+        """
+        return self._run.filters_work
+
+    def __aiter__(self) -> AsyncIterator[AccountRefresh]:
+        return self._begin(self._refresh)
+
+    async def _before(self) -> None:
+        self._run.id = await self._run.store.begin_run(self._run.now())
+
+    async def _after(self) -> None:
+        await self._run.store.end_run(self._run.id, self._run.now(), **self._counts)
+
+    def _hand_out(self, outcome: "Outcome[R]") -> None:
+        super()._hand_out(outcome)
+        self._counts["ok" if outcome.value.error is None else "failed"] += 1
+        for name in ("requests", "added", "changed", "deleted"):
+            self._counts[name] += getattr(outcome.value, name)
+
+    def _check_credentials(self, value: "SweepItem") -> None:
+        asked = not isinstance(value, AccountRefresh) or value.requests > 0
+        if asked or value.error is not None:
+            super()._check_credentials(value)
+
+    async def _refresh(self, account: Account) -> AsyncGenerator[Outcome[AccountRefresh], None]:
+        """Yield the result of an account."""
+        run, began = self._run, self._run.clock.monotonic()
+        stats = ClientStats(now=run.clock.monotonic)
+        work = _AccountWork(run, account.id, run.calls(self.stats, stats))
+        state, error = await work.run(account.name)
+        result = AccountRefresh(
+            account_id=account.id,
+            state=state,
+            added=work.added,
+            changed=work.changed,
+            deleted=work.deleted,
+            requests=stats.requests - stats.logins,
+            bad_items=tuple(work.bad_items),
+            error=error,
+        )
+        self._account_ended(account, began, error, callflows=len(work.rows), bad_items=len(work.bad_items))
+        yield Outcome(result, bad=bool(work.bad_items))
+
+
+@define(kw_only=True, eq=False)
+class _Run:
+    """What the accounts of a refresh share. ``calls`` returns a view of the client that notifies its arguments."""
+
+    store: Store
+    options: RefreshOptions
+    clock: Clock
+    calls: Callable[..., Callflows]
+    on_bad_item: Callable[[BadItem], None]
+    id: int = 0
+    filters_work: bool | None = None
+    _probing: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.time(), UTC)
+
+    async def can_filter(self, account_id: str) -> bool:
+        """Return whether the server applies filters. The first account with callflows finds out for the others.
+
+        A document without a date passes every ``modified_from``, so a filter with a future time would prove nothing.
+        """
+        async with self._probing:
+            if self.filters_work is None:
+                try:
+                    self.filters_work = await self._probe(account_id)
+                except VinixError:
+                    return True  # unknown; if the server ignores the filter, more documents are read than necessary
+                if not self.filters_work:
+                    _logger.warning(
+                        "the server ignores modified_from: changes that the rows of a listing do not show are found "
+                        "only after recheck_days=%g",
+                        self.options.recheck_days,
+                    )
+            return self.filters_work
+
+    async def _probe(self, account_id: str) -> bool:
+        calls = self.calls()
+        some = await calls.list(account_id, page_size=1, filters={"modified_from": _LONG_AGO}, on_bad_item="skip")
+        # Kazoo 4.3 reads the whole account to find nothing, in steps of the page size. So it must be large.
+        size = self.options.page_size
+        none = await calls.list(account_id, page_size=size, filters={"modified_to": _LONG_AGO}, on_bad_item="skip")
+        return bool(some.items or some.bad_items) and not (none.items or none.bad_items)
+
+
+@define(eq=False)
+class _Listing:
+    """The rows of a listing: the hash of each by id, or None if it has none.
+
+    ``began`` is a Unix time, by the server's clock, at which it had not read the first row yet.
+    """
+
+    began: float
+    rows: dict[str, bytes | None] = field(factory=dict)
+
+
+class _AccountWork:
+    """The refresh of one account."""
+
+    def __init__(self, run: _Run, account_id: str, calls: Callflows) -> None:
+        self.added = self.changed = self.deleted = 0
+        self.bad_items: list[BadItem] = []
+        self.rows: dict[str, bytes | None] = {}
+        self._run = run
+        self._store = run.store
+        self._account_id = account_id
+        self._calls = calls
+        self._began_at = run.now()
+        self._known = KnownAccount("new", None, None, {})
+        self._batch: list[Read] = []
+        self._not_found: list[NotFoundError] = []  # for callflows that the mirror knows
+        self._unreadable: list[str] = []
+
+    async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
+        """Refresh the account, and return its state and its error."""
+        try:
+            self._calls.list(self._account_id)
+        except ConfigurationError as error:  # not the id of an account, so it must not enter the database
+            return "failed", error
+        try:
+            known = await self._store.lock(self._account_id, name)
+            if known is None:
+                return "skipped", None
+            self._known = known
+            return ("fresh", None) if self._is_fresh() else await self._run_locked()
+        finally:
+            await self._store.unlock(self._account_id)
+
+    def _is_fresh(self) -> bool:
+        max_age, refreshed_at = self._run.options.max_age, self._known.refreshed_at
+        if max_age is None or refreshed_at is None or self._known.state != "ok":
+            return False
+        return timedelta(0) <= self._began_at - refreshed_at < max_age
+
+    async def _run_locked(self) -> tuple[RefreshState, VinixError | None]:
+        try:
+            await self._update()
+        except (MirrorError, ClientClosedError):
+            raise
+        except AuthenticationError as error:  # says nothing about the account
+            return "failed", error.with_traceback(None)
+        except VinixError as error:
+            failure = error.with_traceback(None)  # the frames of the traceback would keep the rows in memory
+        else:
+            return "ok", None
+        await self._write()  # what was read need not be read again
+        state = _state_after(failure)
+        if state == "gone" == self._known.state:
+            return state, None
+        await self._store.fail(self._account_id, state, f"{type(failure).__name__}: {failure}", self._run.now())
+        return state, failure
+
+    async def _update(self) -> None:
+        known, run = self._known, self._run
+        listings = [self._list()]
+        if known.watermark is not None and run.filters_work is not False:
+            since = max(known.watermark - run.options.overlap, _LEAST_GREGORIAN)
+            listings.append(self._list(modified_from=str(since)))
+        everything, *others = await _all(listings)
+        self.rows = everything.rows
+        modified: Collection[str] = others[0].rows if others else ()
+        if others and self.rows and not await run.can_filter(self._account_id):
+            modified = ()
+        began = int(min(listing.began for listing in (everything, *others))) + _GREGORIAN_EPOCH
+        if known.watermark is None:
+            # Before the first document is read. Otherwise, if this refresh is killed, the next one would begin with a
+            # later watermark, and never find what changed in between after it had been stored.
+            await self._store.begin(self._account_id, began)
+        suspects = list(self._suspects(modified, began))
+        await self._read_all(suspects)
+        deleted = await self._deleted()
+        await self._store.finish(
+            self._account_id,
+            began_at=self._began_at,
+            watermark=began,
+            deleted=deleted,
+            unreadable=self._unreadable,
+            now=run.now(),
+        )
+        self.deleted = len(deleted)
+
+    # --- listings ---
+
+    async def _list(self, **filters: str) -> _Listing:
+        """Return all rows of a listing. After a 416, which is the server's limit of memory, the pages are halved."""
+        clock = self._run.clock
+        asked, is_first_page = clock.monotonic(), True
+        found = _Listing(clock.time())
+        page_size, start_key = self._run.options.page_size, None
+        while True:
+            pager = self._calls.list(
+                self._account_id, page_size=page_size, start_key=start_key, filters=filters, on_bad_item="skip"
+            )
+            try:
+                async with aclosing(pager.by_page()) as pages:
+                    async for page in pages:
+                        if is_first_page and page.timestamp is not None:
+                            # The server sets the timestamp after it has read the rows.
+                            found.began = page.timestamp.timestamp() - (clock.monotonic() - asked)
+                        is_first_page = False
+                        if filters:
+                            found.rows.update(dict.fromkeys(_ids(page.items, page.bad_items)))
+                        else:
+                            await self._add_rows(found.rows, page.items, page.bad_items)
+            except APIStatusError as error:
+                if error.status != 416 or page_size == 1:
+                    raise
+                page_size, start_key = page_size // 2, error.start_key or start_key
+            else:
+                return found
+
+    async def _add_rows(
+        self, rows: dict[str, bytes | None], items: Iterable[Any], bad_items: Iterable[BadItem]
+    ) -> None:
+        for index, row in enumerate(items):
+            if index % _BATCH == _BATCH - 1:
+                await asyncio.sleep(0)
+            if row.id:
+                rows[row.id] = content_hash(to_dict(row))
+            else:
+                self._add_bad_item(None, DecodeError("a row of the listing has no id", account_id=self._account_id))
+        for item in bad_items:
+            if item.id:
+                rows[item.id] = None  # its document may be valid
+            else:
+                self.bad_items.append(item)
+
+    # --- documents ---
+
+    def _suspects(self, modified: Collection[str], began: int) -> Iterator[str]:
+        """Yield the ids of the callflows that may be new, changed or deleted."""
+        known = self._known.callflows
+        toggled = {each for callflow in known.values() for each in callflow.toggles}
+        everything = self._clock_was_set_back(began)
+        for callflow_id in dict.fromkeys((*self.rows, *modified, *known)):
+            callflow = known.get(callflow_id)
+            if (
+                everything
+                or callflow is None
+                or callflow_id not in self.rows  # only a 404 of its own proves that it was deleted
+                or callflow.row_hash is None
+                or callflow.row_hash != self.rows[callflow_id]
+                or callflow_id in modified
+                or callflow_id in toggled  # the server rewrites it without a date
+                or self._is_due(callflow_id, callflow)
+            ):
+                yield callflow_id
+
+    def _is_due(self, callflow_id: str, callflow: KnownCallflow) -> bool:
+        """Whether it is time to read a callflow in any case. The days depend on the id, to spread them over nights."""
+        share = 0.5 + zlib.crc32(callflow_id.encode()) / 2**33
+        return self._began_at - callflow.read_at >= timedelta(days=self._run.options.recheck_days) * share
+
+    def _clock_was_set_back(self, began: int) -> bool:
+        """Whether the server's clock has advanced less than ours since the last refresh.
+
+        What changed in the meantime may then be dated before the watermark, even before the overlap.
+        """
+        watermark, refreshed_at = self._known.watermark, self._known.refreshed_at
+        if watermark is None or refreshed_at is None:
+            return False
+        lost = (self._began_at - refreshed_at).total_seconds() - (began - watermark)
+        return lost > self._run.options.overlap + 2  # the server's times are whole seconds
+
+    async def _read_all(self, callflow_ids: Collection[str]) -> None:
+        waiting = iter(callflow_ids)
+
+        async def read_some() -> None:
+            for callflow_id in waiting:
+                await self._read(callflow_id)
+                if len(self._batch) >= _BATCH:
+                    await self._write()
+
+        await _all(read_some() for _ in range(min(_BATCH, len(callflow_ids))))
+        await self._write()
+
+    async def _read(self, callflow_id: str) -> None:
+        known = self._known.callflows.get(callflow_id)
+        asked_at = self._run.now()
+        try:
+            revised = await self._calls.get_if_changed(
+                self._account_id, callflow_id, None if known is None else known.revision
+            )
+        except NotFoundError as error:
+            if error.message != "bad_identifier":
+                self._add_unreadable(callflow_id, error)
+            elif error.cause == self._account_id != callflow_id:
+                raise
+            elif known is not None:
+                self._not_found.append(error)
+        except (AuthenticationError, PermissionDeniedError, RateLimitError, ClientClosedError):
+            raise
+        except VinixError as error:
+            if error.affects_others:
+                raise
+            self._add_unreadable(callflow_id, error)
+        else:
+            self._batch.append(
+                Read(
+                    callflow_id=callflow_id,
+                    callflow=None if revised is None else revised.callflow,
+                    revision=None if revised is None else revised.revision,
+                    row_hash=self.rows.get(callflow_id),
+                    read_at=asked_at,
+                    not_before=self._known.refreshed_at,
+                )
+            )
+
+    async def _write(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            written = await self._store.write(self._account_id, batch, run_id=self._run.id, now=self._run.now())
+            self.added += written.added
+            self.changed += written.changed
+
+    async def _deleted(self) -> list[str]:
+        """Return the ids of the callflows that the server does not find, although it finds the account."""
+        if any(error.cause in {None, self._account_id} for error in self._not_found):
+            await self._calls.list(self._account_id, page_size=1, on_bad_item="skip")
+        return [error.callflow_id or "" for error in self._not_found]
+
+    # --- bad items ---
+
+    def _add_unreadable(self, callflow_id: str, error: VinixError) -> None:
+        self._unreadable.append(callflow_id)
+        self._add_bad_item(callflow_id, error)
+
+    def _add_bad_item(self, callflow_id: str | None, error: VinixError) -> None:
+        item = BadItem(account_id=self._account_id, id=callflow_id, index=None, error=error.with_traceback(None))
+        self.bad_items.append(item)
+        self._run.on_bad_item(item)
+
+
+def _ids(items: Iterable[Any], bad_items: Iterable[BadItem]) -> Iterator[str]:
+    yield from (each.id for each in (*items, *bad_items) if each.id)
+
+
+def _state_after(error: VinixError) -> Literal["failed", "forbidden", "gone"]:
+    if isinstance(error, PermissionDeniedError):
+        return "forbidden"
+    is_gone = isinstance(error, NotFoundError) and error.message in {"bad_identifier", "bad identifier"}
+    return "gone" if is_gone else "failed"
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Run coroutines concurrently and return their results. After the first error, cancel the others and raise it."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
