@@ -18,8 +18,12 @@ ORDER = ["_client", "_resources", "_listing", "_pipeline", "_http", "_documents"
 # They use the library by its public names, and the library does not know them.
 AROUND = {"cli", "flows", "mirror", "sandbox", "telemetry", "testing"}
 
-# What the library lends to them: the default clock, and the events.
-LENT = {"sandbox": {"vinix_async._pipeline.clock"}, "telemetry": {"vinix_async._pipeline.events"}}
+# What the library lends to them: the default clock, the events, and the loop of a sweep.
+LENT = {
+    "mirror": {"vinix_async._listing.sweep"},
+    "sandbox": {"vinix_async._pipeline.clock"},
+    "telemetry": {"vinix_async._pipeline.events"},
+}
 
 # Who may import a dependency. Type-checking blocks do not count, nor do those in AROUND for aiohttp.
 ONLY_IMPORTERS = {

@@ -28,7 +28,7 @@ from vinix_async import (
     ServerError,
     VinixClient,
 )
-from vinix_async.mirror.errors import MirrorError
+from vinix_async.mirror import Mirror, MirrorError
 from vinix_async.mirror.postgres import PostgresDatabase
 from vinix_async.mirror.refresh import AccountRefresh, MirrorRefresh, RefreshOptions
 from vinix_async.mirror.sqlite import SqliteDatabase
@@ -479,6 +479,40 @@ async def test_leaving_the_loop_ends_the_work(tmp_path: Path) -> None:
         rows = await rows_of(night.store, "runs")
         assert rows[0]["ended_at"] is not None
         assert (await night.once()).state == "ok"  # its lock was released
+
+
+async def test_closing_the_mirror_ends_a_refresh_that_was_left(tmp_path: Path) -> None:
+    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=20) as night:
+        for turn in range(2):
+            async with Mirror(tmp_path / "m.db") as mirror:
+                async for result in mirror.refresh(night.client, night.sandbox.account_ids):
+                    assert result.state == "ok"
+                    break
+            store = Store(SqliteDatabase(tmp_path / "m.db"))
+            assert [row["ended_at"] is not None for row in await rows_of(store, "runs")] == [True] * (turn + 1)
+            await store.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_concurrency": 0}, "max_concurrency"),
+        ({"page_size": 0}, "page_size must be an int of at least 1"),
+        ({"page_size": None}, "page_size must be an int of at least 1"),
+        ({"overlap": -1}, "overlap must be an int of at least 0"),
+        ({"recheck_days": 0}, "recheck_days must be a number above 0"),
+        ({"recheck_days": float("nan")}, "recheck_days must be a number above 0"),
+        ({"max_age": 3600}, "max_age must be a timedelta"),
+        ({"account_ids": "one"}, "account_ids must be an iterable"),
+        ({"client": "token"}, "client must be a VinixClient"),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(tmp_path: Path, options: Any, message: str) -> None:
+    mirror = Mirror(tmp_path / "m.db")
+    given = {"client": VinixClient(auth="t"), "account_ids": [], **options}
+    with pytest.raises(ConfigurationError, match=message):
+        mirror.refresh(**given)
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_client_that_is_closed_ends_the_refresh(tmp_path: Path) -> None:

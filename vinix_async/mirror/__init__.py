@@ -7,12 +7,15 @@ for a team: ``pip install 'vinix-async[postgres]'``.
 from .answers import NumberUse, StoredChange, Use, Version
 from .errors import MirrorError, NotKnownError
 from .mirror import Mirror
+from .refresh import AccountRefresh, MirrorRefresh
 from .store import AccountStatus
 
 __all__ = [
+    "AccountRefresh",
     "AccountStatus",
     "Mirror",
     "MirrorError",
+    "MirrorRefresh",
     "NotKnownError",
     "NumberUse",
     "StoredChange",

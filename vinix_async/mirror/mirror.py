@@ -2,20 +2,24 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from weakref import WeakSet
 
-from .. import Callflow, ConfigurationError, decode_page
+from .. import Callflow, ConfigurationError, VinixClient, decode_page
 from .answers import NumberUse, StoredChange, Use, Version
 from .contents import storable
 from .errors import NotKnownError
+from .refresh import MirrorRefresh, RefreshOptions
 from .sqlite import SqliteDatabase
 from .store import AccountStatus, Database, Store
 from .times import to_time
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from .._listing.sweep import AccountIds
 
 Row = Sequence[Any]
 T = TypeVar("T")
@@ -84,6 +88,7 @@ class Mirror:
 
     def __init__(self, database: str | os.PathLike[str]) -> None:
         self._store = Store(_database(os.fspath(database)))
+        self._refreshes: WeakSet[MirrorRefresh] = WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,8 +99,51 @@ class Mirror:
         await self.close()
 
     async def close(self) -> None:
-        """Close the database. A mirror that was closed stays closed."""
+        """End the refreshes that are under way, and close the database. A mirror that was closed stays closed."""
+        for refresh in list(self._refreshes):
+            await refresh.__aexit__(None, None, None)
         await self._store.close()
+
+    def refresh(
+        self,
+        client: VinixClient,
+        account_ids: "AccountIds",
+        *,
+        max_concurrency: int = 32,
+        page_size: int = 1000,
+        overlap: int = 600,
+        recheck_days: float = 30,
+        max_age: timedelta | None = None,
+    ) -> MirrorRefresh:
+        """Bring accounts up to date, concurrently. The refresh yields one ``AccountRefresh`` for each account.
+
+        Nothing is sent before it is iterated over. An account in which nothing has changed costs two requests, and each
+        new, changed or deleted callflow costs one more.
+
+        Args:
+            client: the client to read with.
+            account_ids: as for ``callflows.list_many``.
+            max_concurrency: as for ``callflows.list_many``.
+            page_size: the number of rows per request.
+            overlap: the number of seconds before the last refresh for which changes are asked for again. It makes up
+                for servers of a cluster whose clocks differ, or which see a change later than others.
+            recheck_days: the number of days after which a callflow is read even if it does not seem to have changed.
+            max_age: leave out accounts whose last complete refresh began less than this time ago.
+
+        Raises:
+            ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountRefresh``.
+        """
+        if not isinstance(client, VinixClient):
+            raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
+        refresh = MirrorRefresh(
+            self._store,
+            client,
+            account_ids,
+            max_concurrency=max_concurrency,
+            options=RefreshOptions(page_size=page_size, overlap=overlap, recheck_days=recheck_days, max_age=max_age),
+        )
+        self._refreshes.add(refresh)
+        return refresh
 
     # --- questions ---
 

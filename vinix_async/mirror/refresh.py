@@ -56,6 +56,8 @@ _BATCH: Final = 32
 Larger transactions would hold the interpreter's lock so long that the event loop stops for more than 10 ms.
 """
 
+_MOST_DAYS: Final = 36_500
+
 RefreshState = Literal["ok", "fresh", "skipped", "failed", "forbidden", "gone"]
 
 
@@ -98,6 +100,16 @@ class RefreshOptions:
     overlap: int
     recheck_days: float
     max_age: timedelta | None
+
+    def __attrs_post_init__(self) -> None:
+        if type(self.page_size) is not int or self.page_size < 1:
+            raise ConfigurationError("page_size must be an int of at least 1")
+        if type(self.overlap) is not int or self.overlap < 0:
+            raise ConfigurationError("overlap must be an int of at least 0, in seconds")
+        if type(self.recheck_days) not in {int, float} or not 0 < self.recheck_days <= _MOST_DAYS:
+            raise ConfigurationError(f"recheck_days must be a number above 0 and at most {_MOST_DAYS}")
+        if self.max_age is not None and not isinstance(self.max_age, timedelta):
+            raise ConfigurationError("max_age must be a timedelta or None, such as timedelta(hours=12)")
 
 
 class MirrorRefresh(Sweep):

@@ -189,7 +189,7 @@ class Store:
             if not self._locked:
                 database.end_run()
 
-        await self.run(work)
+        await asyncio.shield(self.run(work))  # as for unlock
 
     # --- an account ---
 
@@ -214,7 +214,7 @@ class Store:
             if self._locked.pop(account_id, None):
                 database.unlock(account_id)
 
-        await self.run(work)
+        await asyncio.shield(self.run(work))  # also if the task is cancelled before the thread is free
 
     async def begin(self, account_id: str, watermark: int) -> None:
         """Store the watermark of an account that has none, before its first document is read."""
