@@ -40,6 +40,7 @@ TRIALS: dict[str, Callable[[], object]] = {
     "cli": cli,
     "flows": flows,
     "keyring": imports("keyring"),
+    "otel": imports("vinix_async.telemetry"),
     "parquet": imports("pyarrow.parquet"),
     "postgres": imports("psycopg"),
 }

@@ -87,10 +87,11 @@ def add_commands(_: Any, page: str, source: list[str]) -> None:
 
 
 def shorten_signature(*arguments: Any) -> tuple[str | None, str | None]:
-    """Hide how the library itself creates an object, and all settings of a default such as ``RetryPolicy()``."""
+    """Hide how the library itself creates an object, and the settings of a default such as ``RetryPolicy()``."""
     name, signature, returned = arguments[2], arguments[-2], arguments[-1]
     if name.rpartition(".")[2] in MADE_BY_THE_LIBRARY:
         return "", returned
+    signature = signature and signature.replace("empty=(), ", "")  # how documents remember an empty value
     for default in (vinix_async.RetryPolicy(), vinix_async.Limits()):
         signature = signature and signature.replace(repr(default), f"{type(default).__name__}()")
     return signature, returned

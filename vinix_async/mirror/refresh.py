@@ -71,7 +71,9 @@ class AccountRefresh:
             left out because of ``max_age``. ``skipped``: another process is refreshing the account or, with SQLite, the
             file. ``forbidden`` (403), ``gone`` (the server does not know the account) and ``failed`` (any other error):
             the mirror keeps what it had, and what was read before the error.
-        added, changed, deleted: the number of callflows that were new, had another content, or did not exist any more.
+        added: the number of callflows that were new.
+        changed: the number of callflows that had another content.
+        deleted: the number of callflows that did not exist any more.
         requests: the number of requests that the account needed, including retries, but not logins.
         bad_items: rows and documents that could not be read. The mirror keeps what it had of these callflows.
         error: the error with which the account failed. None for an account that was gone in the last refresh already.
@@ -88,7 +90,7 @@ class AccountRefresh:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing: no error and no bad items."""
+        """Whether nothing is missing, which means no error and no bad items."""
         return self.error is None and not self.bad_items
 
 

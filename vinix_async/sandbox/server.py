@@ -50,7 +50,8 @@ class Sandbox:
     """A local server that behaves like Vinix.
 
     Args:
-        dialect: ``kazoo5``, ``kazoo43`` or ``documented``. ``vinix_async.sandbox.dialects`` describes them.
+        dialect: the server that is imitated: ``kazoo5``, ``kazoo43``, or ``documented``, which is the vendor's
+            documentation taken literally. They differ in order, filters, cursors and errors.
         accounts: the number of accounts, including the root reseller. Accounts are generated when they are first
             requested, so 100,000 accounts need no more memory than 3.
         callflows: the number of callflows per account, or a range (minimum, maximum).
