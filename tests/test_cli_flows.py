@@ -128,6 +128,7 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("uses both.ndjson x", "both.ndjson has 2 accounts: choose one"),
         ("check both.ndjson --account 3", "both.ndjson has 2 accounts: choose one"),
         ("check --account One --sandbox", "--account chooses an account of an export file"),
+        ("diff ROOT ROOT --account One --sandbox", "--account chooses an account of an export file"),
         ("check summary.ndjson", "summary.ndjson:1: the callflow has no flow: write the export with --details"),
         ("trace summary.ndjson 2000", "summary.ndjson:1: the callflow has no flow"),
         ("uses summary.ndjson x", "summary.ndjson:1: the callflow has no flow"),
@@ -199,6 +200,7 @@ def test_trace_for_programs(vinix: Command) -> None:
 
 OTHERS = document(RING, "c" * 32, name="All others", numbers=["no_match"])
 CRASH = document(RING, "d" * 32, name="Crash", numbers=[], patterns=[r"^\*5([0-9])?$"])
+BOTH = document(RING, "f" * 31 + "0", name="Both", numbers=["8", "no_match"])
 STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^\*7[0-9]*$"])
 
 
@@ -209,12 +211,29 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
         ("**5", "outside", None, "nobody gets a call to **5: no callflow has this number or name, and no pattern"),
         ("*5", "phone", None, r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without any of its groups"),
         ("99", "phone", OTHERS, "99 is not a number of the account: All others takes all other numbers (no_match)"),
-        ("99", "outside", None, "nobody gets a call to 99: All others has no_match among its numbers, so it takes"),
+        (
+            "99",
+            "outside",
+            None,
+            "99 is not a number of the account, and nobody gets a call from outside to it: All",
+        ),
+        (
+            "8",
+            "outside",
+            None,
+            "nobody gets a call to 8: Both has it, but also no_match, and so takes calls from",
+        ),
+        (
+            "starry",
+            "outside",
+            None,
+            "nobody gets a call to starry: no callflow has this number or name, and no",
+        ),
         ("starred", "outside", STARRED, r"Starred  24, ^\*7[0-9]*$"),
     ],
 )
 def test_who_gets_the_call(what: str, caller: Any, start: Json | None, text: str) -> None:
-    account = flows(MAIN_LINE, SALES_LINE, OTHERS, CRASH, STARRED)
+    account = flows(MAIN_LINE, SALES_LINE, OTHERS, CRASH, STARRED, BOTH)
     _, found, sentence = find_start(account, what, caller)
     assert found == (start and start["id"])
     assert sentence.plain.startswith(text)
@@ -251,8 +270,8 @@ def test_uses_shows_each_place(vinix: Command) -> None:
     ("what", "hint"),
     [
         ("nothing at all", ""),
-        ("Ann Ashe", "; there is Ann Ash"),
-        ("office", "; there is Office hours"),
+        ("Ann Ashe", "; similar names: 'Ann Ash'"),
+        ("office", "; similar names: 'Office hours'"),
         ("+1 (212) 555-0100", "; it is a number of Main, to which nothing jumps"),
     ],
 )
@@ -384,14 +403,15 @@ def test_check_as_json_has_all_of_a_finding(vinix: Command) -> None:
 
 
 def test_diff_groups_changes_by_callflow(vinix: Command) -> None:
-    main = {**MAIN_LINE, "numbers": ["2000"], "name": "Main line"}
-    sales = json.loads(json.dumps(SALES_LINE))
+    main, sales = json.loads(json.dumps([MAIN_LINE, SALES_LINE]))
+    main |= {"numbers": ["2000"], "name": "Main line"}
+    main["flow"]["data"]["rules"] = []
     sales["numbers"] = ["+12125550100"]
     sales["flow"]["data"] |= {"timeout": 35, "pin": "planted-pin", "endpoints": []}
     extra = document(RING, GONE, name="Christmas", numbers=["2099"])
     (vinix.home / "b.ndjson").write_bytes(lines(extra, sales, main))
     done = vinix("callflows", "diff", "a.ndjson", "b.ndjson")
-    assert (done.returncode, done.stderr) == (0, "6 differences in 3 callflows\n")
+    assert (done.returncode, done.stderr) == (0, "7 differences in 3 callflows\n")
     assert done.stdout == (
         "+ Christmas  2099\n"
         r"~ Sales  +12125550100, ^\*7([0-9]*)$" + "\n"
@@ -401,6 +421,7 @@ def test_diff_groups_changes_by_callflow(vinix: Command) -> None:
         "    ~ start: Ring Group Sales: pin none -> (hidden)\n"
         "~ Main line  2000\n"
         "    ~ name Main -> Main line\n"
+        '    ~ start: Time of Day: rules ["Office hours"] -> []\n'
     )
     back = vinix("callflows", "diff", "b.ndjson", "a.ndjson", "--exit-code", "--output", "json")
     assert back.returncode == 5
@@ -462,11 +483,18 @@ def test_secrets_are_hidden(vinix: Command) -> None:
 
 def test_names_do_not_reach_a_terminal_as_they_are(vinix: Command) -> None:
     evil = "\x1b[31m\u202eevil"
-    flow = node("temporal_route", {"rules": [HOURS]}, **{HOURS: node("tts", {"text": evil})})
+    flow = node("temporal_route", {"rules": [HOURS]}, **{HOURS: node("tts", {"text": evil}, _=RING)})
     metadata = {HOURS: {"name": evil, "pvt_type": "temporal_rule"}}
-    (vinix.home / "e.ndjson").write_bytes(lines(document(flow, name=evil, metadata=metadata), name=evil))
+    same_number = document(flow, SALES, name=evil)
+    (vinix.home / "e.ndjson").write_bytes(lines(document(flow, name=evil, metadata=metadata), same_number, name=evil))
     (vinix.home / "f.ndjson").write_bytes(lines(document(node("tts", {"text": f"{evil}!"}), name=evil)))
-    for command in ("trace e.ndjson 2000", f"uses e.ndjson {HOURS}", "check e.ndjson", "diff e.ndjson f.ndjson"):
+    for command in (
+        "trace e.ndjson 2000",
+        f"uses e.ndjson {HOURS}",
+        f"uses e.ndjson {ANN}",
+        "check e.ndjson",
+        "diff e.ndjson f.ndjson",
+    ):
         for output in ("table", "json", "github", "sarif", "mermaid", "tree"):
             seen = vinix.shown("callflows", *command.split(), "--output", output, NO_COLOR="1", TERM="dumb")
             assert "\x1b[31m" not in seen, (command, output)

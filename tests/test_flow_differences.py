@@ -592,7 +592,7 @@ def described(old: Json, new: Json) -> list[str]:
         ("put above the rest", ["+ start: Play Media p put before the rest"]),
         ("taken out", ["- start: User Ann taken out, the rest stays"]),
         ("removed below", ["- key 2: Answer"]),
-        ("moved", ["~ key 2, then: User Ann moved from key 1, then"]),
+        ("moved", ["~ key 2, after Answer: User Ann moved from key 1, after Media"]),
         ("replaced, and the rest stays", ["~ start: User Ann -> Device Ann"]),
         ("a metaflow", ["~ metaflow.digit_timeout 1 -> 2", "~ during the call: 2 -> 3"]),
         ("numbers and patterns", ["- number 1", "+ number 3", "- number ^2"]),

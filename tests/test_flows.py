@@ -148,10 +148,10 @@ def test_places_in_words() -> None:
         "": "",
         "/flow": "start",
         "/flow/children/1": "key 1",
-        "/flow/children/1/children/_/children/_": "key 1, then, no answer",
+        "/flow/children/1/children/_/children/_": "key 1, after Media, no answer",
         "/metaflow": "during the call",
         "/metaflow/numbers/2": "during the call 2",
-        "/metaflow/numbers/2/children/_": "during the call 2, then",
+        "/metaflow/numbers/2/children/_": "during the call 2, after Callflow",
     }.items():
         assert describe_place(callflow, path, {}) == words
     assert not describe_place(None, "/flow", {})

@@ -18,7 +18,7 @@ from .uses import uses
 callflows: App = App(name="callflows", help="List, show, export, trace, check and compare callflows.")
 callflows.command(show)
 callflows.command(trace_call, name="trace")
-callflows.command(uses)
+callflows.command(uses, usage="Usage: vinix callflows uses [OPTIONS] [ACCOUNT|FILE]... WHAT")
 callflows.command(check)
 callflows.command(compare, name="diff")
 

@@ -38,7 +38,7 @@ async def compare(
     readings = []
     for word in (old, new):
         side: list[AccountFlows] = []
-        chosen = account if is_file(word) else None
+        chosen = account if is_file(word) or not (is_file(old) or is_file(new)) else None
         reading = Sources(words=[word], connection=connection, account=chosen, several=True, summaries=True)
         await reading.read(side.append)
         sides.append(side)

@@ -1,7 +1,8 @@
 """What ``trace``, ``uses``, ``check`` and ``diff`` share: arguments, the first columns of their rows, and lines."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, TypeAlias
 
 from cyclopts import Parameter
@@ -21,11 +22,19 @@ _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _MAX_WIDTH: Final = 40  # columns of a table's column; longer texts are not aligned
 _MAX_NUMBERS: Final = 6
+_MAX_SIMILAR: Final = 5
 
 
 def as_number(text: str) -> str | None:
     """Return a dialled number without spaces, dashes, parentheses and dots, or None for any other text."""
     return _SEPARATORS.sub("", text) if _SEPARATED.fullmatch(text) else None
+
+
+def similar(wanted: str, names: Iterable[str]) -> str:
+    """Return the names that may have been meant, as the end of a sentence."""
+    wanted, known = wanted.casefold(), {name.casefold(): name for name in names}
+    near = [each for each in known if wanted in each] or get_close_matches(wanted, known)
+    return f"; similar names: {', '.join(repr(known[each]) for each in near[:_MAX_SIMILAR])}" if near else ""
 
 
 def about(flows: AccountFlows, callflow_id: str) -> Row:

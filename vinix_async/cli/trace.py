@@ -9,7 +9,8 @@ from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
 from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .flow_rows import OneAccount, Source, as_number, head
+from .flow_rows import OneAccount, Source, as_number, head, similar
+from .names import title
 from .options import CONNECTION, Connection
 from .rows import indented
 from .show import match
@@ -100,10 +101,14 @@ def route_text(route: Route, number: str, flows: AccountFlows) -> str:
             return f"{number} matches {route.by} of {name}{captured}{also}"
         case "no_match":
             return f"{number} is not a number of the account: {name} takes all other numbers (no_match)"
+        case "refused" if route.by == "no_match":
+            why = f"{name} takes all other numbers (no_match), but calls from phones only (--from phone)"
+            return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}"
         case "refused":
-            why = f"{name} has no_match among its numbers, so it takes no calls from outside (see --from phone)"
+            why = f"{name} has it, but also no_match, and so takes calls from phones only (--from phone)"
         case "crash":
             why = f"the pattern {route.by} matches without any of its groups, on which the server fails"
         case "none":
-            why = "no callflow has this number or name, and no pattern matches it"
+            near = similar(number, map(title, flows.callflows))
+            why = f"no callflow has this number or name, and no pattern matches it{near}"
     return f"nobody gets a call to {number}: {why}"

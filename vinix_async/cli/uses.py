@@ -1,8 +1,7 @@
 """``vinix callflows uses`` shows which callflows use something."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
@@ -11,7 +10,7 @@ from ..flows import Name, ReferenceIndex, label, normalize, to_plain
 from .account_flows import AccountFlows
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .flow_rows import OneAccount, Row, about, aligned, as_number, few
+from .flow_rows import OneAccount, Row, about, aligned, as_number, few, similar
 from .names import title
 from .options import CONNECTION, SELECTION, Connection, Selection
 from .rows import indented
@@ -19,12 +18,10 @@ from .sources import Sources, is_file
 from .table import heading
 from .text import display, printable
 
-_MAX_HINTS: Final = 5
-
 
 async def uses(
     *words: Annotated[
-        str, Parameter(help="Accounts or an export file (default: your own account), and at last WHAT is looked for.")
+        str, Parameter(help="Accounts or an export file (default: your own account), and WHAT to look for.")
     ],
     account: OneAccount = None,
     output: Annotated[Literal["table", "json"], Parameter(help="The format.")] = "table",
@@ -42,13 +39,14 @@ async def uses(
     what = words[-1]
     reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account)
     rows: list[Row] = []
-    hints: dict[str, None] = {}
+    hint = ""
 
     def search(flows: AccountFlows) -> None:
+        nonlocal hint
         found = use_rows(flows, what)
         rows.extend(found)
         if not found:
-            hints.update(dict.fromkeys(_hints(flows, what)))
+            hint = hint or _hint(flows, what)
         elif output == "table":
             above = [] if reading.one_account else [heading(flows.account)]
             print_lines([*above, *use_lines(found)])
@@ -57,7 +55,7 @@ async def uses(
     if output == "json":
         write_data(indented(rows) + b"\n")
     if not rows:
-        note("; ".join([f"{display(what)} is used nowhere", *map(display, list(hints)[:_MAX_HINTS])]))
+        note(display(f"{what} is used nowhere{hint}"))
     return reading.exit_code(ExitCode.OK if rows else ExitCode.NEGATIVE)
 
 
@@ -73,14 +71,13 @@ def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     ]
 
 
-def _hints(flows: AccountFlows, what: str) -> list[str]:
-    """Return what the account has that ``what`` may mean."""
+def _hint(flows: AccountFlows, what: str) -> str:
+    """Return what the account has that ``what`` may mean, as the end of a sentence."""
     number = normalize(as_number(what) or what)
-    if has := [callflow for callflow in flows.callflows if number in callflow.numbers]:
-        return [f"it is a number of {title(each)}, to which nothing jumps" for each in has]
-    wanted, known = what.casefold(), {each.name.casefold(): each.name for each in flows.names.values()}
-    near = [each for each in known if wanted in each] or get_close_matches(wanted, known)
-    return [f"there is {known[each]}" for each in near]
+    for callflow in flows.callflows:
+        if number in callflow.numbers:
+            return f"; it is a number of {title(callflow)}, to which nothing jumps"
+    return similar(what, (name.name for name in flows.names.values()))
 
 
 def use_lines(rows: Sequence[Row]) -> Iterator[Text]:

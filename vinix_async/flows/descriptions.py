@@ -78,7 +78,7 @@ MAX_JUMPS: Final = 50
 
 _TIMED: Final = {"device", "group", "page_group", "ring_group", "user"}
 _MEMBERS_SHOWN: Final = 4
-_ID: Final = re.compile(r"[0-9a-f]{32}")
+_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def short(each: str) -> str:
@@ -174,7 +174,7 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
     for key in rest[1::2]:
         if node is None:
             break
-        words.append(branch_word(node, key, names) or "then")
+        words.append(branch_word(node, key, names) or f"after {label(node.module, node.data)}")
         node = node.children.get(key)
     return ", ".join(words) or "start"
 
@@ -198,7 +198,7 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
         case "number_moved":
             return f"~ number {change.field} came from {name_of(before, names)}"
         case "field" if not change.path:
-            return f"~ {_values(change)}"
+            return f"~ {_values(change, names)}"
     gone = change.kind in {"node_removed", "node_taken_out"}
     place = describe_place(old if gone else new, change.path, names)
     match change.kind:
@@ -223,7 +223,7 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
         return f"~ {what}: other order of {change.field}"
     if (before is None or after is None) and (member := _member(change, names)):
         return f"{'+' if before is None else '-'} {what}: member {member}"
-    return f"~ {what}: {_values(change)}"
+    return f"~ {what}: {_values(change, names)}"
 
 
 def _subject(node: FlowNode, names: Mapping[str, Name]) -> str:
@@ -250,11 +250,10 @@ def _member(change: Change, names: Mapping[str, Name]) -> str:
     return name_of(inner[1], names) if inner else ""
 
 
-def _values(change: Change) -> str:
+def _values(change: Change, names: Mapping[str, Name]) -> str:
     shown = [_json(masked(value, change.field)) for value in (change.old, change.new)]
-    if shown[0] == shown[1]:
-        return f"{change.field} changed"
-    return f"{change.field} {shown[0]} -> {shown[1]}"
+    text = "changed" if shown[0] == shown[1] else f"{shown[0]} -> {shown[1]}"
+    return _ID.sub(lambda found: name_of(found[0], names), f"{change.field} {text}")
 
 
 def _json(value: Any) -> str:
