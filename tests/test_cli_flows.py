@@ -174,6 +174,20 @@ def test_trace_draws_the_tree(vinix: Command) -> None:
     assert pruned.stdout == "Main  2000, +12125550100\nTime of Day\n└─ other times: the call is cut off\n"
 
 
+def test_trace_where_stdout_is_ascii(vinix: Command) -> None:
+    done = vinix.process("callflows", "trace", "a.ndjson", "2000", PYTHONIOENCODING="ascii")
+    assert done.stdout.splitlines()[2:4] == [
+        "+- Office hours: User Ann Ash (20 s)",
+        "|  `- no answer: Voicemail Ann Ash",
+    ]
+
+
+def test_trace_without_a_number_lists_the_callflows(vinix: Command) -> None:
+    assert vinix("callflows", "trace", "a.ndjson").stdout == "Main  2000, +12125550100\nSales  ^\\*7([0-9]*)$\n"
+    first, _ = json.loads(vinix("callflows", "trace", "a.ndjson", "--output", "json").stdout)
+    assert (first["callflow_id"], first["numbers"]) == (MAIN, ["2000", "+12125550100"])
+
+
 def test_trace_for_programs(vinix: Command) -> None:
     found = json.loads(vinix("callflows", "trace", "a.ndjson", "2000", "--output", "json").stdout)
     assert found.keys() == {"account_id", "dialled", "route", "callflow_id", "trace"}

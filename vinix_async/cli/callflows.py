@@ -17,9 +17,9 @@ from .uses import uses
 
 callflows: App = App(name="callflows", help="List, show, export, trace, check and compare callflows.")
 callflows.command(show)
-callflows.command(trace_call, name="trace")
+callflows.command(trace_call, name="trace", usage="Usage: vinix callflows trace [OPTIONS] ACCOUNT|FILE [WHAT]")
 callflows.command(uses, usage="Usage: vinix callflows uses [OPTIONS] [ACCOUNT|FILE]... WHAT")
-callflows.command(check)
+callflows.command(check, usage="Usage: vinix callflows check [OPTIONS] [ACCOUNT|FILE]...")
 callflows.command(compare, name="diff")
 
 Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flow. CSV and Parquet get it as JSON.")]

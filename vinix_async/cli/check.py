@@ -88,7 +88,7 @@ def _codes(texts: Sequence[str]) -> list[str]:
 def finding_row(flows: AccountFlows, finding: Finding) -> Row:
     """Return a finding as a dict of JSON values."""
     line = flows.lines.get(finding.callflow_id)
-    where = {"place": flows.place(finding.callflow_id, finding.path), "file": flows.file, "line": line}
+    where = {"place": flows.place(finding.callflow_id, finding.path), "file": flows.file or None, "line": line}
     return {**about(flows, finding.callflow_id), **where, **to_plain(finding)}
 
 

@@ -1,6 +1,5 @@
 """``vinix callflows show`` prints one callflow, found by its id, number or name."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,6 +13,7 @@ from .. import Callflow, DecodeError, FlowNode, NotFoundError, to_json
 from .connection import connect
 from .console import print_data, to_terminal, write_data
 from .exit_codes import CommandError, UsageError
+from .flow_rows import similar
 from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .rows import indented
@@ -78,9 +78,7 @@ async def _find(
     names = {row.id: title(row) for row in rows}
     found = match(rows, wanted)
     if not found:
-        known = {name.casefold(): name for name in names.values()}
-        near = [known[each] for each in difflib.get_close_matches(wanted.casefold(), known)]
-        hint = f"; similar names: {', '.join(map(repr, near))}" if near else ""
+        hint = similar(wanted, names.values())
         unreadable = f" and {len(listing.bad_items)} that cannot be read" if listing.bad_items else ""
         known_rows = f"the account has {len(rows)}{unreadable}"
         raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")

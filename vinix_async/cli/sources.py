@@ -35,8 +35,8 @@ class Sources:
     """The accounts and export files that a command reads, and what could not be read of them.
 
     ``words``: accounts and files; none is your own account. ``account``: the id or name of the only account to read
-    from a file. ``several``: whether a file may have several accounts. ``summaries``: whether rows without a flow do.
-    ``one_account``: whether no more than one account is read; it is known before the first one is.
+    from a file. ``several``: whether a file may have several accounts. ``summaries``: whether the rows of a listing,
+    which have no flow, are accepted. ``one_account``: whether only one account is read; ``read`` sets it first.
     """
 
     words: Sequence[str]

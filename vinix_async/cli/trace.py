@@ -9,7 +9,7 @@ from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
 from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .flow_rows import OneAccount, Source, as_number, head, similar
+from .flow_rows import OneAccount, Source, about, as_number, head, similar
 from .names import title
 from .options import CONNECTION, Connection
 from .rows import indented
@@ -17,13 +17,16 @@ from .show import match
 from .sources import Sources
 from .text import display, printable
 
+_ASCII: Final = str.maketrans("├└─│…", "+`-|.")
 _MAX_STEPS: Final = 500
 _MAX_CHART_STEPS: Final = 200  # their text is shorter than the 50,000 characters that Mermaid accepts
 
 
 async def trace_call(
     source: Source,
-    what: Annotated[str, Parameter(help="The dialled number, or a callflow's id or name.")],
+    what: Annotated[
+        str | None, Parameter(help="The dialled number, or a callflow's id or name. Without it, all are listed.")
+    ] = None,
     /,
     *,
     assume: Annotated[
@@ -52,6 +55,13 @@ async def trace_call(
     read: list[AccountFlows] = []
     await reading.read(read.append)
     (flows,) = read
+    if what is None:
+        callflows = sorted(flows.callflows, key=title)
+        if output == "json":
+            write_data(indented([about(flows, each.id) | {"callflow_id": each.id} for each in callflows]) + b"\n")
+        else:
+            print_lines(map(head, callflows))
+        return reading.exit_code(ExitCode.OK)
     route, start, sentence = find_start(flows, what, caller)
     max_steps = _MAX_CHART_STEPS if output == "mermaid" else _MAX_STEPS
     tree = trace(flows.callflows, start, assume=assume, max_steps=max_steps) if start is not None else None
@@ -63,8 +73,10 @@ async def trace_call(
 
         write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
     else:
-        lines = trace_lines(tree, PipeConsole().width) if tree else ()
-        print_lines([sentence, *(Text(printable(line)) for line in lines)])
+        console = PipeConsole()
+        guides = _ASCII if console.options.ascii_only else {}
+        lines = trace_lines(tree, console.width) if tree else ()
+        print_lines([sentence, *(Text(printable(line.translate(guides))) for line in lines)])
     return reading.exit_code(ExitCode.OK if tree else ExitCode.NEGATIVE)
 
 
