@@ -7,15 +7,18 @@ import pickle
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from cli_support import Command, variables
 from fake_clock import FakeClock
 from scripted import Scripted, scripted_server
 from webdriver import Browser
 
 from vinix_async import VinixError
+from vinix_async.sandbox import Sandbox
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
@@ -125,6 +128,18 @@ def postgres_mirror(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
     return postgres
+
+
+@pytest.fixture
+def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
+    """The command, pointed to the sandbox of the module."""
+    return Command(tmp_path, **variables(sandbox))
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Command:
+    """The command without a server."""
+    return Command(tmp_path)
 
 
 @pytest.fixture

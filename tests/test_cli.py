@@ -29,17 +29,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
-    return Command(tmp_path, **variables(sandbox))
-
-
-@pytest.fixture
-def alone(tmp_path: Path) -> Command:
-    """Without a server to ask."""
-    return Command(tmp_path)
-
-
 def names(sandbox: Sandbox, account_id: str) -> list[str]:
     rows = [sandbox.row(account_id, each) for each in sandbox.callflow_ids(account_id)]
     return [row["name"] for row in rows if row.get("name")]
@@ -244,19 +233,15 @@ def test_a_wrong_command_line_is_explained(alone: Command) -> None:
 
 
 def test_help_version_and_completion(alone: Command) -> None:
-    shown, version, listing, bash, zsh, fish = several_of(
-        alone,
-        ["--help"],
-        ["--version"],
-        ["callflows", "list", "--help"],
-        *(["completion", shell] for shell in ("bash", "zsh", "fish")),
+    shown, version, listing, bash = several_of(
+        alone, ["--help"], ["--version"], ["callflows", "list", "--help"], ["completion", "bash"]
     )
     assert version.stdout.strip() == "0.1.0"
     for word in ("demo", "accounts", "callflows", "report", "auth", "sandbox", "completion"):
         assert word in shown.stdout
     for word in ("--descendants-of", "--shard", "--resume", "--sandbox-accounts"):
         assert word in listing.stdout
-    assert all("callflows" in done.stdout for done in (bash, zsh, fish))
+    assert "callflows" in bash.stdout
     subprocess.run(["bash", "-n"], input=bash.stdout, text=True, check=True)  # noqa: S607  # the shell is meant
 
 

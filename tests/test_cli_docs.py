@@ -1,6 +1,5 @@
 """Every command of the README and of docs/ runs as it stands there."""
 
-import os
 import re
 import shlex
 import signal
@@ -8,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_support import Command, environment
+from cli_support import Command, Done, environment
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,14 +32,27 @@ def in_a_shell(line: str, folder: Path) -> tuple[int, str, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
     ) as process:
-        if line.startswith("vinix sandbox"):
-            assert process.stderr is not None
-            process.stderr.readline()
-            os.killpg(process.pid, signal.SIGINT)
         out, errors = process.communicate(timeout=60)
     return process.returncode, out, errors
+
+
+def until_interrupted(line: str, folder: Path) -> tuple[int, str, str]:
+    with Command(folder).started(*shlex.split(line)[1:]) as process:
+        told = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, errors = process.stdout.read(), told + process.stderr.read()
+    return process.wait(), out, errors
+
+
+def in_this_process(line: str, folder: Path) -> tuple[int, str, str]:
+    """Run commands of which each reads what the one before it prints."""
+    done = Done((), 0, "", "")
+    for command in line.split(" | "):
+        name, *arguments = shlex.split(command)
+        assert name == "vinix"
+        done = Command(folder)(*arguments, stdin=done.stdout)
+    return done.returncode, done.stdout, done.stderr
 
 
 def run(line: str, folder: Path) -> str:
@@ -50,13 +62,13 @@ def run(line: str, folder: Path) -> str:
         return run(first, folder) or run(second, folder)
     command, _, failing = line.partition(" || test $? = ")
     plain, _, file = command.partition(" > ")
-    if re.search("[|&;<>$]", plain + file) or line.startswith("vinix sandbox"):
+    if line.startswith("vinix sandbox"):
+        code, out, errors = until_interrupted(line, folder)
+    elif re.search("[|&;<>$]", plain.replace(" | vinix ", "") + file):
         code, out, errors = in_a_shell(line, folder)
     else:
-        name, *arguments = shlex.split(plain)
-        assert name == "vinix"
-        done = Command(folder)(*arguments)
-        code, out, errors = done.returncode - int(failing or 0), done.stdout, done.stderr
+        code, out, errors = in_this_process(plain, folder)
+        code -= int(failing or 0)
         if file:
             (folder / file).write_text(out)
             out = ""

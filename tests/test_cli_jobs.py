@@ -33,11 +33,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
-    return Command(tmp_path, **variables(sandbox))
-
-
 def truth(sandbox: Sandbox, *without: str) -> list[str]:
     return sorted(
         each for account in sandbox.account_ids if account not in without for each in sandbox.callflow_ids(account)

@@ -301,7 +301,6 @@ EDITS: list[Callable[[random.Random, Json], None]] = [
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
-@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_one_edit_is_told_in_one_or_two_changes(edit: Callable[[random.Random, Json], None], seed: int) -> None:
     chance = random.Random(seed)
@@ -319,7 +318,6 @@ def test_one_edit_is_told_in_one_or_two_changes(edit: Callable[[random.Random, J
 # Several callflows, and what does not count
 
 
-@settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_copy_does_not_differ(seed: int) -> None:
     chance = random.Random(seed)
@@ -331,7 +329,7 @@ def test_a_copy_does_not_differ(seed: int) -> None:
     assert list(diff(old, build(*documents))) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(seed=st.integers(0, 2**32), edits=st.integers(2, 6))
 def test_several_edits_are_told_and_the_order_of_documents_does_not_matter(seed: int, edits: int) -> None:
     chance = random.Random(seed)

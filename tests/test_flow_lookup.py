@@ -215,7 +215,7 @@ NUMBERS = st.text("12*+#a", min_size=1, max_size=5)
 ENTRIES = st.tuples(st.lists(NUMBERS | st.just("no_match"), max_size=2), st.lists(PATTERNS, max_size=4))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(entries=st.lists(ENTRIES, max_size=6), dialled=st.lists(NUMBERS, min_size=1, max_size=6))
 def test_lookup_agrees_with_the_servers_loop(entries: list[tuple[list[str], list[str]]], dialled: list[str]) -> None:
     callflows = [

@@ -34,17 +34,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
-    return Command(tmp_path, **variables(sandbox))
-
-
-@pytest.fixture
-def alone(tmp_path: Path) -> Command:
-    """A command without a server."""
-    return Command(tmp_path)
-
-
 def ids(text: str) -> list[str]:
     return sorted(json.loads(line)["id"] for line in text.splitlines())
 
@@ -569,10 +558,10 @@ def test_c14_a_type_is_shown_where_there_is_room(vinix: Command, sandbox: Sandbo
 
 def test_c14_a_terminal_without_columns(vinix: Command) -> None:
     arguments = ("callflows", "list", "--output", "table")
-    (narrow, wide) = (vinix.process(*arguments, COLUMNS=columns) for columns in ("0", "80"))
+    (narrow, wide) = (vinix.forked(*arguments, COLUMNS=columns) for columns in ("0", "80"))
     assert narrow.stdout == wide.stdout != ""
     assert "callflows" in narrow.stderr
-    assert "Usage" in vinix.process("--help", COLUMNS="0").stdout
+    assert "Usage" in vinix.forked("--help", COLUMNS="0").stdout
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "120"])

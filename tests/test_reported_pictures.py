@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Command, served, variables
+from cli_support import Command, served
 from flows import callflow, node
 from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
@@ -458,11 +458,6 @@ def test_p8_a_callflow_has_the_same_name_everywhere() -> None:
 def sandbox() -> Iterator[Sandbox]:
     with served(accounts=1, callflows=2) as running:
         yield running
-
-
-@pytest.fixture
-def vinix(tmp_path: Path, sandbox: Sandbox) -> Command:
-    return Command(tmp_path, **variables(sandbox))
 
 
 def test_p8_in_a_terminal_too_the_account_s_names_are_known(vinix: Command, sandbox: Sandbox) -> None:

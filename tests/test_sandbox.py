@@ -94,7 +94,7 @@ async def test_every_callflow_once(dialect: str, page_size: int) -> None:
         Sandbox(dialect=dialect, accounts=3, callflows=(52, 70), rate_limit=False) as sandbox,
         sandbox.client() as client,
     ):
-        for account_id in sandbox.account_ids[: 1 if page_size == 1 else 3]:
+        for account_id in sandbox.account_ids[: 1 if page_size < 50 else 3]:
             for filters in FILTERS:
                 pager = client.callflows.list(account_id, page_size=page_size, filters=filters)
                 found = [callflow.id async for callflow in pager]
