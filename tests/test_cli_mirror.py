@@ -1,12 +1,14 @@
 """``vinix mirror``: a copy of callflows in a database, and the questions about it."""
 
 import asyncio
+import fcntl
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cli_support import Command
+from cli_support import Command, accounts_of, served, variables
 from mirrored import Refresh, at, callflow
 
 from vinix_async.cli.exit_codes import UsageError
@@ -158,3 +160,105 @@ def test_times() -> None:
     for text in ("2026-3", "2026-13", "2026-02-30", "9999-12-31", "March"):
         with pytest.raises(UsageError, match="--during must be a year, a month or a day"):
             utc_period("--during", text)
+
+
+# --- refresh ---
+
+
+def test_refresh(tmp_path: Path) -> None:
+    with served(accounts=3, callflows=4) as sandbox:
+        vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))
+        done = vinix("mirror", "refresh", "--all")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.startswith("3 accounts, 12 added, 0 changed, 0 deleted, 16 requests, 0 retries, ")
+        other, gone = sandbox.account_ids[1:]
+        sandbox.remove(other, sandbox.callflow_ids(other)[0])
+        sandbox.remove_account(gone)
+        done = vinix("mirror", "refresh", "--all")
+        assert done.returncode == 3
+        assert done.stderr.startswith(f"failed: {gone}: NotFoundError: 404 bad_identifier")
+        assert "\n3 accounts (1 failed), 0 added, 0 changed, 1 deleted, " in done.stderr
+        done = vinix("mirror", "refresh", "--all", "--max-age", "12h", "--page-size", "3")
+        assert done.returncode == 0  # it is known to be gone
+        assert done.stderr.startswith("2 accounts left out: refreshed within --max-age\n3 accounts, ")
+        assert "gone" in vinix("mirror", "status").stdout
+        assert vinix("mirror", "refresh", other, "--max-age", "soon").returncode == 2
+
+        sandbox.break_callflow(sandbox.root_id, callflow_id := sandbox.callflow_ids(sandbox.root_id)[0])
+        sandbox.put(sandbox.root_id, {**sandbox.document(sandbox.root_id, callflow_id), "name": "Broken"})
+        done = vinix("mirror", "refresh")  # of one account
+        assert done.returncode == 3
+        assert done.stderr.startswith(f"unreadable: {sandbox.root_id}, {callflow_id}: ")
+
+        locked = os.open(tmp_path / "mirror.db-lock", os.O_RDWR)
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        done = vinix("mirror", "refresh", other)
+        assert done.returncode == 0
+        assert done.stderr.startswith("1 account left out: another process refreshes the database\n")
+        os.close(locked)
+
+        done = vinix("mirror", "refresh", "--all", VINIX_PASSWORD="wrong")
+        assert done.returncode == 4
+        assert "AuthenticationError" in done.stderr
+        (tmp_path / "text.db").write_text("an address book " * 100)
+        done = vinix("mirror", "refresh", "--db", "text.db")
+        assert done.returncode == 1
+        assert "MirrorError: the mirror text.db is not an SQLite database" in done.stderr
+        assert done.stderr.endswith(" s; run the command again to continue\n")
+
+
+def test_a_refresh_that_is_interrupted_continues(tmp_path: Path) -> None:
+    with served(accounts=2, callflows=4) as sandbox:
+        vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))
+        stuck = sandbox.account_ids[1]
+        sandbox.hang(stuck)
+        typed: list[str] = []
+
+        def keys(seen: str) -> str | None:
+            if "1/2 accounts, 4 added" in seen and not typed:
+                typed.append("\x03")
+                return "\x03"
+            return None
+
+        seen = vinix.on_a_terminal("mirror", "refresh", "--all", keys=keys, code=130)
+        assert "interrupted after 1 account, 4 added, 0 changed, 0 deleted, " in seen
+        assert "run the command again to continue" in seen
+        sandbox.allow(stuck)
+        done = vinix("mirror", "refresh", "--all")
+        assert done.stderr.startswith("2 accounts, 4 added, 0 changed, 0 deleted, ")
+        assert (
+            json.loads(vinix("mirror", "changes", "--account", stuck, "--since", "0m", "--output", "json").stdout) == []
+        )
+
+
+# --- other commands that read a mirror ---
+
+
+def test_other_commands_read_from_a_mirror(filled: Command) -> None:
+    db = ("--db", "mirror.db")
+    done = filled("callflows", "uses", "v1", *db)
+    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (0, ["Door", "start", "Voicemail,", "id"])
+    assert filled("callflows", "uses", "a1", "v1", *db).returncode == 5
+    assert "Main menu" in filled("callflows", "trace", "a1", "c1", *db).stdout
+    assert filled("callflows", "trace", "ROOT", "c1", *db, VINIX_ACCOUNT_ID="a1").returncode == 0
+    done = filled("callflows", "check", *db, "--notes", "--output", "json")
+    assert {row["account_name"] for row in json.loads(done.stdout)} == {"Name of a1", "Name of a2"}
+    done = filled("report", *db, "--to", "report.html")
+    assert (done.returncode, done.stderr) == (0, "2 accounts\n")
+    found = accounts_of((filled.home / "report.html").read_text())
+    assert {(each[1], len(each[5])) for each in found.values()} == {("Name of a1", 2), ("Name of a2", 1)}
+    assert filled("report", *db, "--to", "report.html").returncode == 2
+    done = filled("report", "a1", "a9", *db, "--to", "report.html", "--force")
+    assert done.returncode == 3
+    assert done.stderr == (
+        "failed: a9: NotKnownError: the mirror knows nothing of account a9: no refresh was complete\n1 account\n"
+    )
+    assert filled("report", "a9", *db, "--to", "other.html").returncode == 1
+    assert not list(filled.home.glob("other*"))
+    for arguments in (
+        ("callflows", "uses", "v1", *db, "--descendants-of", "a1"),
+        ("callflows", "uses", "export.ndjson", "v1", *db),
+        ("callflows", "trace", "ROOT", "c1", *db),
+        ("report", *db, "--to", "new.html", "--page-size", "5"),
+    ):
+        assert filled(*arguments).returncode == 2, arguments

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 DEFINES_TESTS = re.compile(r"^(async )?def test_", re.MULTILINE)
-PUBLIC = ("", ".flows", ".sandbox", ".testing")
+PUBLIC = ("", ".flows", ".mirror", ".sandbox", ".testing")
 
 
 def blocks(page: Path) -> list[tuple[int, str, str]]:

@@ -14,7 +14,7 @@ from .annotations import github, sarif
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import OneAccount, Row, Source, about, aligned, head
-from .options import CONNECTION, SELECTION, Connection, Flag, Selection
+from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, Selection
 from .rows import indented
 from .sources import Sources, is_file
 from .table import heading
@@ -34,6 +34,7 @@ async def check(
     ] = "error",
     notes: Annotated[Flag, Parameter(help="Show findings of severity info, too.")] = False,
     account: OneAccount = None,
+    db: FromMirror = None,
     output: Annotated[Literal["table", "json", "github", "sarif"], Parameter(help="The format.")] = "table",
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
@@ -48,7 +49,7 @@ async def check(
     list(findings((), select=selected, ignore=ignored))  # an unknown code is an error before anything is read
     if output == "github" and not (sources and all(map(is_file, sources)) and selection == SELECTION):
         raise UsageError("--output github needs an export file: an account has no lines")
-    reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True)
+    reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True, db=db)
     rows: list[Row] = []
     severities: Counter[str] = Counter()
     totals: Counter[str] = Counter()

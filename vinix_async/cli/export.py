@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from .. import AccountPage
+    from .. import AccountPage, AccountResult
 
 Rows = Sequence[Callflow]
 
@@ -151,7 +151,7 @@ class Ending:
 
     stopped: bool = False
     resume: str | None = None
-    problems: Sequence["AccountPage"] = ()
+    problems: Sequence["AccountPage | AccountResult"] = ()
 
 
 @define

@@ -17,6 +17,7 @@ from .diff import change_lines, change_rows
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import Row, aligned, as_number
 from .names import title
+from .refresh import refresh
 from .rows import indented
 from .show import match
 from .table import heading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..mirror import Mirror, StoredChange
 
 mirror: App = App(name="mirror", help="Keep a copy of callflows in a database, with its history.")
+mirror.command(refresh)
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
 OneAccount = Annotated[str | None, Parameter(name="--account", help="Only this account, by its id.")]

@@ -53,6 +53,13 @@ Accounts: TypeAlias = Annotated[str, Parameter(help="Account ids. ROOT is your o
 RawCells: TypeAlias = Annotated[
     Flag, Parameter(help="Do not protect CSV cells that a spreadsheet would run as a formula.")
 ]
+FromMirror: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        name="--db",
+        help="Read from this mirror in place of the API: the accounts that are named, or else all of them.",
+    ),
+]
 Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]
 Force: TypeAlias = Annotated[Flag, Parameter(help="Replace an existing file, and discard an unfinished run.")]
 

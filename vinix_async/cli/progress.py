@@ -51,7 +51,7 @@ class Tally:
             f"{self.accounts:,}/{found} accounts",
             *([f"{failed:,} failed"] if failed else []),
             *self._outages(),
-            count(self.callflows, "callflow"),
+            self._work(),
             f"{self.requests / max(self.elapsed, 1.0):,.0f} req/s",
             *([count(client.retries, "retry", "retries")] if client.retries else []),
             *([f"{limited:,} rate-limited, waited {client.rate_limit_seconds:,.0f} s"] if limited else []),
@@ -63,7 +63,7 @@ class Tally:
         failed = self.sweep.accounts_failed
         parts = [
             count(self.accounts, "account") + (f" ({failed:,} failed)" if failed else ""),
-            count(self.callflows, "callflow"),
+            self._work(),
             count(self.requests, "request"),
             count(self.client.retries, "retry", "retries"),
             *self._outages(),
@@ -73,9 +73,24 @@ class Tally:
         ]
         return ", ".join(parts)
 
+    def _work(self) -> str:
+        return count(self.callflows, "callflow")
+
     def _outages(self) -> list[str]:
         client, lost = self.client, self.client.outage_seconds  # which counts an outage when it has ended
         return [count(client.outages, "outage") + (f" of {lost:,.1f} s" if lost else "")] if client.outages else []
+
+
+@define(kw_only=True)
+class RefreshTally(Tally):
+    """The counters of a refresh: the callflows that were new, had changed, or did not exist any more."""
+
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+
+    def _work(self) -> str:
+        return f"{self.added:,} added, {self.changed:,} changed, {self.deleted:,} deleted"
 
 
 @contextmanager

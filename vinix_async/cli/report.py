@@ -5,10 +5,13 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from .exit_codes import UsageError
+from .console import count, note
+from .exit_codes import ExitCode, UsageError
+from .export import Ending, Writer, open_writer
 from .job import Job
-from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, JobOptions
-from .run import run_job
+from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, FromMirror, JobOptions, Selection
+from .run import check_output, run_job
+from .sources import Sources
 
 _SUFFIXES: Final = (".html", ".htm")
 
@@ -18,6 +21,7 @@ async def report(
     to: Annotated[Path | None, Parameter(help="The file. Required without --resume.")] = None,
     title: Annotated[str | None, Parameter(help="The heading of the page (default: Callflows).")] = None,
     force: Force = False,
+    db: FromMirror = None,
     options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -38,4 +42,32 @@ async def report(
         details=options.resume is None,
         output=None if options.resume else "html",
     )
-    return await run_job(job, connection, options, force=force)
+    if db is None:
+        return await run_job(job, connection, options, force=force)
+    if options != JobOptions(**Selection.job_fields(options), concurrency=options.concurrency):
+        raise UsageError("--db reads whole accounts from a mirror: leave filters, --page-size and checkpoints out")
+    reading = Sources(words=accounts, connection=connection, selection=options, db=db)
+    writer = _open(job, force=force)
+    try:
+        await reading.read(lambda flows: writer.write(flows.account, flows.callflows))
+    except BaseException:
+        _discard(job, writer)
+        raise
+    writer.end(Ending(problems=reading.problems))
+    note(count(reading.accounts_done, "account"))
+    return reading.exit_code(ExitCode.OK)
+
+
+def _open(job: Job, *, force: bool) -> Writer:
+    """Open the file of a report that cannot be resumed."""
+    check_output(job)
+    to = Path(job.to or "")
+    if to.exists() and not force:
+        raise UsageError(f"{to} exists already; --force replaces it")
+    return open_writer(job, to)
+
+
+def _discard(job: Job, writer: Writer) -> None:
+    """Delete what was collected for a report that failed."""
+    writer.sink.close()
+    Path(f"{job.to}.rows").unlink()

@@ -32,7 +32,7 @@ _SAVE_SHARE: Final = 0.05
 
 async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
     """Read the callflows of a job, write them, report the failures, and return the exit code."""
-    _check(job)
+    check_output(job)
     resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
@@ -47,7 +47,7 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
         return await run.run()
 
 
-def _check(job: Job) -> None:
+def check_output(job: Job) -> None:
     """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
     Shard(job.shard)
     if job.output == "parquet" and job.to is None and to_terminal():
@@ -128,10 +128,10 @@ class _Run:
     async def run(self) -> int:
         """Run the job and return its exit code."""
         self._writer = open_writer(self._job, self._checkpoint, self._size)
-        terminated = _cancel_on_sigterm()
+        terminated = cancel_on_sigterm()
         try:
             with progress_line(self._tally) as show:
-                async with _background(self._keep_saving(show)), self._sweep:
+                async with background(self._keep_saving(show)), self._sweep:
                     async for page in self._sweep.by_page():
                         self._write(page)
             return self._finish()
@@ -241,7 +241,7 @@ class _Run:
         return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
 
 
-def _cancel_on_sigterm() -> list[int]:
+def cancel_on_sigterm() -> list[int]:
     """Let SIGTERM cancel the current task, as Ctrl-C does. The list contains the signal once it came."""
     received: list[int] = []
     task = asyncio.current_task()
@@ -256,7 +256,7 @@ def _cancel_on_sigterm() -> list[int]:
 
 
 @asynccontextmanager
-async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run ``work`` during the block. If it fails, the block is cancelled, and the error is raised in its place."""
     block = asyncio.current_task()
 

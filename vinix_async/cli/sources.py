@@ -1,4 +1,4 @@
-"""Where the callflows of an account come from: the API, or an export file."""
+"""Where the callflows of an account come from: the API, an export file, or a mirror."""
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
+from .. import Account
 from .account_flows import AccountFlows, parse_export
 from .connection import connect
 from .console import count, note
+from .database import open_mirror
 from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
 from .job import Job
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, progress_line
 from .run import completed
-from .selection import ReadAhead, selected_accounts
+from .selection import ReadAhead, Shard, named_accounts, selected_accounts
+from .settings import read_settings
 
 if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
@@ -36,7 +39,8 @@ class Sources:
 
     ``words``: accounts and files; none is your own account. ``account``: the id or name of the only account to read
     from a file. ``several``: whether a file may have several accounts. ``summaries``: whether the rows of a listing,
-    which have no flow, are accepted. ``one_account``: whether only one account is read; ``read`` sets it first.
+    which have no flow, are accepted. ``db``: the mirror to read in place of the API. ``one_account``: whether only one
+    account is read; ``read`` sets it first.
     """
 
     words: Sequence[str]
@@ -45,6 +49,7 @@ class Sources:
     account: str | None = None
     several: bool = False
     summaries: bool = False
+    db: str | None = None
     problems: "list[AccountPage | AccountResult]" = field(factory=list)
     accounts_done: int = 0
     one_account: bool = False
@@ -53,6 +58,11 @@ class Sources:
         """Call ``on_account`` for each account. Files are read first, and all of them before the first call."""
         files = [word for word in self.words if is_file(word)]
         accounts = tuple(word for word in self.words if not is_file(word))
+        if self.db is not None:
+            if files:
+                raise UsageError("--db reads accounts from a mirror: leave the files out")
+            await self._read_mirror(self.db, accounts, on_account)
+            return
         if self.account is not None and not files:
             raise UsageError("--account chooses an account of an export file: name the file")
         chosen = self.selection
@@ -112,6 +122,37 @@ class Sources:
                             self.accounts_done += 1
             if not job.one_account:
                 note(tally.summary())
+
+    async def _read_mirror(
+        self, db: str, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]
+    ) -> None:
+        """Read accounts from a mirror: those that are named, or else all that are not gone."""
+        from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+        from ..mirror import NotKnownError  # noqa: PLC0415  # as above
+
+        job = Job(command="", accounts=accounts, **self.selection.job_fields())
+        if job.descendants_of:
+            raise UsageError("--descendants-of needs the API: with --db, name the accounts, or leave them out for all")
+        root = read_settings(self.connection.profile).get("account_id")
+        if "ROOT" in accounts and root is None:
+            raise UsageError("your own account is not known: set VINIX_ACCOUNT_ID, or name the account")
+        async with open_mirror(db) as opened:
+            known = {each.account_id: each for each in await opened.status()}
+            named = [(root if word == "ROOT" else word) or "" for word in named_accounts(job)]
+            found = named or [each.account_id for each in known.values() if each.state != "gone"]
+            wanted = [each for each in dict.fromkeys(found) if each in Shard(job.shard)]
+            self.one_account = len(wanted) == 1
+            for account_id in wanted:
+                account = Account(id=account_id, name=known[account_id].name if account_id in known else None)
+                try:
+                    callflows = [each async for each in opened.callflows(account_id)]
+                except NotKnownError as error:
+                    if self.one_account:
+                        raise
+                    self._note(AccountPage(account=account, error=error))
+                else:
+                    on_account(AccountFlows(account, callflows))
+                    self.accounts_done += 1
 
     def _note(self, read: "AccountPage | AccountResult") -> None:
         self.problems.append(read)

@@ -11,7 +11,7 @@ from .console import PipeConsole, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import OneAccount, Source, about, as_number, head, similar
 from .names import title
-from .options import CONNECTION, Connection
+from .options import CONNECTION, Connection, FromMirror
 from .rows import indented
 from .show import match
 from .sources import Sources
@@ -42,6 +42,7 @@ async def trace_call(
         Parameter(name="--from", help="Whether a carrier delivers the call, or a phone of the account makes it."),
     ] = "outside",
     account: OneAccount = None,
+    db: FromMirror = None,
     output: Annotated[Literal["tree", "json", "mermaid"], Parameter(help="The format.")] = "tree",
     connection: Connection = CONNECTION,
 ) -> int:
@@ -51,7 +52,7 @@ async def trace_call(
 
     Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"
     """
-    reading = Sources(words=[source], connection=connection, account=account)
+    reading = Sources(words=[source], connection=connection, account=account, db=db)
     read: list[AccountFlows] = []
     await reading.read(read.append)
     (flows,) = read

@@ -12,7 +12,7 @@ from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import OneAccount, Row, about, aligned, as_number, few, similar
 from .names import title
-from .options import CONNECTION, SELECTION, Connection, Selection
+from .options import CONNECTION, SELECTION, Connection, FromMirror, Selection
 from .rows import indented
 from .sources import Sources, is_file
 from .table import heading
@@ -24,6 +24,7 @@ async def uses(
         str, Parameter(help="Accounts or an export file (default: your own account), and WHAT to look for.")
     ],
     account: OneAccount = None,
+    db: FromMirror = None,
     output: Annotated[Literal["table", "json"], Parameter(help="The format.")] = "table",
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
@@ -37,7 +38,7 @@ async def uses(
     if not words or words[-1] == "ROOT" or is_file(words[-1]):
         raise UsageError("name what to look for, after the account or file: a name, an id or a number")
     what = words[-1]
-    reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account)
+    reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account, db=db)
     rows: list[Row] = []
     hint = ""
 

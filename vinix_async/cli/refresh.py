@@ -1,0 +1,112 @@
+"""``vinix mirror refresh`` brings the copy of callflows in a database up to date."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from .. import Account, VinixError
+from .connection import Server, connect
+from .console import count, note
+from .database import Database, open_mirror
+from .exit_codes import ExitCode, note_problems, problems_code, report_error
+from .job import Job
+from .options import CONNECTION, SELECTION, Accounts, Connection, PageSize, Selection
+from .progress import RefreshTally, progress_line
+from .run import background, cancel_on_sigterm, completed
+from .selection import ReadAhead, Shard, selected_accounts
+from .times import span
+
+if TYPE_CHECKING:
+    from .. import AccountPage
+    from ..mirror import Mirror
+
+_TICK: Final = 0.1  # seconds between two updates of the progress line
+
+
+async def refresh(
+    *accounts: Accounts,
+    db: Database = None,
+    max_age: Annotated[
+        str | None, Parameter(help="Leave out accounts that were refreshed within a span such as 12h.")
+    ] = None,
+    page_size: PageSize = None,
+    selection: Selection = SELECTION,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Bring the copy of one account or of many up to date.
+
+    An account in which nothing has changed costs two requests. --all includes the accounts that the mirror has already.
+    A run that was interrupted continues when the command is run again.
+    """
+    age = None if max_age is None else span("--max-age", max_age)
+    async with open_mirror(db) as opened, connect(connection) as server:
+        job = completed(Job(command="mirror refresh", accounts=accounts, **selection.job_fields()), server)
+        options: dict[str, Any] = {"max_concurrency": selection.concurrency, "max_age": age}
+        return await _Refresh(opened, server, job, options | ({"page_size": page_size} if page_size else {})).run()
+
+
+class _Refresh:
+    """A refresh of the accounts of a job."""
+
+    def __init__(self, opened: "Mirror", server: Server, job: Job, options: dict[str, Any]) -> None:
+        self._problems: list[AccountPage] = []
+        self._states: Counter[str] = Counter()
+        selected = ReadAhead(self._accounts(opened, server, job), ())
+        self._refresh = opened.refresh(server.client, selected, **options)
+        self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
+
+    async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
+        """Yield the accounts of a job. With ``--all``, the mirror's own follow, since some may be gone elsewhere."""
+        async for account in selected_accounts(server, job, self._note):
+            yield account
+        if job.all:
+            shard = Shard(job.shard)
+            for known in await opened.status():
+                if known.account_id in shard:
+                    yield Account(id=known.account_id)
+
+    async def run(self) -> int:
+        """Refresh the accounts, report the failures, and return the exit code."""
+        from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+
+        terminated = cancel_on_sigterm()
+        try:
+            with progress_line(self._tally) as show:
+                async with background(_repeat(show)), self._refresh:
+                    async for result in self._refresh:
+                        self._tally.added += result.added
+                        self._tally.changed += result.changed
+                        self._tally.deleted += result.deleted
+                        self._states[result.state] += 1
+                        if not result.ok:
+                            account = Account(id=result.account_id)
+                            self._note(AccountPage(account=account, bad_items=result.bad_items, error=result.error))
+        except asyncio.CancelledError:
+            note(f"interrupted after {self._tally.summary()}; run the command again to continue")
+            return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+        except VinixError as error:
+            code = report_error(error)
+            note(f"stopped after {self._tally.summary()}; run the command again to continue")
+            return code
+        self._note_left_out()
+        note(self._tally.summary())
+        return problems_code(self._problems, accounts_done=self._tally.sweep.accounts_done)
+
+    def _note(self, page: "AccountPage") -> None:
+        self._problems.append(page)
+        note_problems(page, one_account=False)
+
+    def _note_left_out(self) -> None:
+        reasons = {"skipped": "another process refreshes the database", "fresh": "refreshed within --max-age"}
+        for state, reason in reasons.items():
+            if number := self._states[state]:
+                note(f"{count(number, 'account')} left out: {reason}")
+
+
+async def _repeat(show: Callable[[], None]) -> None:
+    while True:
+        show()
+        await asyncio.sleep(_TICK)
