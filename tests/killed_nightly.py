@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from vinix_async import VinixClient
-from vinix_async.sandbox import Sandbox
 
 
 def run(nightly: str) -> int:
@@ -24,7 +23,7 @@ def run(nightly: str) -> int:
 
 
 def main(nightly: str, saved: Path, chance: random.Random) -> None:
-    Sandbox(), VinixClient(auth="a-token")  # these import what the runs need
+    VinixClient(auth="a-token")  # imports what the runs need
     killed = 0
     for _ in range(3):
         before = saved.read_text() if saved.exists() else ""
