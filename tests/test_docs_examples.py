@@ -125,7 +125,20 @@ async def test_every_example_runs_and_prints_what_the_page_says(
                     assert re.fullmatch(pattern, output.getvalue(), re.DOTALL), f"line {line}: {output.getvalue()}"
 
 
-TESTS = {page: [code for _, code, _ in found if DEFINES_TESTS.search(code)] for page, found in EXAMPLES.items()}
+def only_defines(code: str) -> bool:
+    """Whether the block has functions and imports alone, which the tests of its page may use."""
+    definitions = (ast.AsyncFunctionDef, ast.FunctionDef, ast.Import, ast.ImportFrom)
+    tree = compile(code, "", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return all(isinstance(node, definitions) for node in tree.body)
+
+
+TESTS = {
+    page: [code for _, code, _ in found if only_defines(code)]
+    for page, found in EXAMPLES.items()
+    if any(DEFINES_TESTS.search(code) for _, code, _ in found)
+}
+_names = [name for codes in TESTS.values() for name in re.findall(r"def (test_\w+)", "".join(codes))]
+assert len(_names) == len(set(_names)), "two examples of a test have the same name, so only one would run"
 for _page, _codes in TESTS.items():
     exec(compile("".join(_codes), name_of(_page), "exec"))  # noqa: S102  # pytest collects the tests that they define
 

@@ -245,3 +245,46 @@ async def test_a_stream_that_fails_says_so_in_its_last_line(monkeypatch: pytest.
         sandbox.expire_tokens()
         lines = [json.loads(line) async for line in service["pages"](client, sandbox.root_id)]
     assert lines[-1]["error"] == "AuthenticationError"
+
+
+# --- the mirror ----------------------------------------------------------------------------------
+
+
+async def test_the_mirror_prints_what_has_changed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with Sandbox(accounts=4) as sandbox:
+        run = example("incremental_mirror", sandbox, monkeypatch)["run"]
+        assert await run() == 2
+        assert "VINIX_MIRROR must name the database" in caplog.text
+        monkeypatch.setenv("VINIX_MIRROR", str(tmp_path / "callflows.db"))
+
+        async def changes(code: int) -> list[tuple[str, str, str]]:
+            assert await run() == code
+            lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+            return sorted((line["kind"], line["account_id"], line["callflow_id"]) for line in lines)
+
+        assert await changes(0) == []
+        assert "this was the first refresh" in caplog.text
+        assert await changes(0) == []
+
+        _, one, two, three = sandbox.account_ids
+        first, second = sandbox.callflow_ids(one)[:2]
+        sandbox.put(one, {**sandbox.document(one, first), "name": "Renamed"})
+        sandbox.remove(one, second)
+        new = sandbox.put(two, {"numbers": ["1234"], "flow": {"module": "hangup", "data": {}}})
+        sandbox.deny(three)
+        found = await changes(3)
+        assert found == sorted([("changed", one, first), ("deleted", one, second), ("added", two, new)])
+        assert f"account {three}" in caplog.text
+
+        sandbox.allow(three)
+        assert await changes(0) == []
+        sandbox.remove_account(two)
+        assert await changes(3) == []  # the first run that finds an account to be gone names it
+        assert await changes(0) == []
+        sandbox.refuse_logins()
+        assert await changes(4) == []
