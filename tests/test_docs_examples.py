@@ -14,6 +14,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -141,6 +142,16 @@ _names = [name for codes in TESTS.values() for name in re.findall(r"def (test_\w
 assert len(_names) == len(set(_names)), "two examples of a test have the same name, so only one would run"
 for _page, _codes in TESTS.items():
     exec(compile("".join(_codes), name_of(_page), "exec"))  # noqa: S102  # pytest collects the tests that they define
+
+
+async def test_every_filter_of_the_table_is_one(vinix_sandbox: Sandbox, vinix_client: vinix_async.VinixClient) -> None:
+    page = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `(\{.*\})` \|$", page, re.MULTILINE)
+    names = {"datetime": datetime, "UTC": UTC, "user_id": "a-user", "menu_id": "a-menu"}
+    assert len(rows) > 10
+    for row in rows:
+        filters = eval(row, names)  # noqa: S307  # our own page
+        await vinix_client.callflows.list(vinix_sandbox.root_id, filters=filters)
 
 
 @pytest.mark.parametrize("module", PUBLIC)
