@@ -22,7 +22,16 @@ MODULES: Final = [
 ]
 PUBLIC_MODULES: Final = [vinix_async, *(module for module in MODULES if hasattr(module, "__all__"))]
 
-MADE_BY_THE_LIBRARY: Final = {"Accounts", "AccountSweep", "Callflows", "ClientStats", "Outage", "Pager", "SweepStats"}
+NOT_MADE_BY_USERS: Final = {
+    "Accounts",
+    "AccountSweep",
+    "Callflows",
+    "ClientStats",
+    "Clock",
+    "Outage",
+    "Pager",
+    "SweepStats",
+}
 
 project = "vinix-async"
 author = "the vinix-async developers"
@@ -89,7 +98,7 @@ def add_commands(_: Any, page: str, source: list[str]) -> None:
 def shorten_signature(*arguments: Any) -> tuple[str | None, str | None]:
     """Hide how the library itself creates an object, and the settings of a default such as ``RetryPolicy()``."""
     name, signature, returned = arguments[2], arguments[-2], arguments[-1]
-    if name.rpartition(".")[2] in MADE_BY_THE_LIBRARY:
+    if name.rpartition(".")[2] in NOT_MADE_BY_USERS:
         return "", returned
     signature = signature and signature.replace("empty=(), ", "")  # how documents remember an empty value
     for default in (vinix_async.RetryPolicy(), vinix_async.Limits()):
