@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 DEFINES_TESTS = re.compile(r"^(async )?def test_", re.MULTILINE)
-PUBLIC = ("", ".flows", ".mirror", ".sandbox", ".testing")
+PUBLIC = ("", ".flows", ".mirror", ".sandbox", ".telemetry", ".testing")
 
 
 def blocks(page: Path) -> list[tuple[int, str, str]]:
