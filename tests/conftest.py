@@ -123,10 +123,9 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_mirror(postgres: str) -> str:
     """The address of a PostgreSQL database without a mirror."""
-    import psycopg  # noqa: PLC0415  # slow to import
+    from postgres_server import drop_mirror  # noqa: PLC0415  # as above
 
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
+    drop_mirror(postgres)
     return postgres
 
 

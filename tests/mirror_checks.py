@@ -48,7 +48,9 @@ async def assert_same(store: Store, sandbox: Sandbox, account_ids: Iterable[str]
     mirrored = await current(store)
     for account_id in account_ids:
         served = {each: stored_form(sandbox.document(account_id, each)) for each in sandbox.callflow_ids(account_id)}
-        assert mirrored[account_id] == served
+        found = mirrored[account_id]
+        different = {each for each in found.keys() | served.keys() if found.get(each) != served.get(each)}
+        assert not different, {each: (found.get(each), served.get(each)) for each in different}
 
 
 async def assert_history(store: Store, existed: set[str] | None = None) -> None:

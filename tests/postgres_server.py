@@ -38,6 +38,12 @@ def _free_port() -> int:
         return port
 
 
+def drop_mirror(address: str) -> None:
+    """Remove the mirror from a database."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Run a server and give its address. Its data is in a temporary folder, and nothing waits for the disk."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -10,6 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import killed_mirror
+import postgres_server
 import pytest
 from aiohttp import web
 from fake_clock import FakeClock
@@ -201,6 +204,17 @@ async def test_undated_changes_are_found_where_they_are_expected(night: Night) -
     assert (await night.once()).changed == 0  # nothing shows that the other one has changed
     night.clock.now += 30 * DAY
     assert (await night.once()).changed == 1
+    await assert_same(night.store, night.sandbox, [night.account_id])
+
+
+async def test_an_undated_change_by_a_new_toggle_is_found(night: Night) -> None:
+    target = night.ids[0]
+    await night.once()
+    flow = node("ring_group_toggle", {"callflow_id": target})
+    night.sandbox.put(night.account_id, {"name": "Toggle", "numbers": ["9"], "flow": flow})
+    night.change_flow(target, dated=False)
+    result = await night.once()
+    assert (result.added, result.changed, result.requests) == (1, 1, 2 + 2)
     await assert_same(night.store, night.sandbox, [night.account_id])
 
 
@@ -429,6 +443,19 @@ async def test_an_account_that_another_process_refreshes_is_skipped(
         await night.once(ids=ids) if len(ids) == 1 else await night.refresh(ids)
         await assert_same(night.store, night.sandbox, ids)
         await assert_history(night.store)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_killed_refreshes_lose_and_invent_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str
+) -> None:
+    """``python tests/killed_mirror.py`` does the same a hundred times."""
+    kills = int(os.environ.get("MIRROR_KILLS", "3"))
+    if database == "postgres":
+        address = request.getfixturevalue("postgres_mirror")
+        await killed_mirror.kill(address, kills, 5, lambda: postgres_server.drop_mirror(address))
+    else:
+        await killed_mirror.kill(str(tmp_path / "m.db"), kills, 5, lambda: killed_mirror.remove(tmp_path / "m.db"))
 
 
 # --- bad nights --------------------------------------------------------------------------------------

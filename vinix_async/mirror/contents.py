@@ -19,6 +19,8 @@ _HASH_SIZE: Final = 16
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL refuses NUL in a text, and both drivers refuse lone surrogates."""
 
+_TOGGLE: Final = "ring_group_toggle"
+
 _encode: Final = msgspec.json.Encoder().encode
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -69,8 +71,15 @@ def content_of(callflow: Callflow) -> Content:
                 for each in found
             )
         ),
-        toggles=tuple(dict.fromkeys(storable(each.target) for each in found if each.module == "ring_group_toggle")),
+        toggles=tuple(dict.fromkeys(storable(each.target) for each in found if each.module == _TOGGLE)),
     )
+
+
+def toggled_by(callflow: Callflow) -> set[str]:
+    """Return the ids of the callflows that ``callflow`` rewrites when it is dialled. The server does not date that."""
+    if _TOGGLE not in callflow.modules:
+        return set()
+    return {each.target for each in references(callflow) if each.module == _TOGGLE}
 
 
 def storable(text: str) -> str:

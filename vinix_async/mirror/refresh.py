@@ -32,7 +32,7 @@ from .. import (
     to_dict,
 )
 from .._listing.sweep import AccountIds, Outcome, Sweep
-from .contents import content_hash
+from .contents import content_hash, toggled_by
 from .errors import MirrorError
 from .store import KnownAccount, KnownCallflow, Read, Store
 
@@ -263,6 +263,7 @@ class _AccountWork:
         self._batch: list[Read] = []
         self._not_found: list[NotFoundError] = []  # for callflows that the mirror knows
         self._unreadable: list[str] = []
+        self._toggled: set[str] = set()
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
         """Refresh the account, and return its state and its error."""
@@ -319,8 +320,9 @@ class _AccountWork:
             # Before the first document is read. Otherwise, if this refresh is killed, the next one would begin with a
             # later watermark, and never find what changed in between after it had been stored.
             await self._store.begin(self._account_id, began)
-        suspects = list(self._suspects(modified, began))
+        suspects = set(self._suspects(modified, began))
         await self._read_all(suspects)
+        await self._read_all((self._toggled - suspects) & known.callflows.keys())  # by a callflow that is new
         deleted = await self._deleted()
         await self._store.finish(
             self._account_id,
@@ -383,7 +385,7 @@ class _AccountWork:
     def _suspects(self, modified: Collection[str], began: int) -> Iterator[str]:
         """Yield the ids of the callflows that may be new, changed or deleted."""
         known = self._known.callflows
-        toggled = {each for callflow in known.values() for each in callflow.toggles}
+        self._toggled.update(*(callflow.toggles for callflow in known.values()))
         everything = self._clock_was_set_back(began)
         for callflow_id in dict.fromkeys((*self.rows, *modified, *known)):
             callflow = known.get(callflow_id)
@@ -394,7 +396,7 @@ class _AccountWork:
                 or callflow.row_hash is None
                 or callflow.row_hash != self.rows[callflow_id]
                 or callflow_id in modified
-                or callflow_id in toggled  # the server rewrites it without a date
+                or callflow_id in self._toggled  # the server rewrites it without a date
                 or self._is_due(callflow_id, callflow)
             ):
                 yield callflow_id
@@ -448,10 +450,13 @@ class _AccountWork:
                 raise
             self._add_unreadable(callflow_id, error)
         else:
+            callflow = None if revised is None else revised.callflow
+            if callflow is not None:
+                self._toggled |= toggled_by(callflow)
             self._batch.append(
                 Read(
                     callflow_id=callflow_id,
-                    callflow=None if revised is None else revised.callflow,
+                    callflow=callflow,
                     revision=None if revised is None else revised.revision,
                     row_hash=self.rows.get(callflow_id),
                     read_at=asked_at,
