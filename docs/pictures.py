@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vinix_async import Account, Callflow, PermissionDeniedError, structure
+from vinix_async.cli.drawing.diagram import diagram
 from vinix_async.cli.drawing.page import account_block, report
 from vinix_async.cli.drawing.render import render, tree
 from vinix_async.sandbox import Sandbox
@@ -42,14 +43,15 @@ def main() -> None:
         refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
         retry = "vinix report --resume report.html.checkpoint"
         blocks = [account_block(account, flows[account.id]) for account in accounts[:-1]]
-        blocks.append(account_block(accounts[-1], error=refused, retry=retry))
+        blocks.append(account_block(accounts[-1], complete=False, error=refused, retry=retry))
         path.write_text("".join(report("Sandbox Telecom", blocks, complete=True)), encoding="utf-8")
         page = Path(folder) / "page.html"
         page.write_text(render(after_hours, "html"), encoding="utf-8")
-        by_caller = next(flow for flow in flows[root] if flow.name == "By caller")
+        group = next(place for place, box in enumerate(diagram(after_hours)) if box.module == "ring_group")
         with Browser() as browser:
             for name, source, fragment, size, dark in (
-                ("report-light", path, f"#{root}/{by_caller.id}", (1200, 720), False),
+                ("report-light", path, "", (1200, 720), False),
+                ("report-details", path, f"#{root}/{after_hours.id}/{group}", (1440, 860), False),
                 ("report-dark", path, f"#{accounts[-1].id}", (1200, 720), True),
                 ("report-phone", path, f"#{root}/{after_hours.id}", (390, 844), False),
                 ("page-dark", page, "", (1200, 720), True),

@@ -18,6 +18,7 @@ from vinix_async import Account, Callflow, FeatureCode, structure, to_json
 from vinix_async.cli.rows import cells, csv_lines, indented, row_json
 from vinix_async.cli.show import match, tables
 from vinix_async.cli.text import printable, printable_json
+from vinix_async.flows import Name
 from vinix_async.sandbox import Sandbox
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -50,7 +51,7 @@ def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
         assert account_id in done.stdout
         for name in names(sandbox, account_id):
             assert name in done.stdout
-    assert re.search(r"^4 accounts, \d+ callflows, 5 requests, 0 retries, ", done.stderr)
+    assert re.search(r"^4 accounts, \d+ callflows, 6 requests, 0 retries, ", done.stderr)
     assert "\x1b" not in done.stdout + done.stderr
 
 
@@ -269,17 +270,21 @@ def test_a_reader_that_has_had_enough(alone: Command) -> None:
     assert not list(alone.home.rglob("*.json"))
 
 
+def callflows_of(names: Mapping[str, Name]) -> int:
+    return sum(name.kind == "callflow" for name in names.values())
+
+
 class Pictures:
     """What ``drawing.render`` has, as far as the command knows it."""
 
     @staticmethod
-    def tree(callflow: Callflow, names: Mapping[str, str]) -> str:
-        return f"tree of {callflow.name} among {len(names)}"
+    def tree(callflow: Callflow, names: Mapping[str, Name]) -> str:
+        return f"tree of {callflow.name} among {callflows_of(names)}"
 
     @staticmethod
-    def render(callflow: Callflow, kind: str, *, names: Mapping[str, str] | None = None) -> str:
+    def render(callflow: Callflow, kind: str, *, names: Mapping[str, Name] | None = None) -> str:
         assert names is not None
-        return f"{kind} of {callflow.name} among {len(names)}"
+        return f"{kind} of {callflow.name} among {callflows_of(names)}"
 
 
 def test_pictures_are_asked_for_with_the_names_of_the_account(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cli_support import Command, served, variables, wait_for
 
-from vinix_async import Account, Callflow, Checkpoint, SweepCheckpoint, structure
+from vinix_async import Account, AccountPage, Callflow, Checkpoint, SweepCheckpoint, structure
 from vinix_async.cli import parquet
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.export import Ending, open_writer
@@ -193,7 +193,7 @@ def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_GROUP_BYTES", 200_000)
     callflow = structure({"id": "x" * 32, "name": "n" * 8000, "flow": {"module": "menu"}}, Callflow)
-    account = Account(id="a" * 32)
+    page = AccountPage(account=Account(id="a" * 32), items=(callflow,) * 12)
 
     def peak(pages: int) -> int:
         writers = [
@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
         tracemalloc.start()
         for _ in range(pages):
             for writer in writers:
-                writer.write(account, [callflow] * 12)
+                writer.write(page)
         for writer in writers:
             writer.end(Ending())
         most = tracemalloc.get_traced_memory()[1]

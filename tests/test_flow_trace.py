@@ -135,7 +135,7 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
     ),
     "a switch of time rules": (
         [node("temporal_route", {"action": "reset"}, **{Y: ANN, "_": HANGUP})],
-        ["Time of Day", "└─ Hang Up"],
+        ["Time of Day (reset)", "└─ Hang Up"],
     ),
     "callers": (
         [node("check_cid", {"regex": "^1"}, match=ANN, nomatch=HANGUP)],

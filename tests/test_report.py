@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from flows import HOSTILE, callflow, deep, everything, hostile, node, wide
+from flows import ANN, HOSTILE, callflow, deep, everything, hostile, node, wide
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import (
@@ -97,10 +97,28 @@ def test_data_in_a_page_has_no_letter_of_markup() -> None:
 
 def test_a_listing_without_flows_names_its_modules() -> None:
     text = account_block(Account(id="1"), [structure({"id": "x", "modules": ["menu"]}, Callflow)])
-    assert blocks(text)[0][5][0][5:] == [None, ["menu"]]
+    assert blocks(text)[0][7][0][5:] == [None, ["menu"], []]
 
 
 # --- in Chromium -------------------------------------------------------------------------------------
+
+
+JUMPER, FLAWED, ANN_S = "1" * 32, "6" * 32, "7" * 32
+
+
+def flawed() -> Callflow:
+    """Findings of each severity, secrets, members and a metaflow."""
+    members = [{"id": ANN, "endpoint_type": "user", "delay": "5", "timeout": "20"}, {"id": "phone-7"}]
+    ring = node("ring_group", {"name": "Sales", "endpoints": members, "timeout": 20}, **{"486": node("hangup")})
+    conference = node(
+        "conference", {"name": "Weekly", "config": {"member": {"pins": ["planted-7788"]}, "a": [[1], {}]}}
+    )
+    menu = node("menu", {"id": "m"}, **{"1": ring, "2": node("disa", {"pin": "planted-4711"}, _=conference)})
+    hook = "https://bob:planted-url@example.com/hook?token=planted-query"
+    metaflow = {"numbers": {"3": node("webhook", {"uri": hook}), "4": node("callflow", {"id": "c" * 32})}}
+    return callflow(
+        menu, id=FLAWED, name="Flawed", numbers=["7001"], metaflow=metaflow, metadata={ANN: {"name": "Ann Ash"}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -110,25 +128,28 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     jump = node("callflow", {"id": "c" * 32}, _=node("callflow", {"id": "elsewhere"}))
     odd = (
         hostile(),
-        callflow(jump, id="1" * 32, name="Jumper"),
+        callflow(jump, id=JUMPER, name="Jumper"),
         callflow(None, id="2" * 32, name="No flow"),
         wide(999, id="3" * 32, name="Wide"),
         deep(2_000, id="4" * 32, name="Deep"),
         structure({"id": "5" * 32, "name": "A row", "modules": ["menu", "user"]}, Callflow),
+        flawed(),
+        callflow(node("user", {"id": ANN}), id=ANN_S, name="Ann's own", numbers=["7002"], owner_id=ANN),
     )
     found = []
-    for account_id in sandbox.account_ids:
+    for place, account_id in enumerate(sandbox.account_ids):
         documents = (sandbox.document(account_id, each) for each in sandbox.callflow_ids(account_id))
         flows = [structure(each, Callflow) for each in documents]
-        account = Account(id=account_id, name="Sandbox")
-        found += [account_block(account, flows[:7]), account_block(account, flows[7:])]  # as they come, page by page
+        found.append(account_block(Account(id=account_id, name=f"Cedar {place}"), flows))
     found.append(account_block(Account(id="odd", name="Oddities"), odd))
     error = PermissionDeniedError("forbidden", status=403, request_id="req-403", attempts=1)
     shut = Account(id="shut", name="Shut out")
     bad = BadItem(account_id="shut", id="b" * 32, index=3, error=DecodeError("numbers is wrong"))
     retry = "vinix report --resume x"
-    found += [account_block(shut, [everything()]), account_block(shut, bad_items=[bad], error=error, retry=retry)]
-    path.write_text(page_of(*found, title="Nightly"), encoding="utf-8")
+    found.append(account_block(shut, [everything()], complete=False, bad_items=[bad], error=error, retry=retry))
+    text = page_of(*found, title="Nightly")
+    assert "planted-" not in text
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -167,7 +188,7 @@ def heading(browser: Browser) -> str:
 
 def modules(browser: Browser) -> list[str]:
     found: list[str] = browser.run(
-        "return [...document.querySelectorAll('#picture .module, #picture .more text')].map((each) => each.textContent)"
+        "return [...document.querySelectorAll('#picture .label, #picture .more text')].map((each) => each.textContent)"
     )
     return found
 
@@ -176,14 +197,81 @@ def focused(browser: Browser) -> str:
     return str(browser.run("return document.activeElement.getAttribute('aria-label') || document.activeElement.id"))
 
 
+def text_of(browser: Browser, element: str) -> str:
+    return str(browser.run("return document.getElementById(arguments[0]).innerText", element))
+
+
+def tick(browser: Browser) -> None:
+    """Let the page handle a change of its address."""
+    browser.run("return new Promise((done) => setTimeout(done))")
+
+
 @in_chromium
 def test_it_opens_with_everything_counted(shown: Browser) -> None:
     counts = tabs(shown)
-    assert int(counts["callflows"]) + int(counts["codes"]) == 97
+    assert int(counts["callflows"]) + int(counts["codes"]) == 99
     assert (counts["accounts"], counts["failed"]) == ("5", "1")
     assert int(counts["codes"]) >= 3
     assert heading(shown) == "Nightly"
-    assert "PermissionDeniedError: 403 forbidden" in shown.run("return document.body.innerText")
+    tiles = shown.run("return [...document.querySelectorAll('.tiles a')].map((each) => each.textContent)")
+    assert tiles[:2] == ["5Accounts", f"{counts['callflows']}Callflows"]
+    assert "PermissionDeniedError: 403 forbidden" in text_of(shown, "about")
+    rows = shown.run("return [...document.querySelectorAll('.codes b')].map((each) => each.textContent)")
+    assert sum(int(each.replace(",", "")) for each in rows) == int(counts["findings"].replace(",", ""))
+
+
+@in_chromium
+def test_findings_are_filtered_and_lead_to_their_box(shown: Browser, page: Path) -> None:
+    shown.run("[...document.querySelectorAll('.codes a')].find((each) => /^B401/.test(each.textContent)).click()")
+    tick(shown)
+    shown.run(
+        "const every = document.querySelector('[name=account]');"
+        "every.value = 'odd'; every.dispatchEvent(new Event('change'))"
+    )
+    assert listed(shown) == ["Flawed"]
+    assert shown.run("return location.hash") == "#?tab=findings&code=B401&account=odd"
+    shown.run("document.querySelector('#rows .row').click()")
+    assert heading(shown) == "Flawed"
+    assert focused(shown) == "key 1, Ring Group · ring_group · Sales · 20 s · Ann Ash · phone-7, has a finding: warning"
+    marks = "return [...document.querySelectorAll('.mark')].map((each) => each.getAttribute('class'))"
+    assert "mark warning" in shown.run(marks)
+    details = text_of(shown, "details")
+    explanation = "Hangup causes are in upper case"
+    for said in ("Ring Group", "B401", "sip:486", explanation, "endpoints", "Ann Ash", "delay 5", "timeout 20"):
+        assert said in details, said
+    assert "Ann Ash is also used in" in details
+    for said in ("Ann's own", "the callflow itself", "User"):
+        assert said in details.partition("is also used in")[2]
+    shown.press("Escape")
+    assert not shown.run("return document.getElementById('details').offsetParent")
+    assert "Flawed" in heading(shown)
+
+
+@in_chromium
+def test_details_of_boxes_by_keyboard(shown: Browser, page: Path) -> None:
+    shown.open(page, f"#odd/{FLAWED}/0")
+    assert "7001" in text_of(shown, "about")
+    shown.press("Down", "Down", "Right")
+    details = text_of(shown, "details")
+    assert details.splitlines()[1] == "DISA"
+    assert "(hidden)" in details
+    shown.press("Down")
+    assert "(hidden)" in text_of(shown, "details")
+    shown.press("End")
+    assert "Leads to" in text_of(shown, "details")
+    shown.press("Enter")
+    assert heading(shown) == HOSTILE
+    assert "Flawed" in text_of(shown, "about").partition("Reached from")[2]
+
+
+@in_chromium
+def test_jumps_in_and_out(shown: Browser, page: Path) -> None:
+    shown.open(page, f"#odd/{JUMPER}")
+    assert HOSTILE in text_of(shown, "about").partition("Leads to")[2]
+    shown.run("document.querySelector('.jumps a').click()")
+    tick(shown)
+    assert heading(shown) == HOSTILE
+    assert "Jumper" in text_of(shown, "about").partition("Reached from")[2]
 
 
 @in_chromium
@@ -192,12 +280,12 @@ def test_search_open_and_back_by_keyboard(shown: Browser) -> None:
     assert listed(shown) == ["Oddities", "Jumper"]
     shown.press("Enter")
     assert heading(shown) == "Jumper"
-    assert modules(shown) == ["callflow", "callflow"]
-    assert focused(shown) == "Jumper, +15550001111"
-    shown.press("Down")
-    assert focused(shown).endswith("opens another callflow")
-    shown.press("Down")
-    assert not focused(shown).endswith("opens another callflow")  # the other one is not in this file
+    assert modules(shown) == ["Callflow", "Callflow"]
+    assert focused(shown) == "Jumper · +15550001111"
+    shown.press("Down", "Enter")
+    assert heading(shown) == "Jumper"  # the first Enter shows the details
+    shown.press("Down", "Enter")
+    assert heading(shown) == "Jumper"  # the other callflow is not in this file
     shown.press("Up", "Enter")
     assert heading(shown) == HOSTILE
     shown.press("Escape")
@@ -205,7 +293,9 @@ def test_search_open_and_back_by_keyboard(shown: Browser) -> None:
     shown.press("/", "Escape")
     assert len(listed(shown)) > 2
     shown.press("Escape", "Home", "Enter")
-    assert heading(shown) == "Oddities"
+    assert heading(shown) == listed(shown)[1]  # headings of accounts are left out
+    shown.press("Escape", "Down", "Up", "Up", "Enter")
+    assert heading(shown) == listed(shown)[1]
 
 
 @in_chromium
@@ -284,7 +374,9 @@ def test_boxes_close_and_open(shown: Browser, page: Path) -> None:
     shown.open(page, "#shut/" + "c" * 32)
     whole = modules(shown)
     shown.press("Down", "Down", "Right", "Right", "Enter")  # the default of the time of day
-    assert "default" in focused(shown)
+    assert focused(shown).startswith("other times, Menu")
+    assert modules(shown) == whole
+    shown.press("Enter")
     assert modules(shown)[-1] == "+ 10 more"
     shown.press("Enter")
     assert modules(shown) == whole
@@ -293,7 +385,11 @@ def test_boxes_close_and_open(shown: Browser, page: Path) -> None:
     shown.run("document.getElementById('out').click()")
     assert float(shown.run(sizes)) < float(before)
     shown.run("document.getElementById('in').click(); document.getElementById('fit').click()")
-    assert shown.run("const p = document.getElementById('picture'); return p.scrollWidth <= p.clientWidth")
+    inside = "const p = document.getElementById('picture'); return p.scrollWidth <= p.clientWidth"
+    assert shown.run(inside)
+    shown.run("document.getElementById('tree').click()")
+    assert not shown.run(inside)
+    shown.press("Escape")
 
 
 @in_chromium
@@ -323,14 +419,19 @@ def test_at_phone_width_there_is_one_thing_at_a_time(shown: Browser, page: Path)
     shown.look(390, 844, dark=True)
     shown.open(page)
     visible = "return ['aside', 'main'].filter((each) => document.querySelector(each).offsetParent)"
+    assert shown.run(visible) == ["main"]
+    assert shown.run("return document.documentElement.scrollWidth") == 390
+    shown.run("document.querySelector('.tiles a:nth-child(2)').click()")
+    tick(shown)
     assert shown.run(visible) == ["aside"]
     shown.press("/", "Main menu", "Enter")
     assert shown.run(visible) == ["main"]
     assert shown.run("return document.documentElement.scrollWidth") == 390
-    assert shown.run("const p = document.getElementById('picture'); return p.scrollWidth <= p.clientWidth")
     shown.run("document.getElementById('back').click()")
-    shown.run("return new Promise((done) => setTimeout(done))")
     assert shown.run(visible) == ["aside"]
+    shown.run("document.getElementById('name').click()")
+    tick(shown)
+    assert (shown.run(visible), heading(shown)) == (["main"], "Nightly")
     assert shown.run("return getComputedStyle(document.body).backgroundColor") == "rgb(14, 19, 27)"
 
 
@@ -365,10 +466,11 @@ def test_the_page_of_one_callflow(browser: Browser, tmp_path: Path) -> None:
     browser.open(path)
     assert heading(browser) == "Main"
     assert len(modules(browser)) == 18
+    assert browser.run("return document.querySelectorAll('.mark').length") > 0
     assert not browser.run("return document.querySelector('aside').offsetParent")
-    assert browser.run("return document.querySelectorAll('#picture .link').length") == 1  # to itself
+    assert browser.run("return document.querySelectorAll('#picture .link').length") == 2
     browser.press("Escape", "Down")
-    assert focused(browser) == "temporal_route"
+    assert focused(browser) == "Time of Day · temporal_route"
     quiet(browser, path)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from attrs import define, frozen
 
-from .. import Account, Callflow
 from .console import PipeConsole, rendered, write_data
 from .exit_codes import UsageError, describe
 from .files import sync_folder
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from .. import AccountPage, AccountResult
-
-Rows = Sequence[Callflow]
 
 _GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
@@ -158,21 +155,21 @@ class Ending:
 class Writer:
     """Writes rows to ``sink``.
 
-    ``encode``: returns the bytes of an account's rows. ``header``, ``footer``: what comes before and after all rows.
+    ``encode``: returns the bytes of a page's rows. ``header``, ``footer``: what comes before and after all rows.
     ``finish``: is called when the sink is closed.
     """
 
     sink: Stdout | File
-    encode: Callable[[Account, Rows], bytes]
+    encode: Callable[["AccountPage"], bytes]
     header: bytes = b""
     footer: bytes = b""
     finish: Callable[[Ending], None] | None = None
 
-    def write(self, account: Account, callflows: Rows) -> None:
-        """Write some callflows of an account."""
+    def write(self, page: "AccountPage") -> None:
+        """Write the callflows of a page."""
         self._write_header()
-        if callflows:
-            self.sink.write(self.encode(account, callflows))
+        if data := self.encode(page):
+            self.sink.write(data)
 
     def _write_header(self) -> None:
         header, self.header = self.header, b""
@@ -212,30 +209,31 @@ def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
         header = b"" if size else csv_header(column_names(details=job.details), bom=job.bom)
         return Writer(
             sink,
-            lambda account, rows: csv_lines(
-                (cells(account, row, details=job.details) for row in rows), raw=job.raw_cells
+            lambda page: csv_lines(
+                (cells(page.account, row, details=job.details) for row in page.items), raw=job.raw_cells
             ),
             header,
         )
-    return Writer(sink, lambda account, rows: b"".join(row_json(account, row) + b"\n" for row in rows))
+    return Writer(sink, lambda page: b"".join(row_json(page.account, row) + b"\n" for row in page.items))
 
 
 def _open_collector(job: Job, rows: Path, size: int) -> Writer:
     """Return a writer that collects rows in a file, and converts it at the end of the job."""
     to = Path(job.to) if job.to else None
 
-    def encode(account: Account, callflows: Rows) -> bytes:
+    def encode(page: "AccountPage") -> bytes:
         if job.output == "html":
-            from .drawing.page import account_block  # noqa: PLC0415  # only reports need it
+            from .drawing.page import page_row  # noqa: PLC0415  # only reports need it
 
-            return account_block(account, callflows).encode()
-        return b"".join(msgspec.json.encode(cells(account, row, details=job.details)) + b"\n" for row in callflows)
+            return page_row(page)
+        rows = (cells(page.account, row, details=job.details) for row in page.items)
+        return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
     def finish(ending: Ending) -> None:
         if job.output == "html" and to:
             from .drawing.page import write_report  # noqa: PLC0415  # as above
 
-            write_report(to, rows, job.title, ending)
+            write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending)
         elif not ending.stopped:
             write_parquet(rows, to, details=job.details)
         if not (ending.stopped or ending.resume):
@@ -252,10 +250,10 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
         raise UsageError(f"{what} needs a file for its rows: {describe(error)}{hint}") from None
 
 
-def _array() -> Callable[[Account, Rows], bytes]:
+def _array() -> Callable[["AccountPage"], bytes]:
     """Return an encoder of the items of one JSON array."""
     before = chain([b"\n"], repeat(b",\n"))
-    return lambda account, rows: b"".join(next(before) + row_json(account, row) for row in rows)
+    return lambda page: b"".join(next(before) + row_json(page.account, row) for row in page.items)
 
 
 class _Table:
@@ -266,7 +264,10 @@ class _Table:
         self._columns: list[str] | None = None
         self._account_id: str | None = None
 
-    def __call__(self, account: Account, callflows: Rows) -> bytes:
+    def __call__(self, page: "AccountPage") -> bytes:
+        account, callflows = page.account, page.items
+        if not callflows:
+            return b""
         header = self._columns is None
         columns = self._columns = self._columns or callflow_columns(PipeConsole().width, callflows)
         parts: list[Table | Text] = []

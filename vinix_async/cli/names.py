@@ -1,50 +1,35 @@
-"""Name callflows, modules, targets and numbers, for the table, the tree, the pictures, the page and the exports alike.
+"""Name callflows, modules, branches and numbers, for the table, the tree, the pictures, the page and the exports alike.
 
-Every function returns text that is safe to show (``text.display``).
+The words for modules are those of ``vinix_async.flows``. Every function returns text that is safe to show
+(``text.display``).
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote
+
+from attrs import evolve
 
 from .. import Callflow, FlowNode
+from ..flows import Description, Name, branch_word, description_of, masked
 from .text import display
 
-_SAYS: Final = {
-    "branch_variable": "variable",
-    "language": "language",
-    "play": "id",
-    "response": "code",
-    "set_cid": "caller_id_name",
-    "sleep": "duration",
-    "transfer": "target",
-    "tts": "text",
-}
-"""The field of ``data`` that names a module which refers to nothing and has no ``name``."""
-
-_CHOOSES: Final = {
-    *("acdc_wait_time", "branch_bnumber", "branch_variable", "check_cid"),
-    *("cidlistmatch", "menu", "nomorobo", "temporal_route"),
-}
-"""Modules that choose among their children: there even a lone ``_`` is labelled."""
-
-_UNITS: Final = {"acdc_wait_time": "over {} s", "nomorobo": "score {}", "park": "slot {}"}
+_MAX_DEPTH: Final = 20
 _TARGETS: Final = {"callflow": "id", "ring_group_toggle": "callflow_id"}
-_STREAM: Final = re.compile(r"(?:\{[^}]*\})?(?:(tone|silence)_stream://|%\()", re.IGNORECASE)
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def title(callflow: Callflow) -> str:
     """Return the callflow's name, else its feature's, else the first number, else its id."""
     code = callflow.featurecode
     candidates = (callflow.name, code.name if code else None, *numbers(callflow))
-    return next((display(text) for text in candidates if text and text.strip()), "") or short(callflow.id) or "callflow"
+    return (
+        next((display(text) for text in candidates if text and text.strip()), "") or display(callflow.id) or "callflow"
+    )
 
 
 def type_name(callflow: Callflow) -> str:
-    """Return the callflow's type; the server stores any JSON there, of which texts and numbers are shown."""
-    return display(_text(callflow.type))
+    """Return the callflow's type; the server stores any JSON there, of which texts are shown."""
+    return display(callflow.type) if isinstance(callflow.type, str) else ""
 
 
 def numbers(callflow: Callflow) -> list[str]:
@@ -64,77 +49,44 @@ def feature_code(callflow: Callflow) -> str:
     return display(f"*{code}" if has_star else code)
 
 
-def names_by_id(callflow: Callflow) -> dict[str, str]:
-    """Return the names of what the callflow refers to, by id, from its ``metadata``: a name or the first number."""
-    found = {}
-    for entity, about in callflow.metadata.items():
-        if isinstance(about, Mapping):
-            dialled = about.get("numbers")
-            first = dialled[0] if isinstance(dialled, list | tuple) and dialled else None
-            if name := _text(about.get("name")) or _text(first):
-                found[entity] = name
-    return found
-
-
 def target(node: FlowNode) -> str:
     """Return the id of the callflow to which the node leads, or an empty text."""
-    key = _TARGETS.get(node.module or "")
-    return display(_text(node.data.get(key))) if key else ""
+    found = node.data.get(_TARGETS.get(node.module or "", ""))
+    return display(found) if isinstance(found, str) else ""
 
 
-def node_name(node: FlowNode, names: Mapping[str, str]) -> str:
-    """Return the name of what the node refers to, else what its ``data`` says of itself, else the id, shortened."""
-    data = node.data
-    references = [_text(data.get("id")), *(_text(value) for key, value in data.items() if key.endswith("_id"))]
-    for reference in references:
-        if reference in names:
-            return display(names[reference])
-    for key in ("name", _SAYS.get(node.module or "", "name")):
-        if text := _text(data.get(key), separator="." if key == "variable" else ", "):
-            return _media(text) if key == "id" else display(_stream(text) or text)
-    return next((short(reference) for reference in references if reference and "/" not in reference), "")
+def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
+    """Return what the node does, in words. A node without a module is the end of the call."""
+    about = description_of(evolve(node, data=shown_data(node.data)), names)
+    return Description(
+        label=display(about.label) or "end",
+        name=display(about.name),
+        members=tuple(map(display, about.members)),
+        details=tuple(map(display, about.details)),
+    )
 
 
-def branch_label(parent: FlowNode, key: str, names: Mapping[str, str]) -> str:
-    """Return what the key of a child means to the parent; nothing where the key tells nothing."""
-    module = parent.module or ""
-    if key == "_":
-        return "default" if len(parent.children) > 1 or module in _CHOOSES else ""
-    if key in {"nomatch", "no_match"}:
-        return "no match"
-    if key == "rule_set" and module == "temporal_route":
-        return display(names.get(_text(parent.data.get("rule_set")), "rule set"))
-    if module in _UNITS and key.isdigit():
-        return _UNITS[module].format(key)
-    return display(names[key]) if names.get(key) else short(key)
+def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
+    """Return what the key of a child means to the parent; nothing where the call simply continues."""
+    return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
 
 
-def short(key: str) -> str:
-    """Return an id cut to eight characters, and any other text whole."""
-    return f"{key[:8]}…" if _ID.fullmatch(key) else display(key)
+def shown_data(data: Any) -> Any:
+    """Return a copy of a JSON value in which passwords, PINs and tokens are hidden and every text is safe to show.
 
-
-def _text(value: Any, separator: str = ", ") -> str:
-    """Return a string, a number or a list of them as text; anything else as an empty text."""
-    if isinstance(value, list | tuple):
-        return separator.join(filter(None, map(_text, value)))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else ""
-
-
-def _stream(text: str) -> str:
-    """Return "tone" or "silence" if FreeSWITCH generates it from ``text``, else an empty text."""
-    found = _STREAM.match(text)
-    return (found[1] or "tone").lower() if found else ""
-
-
-def _media(reference: str) -> str:
-    """Return the name of a media file: the last part of a path or URL, decoded."""
-    if stream := _stream(reference):
-        return stream
-    if "/" not in reference:
-        return short(reference)
-    shown = display(reference)
-    host, _, path = shown.partition("://")[2].partition("/") if "://" in shown else ("", "", shown)
-    return display(unquote(path.rpartition("/")[2])) or host.removeprefix("…")
+    What is nested too deeply for a person to read is left out.
+    """
+    top = [masked(data)]
+    waiting: list[tuple[Any, int]] = [(top, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
+        if isinstance(value, dict):
+            value.clear()
+        for key, item in items:
+            is_nested = isinstance(item, dict | list)
+            kept = "…" if is_nested and depth == _MAX_DEPTH else item
+            value[display(key) if isinstance(key, str) else key] = display(kept) if isinstance(kept, str) else kept
+            if is_nested and kept is item:
+                waiting.append((item, depth + 1))
+    return top[0]

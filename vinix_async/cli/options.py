@@ -32,7 +32,7 @@ def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], No
 
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
-Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "html"]
+Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "png", "html"]
 Dialect: TypeAlias = Annotated[
     Literal["kazoo5", "kazoo43", "documented"], Parameter(help="The server version that the sandbox imitates.")
 ]

@@ -106,7 +106,7 @@ class _Run:
         self._unsaved = False
         self._problems: list[AccountPage] = []
         done = resumed.sweep.done if resumed else frozenset[str]()
-        selected = ReadAhead(selected_accounts(server, job, self._note_problems), done)
+        selected = ReadAhead(selected_accounts(server, job, self._note_problems, done), done)
         self._sweep = server.client.callflows.list_many(
             selected,
             max_concurrency=concurrency,
@@ -143,7 +143,7 @@ class _Run:
 
     def _write(self, page: "AccountPage") -> None:
         """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
-        self._writer.write(page.account, page.items)
+        self._writer.write(page)
         self._tally.callflows += len(page.items)
         if page.error is None:
             self._begun = self._unsaved = True

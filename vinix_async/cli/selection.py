@@ -6,13 +6,13 @@ import csv
 import hashlib
 import io
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator
 from contextlib import aclosing
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .. import Account
+from .. import Account, VinixError
 from .connection import Server, check_account_id
 from .exit_codes import UsageError, describe
 from .job import Job
@@ -93,15 +93,21 @@ def _layout(first_line: str) -> tuple[str, int | None]:
 OnProblem = Callable[["AccountPage"], None]
 
 
-async def selected_accounts(server: Server, job: Job, on_problem: OnProblem) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job, some twice. ``on_problem`` is called for those that cannot be read."""
+async def selected_accounts(
+    server: Server, job: Job, on_problem: OnProblem, done: Container[str] = ()
+) -> AsyncGenerator[Account, None]:
+    """Yield the accounts of a job, some twice. ``on_problem`` is called for those that cannot be read.
+
+    Your own account has its name, and in a report every account has, unless it is ``done``.
+    """
     from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
 
     shard = Shard(job.shard)
     own = server.account_id(None) if job.all else None
     for account_id in (*job.accounts, own):
         if account_id and account_id in shard:
-            yield Account(id=account_id)
+            is_named = (account_id == own or job.command == "report") and account_id not in done
+            yield await _with_name(server, account_id) if is_named else Account(id=account_id)
     for account_id in filter(None, {job.descendants_of, own}):
         async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
             if page.bad_items:
@@ -109,6 +115,14 @@ async def selected_accounts(server: Server, job: Job, on_problem: OnProblem) -> 
             for account in page.items:
                 if account.id in shard:
                     yield account
+
+
+async def _with_name(server: Server, account_id: str) -> Account:
+    """Return the account, or its id alone if it cannot be read: its callflows may be readable nevertheless."""
+    try:
+        return await server.client.accounts.get(account_id)
+    except VinixError:
+        return Account(id=account_id)
 
 
 class ReadAhead:

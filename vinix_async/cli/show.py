@@ -9,16 +9,18 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .. import Callflow, DecodeError, FlowNode, NotFoundError, to_json
+from .. import Callflow, DecodeError, NotFoundError, to_json
+from ..flows import Name, ReferenceIndex
 from .connection import connect
 from .console import print_data, to_terminal, write_data
+from .drawing.diagram import diagram
+from .drawing.png import check_renderer, png
 from .exit_codes import CommandError, UsageError
 from .flow_rows import similar
-from .names import branch_label, feature_code, names_by_id, node_name, numbers, title, type_name
+from .names import feature_code, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .rows import indented
 from .table import facts_table
-from .text import display
 
 if TYPE_CHECKING:
     from .. import VinixClient
@@ -38,6 +40,10 @@ async def show(
     connection: Connection = CONNECTION,
 ) -> None:
     """Show one callflow with its flow: a tree on a terminal, JSON in a pipe, or a picture."""
+    if output == "png":
+        if to_terminal():
+            raise UsageError("PNG cannot be shown on a terminal: redirect stdout")
+        check_renderer()
     async with connect(connection) as server:
         await _show(server.client, server.account_id(account), callflow, output)
 
@@ -45,14 +51,17 @@ async def show(
 async def _show(client: "VinixClient", account_id: str, wanted: str, output: Shown | None) -> None:
     if output is None:
         output = "tree" if to_terminal() else "ndjson"
-    callflow, names = await _find(client, account_id, wanted, with_names=output not in {"ndjson", "json"})
+    callflow, titles = await _find(client, account_id, wanted, with_titles=output not in {"ndjson", "json"})
+    names = {each: Name(name, "callflow") for each, name in titles.items()} | dict(ReferenceIndex([callflow]).names)
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":
         write_data(indented(callflow) + b"\n")
+    elif output == "png":
+        write_data(png(callflow, names))
     elif output == "table":
         about, nodes = tables(callflow, names)
-        print_data(about, *(["", nodes] if callflow.flow else []))
+        print_data(about, *(["", nodes] if nodes.row_count else []))
     else:
         from .drawing.render import render, tree  # noqa: PLC0415  # only pictures need it
 
@@ -63,33 +72,33 @@ async def _show(client: "VinixClient", account_id: str, wanted: str, output: Sho
 
 
 async def _find(
-    client: "VinixClient", account_id: str, wanted: str, *, with_names: bool
+    client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
 ) -> tuple[Callflow, Mapping[str, str]]:
-    """Return the whole callflow, and the names of the account's callflows by id, if they were read."""
+    """Return the whole callflow, and the titles of the account's callflows by id, if they were read."""
     if _ID.fullmatch(wanted):
         try:
             callflow = await client.callflows.get(account_id, wanted)
         except NotFoundError:
             pass  # a callflow may have a name of this form
         else:
-            return callflow, await _names(client, account_id) if with_names else {}
+            return callflow, await _titles(client, account_id) if with_titles else {}
     listing = client.callflows.list(account_id, on_bad_item="skip")
     rows = await listing.to_list()
-    names = {row.id: title(row) for row in rows}
+    titles = {row.id: title(row) for row in rows}
     found = match(rows, wanted)
     if not found:
-        hint = similar(wanted, names.values())
+        hint = similar(wanted, titles.values())
         unreadable = f" and {len(listing.bad_items)} that cannot be read" if listing.bad_items else ""
         known_rows = f"the account has {len(rows)}{unreadable}"
         raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
     if len(found) > 1:
         lines = "".join(f"\n  {row.id}  {title(row)}  {', '.join(numbers(row))}" for row in found)
         raise UsageError(f"{wanted!r} matches several callflows; give the id of one of them:{lines}")
-    return await client.callflows.get(account_id, found[0].id), names
+    return await client.callflows.get(account_id, found[0].id), titles
 
 
-async def _names(client: "VinixClient", account_id: str) -> Mapping[str, str]:
-    """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
+async def _titles(client: "VinixClient", account_id: str) -> Mapping[str, str]:
+    """Return the titles of the account's callflows by id, or none of them if its listing cannot be read."""
     try:
         return {row.id: title(row) async for row in client.callflows.list(account_id, on_bad_item="skip")}
     except DecodeError:
@@ -113,7 +122,7 @@ def _is_feature_code(row: Callflow, wanted: str) -> bool:
     return code != "" and code.removeprefix("*") == wanted.removeprefix("*")
 
 
-def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[Table, Table]:
+def tables(callflow: Callflow, names: Mapping[str, Name] | None = None) -> tuple[Table, Table]:
     """Return a table of the callflow's fields, and a table of its nodes."""
     code = callflow.featurecode
     facts = {
@@ -127,17 +136,15 @@ def tables(callflow: Callflow, names: Mapping[str, str] | None = None) -> tuple[
         "modules": ", ".join(callflow.modules),
         "owner": callflow.owner_id and str(callflow.owner_id),
     }
-    known = {**(names or {}), **names_by_id(callflow)}
     nodes = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    nodes.add_column("Key", style="cyan", overflow="fold")
-    nodes.add_column("Module", style="green", overflow="fold")
-    nodes.add_column("To", overflow="fold")
-    waiting: list[tuple[str, FlowNode, int]] = [("", callflow.flow, 0)] if callflow.flow else []
-    while waiting:
-        key, node, depth = waiting.pop()
-        indent = "  " * min(depth, _MAX_INDENT)
-        cells = (indent + key, display(node.module or "(empty)"), node_name(node, known))
-        nodes.add_row(*map(Text, cells))
-        below = [(branch_label(node, key, known), child, depth + 1) for key, child in node.children.items()]
-        waiting.extend(reversed(below))
+    for heading, style in (("Branch", "cyan"), ("Module", "green"), ("To", None), ("In the API", "dim")):
+        nodes.add_column(heading, style=style, overflow="fold")
+    depths: list[int] = []
+    for each in diagram(callflow, names):
+        depths.append(0 if each.parent < 0 else depths[each.parent] + 1)
+        indent = "  " * min(depths[-1] - 1, _MAX_INDENT)
+        if each.module or each.parent >= 0:
+            nodes.add_row(*map(Text, (indent + each.branch, each.label, ", ".join(each.lines), each.module)))
+        elif each.step:
+            nodes.add_row(*map(Text, ("", each.label, ", ".join(each.lines), each.step)))
     return facts_table(facts), nodes

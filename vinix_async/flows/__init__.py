@@ -7,7 +7,15 @@ nothing is read from the server. Passwords and tokens stay out of all that they 
 ``lookup`` and ``findings`` match patterns with the package pcre2: ``pip install 'vinix-async[flows]'``.
 """
 
-from .descriptions import branch_word, describe_change, describe_node, describe_place, trace_lines
+from .descriptions import (
+    Description,
+    branch_word,
+    describe_change,
+    describe_node,
+    describe_place,
+    description_of,
+    trace_lines,
+)
 from .differences import Change, diff
 from .findings import Finding, findings
 from .module_catalog import METAFLOW_MODULES, MODULES, Module, label
@@ -16,6 +24,7 @@ from .positions import is_summary
 from .references import Name, Reference, ReferenceIndex, names_of, references
 from .routing import Rival, Route, lookup, normalize
 from .rules import RULES, Rule
+from .secrets import masked
 from .tracing import TraceNode, trace
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "MODULES",
     "RULES",
     "Change",
+    "Description",
     "Finding",
     "Module",
     "Name",
@@ -36,11 +46,13 @@ __all__ = [
     "describe_change",
     "describe_node",
     "describe_place",
+    "description_of",
     "diff",
     "findings",
     "is_summary",
     "label",
     "lookup",
+    "masked",
     "names_of",
     "normalize",
     "references",

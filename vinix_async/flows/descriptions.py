@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from attrs import frozen
+
 from .. import Callflow, FlowNode
 from .differences import Change
 from .module_catalog import MODULES, is_switch, label
@@ -76,7 +78,8 @@ _TELLING: Final = {
 MAX_JUMPS: Final = 50
 """How many jumps the server allows a call (``callflow.max_branch_count``)."""
 
-_TIMED: Final = {"device", "group", "page_group", "ring_group", "user"}
+_GROUPS: Final = frozenset({"group", "page_group", "ring_group"})
+_TIMED: Final = _GROUPS | {"device", "user"}
 _MEMBERS_SHOWN: Final = 4
 _ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
@@ -92,48 +95,70 @@ def name_of(each: str, names: Mapping[str, Name]) -> str:
     return known.name if known else short(each)
 
 
+@frozen
+class Description:
+    """What a node does, in words: its label, the name of what it refers to, the names of a group's members, details.
+
+    ``details`` holds the action of a module that has several, and how many seconds it rings.
+    """
+
+    label: str
+    name: str = ""
+    members: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+
 def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
-    """Return what a node does in a few words: its label, the name of what it refers to, members and seconds.
+    """Return what a node does in a few words, as ``description_of`` tells it.
 
     ``names`` are those of the account (``ReferenceIndex.names``).
     """
+    about = description_of(node, names)
+    shown = about.members[:_MEMBERS_SHOWN]
+    more = len(about.members) - len(shown)
+    group = ", ".join(shown) + (f" and {more} more" if more else "")
+    inner = "; ".join(filter(None, (group, *about.details)))
+    words = ("Play" if node.module == "play" else "", about.label, about.name, f"({inner})" if inner else "")
+    return " ".join(filter(None, words))
+
+
+def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
+    """Return the words for a node. ``names`` are those of the account (``ReferenceIndex.names``)."""
     module, data = node.module or "", node.data
-    words = [label(module, data)]
-    if module == "play":
-        words.insert(0, "Play")
-    if named := _named(node, names):
-        words.append(named)
+    name = _named(node, names)
+    group = members(data) if module in _GROUPS else ()
+    action, seconds = _text(data.get("action")), data.get("timeout")
     details = []
-    if module in {"group", "page_group", "ring_group"}:
-        shown = list(dict.fromkeys(name_of(member, names) for _, _, member, _ in members(data)))
-        more = len(shown) - _MEMBERS_SHOWN
-        text = ", ".join(shown[:_MEMBERS_SHOWN])
-        details.append(f"{text} and {more} more" if more > 0 else text)
-    seconds = data.get("timeout")
+    if action and action != name and module != "voicemail":  # whose label tells it
+        details.append(action)
     if module in _TIMED and isinstance(seconds, str | int) and seconds and not isinstance(seconds, bool):
         details.append(f"{seconds} s")
-    inner = "; ".join(filter(None, details))
-    described: str = masked(" ".join(words) + (f" ({inner})" if inner else ""))
-    return described
+    return Description(
+        label=label(module, data),
+        name=masked(name),
+        members=tuple(masked(list(dict.fromkeys(name_of(member, names) for _, _, member, _ in group)))),
+        details=tuple(details),
+    )
 
 
 def _named(node: FlowNode, names: Mapping[str, Name]) -> str:
     data, module = node.data, node.module or ""
+    own = _text(data.get("name"))
     if module in {"page_group", "ring_group"}:
-        return _text(data.get("name"))
-    direct = [target for _, field, target in flow_references(node, {}) if field in data]
+        return own
+    direct = [target for kind, field, target in flow_references(node, {}) if field in data and kind != "url"]
     for target in (*direct, _text(data.get("id"))):
         if target in names:
             return names[target].name
-    own = _text(data.get("name"))
     if own:
         return own
-    told = _text(data.get(_TELLING.get(module, "name")))
+    field = _TELLING.get(module, "")
+    told = _text(data.get(field), separator="." if field == "variable" else ", ")
     if module == "play" and told:
         return _media(told)
     if told:
         return told.partition("?")[0] if module in {"pivot", "webhook"} else told
-    return next((short(target) for target in direct if _ID.fullmatch(target)), "")
+    return next(map(short, direct), "")
 
 
 def branch_word(  # noqa: PLR0911  # an answer for each kind of key
@@ -302,7 +327,7 @@ def _step_text(step: "TraceNode") -> str:
 def _media(reference: str) -> str:
     """Return the name of a media file: the last part of a path or URL, decoded."""
     for kind in ("tone", "silence"):
-        if f"{kind}_stream://" in reference:
+        if f"{kind}_stream://" in reference.lower():
             return kind
     if reference.startswith("%("):
         return "tone"
@@ -310,10 +335,10 @@ def _media(reference: str) -> str:
     return short(unquote(path.partition("?")[0].rstrip("/").rpartition("/")[2]))
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, separator: str = ", ") -> str:
     """Return a string, a number or a list of them as text, and anything else as an empty text."""
     if isinstance(value, list | tuple):
-        return ".".join(filter(None, map(_text, value)))
+        return separator.join(filter(None, map(_text, value)))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else ""

@@ -278,16 +278,23 @@ class ReferenceIndex:
 
 
 def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
-    """Return the names of all documents that the callflows tell, by id; a callflow's own name comes first."""
+    """Return the names of all documents that the callflows tell, by id; a callflow's own name comes first.
+
+    A callflow without a name is named by its first number.
+    """
     names: dict[str, Name] = {}
     own: dict[str, Name] = {}
     for callflow in callflows:
         for each, about in callflow.metadata.items():
             if each not in names and isinstance(about, dict | Mapping):
-                name, kind = about.get("name"), about.get("pvt_type")
+                name, kind = about.get("name") or _first(about.get("numbers")), about.get("pvt_type")
                 if isinstance(name, str) and name:
                     names[each] = Name(name, kind if isinstance(kind, str) else "")
         if callflow.id and callflow.name:
             own[callflow.id] = Name(callflow.name, "callflow")
     names.update(own)
     return names
+
+
+def _first(numbers: Any) -> Any:
+    return numbers[0] if isinstance(numbers, list | tuple) and numbers else None

@@ -15,6 +15,11 @@ _SECRET: Final = re.compile(
 )
 
 _SIP_PASSWORD: Final = re.compile(r"\b(sips?:[^\s:@]*):[^\s@]*@", re.IGNORECASE)
+_HIDDEN: Final = re.compile(
+    r"pass(?:word|wd|code|phrase)|secret|credential|(?:api|private|access)_?key|token(?!_type)"
+    r"|(?:^|[_-])(?:pins?|auth|authorization|cookie)$",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(4096)
@@ -23,8 +28,10 @@ def is_secret(key: str) -> bool:
     return _SECRET.fullmatch(key) is not None
 
 
+@lru_cache(4096)
 def _is_hidden(key: str) -> bool:
-    return key.lower() == "pin" or is_secret(key)
+    """Whether the value of a key is hidden: also where it is less certain that it is a secret."""
+    return _HIDDEN.search(key) is not None
 
 
 def find_secrets(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

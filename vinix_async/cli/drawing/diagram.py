@@ -1,13 +1,15 @@
 """Turn a callflow into the boxes and edges that every picture draws, and fold those of large flows."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
-from ..names import branch_label, names_by_id, node_name, numbers, target, title
+from ...flows import Name, ReferenceIndex
+from ..names import branch_name, describe, numbers, target, title
 from ..text import display
 
 
@@ -15,22 +17,33 @@ from ..text import display
 class Box:
     """A box and the edge that leads to it; its texts are safe to show.
 
-    ``parent``: the parent's index in the list, -1 for the head. ``label``: the text on the edge. ``name``: what the
-    module refers to. ``target``: the id of the callflow to which it leads. ``more``: how many boxes are folded into it.
+    ``parent``: the parent's index in the list, -1 for a head. ``branch``: the text on the edge. ``label``: what people
+    call the module; ``module``: its name in the API; ``lines``: what it refers to, and a group's members; of a head,
+    the title and what is dialled. ``target``: the id of the callflow to which it leads; of a head, its own. ``more``:
+    how many boxes are folded into it. ``step``: the part of the JSON pointer that leads from the parent to this node.
     """
 
     parent: int
+    branch: str = ""
     label: str = ""
     module: str = ""
-    name: str = ""
+    lines: tuple[str, ...] = ()
     disabled: bool = False
     target: str = ""
     more: int = 0
+    step: str = ""
+    node: FlowNode | None = None
 
     @property
     def kind(self) -> str:
         """The group of modules to which this one belongs, which decides its colour and icon."""
         return MODULE_KINDS.get(self.module, "other")
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of the box, each on a line of its own. The module's name is left out where it is the label."""
+        module = "" if self.module == self.label else self.module
+        return list(filter(None, (self.label, module, *self.lines, "disabled" if self.disabled else "")))
 
 
 _KINDS: Final = {
@@ -47,30 +60,80 @@ _KINDS: Final = {
 MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for module in modules.split()}
 
 _KEYPAD: Final = "1234567890*#"
+_MAX_MEMBERS: Final = 4
+_BINDING_DIGIT: Final = "*"
+"""What is pressed before the key of a metaflow, by default (Kazoo's schema of metaflows)."""
 
 
-def diagram(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Box]:
-    """Return the head and a box for each node of the flow, parents first.
+def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list[Box]:
+    """Return the head and a box for each node of the flow, parents first; then the same of the metaflow, if it has any.
 
-    ``names``: the names, by id, of what the callflow's own ``metadata`` does not name.
+    ``names``: the names of the account, by id (default: those that the callflow's own ``metadata`` tells).
     """
-    known = {**(names or {}), **names_by_id(callflow)}
-    boxes = [Box(-1, name=title(callflow))]
-    waiting = [(callflow.flow, 0, "")] if callflow.flow else []
-    while waiting:
-        node, parent, label = waiting.pop()
-        index = len(boxes)
-        disabled = node.data.get("skip_module") is True
-        boxes.append(Box(parent, label, display(node.module or ""), node_name(node, known), disabled, target(node)))
-        branches = [(child, index, branch_label(node, key, known)) for key, child in _ordered_children(node)]
-        waiting.extend(reversed(branches))
+    known = ReferenceIndex([callflow]).names if names is None else names
+    name = title(callflow)
+    dialled = tuple(number for number in numbers(callflow) if number != name)
+    boxes = [Box(-1, label=name, lines=dialled, target=display(callflow.id))]
+    if callflow.flow:
+        _add(boxes, [(callflow.flow, 0, "", "flow")], known)
+    metaflow = callflow.metaflow
+    if metaflow and (metaflow.numbers or metaflow.patterns):
+        head, first = len(boxes), metaflow.binding_digit or _BINDING_DIGIT
+        boxes.append(Box(-1, label="During the call", lines=(f"{display(first)} and then a key",), step="metaflow"))
+        tops = [(node, head, display(first + key), _step("numbers", key)) for key, node in metaflow.numbers.items()]
+        tops += [(node, head, display(key), _step("patterns", key)) for key, node in metaflow.patterns.items()]
+        _add(boxes, tops[::-1], known)
     return boxes
 
 
-def head_numbers(callflow: Callflow) -> list[str]:
-    """Return what the head shows below the title: the numbers that are not the title themselves."""
-    name = title(callflow)
-    return [number for number in numbers(callflow) if number != name]
+def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names: Mapping[str, Name]) -> None:
+    """Add the boxes of some nodes and of all that is below them. The last node comes first."""
+    while waiting:
+        node, parent, branch, step = waiting.pop()
+        index = len(boxes)
+        about = describe(node, names)
+        members = about.members
+        if len(members) > _MAX_MEMBERS:
+            members = (*members[: _MAX_MEMBERS - 1], f"and {len(members) - _MAX_MEMBERS + 1} more")
+        first = " · ".join(filter(None, (about.name, *about.details)))
+        box = Box(
+            parent,
+            branch,
+            about.label,
+            display(node.module or ""),
+            tuple(filter(None, (first, *members))),
+            disabled=node.data.get("skip_module") in (True, "true"),  # any JSON value
+            target=target(node),
+            step=step,
+            node=node,
+        )
+        boxes.append(box)
+        waiting.extend(
+            (child, index, branch_name(node, key, names), _step("children", key))
+            for key, child in reversed(_ordered_children(node))
+        )
+
+
+def _step(field: str, key: str) -> str:
+    return f"{field}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+def find(boxes: Sequence[Box]) -> Callable[[str], int]:
+    """Return a function that takes a JSON pointer into the callflow and returns the index of its box.
+
+    What is not drawn itself, such as a child that is missing, belongs to the box above it.
+    """
+    steps = {(box.parent, box.step): index for index, box in enumerate(boxes)}
+
+    @cache
+    def find_one(path: str) -> int:
+        top, *rest = path.split("/")[1:] or [""]
+        index = steps.get((-1 if top == "metaflow" else 0, top), 0)
+        for step in zip(rest[::2], rest[1::2], strict=False):
+            index = steps.get((index, "/".join(step)), index)
+        return index
+
+    return find_one
 
 
 def children(boxes: Sequence[Box]) -> list[list[int]]:
@@ -90,10 +153,12 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
     below = children(boxes)
     sizes = [1] * len(boxes)
     for index in range(len(boxes) - 1, 0, -1):
-        sizes[boxes[index].parent] += sizes[index]
-    shown = [boxes[0]]
+        if boxes[index].parent >= 0:
+            sizes[boxes[index].parent] += sizes[index]
+    heads = [index for index, box in enumerate(boxes) if box.parent < 0]
+    shown = [boxes[index] for index in heads]
     folded: list[Box] = []
-    waiting = deque([(0, 0, 1)])  # the index before and after folding, and the level
+    waiting = deque((index, place, 1) for place, index in enumerate(heads))  # before and after folding, and the level
     while waiting:
         index, new_index, level = waiting.popleft()
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0

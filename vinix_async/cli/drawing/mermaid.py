@@ -8,7 +8,8 @@ from urllib.parse import quote
 from rich.cells import cell_len, set_cell_size
 
 from ... import Callflow
-from .diagram import Box, diagram, fold, head_numbers
+from ...flows import Name
+from .diagram import Box, diagram, fold
 
 _MAX_BOXES: Final = 250  # with the boxes of what is folded there are fewer than 500 edges, the most that Mermaid draws
 _MAX_CHARACTERS: Final = 50_000  # of UTF-16: Mermaid's maxTextSize
@@ -44,31 +45,33 @@ _LINK: Final = re.compile(r"\w:|www(?=\.)", re.IGNORECASE)
 _BLOCK: Final = re.compile(r"\W|_|\d+[.)]")  # the beginning of a list, a heading, a rule, a quotation
 
 
-def mermaid(callflow: Callflow, names: Mapping[str, str] | None = None) -> str:
+def mermaid(callflow: Callflow, names: Mapping[str, Name] | None = None) -> str:
     """Return the chart, folded so that Mermaid accepts it."""
     boxes = diagram(callflow, names)
-    head = "<br/>".join(label_text(text) for text in (boxes[0].name, *head_numbers(callflow)[:_MAX_NUMBERS]))
     limit = _MAX_BOXES
-    text = _chart(head, fold(boxes, limit=limit))
+    text = _chart(fold(boxes, limit=limit))
     while (size := len(text.encode("utf-16-le")) // 2) > _MAX_CHARACTERS:
         limit = min(limit - 1, limit * _MAX_CHARACTERS // size)
-        text = _chart(head, fold(boxes, limit=limit))
+        text = _chart(fold(boxes, limit=limit))
     return text
 
 
-def _chart(head: str, boxes: list[Box]) -> str:
-    lines = ["flowchart TD", f'  n0(["{head}"])']
+def _chart(boxes: list[Box]) -> str:
+    lines = ["flowchart TD"]
     classes: dict[str, list[str]] = {}
-    for index, box in enumerate(boxes[1:], 1):
+    for index, box in enumerate(boxes):
         node = f"n{index}"
+        text = "<br/>".join(map(label_text, box.texts[: _MAX_NUMBERS + 1]))
+        if box.parent < 0:
+            lines.append(f'  {node}(["{text}"])')
+            continue
         if box.more:
             lines.append(f'  {node}["+ {box.more:,} more"]')
         else:
-            texts = (box.module or "end", box.name, "disabled" if box.disabled else "")
-            lines.append(f'  {node}["{"<br/>".join(label_text(text) for text in texts if text)}"]')
+            lines.append(f'  {node}["{text}"]')
             classes.setdefault("off" if box.disabled else box.kind, []).append(node)
-        label = f'|"{label_text(box.label)}"|' if box.label else ""
-        lines.append(f"  n{box.parent} -->{label} {node}")
+        branch = f'|"{label_text(box.branch)}"|' if box.branch else ""
+        lines.append(f"  n{box.parent} -->{branch} {node}")
         if 0 < len(box.target) <= _MAX_TARGET:
             lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
     for kind, nodes in classes.items():

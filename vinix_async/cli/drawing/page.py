@@ -4,31 +4,44 @@ import base64
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from ... import Account, APIStatusError, Callflow, DecodeError, VinixError
+from ... import (
+    Account,
+    APIStatusError,
+    Callflow,
+    DecodeError,
+    VinixError,
+    decode_page,
+    structure,
+    to_dict,
+    to_json,
+)
+from ...flows import RULES, Finding, Name, ReferenceIndex, findings, references
 from ..exit_codes import one_line
 from ..files import default_mode, replacing
-from ..names import numbers, title, type_name
+from ..names import numbers, shown_data, title, type_name
 from ..text import display, printable
-from .diagram import MODULE_KINDS, Box, diagram
+from .diagram import MODULE_KINDS, Box, diagram, find
 from .svg import ICONS
 from .text_width import TEXT_STYLES, asset, widths_table
 
 if TYPE_CHECKING:
-    from ... import BadItem
+    from ... import AccountPage, BadItem
     from ..export import Ending
+
+_DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
+"""The fields that the head and the boxes show; its data are the others."""
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str, str]:
-    """Return the page in two parts, between which ``account_block`` puts the accounts.
+    """Return the page in two parts, between which the results of ``account_block`` are put.
 
     ``single``: the page of one callflow, without a list. ``noscript``: what is shown where JavaScript is off.
     """
@@ -45,6 +58,7 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
         "kinds": MODULE_KINDS,
         "icons": ICONS,
         "texts": TEXT_STYLES,
+        "rules": {code: [rule.severity, rule.title, rule.explanation] for code, rule in RULES.items()},
         "widths": widths_table(),
     }
     values = {
@@ -70,56 +84,98 @@ def end_block(*, complete: bool) -> str:
 
 
 def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[str]:
-    """Yield the parts of a page about ``accounts``, the results of ``account_block``. An account may have several."""
+    """Yield the parts of a page about ``accounts``, the results of ``account_block``."""
     before, after = page(title)
     yield before
     yield from accounts
     yield end_block(complete=complete) + after
 
 
-def write_report(to: Path, blocks: Path, title: str | None, ending: "Ending") -> None:
-    """Write the page with the blocks of a file, and with what could not be read."""
-    problems = (
-        account_block(
-            problem.account,
-            bad_items=problem.bad_items,
-            error=problem.error,
-            retry=ending.resume
-            or shlex.join(["vinix", "report", problem.account_id, "--to", f"{problem.account_id}.html"]),
-        )
-        for problem in ending.problems
-    )
+def page_row(page: "AccountPage") -> bytes:
+    """Return a page of callflows as a line of the file from which ``write_report`` makes the report."""
+    about = json.dumps([to_dict(page.account), page.next_start_key is None and page.error is None])
+    return about.encode() + b'\t{"data":[' + b",".join(map(to_json, page.items)) + b"]}\n"
+
+
+def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending") -> None:
+    """Write the page from a file of ``page_row`` lines. One account at a time is in memory.
+
+    ``filtered``: whether the accounts may have callflows that were not read, so that nothing is said to be missing.
+    """
+    problems: dict[str, list[AccountPage]] = {}
+    for problem in ending.problems:
+        problems.setdefault(problem.account_id, []).append(problem)
     with (
         replacing(to, mode=default_mode()) as new,
         new.open("w", encoding="utf-8") as stream,
-        blocks.open(encoding="utf-8") as lines,
+        rows.open("rb") as lines,
     ):
-        stream.writelines(report(title or "Callflows", chain(lines, problems), complete=not ending.stopped))
+        blocks = _blocks(lines, problems, filtered=filtered, resume=ending.resume)
+        stream.writelines(report(title or "Callflows", blocks, complete=not ending.stopped))
+
+
+def _blocks(
+    lines: BinaryIO, problems: Mapping[str, Sequence["AccountPage"]], *, filtered: bool, resume: str | None
+) -> Iterator[str]:
+    """Yield the block of each account that has rows or problems."""
+    places: dict[str, list[int]] = {account_id: [] for account_id in problems}
+    whole: set[str] = set()
+    while line := lines.readline():
+        about, is_last = json.loads(line.partition(b"\t")[0])
+        places.setdefault(about["id"], []).append(lines.tell() - len(line))
+        if is_last and not filtered and about["id"] not in problems:
+            whole.add(about["id"])
+    for account_id, starts in places.items():
+        account: Account | None = None
+        callflows: list[Callflow] = []
+        for start in starts:
+            lines.seek(start)
+            about, _, page = lines.readline().partition(b"\t")
+            account = structure(json.loads(about)[0], Account)
+            callflows.extend(decode_page(page).items)
+        of_account = problems.get(account_id, ())
+        yield account_block(
+            account or of_account[0].account,
+            callflows,
+            complete=account_id in whole,
+            bad_items=[item for problem in of_account for item in problem.bad_items],
+            error=next((problem.error for problem in of_account if problem.error), None),
+            retry=resume or shlex.join(["vinix", "report", account_id, "--to", f"{account_id}.html"]),
+        )
 
 
 def account_block(
     account: Account,
     callflows: Iterable[Callflow] = (),
     *,
+    complete: bool = True,
+    names: Mapping[str, Name] | None = None,
     bad_items: Iterable["BadItem"] = (),
     error: VinixError | None = None,
     retry: str = "",
 ) -> str:
-    """Return a part of an account, as the page's script reads it: some callflows, or what could not be read.
+    """Return an account with its callflows, its findings, and what could not be read, as the page's script reads it.
 
-    ``retry``: the command that reads the account again.
+    ``complete``: whether these are all callflows of the account. ``names``: the names, by id, of what the callflows'
+    ``metadata`` does not name. ``retry``: the command that reads the account again.
     """
-    about = [printable(account.id), display(account.name or ""), display(account.realm or "")]
+    kept = list(callflows)
+    known = {**(names or {}), **ReferenceIndex(kept).names}
+    found: dict[str, list[Finding]] = {}
+    for finding in findings(kept, complete=complete):
+        found.setdefault(finding.callflow_id, []).append(finding)
     unreadable = [
         [printable(item.id or f"row {item.index}"), one_line(item.error), printable(retry)] for item in bad_items
     ]
-    failure = _error_data(error, retry) if error else None
-    return data_block([*about, unreadable, failure, [_flow_data(each) for each in callflows]], "class=account")
-
-
-def callflow_block(callflow: Callflow, names: Mapping[str, str] | None) -> str:
-    """Return one callflow as the only one of the page."""
-    return data_block(["", "", "", [], None, [_flow_data(callflow, names)]], "class=account")
+    value = [
+        *(printable(account.id), display(account.name or ""), display(account.realm or "")),
+        unreadable,
+        _error_data(error, retry) if error else None,
+        len({each for callflow in kept for each in callflow.numbers}),
+        {display(each): [display(name.name), display(name.kind)] for each, name in known.items()},
+        [_flow_data(each, known, found.get(each.id, ())) for each in kept],
+    ]
+    return data_block(value, "class=account")
 
 
 def data_block(value: Any, attribute: str) -> str:
@@ -128,22 +184,39 @@ def data_block(value: Any, attribute: str) -> str:
     return f'<script type="application/json" {attribute}>{text}</script>\n'
 
 
-def _flow_data(callflow: Callflow, names: Mapping[str, str] | None = None) -> list[Any]:
+def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Finding]) -> list[Any]:
     """Return a callflow as the script reads it; its modules alone if a listing gave no flow."""
     whole = callflow.flow is not None or not callflow.modules
+    boxes = diagram(callflow, names)
+    place = find(boxes)
+    references_of: dict[int, list[str]] = {}
+    for reference in references(callflow):
+        if reference.kind != "url":
+            references_of.setdefault(place(reference.path), []).append(display(reference.target))
+    rows = [_box_data(box, callflow, references_of.get(index, [])) for index, box in enumerate(boxes)]
     return [
         display(callflow.id),
         title(callflow),
         type_name(callflow),
         numbers(callflow),
         int(callflow.featurecode is not None),
-        [_box_data(box) for box in diagram(callflow, names)[1:]] if whole else None,
+        rows if whole else None,
         None if whole else [display(module) for module in callflow.modules],
+        [[each.code, each.severity, place(each.path), display(each.message)] for each in found],
     ]
 
 
-def _box_data(box: Box) -> list[Any]:
-    row = [box.parent, box.module, box.label, box.name, int(box.disabled), box.target]
+def _box_data(box: Box, callflow: Callflow, refers_to: list[str]) -> list[Any]:
+    """Return a box as the script reads it. The data of a head are the callflow's own fields, or the metaflow's."""
+    if box.node:
+        data: Any = {**box.node.data, **box.node.extra}
+    else:
+        document: Any = callflow.metaflow if box.step else callflow
+        data = {key: value for key, value in to_dict(document).items() if key not in _DRAWN}
+    row = [
+        *(box.parent, box.label, box.branch, box.module, box.lines),
+        *(int(box.disabled), box.target, shown_data(data), refers_to),
+    ]
     while not row[-1] and len(row) > 2:
         row.pop()
     return row

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from ... import Callflow
+from ... import Account, Callflow
+from ...flows import Name
 from ..names import title
 from .mermaid import mermaid
-from .page import callflow_block, end_block, page
+from .page import account_block, end_block, page
 from .svg import svg
 from .tree import tree, tree_text
 
@@ -15,11 +16,11 @@ __all__ = ["Kind", "render", "tree"]
 Kind = Literal["tree", "mermaid", "svg", "html"]
 
 
-def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, str] | None = None) -> str:
+def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, Name] | None = None) -> str:
     """Return the picture; an HTML page is one file that needs no other.
 
-    ``names``: the names, by id, of what the callflow's own ``metadata`` does not name. A large flow is folded: each
-    picture says how many modules it does not show, and the page opens them.
+    ``names``: the names of the account, by id (default: those that the callflow's own ``metadata`` tells). A large flow
+    is folded: each picture says how many modules it does not show, and the page opens them.
     """
     if kind == "tree":
         return tree_text(callflow, names)
@@ -28,4 +29,5 @@ def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, str] | None = 
     if kind == "svg":
         return svg(callflow, names)
     before, after = page(title(callflow), single=True, noscript=svg(callflow, names, with_style=False))
-    return before + callflow_block(callflow, names) + end_block(complete=True) + after
+    block = account_block(Account(id=""), [callflow], complete=False, names=names)
+    return before + block + end_block(complete=True) + after

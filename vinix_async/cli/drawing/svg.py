@@ -1,13 +1,13 @@
 """Draw a callflow as SVG: a tree from the top down, as in the vendor's editor, in light and dark."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
 from urllib.parse import quote
 
 from ... import Callflow
-from ..text import display
-from .diagram import Box, children, diagram, fold, head_numbers
+from ...flows import Name
+from .diagram import Box, children, diagram, fold
 from .text_width import TEXT_STYLES, asset, fit
 
 Pair = tuple[float, float]
@@ -15,17 +15,19 @@ Pair = tuple[float, float]
 _MAX_BOXES: Final = 120
 _MAX_BREADTH: Final = 12
 _MAX_NUMBERS: Final = 3
-_BOX: Final = (188, 56)
+_BOX_WIDTH: Final = 196
 _HEAD_WIDTH: Final = 252
 _MORE_HEIGHT: Final = 32
+_MIN_HEIGHT: Final = 48
 _MARGIN: Final = 24
 _SIBLING_GAP: Final = 20
 _LEVEL_GAP: Final = 30
+_TREE_GAP: Final = 60
 _FORK_GAP: Final = 6  # more of it where a line forks
 _LABEL_ROOM: Final = 240
 _PADDING: Final = 8  # at both ends of a label
 _TEXT_LEFT: Final = 48
-_TEXT_ROOM: Final = _BOX[0] - _TEXT_LEFT - 10
+_TEXT_ROOM: Final = _BOX_WIDTH - _TEXT_LEFT - 10
 _HEAD_TEXT_LEFT: Final = 44
 _HEAD_TEXT_ROOM: Final = _HEAD_WIDTH - _HEAD_TEXT_LEFT - 12
 
@@ -41,28 +43,27 @@ ICONS: Final = {
 """Paths in a square of 16 by 16."""
 
 
-def svg(callflow: Callflow, names: Mapping[str, str] | None = None, *, with_style: bool = True) -> str:
+def svg(callflow: Callflow, names: Mapping[str, Name] | None = None, *, with_style: bool = True) -> str:
     """Return the picture; without its own style it takes the colours of the page around it."""
     whole = diagram(callflow, names)
     boxes = fold(whole, limit=_MAX_BOXES, breadth=_MAX_BREADTH)
-    lines = _number_lines(head_numbers(callflow))
-    sizes = [_size(box, lines) for box in boxes]
+    sizes = [_size(box) for box in boxes]
     rooms = [(max(width, _label_width(box)), height) for box, (width, height) in zip(boxes, sizes, strict=True)]
     spots, width, height = layout(boxes, rooms)
     width, height = width + 2 * _MARGIN, height + 2 * _MARGIN
     edges, labels, drawn = [], [], []
     for box, (x, y), size in zip(boxes, spots, sizes, strict=True):
-        drawn.append(_head(callflow.id, box, lines, x, y) if box.parent < 0 else _box(box, x - size[0] / 2, y, size[0]))
+        drawn.append((_head if box.parent < 0 else _box)(box, x - size[0] / 2, y, size))
         if box.parent >= 0:
             from_x, from_y = spots[box.parent]
             path = _edge(from_x, from_y + sizes[box.parent][1], x, y)
             edges.append(f'<path class="edge{" off" if box.disabled else ""}" d="{path}"/>')
-        if box.label:
-            labels.append(_label(box.label, x, y - 20))
+        if box.branch:
+            labels.append(_label(box.branch, x, y - 20))
     view = f"{-_MARGIN} {-_MARGIN} {width:g} {height:g}"
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="flow" width="{width:g}" height="{height:g}" viewBox="{view}" '
-        f'role="img" aria-label="{escape(f"{boxes[0].name}: {len(whole) - 1} modules")}">'
+        f'role="img" aria-label="{escape(f"{boxes[0].label}: {len(whole) - 1} modules")}">'
     )
     style: list[str] = []
     if with_style:
@@ -76,8 +77,8 @@ def layout(
 ) -> tuple[list[tuple[float, float]], float, float]:
     """Return the middle of each box's upper edge, and the width and the height of the whole.
 
-    A box is above the middle of its children, and no two subtrees share a column. ``sizes``: the width and the height
-    of each box; the width includes the label above it.
+    A box is above the middle of its children, and no two subtrees share a column. Trees are beside each other.
+    ``sizes``: the width and the height of each box; the width includes the label above it.
     """
     below = children(boxes)
     spans = [0.0] * len(boxes)  # the width of a subtree
@@ -98,29 +99,37 @@ def layout(
         spans[index] = max(reach - _SIBLING_GAP + lead, middles[index] + half)
     lefts = [0.0] * len(boxes)
     tops = [0.0] * len(boxes)
-    for index in range(1, len(boxes)):
-        parent = boxes[index].parent
+    whole = 0.0
+    for index, box in enumerate(boxes):
+        parent = box.parent
+        if parent < 0:
+            lefts[index] = whole
+            whole += spans[index] + _TREE_GAP
+            continue
         lefts[index] = lefts[parent] + offsets[index]
-        labelled = any(boxes[child].label for child in below[parent])
+        labelled = any(boxes[child].branch for child in below[parent])
         gap = _LEVEL_GAP * (2 if labelled else 1) + (_FORK_GAP if len(below[parent]) > 1 else 0)
         tops[index] = tops[parent] + sizes[parent][1] + gap
     height = max(top + size[1] for top, size in zip(tops, sizes, strict=True))
     spots = [(left + middle, top) for left, middle, top in zip(lefts, middles, tops, strict=True)]
-    return spots, spans[0], height
+    return spots, whole - _TREE_GAP, height
 
 
-def _number_lines(dialled: Sequence[str]) -> Sequence[str]:
+def _number_lines(head: Box) -> Sequence[str]:
+    """Return what is below the title of a head."""
+    dialled = head.lines
     if len(dialled) <= _MAX_NUMBERS:
         return dialled
     return [*dialled[: _MAX_NUMBERS - 1], f"+ {len(dialled) - _MAX_NUMBERS + 1} more"]
 
 
-def _size(box: Box, lines: Sequence[str]) -> Pair:
+def _size(box: Box) -> Pair:
     if box.parent < 0:
-        return _HEAD_WIDTH, 36 + 18 * len(lines) + (6 if lines else 0)
+        lines = len(_number_lines(box))
+        return _HEAD_WIDTH, 36 + 18 * lines + (6 if lines else 0)
     if box.more:
-        return fit(_more(box), "count", _BOX[0])[1] + 4 * _PADDING, _MORE_HEIGHT
-    return _BOX
+        return fit(_more(box), "count", _BOX_WIDTH)[1] + 4 * _PADDING, _MORE_HEIGHT
+    return _BOX_WIDTH, max(_MIN_HEIGHT, 24 + 16 * len(box.texts))
 
 
 def _more(box: Box) -> str:
@@ -128,7 +137,7 @@ def _more(box: Box) -> str:
 
 
 def _label_width(box: Box) -> float:
-    return fit(box.label, "branch", _LABEL_ROOM)[1] + 2 * _PADDING if box.label else 0
+    return fit(box.branch, "branch", _LABEL_ROOM)[1] + 2 * _PADDING if box.branch else 0
 
 
 def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
@@ -146,38 +155,45 @@ def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
 def _label(label: str, x: float, y: float) -> str:
     text, width = fit(label, "branch", _LABEL_ROOM)
     return (
-        f'<g class="label" transform="translate({x:g} {y:g})"><title>{escape(label)}</title>'
+        f'<g class="pill" transform="translate({x:g} {y:g})"><title>{escape(label)}</title>'
         f'<rect x="{-width / 2 - _PADDING:g}" y="-10" width="{width + 2 * _PADDING:g}" height="20" rx="10"/>'
         f"{_text(text, 'branch', 0, 4, _LABEL_ROOM)}</g>"
     )
 
 
-def _head(callflow_id: str, box: Box, lines: Sequence[str], x: float, y: float) -> str:
-    width, height = _size(box, lines)
-    at = f'id="callflow-{escape(display(callflow_id))}" transform="translate({x - width / 2:g} {y:g})"'
+def _head(box: Box, x: float, y: float, size: Pair) -> str:
+    lines = _number_lines(box)
     rows = [_text(line, "number", _HEAD_TEXT_LEFT, 44 + 18 * row, _HEAD_TEXT_ROOM) for row, line in enumerate(lines)]
+    anchor = f' id="callflow-{escape(box.target)}"' if box.target else ""
     return (
-        f'<g class="box head" {at}>'
-        f'<title>{escape(box.name)}</title><rect class="frame" width="{width}" height="{height:g}" rx="12"/>'
-        f"{_icon('head', 15, 10)}{_text(box.name, 'title', _HEAD_TEXT_LEFT, 23, _HEAD_TEXT_ROOM)}{''.join(rows)}</g>"
+        f'<g class="box head"{anchor} transform="translate({x:g} {y:g})">'
+        f'<title>{escape(box.label)}</title><rect class="frame" width="{size[0]:g}" height="{size[1]:g}" rx="12"/>'
+        f"{_icon('head', 15, 10)}{_text(box.label, 'title', _HEAD_TEXT_LEFT, 23, _HEAD_TEXT_ROOM)}{''.join(rows)}</g>"
     )
 
 
-def _box(box: Box, x: float, y: float, width: float) -> str:
-    at = f'transform="translate({x:g} {y:g})"'
+def _box(box: Box, x: float, y: float, size: Pair) -> str:
+    at, (width, height) = f'transform="translate({x:g} {y:g})"', size
     if box.more:
-        frame = f'<rect width="{width:g}" height="{_MORE_HEIGHT}" rx="16"/>'
+        frame = f'<rect width="{width:g}" height="{height:g}" rx="16"/>'
         return f'<g class="more" {at}>{frame}{_text(_more(box), "count", width / 2, 20, width)}</g>'
-    module, says = box.module or "end", " · ".join(filter(None, (box.name, "disabled" if box.disabled else "")))
     classes = f"box {box.kind}{' off' if box.disabled else ''}{' link' if box.target else ''}"
     drawn = (
-        f'<g class="{classes}" {at}><title>{escape(" · ".join(filter(None, (module, says))))}</title>'
-        f'<rect class="frame" width="{_BOX[0]}" height="{_BOX[1]}" rx="10"/>'
-        f'<rect class="tile" x="10" y="14" width="28" height="28" rx="7"/>{_icon(box.kind, 16, 20)}'
-        f"{_text(module, 'module', _TEXT_LEFT, 25 if says else 33, _TEXT_ROOM)}"
-        f"{_text(says, 'name', _TEXT_LEFT, 42, _TEXT_ROOM) if says else ''}</g>"
+        f'<g class="{classes}" {at}><title>{escape(" · ".join(box.texts))}</title>'
+        f'<rect class="frame" width="{width:g}" height="{height:g}" rx="10"/>'
+        f'<rect class="tile" x="10" y="{height / 2 - 14:g}" width="28" height="28" rx="7"/>'
+        f"{_icon(box.kind, 16, height / 2 - 8)}{''.join(_lines(box, height))}</g>"
     )
     return f'<a href="#callflow-{escape(quote(box.target))}">{drawn}</a>' if box.target else drawn
+
+
+def _lines(box: Box, height: float) -> Iterator[str]:
+    """Yield the texts of a box: the label, the module's name in the API, and what it refers to."""
+    styles = ["label", "name" if box.module in {"", box.label} else "module"]
+    top = (height - 16 * len(box.texts)) / 2 + 12
+    for row, text in enumerate(box.texts):
+        style = styles[row] if row < len(styles) else "name"
+        yield _text(text, style, _TEXT_LEFT, top + 16 * row, _TEXT_ROOM)
 
 
 def _text(text: str, style: str, x: float, y: float, room: float) -> str:

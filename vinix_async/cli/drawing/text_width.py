@@ -9,7 +9,8 @@ from typing import Any, Final
 TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
     "title": (14.5, True),
     "number": (12, False),
-    "module": (13, True),
+    "label": (13, True),
+    "module": (11, False),
     "name": (12, False),
     "branch": (12, False),
     "count": (12, False),

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from io import StringIO
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.text import Text
 from rich.tree import Tree
 
 from ... import Callflow
-from .diagram import Box, diagram, fold, head_numbers
+from ...flows import Name
+from .diagram import Box, diagram, fold
 
 _MAX_BOXES: Final = 200
 _MAX_DEPTH: Final = 24
@@ -23,16 +24,19 @@ _STYLES: Final = {
 }
 
 
-def tree(callflow: Callflow, names: Mapping[str, str] | None = None) -> Tree:
+def tree(callflow: Callflow, names: Mapping[str, Name] | None = None) -> Group:
     """Return the callflow for ``Console.print``, with the number of boxes below those that are shown."""
     boxes = fold(diagram(callflow, names), limit=_MAX_BOXES, depth=_MAX_DEPTH)
-    root = Tree(_head(callflow, boxes[0]), guide_style="dim")
-    branches = [root]
-    branches.extend(branches[box.parent].add(_line(box)) for box in boxes[1:])
-    return root
+    trees: list[Tree] = []
+    branches: list[Tree] = []
+    for box in boxes:
+        if box.parent < 0:
+            trees.append(Tree(_head(box), guide_style="dim"))
+        branches.append(trees[-1] if box.parent < 0 else branches[box.parent].add(_line(box)))
+    return Group(*trees)
 
 
-def tree_text(callflow: Callflow, names: Mapping[str, str] | None = None) -> str:
+def tree_text(callflow: Callflow, names: Mapping[str, Name] | None = None) -> str:
     """Return the tree without colours, each box on a line of its own."""
     console = Console(file=StringIO(), width=10_000, color_system=None, legacy_windows=False)
     with console.capture() as captured:
@@ -40,17 +44,19 @@ def tree_text(callflow: Callflow, names: Mapping[str, str] | None = None) -> str
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _head(callflow: Callflow, head: Box) -> Text:
-    return Text.assemble((head.name, "bold"), *((f"  {number}", "cyan") for number in head_numbers(callflow)))
+def _head(head: Box) -> Text:
+    return Text.assemble((head.label, "bold"), *((f"  {number}", "cyan") for number in head.lines))
 
 
 def _line(box: Box) -> Text:
+    """Return a branch, the module's label, what it refers to with a group's members, and its name in the API."""
     if box.more:
         return Text(f"+ {box.more:,} more", style="dim italic")
-    parts = [(box.label, "bold cyan"), (" → ", "dim")] if box.label else []
-    module, name = box.module or "end", f"{'↗ ' if box.target else ''}{box.name}" if box.name else ""
-    if box.disabled:
-        parts.append(("  ".join(filter(None, (module, box.name, "(disabled)"))), "dim strike"))
-    else:
-        parts += [(module, _STYLES[box.kind]), (f"  {name}" if name else "", "default")]
+    first, *members = box.lines or ("",)
+    group = f" ({', '.join(members)})" if members else ""
+    said = f"{'↗ ' if box.target else ''}{first}{group}"
+    parts = [(box.branch, "bold cyan"), (" → ", "dim")] if box.branch else []
+    parts.append((box.label, "dim strike" if box.disabled else _STYLES[box.kind]))
+    rest = ((said, "default"), ("(disabled)" if box.disabled else "", "dim"), (box.module, "dim"))
+    parts += [(f"  {text}", style) for text, style in rest if text and text != box.label]
     return Text.assemble(*parts, overflow="ellipsis", no_wrap=True)

@@ -1,14 +1,17 @@
 "use strict";
 
-// Draws a callflow as the same tree as in the SVG, with boxes that open and close. A box is the array
-// [parent, module, label, name, disabled, target]; the head is [-1, "", "", title, 0, "", ...numbers].
+// Draws a callflow as the same trees as in the SVG, with boxes that open and close. A box is the array
+// [parent, label, branch, module, lines, disabled, target, data, references]; the parent of a head is -1.
 
-const WIDTH = 188, HEIGHT = 56, HEAD = 252, SIDE = 20, DOWN = 30, MARGIN = 24, BREADTH = 12, FIRST = 80;
-const LABEL_ROOM = 240, TEXT_ROOM = WIDTH - 58, HEAD_ROOM = HEAD - 56;
+const [PARENT, LABEL, BRANCH, MODULE, LINES, OFF, TARGET, DATA, REFERENCES] = Array(9).keys();
+const WIDTH = 196, HEIGHT = 48, HEAD = 252, SIDE = 20, DOWN = 30, TREES = 60, MARGIN = 24, BREADTH = 12, FIRST = 80;
+const INDENT = 16, TRIES = 60, LABEL_ROOM = 240, TEXT_ROOM = WIDTH - 58, HEAD_ROOM = HEAD - 56;
+const READABLE = 0.8;  // the smallest scale at which a picture opens
+const MARKS = {error: "!", warning: "!", info: "i"};
 const head = JSON.parse(document.getElementById("head").textContent);
 
 function make(tag, attributes, ...inner) {
-  const drawn = ["svg", "g", "rect", "path", "text", "title"].includes(tag);
+  const drawn = ["svg", "g", "rect", "path", "circle", "text", "title"].includes(tag);
   const element = drawn ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) if (value !== null) element.setAttribute(name, value);
   element.append(...inner.filter((each) => each !== null && each !== ""));
@@ -45,14 +48,23 @@ function write(text, style, x, y, room) {
   return make("text", {class: style, x, y, "font-size": size, "font-weight": bold ? 700 : null, ...length}, shown);
 }
 
+// The texts of a box, each on a line of its own, with its style.
+function textsOf(box) {
+  const module = box[MODULE] && box[MODULE] !== box[LABEL] ? [[box[MODULE], "module"]] : [];
+  const lines = [...(box[LINES] || []), ...(box[OFF] ? ["disabled"] : [])].map((line) => [line, "name"]);
+  return [[box[LABEL], "label"], ...module, ...lines];
+}
+
 class Picture {
-  // follow(target) returns a function that opens this callflow of the page, or null.
-  constructor(host, boxes, follow) {
-    Object.assign(this, {host, boxes, follow, scale: 0, current: 0});
+  // marks: the severity of each box that has findings; found: the boxes that the search has found.
+  // chosen(place): called when a box is clicked or Enter is pressed on it.
+  constructor(host, boxes, {marks, found, chosen}) {
+    Object.assign(this, {host, boxes, marks, found, chosen, scale: 0, current: 0, whole: false});
     this.below = boxes.map(() => []);
-    boxes.forEach((box, place) => { if (place) this.below[box[0]].push(place); });
+    this.heads = [];
+    boxes.forEach((box, place) => (box[PARENT] < 0 ? this.heads : this.below[box[PARENT]]).push(place));
     this.sizes = boxes.map(() => 1);
-    for (let place = boxes.length - 1; place > 0; place--) this.sizes[boxes[place][0]] += this.sizes[place];
+    for (let place = boxes.length - 1; place > 0; place--) if (boxes[place][PARENT] >= 0) this.sizes[boxes[place][PARENT]] += this.sizes[place];
     this.open(FIRST, BREADTH);
     this.draw();
     this.host.scrollLeft = this.at(0).x * this.scale - this.host.clientWidth / 2;
@@ -62,7 +74,7 @@ class Picture {
   // Show the upper `limit` boxes.
   open(limit, breadth) {
     this.shown = this.boxes.map(() => 0);
-    const waiting = [0];
+    const waiting = [...this.heads];
     let room = limit;
     for (let next = 0; next < waiting.length && room > 0; next++) {
       const place = waiting[next], kids = this.below[place];
@@ -76,7 +88,7 @@ class Picture {
 
   // The visible boxes, parents first.
   visible() {
-    const found = [], waiting = [[0, -1, 1, 0]];
+    const found = [], waiting = this.heads.map((place) => [place, -1, 1, 0]).reverse();
     while (waiting.length) {
       const [place, parent, level, more] = waiting.pop();
       const here = found.push({place, parent, level, more, kids: []}) - 1;
@@ -89,28 +101,40 @@ class Picture {
     return found;
   }
 
-  // The lines below the title: the numbers that are not the title themselves.
-  lines() {
-    const numbers = this.boxes[0].slice(6).filter((number) => number !== this.boxes[0][3]);
+  // The lines below the title of a head.
+  lines(place) {
+    const numbers = this.boxes[place][LINES] || [];
     return numbers.length > 3 ? [...numbers.slice(0, 2), `+ ${numbers.length - 2} more`] : numbers;
   }
 
   measure(seen) {
-    const lines = this.lines().length;
     for (const each of seen) {
-      const first = each.parent < 0;
+      const first = each.parent < 0, box = this.boxes[each.place], lines = first ? this.lines(each.place).length : 0;
       each.text = `+ ${each.more.toLocaleString("en")} more`;
       each.w = first ? HEAD : each.more ? fit(each.text, "count", WIDTH)[1] + 32 : WIDTH;
-      each.h = first ? 36 + 18 * lines + (lines ? 6 : 0) : each.more ? 32 : HEIGHT;
-      each.label = each.more ? "" : this.boxes[each.place][2];
-      each.pill = each.label ? fit(each.label, "branch", LABEL_ROOM)[1] + 16 : 0;
+      each.h = first ? 36 + 18 * lines + (lines ? 6 : 0) : each.more ? 32 : Math.max(HEIGHT, 24 + 16 * textsOf(box).length);
+      each.branch = each.more ? "" : box[BRANCH] || "";
+      each.pill = each.branch ? fit(each.branch, "branch", LABEL_ROOM)[1] + 16 : 0;
     }
   }
 
-  // Place each box above the middle of its children, as layout.py does; return the size of the whole.
-  arrange(seen) {
+  // Place each box above the middle of its children, as svg.py does. What is below a box of `hung` is placed below each
+  // other instead, which needs little width. A tree for which `room` is too narrow goes below the one before it.
+  // Returns the size of the whole.
+  arrange(seen, hung, room) {
+    for (const each of seen) {
+      const above = seen[each.parent];
+      each.hanger = !above ? null : hung.has(each.parent) ? above : above.hanger;
+    }
     for (let here = seen.length - 1; here >= 0; here--) {
       const each = seen[here], half = Math.max(each.w, each.pill) / 2;
+      if (each.hanger || hung.has(here)) {
+        const below = each.kids.map((kid) => INDENT + seen[kid].reach), pill = each.hanger && each.pill ? 18 + each.pill : 0;
+        each.reach = Math.max(each.w, pill, ...below);
+        each.middle = Math.max(half, each.w / 2);
+        each.span = Math.max(each.middle - each.w / 2 + each.reach, each.middle + half);
+        continue;
+      }
       let reach = 0, middle = half;
       for (const kid of each.kids) { seen[kid].offset = reach; reach += seen[kid].span + SIDE; }
       reach = Math.max(reach - SIDE, 0);
@@ -123,64 +147,79 @@ class Picture {
       each.middle = middle + lead;
       each.span = Math.max(reach + lead, each.middle + half);
     }
-    seen[0].left = seen[0].y = 0;
+    let left = 0, top = 0, wide = 0, high = 0;
     for (const each of seen) {
-      each.x = each.left + each.middle;
-      const labelled = each.kids.some((kid) => seen[kid].label);
-      const drop = DOWN * (labelled ? 2 : 1) + (each.kids.length === 1 ? 0 : 6);
-      for (const kid of each.kids) { seen[kid].left = each.left + seen[kid].offset; seen[kid].y = each.y + each.h + drop; }
+      if (each.parent < 0) {
+        if (left && left + each.span > room) { left = 0; top = high + TREES; }
+        Object.assign(each, {left, y: top});
+        left += each.span + TREES;
+        wide = Math.max(wide, left - TREES);
+      }
+      if (each.hanger) {
+        const above = seen[each.parent];
+        each.x = above.x - above.w / 2 + INDENT + each.w / 2;
+        each.y = each.hanger.bottom + (each.branch ? 36 : 12);
+        each.hanger.bottom = each.y + each.h;
+      } else {
+        each.x = each.left + each.middle;
+        const drop = DOWN * (each.kids.some((kid) => seen[kid].branch) ? 2 : 1) + (each.kids.length === 1 ? 0 : 6);
+        for (const kid of each.kids) { seen[kid].left = each.left + seen[kid].offset; seen[kid].y = each.y + each.h + drop; }
+        each.bottom = each.y + each.h;
+      }
+      high = Math.max(high, each.y + each.h);
     }
-    return [seen[0].span, seen.reduce((most, each) => Math.max(most, each.y + each.h), 0)];
+    return [wide, high];
   }
 
-  // Place the boxes below each other, for a phone.
-  outline(seen) {
-    let y = 0, wide = 0;
-    for (const each of seen) {
-      const left = Math.min(each.level - 1, 24) * 16;
-      if (each.level > 1) y += each.label ? 36 : 12;
-      each.x = left + each.w / 2;
-      each.y = y;
-      y += each.h;
-      wide = Math.max(wide, left + each.w, each.pill ? left + 18 + each.pill : 0);
+  // Hang as few boxes as are needed to keep the picture as narrow as `room`, beginning with all of them.
+  hang(seen, room) {
+    let hung = new Set(seen.flatMap((each, here) => (each.parent < 0 ? [here] : [])));
+    const waiting = [...hung];
+    for (let tries = 0; waiting.length && tries < TRIES; tries++) {
+      const here = waiting.shift(), kids = seen[here].kids.filter((kid) => seen[kid].kids.length), fewer = new Set([...hung, ...kids]);
+      fewer.delete(here);
+      if (this.arrange(seen, fewer, room)[0] > room) continue;
+      hung = fewer;
+      waiting.push(...kids);
     }
-    return [wide, y];
+    return hung;
   }
 
   edge(from, to) {
     const y = from.y + from.h;
-    if (this.narrow) return `M${from.x - from.w / 2 + 8} ${y}V${to.y + to.h / 2 - 6}q0 6 6 6H${to.x - to.w / 2}`;
+    if (to.hanger) return `M${from.x - from.w / 2 + 8} ${y}V${to.y + to.h / 2 - 6}q0 6 6 6H${to.x - to.w / 2}`;
     const across = to.x - from.x, turn = Math.min(8, Math.abs(across) / 2) * Math.sign(across), round = Math.abs(turn);
     if (Math.abs(across) < 1) return `M${from.x} ${y}V${to.y}`;
     return `M${from.x} ${y}V${y + 18 - round}q0 ${round} ${turn} ${round}H${to.x - turn}q${turn} 0 ${turn} ${round}V${to.y}`;
   }
 
   draw() {
-    this.narrow = this.host.clientWidth < 640;
     const seen = this.seen = this.visible();
     this.measure(seen);
-    const [wide, high] = this.narrow ? this.outline(seen) : this.arrange(seen);
-    const margin = this.narrow ? 14 : MARGIN;
+    const margin = this.margin = this.host.clientWidth < 640 ? 14 : MARGIN, room = this.host.clientWidth - 2;
+    this.hung = this.whole ? new Set() : this.hang(seen, room / READABLE - 2 * margin);
+    const [wide, high] = this.arrange(seen, this.hung, this.whole ? Infinity : room / READABLE - 2 * margin);
     this.size = [wide + 2 * margin, high + 2 * margin];
-    this.margin = margin;
-    const fit = Math.min(1, this.host.clientWidth / this.size[0]);
-    if (!this.scale) this.scale = fit >= 0.75 ? fit : 0.9;
-    const edges = [], labels = [], drawn = [];
+    if (!this.scale) this.scale = Math.max(Math.min(1, room / this.size[0]), this.whole ? READABLE : 0.5);
+    const edges = [], pills = [], drawn = [];
     for (const each of seen) {
       const box = this.boxes[each.place];
       if (each.parent >= 0) {
-        edges.push(make("path", {class: !each.more && box[4] ? "edge off" : "edge", d: this.edge(seen[each.parent], each)}));
-        if (each.label) labels.push(this.pill(each));
+        edges.push(make("path", {class: !each.more && box[OFF] ? "edge off" : "edge", d: this.edge(seen[each.parent], each)}));
+        if (each.branch) pills.push(this.pill(each));
       }
       each.element = each.more ? this.chip(each) : this.box(each, box);
       drawn.push(each.element);
     }
-    this.svg = make("svg", {class: "flow", role: "tree", "aria-label": this.boxes[0][3] + ", callflow"}, ...edges, ...labels, ...drawn);
+    this.svg = make("svg", {class: "flow", role: "tree", "aria-label": this.boxes[0][LABEL] + ", callflow"}, ...edges, ...pills, ...drawn);
     this.svg.setAttribute("viewBox", `${-margin} ${-margin} ${this.size[0]} ${this.size[1]}`);
     this.zoom(this.scale);
     this.host.replaceChildren(this.svg);
     this.mark(this.seen.findIndex((each) => each.place === this.current && !each.more));
   }
+
+  // Draw again; whole: as one tree, however wide.
+  turn(whole) { Object.assign(this, {whole, scale: 0}); this.draw(); }
 
   zoom(scale) {
     this.scale = Math.min(2, Math.max(0.05, scale));
@@ -193,9 +232,9 @@ class Picture {
   at(place) { const each = this.seen.find((one) => one.place === place && !one.more); return {x: each.x + this.margin, y: each.y + this.margin}; }
 
   pill(each) {
-    const x = this.narrow ? each.x - each.w / 2 + 18 + each.pill / 2 : each.x, y = each.y - (this.narrow ? 15 : 20);
-    return make("g", {class: "label", transform: `translate(${x} ${y})`, "aria-hidden": "true"}, make("title", {}, each.label),
-      make("rect", {x: -each.pill / 2, y: -10, width: each.pill, height: 20, rx: 10}), write(each.label, "branch", 0, 4, LABEL_ROOM));
+    const x = each.hanger ? each.x - each.w / 2 + 18 + each.pill / 2 : each.x, y = each.y - (each.hanger ? 15 : 20);
+    return make("g", {class: "pill", transform: `translate(${x} ${y})`, "aria-hidden": "true"}, make("title", {}, each.branch),
+      make("rect", {x: -each.pill / 2, y: -10, width: each.pill, height: 20, rx: 10}), write(each.branch, "branch", 0, 4, LABEL_ROOM));
   }
 
   item(each, attributes, ...inner) {
@@ -210,32 +249,42 @@ class Picture {
       make("rect", {width: each.w, height: each.h, rx: 16}), write(each.text, "count", each.w / 2, 20, WIDTH));
   }
 
-  box(each, [, module, label, name, disabled, target, ...numbers]) {
-    if (each.parent < 0) {
-      const lines = this.lines();
-      return this.item(each, {class: "box head", "aria-label": [name, ...numbers].join(", "), "aria-expanded": this.shown[0] > 0},
-        make("title", {}, name), make("rect", {class: "frame", width: each.w, height: each.h, rx: 12}), icon("head", 15, 10),
-        write(name, "title", 44, 23, HEAD_ROOM), ...lines.map((line, row) => write(line, "number", 44, 44 + 18 * row, HEAD_ROOM)));
-    }
-    const kind = head.kinds[module] || "other", kids = this.below[each.place].length;
-    const says = [name, disabled ? "disabled" : ""].filter(Boolean).join(" · "), title = [module || "end", says].filter(Boolean).join(" · ");
-    const linked = target && this.follow(target) ? "link" : "";
-    return this.item(each, {
-      class: ["box", kind, disabled ? "off" : "", linked].filter(Boolean).join(" "),
-      "aria-label": [label, title, linked ? "opens another callflow" : ""].filter(Boolean).join(", "),
-      "aria-expanded": kids ? this.shown[each.place] > 0 : null,
-    }, make("title", {}, title), make("rect", {class: "frame", width: each.w, height: each.h, rx: 10}),
-      make("rect", {class: "tile", x: 10, y: 14, width: 28, height: 28, rx: 7}), icon(kind, 16, 20),
-      write(module || "end", "module", 48, says ? 25 : 33, TEXT_ROOM), says ? write(says, "name", 48, 42, TEXT_ROOM) : null);
+  box(each, box) {
+    const texts = textsOf(box), severity = this.marks.get(each.place), first = each.parent < 0, kids = this.below[each.place].length;
+    const kind = first ? "head" : head.kinds[box[MODULE]] || "other", title = (first ? [box[LABEL], ...(box[LINES] || [])] : texts.map(([text]) => text)).join(" · ");
+    const classes = ["box", kind, box[OFF] ? "off" : "", !first && box[TARGET] ? "link" : "", this.found.has(each.place) ? "found" : ""];
+    const said = [box[BRANCH], title, severity ? `has a finding: ${severity}` : ""].filter(Boolean).join(", ");
+    const frame = make("rect", {class: "frame", width: each.w, height: each.h, rx: first ? 12 : 10}), middle = each.h / 2, top = (each.h - 16 * texts.length) / 2 + 12;
+    const inner = first
+      ? [icon("head", 15, 10), write(box[LABEL], "title", 44, 23, HEAD_ROOM), ...this.lines(each.place).map((line, row) => write(line, "number", 44, 44 + 18 * row, HEAD_ROOM))]
+      : [make("rect", {class: "tile", x: 10, y: middle - 14, width: 28, height: 28, rx: 7}), icon(kind, 16, middle - 8),
+        ...texts.map(([text, style], row) => write(text, style, 48, top + 16 * row, TEXT_ROOM))];
+    const mark = severity ? [make("g", {class: "mark " + severity, transform: `translate(${each.w - 4} 4)`}, make("circle", {r: 9}), make("text", {y: 4}, MARKS[severity]))] : [];
+    return this.item(each, {class: classes.filter(Boolean).join(" "), "aria-label": said, "aria-expanded": kids ? this.shown[each.place] > 0 : null},
+      make("title", {}, title), frame, ...inner, ...mark);
   }
 
-  // A click or Enter follows a jump, shows what is folded, or opens and closes a box.
+  // Show what is folded, or tell that a box was chosen.
   act(each) {
-    const box = this.boxes[each.place], jump = !each.more && box[5] ? this.follow(box[5]) : null;
-    if (jump) { jump(); return; }
-    const kids = this.below[each.place].length;
-    if (!kids || !each.place && !each.more) return;
-    this.show(each, each.more ? Math.min(kids, this.shown[each.place] + BREADTH) : this.shown[each.place] ? 0 : Math.min(kids, BREADTH));
+    if (each.more) this.show(each, Math.min(this.below[each.place].length, this.shown[each.place] + BREADTH));
+    else this.chosen(each.place);
+  }
+
+  // Close the box, or open it. Returns whether it has anything below it.
+  toggle(place) {
+    const each = this.seen.find((one) => one.place === place && !one.more), kids = this.below[place].length;
+    if (kids && each.parent >= 0) this.show(each, this.shown[place] ? 0 : Math.min(kids, BREADTH));
+  }
+
+  // Open all that is above a box, and make it the current one.
+  reveal(place) {
+    for (let each = place; this.boxes[each][PARENT] >= 0; each = this.boxes[each][PARENT]) {
+      const above = this.boxes[each][PARENT];
+      this.shown[above] = Math.max(this.shown[above], this.below[above].indexOf(each) + 1);
+    }
+    this.current = place;
+    this.draw();
+    this.focus("center");
   }
 
   show(each, count) {
@@ -260,24 +309,26 @@ class Picture {
   mark(here, focus) {
     if (here < 0) here = 0;
     this.svg.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    this.svg.querySelector(".current")?.classList.remove("current");
     const each = this.seen[here];
     each.element.setAttribute("tabindex", "0");
+    each.element.classList.add("current");
     this.here = here;
     this.current = each.place;
     if (focus) this.focus();
   }
 
-  focus() {
+  focus(block = "nearest") {
     const element = this.seen[this.here].element;
     element.focus({preventScroll: true});
-    element.scrollIntoView({block: "nearest", inline: "nearest"});
+    element.scrollIntoView({block, inline: "nearest"});
   }
 
   // An arrow moves to the box in its direction. Returns whether the picture handled the key.
   key(key) {
-    const each = this.seen[this.here], siblings = each.parent < 0 ? [0] : this.seen[each.parent].kids, place = siblings.indexOf(this.here);
+    const each = this.seen[this.here], siblings = each.parent < 0 ? this.seen.flatMap((one, at) => (one.parent < 0 ? [at] : [])) : this.seen[each.parent].kids, place = siblings.indexOf(this.here);
     const down = each.kids[0], up = each.parent, before = siblings[place - 1], after = siblings[place + 1];
-    const next = {Home: 0, End: this.seen.length - 1, ...(this.narrow
+    const next = {Home: 0, End: this.seen.length - 1, ...(each.hanger
       ? {ArrowDown: this.here + 1, ArrowUp: this.here - 1, ArrowRight: down, ArrowLeft: up}
       : {ArrowDown: down, ArrowUp: up, ArrowRight: after, ArrowLeft: before})};
     if (key === "Enter" || key === " ") this.act(each);

@@ -1,58 +1,71 @@
 "use strict";
 
-// Lists and searches accounts and callflows, and shows the chosen one. Texts of the server are only ever inserted as
-// text nodes and attributes, never as markup.
+// Lists and searches accounts, callflows and findings, and shows the chosen one. Texts of the server are only ever
+// inserted as text nodes and attributes, never as markup.
 
 const $ = (id) => document.getElementById(id);
 const plain = (text) => (/[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}/gu, "") : text).toLowerCase();
-const count = (number, word, words) => `${number.toLocaleString("en")} ${number === 1 ? word : words || word + "s"}`;
+const number = (value) => value.toLocaleString("en");
+const count = (value, word, words) => `${number(value)} ${value === 1 ? word : words || word + "s"}`;
 const order = new Intl.Collator("en", {numeric: true, sensitivity: "base"}).compare;
-const ROW = 54;
+const link = (address, ...inner) => make("a", {href: address}, ...inner);
+const ROW = 54, SEVERITIES = ["error", "warning", "info"], PLURALS = {error: "errors", warning: "warnings", info: "notes"};
 
 // --- the page's data ----------------------------------------------------------------------------------
 
-// An account may come in several parts: its callflows page by page, and what could not be read.
-const byId = new Map();
+const accounts = [], findings = [];
 for (const element of document.querySelectorAll("script.account")) {
-  const [id, name, realm, unreadable, error, flows] = JSON.parse(element.textContent);
+  const [id, name, realm, unreadable, error, numbers, names, flows] = JSON.parse(element.textContent);
   element.remove();
-  if (!byId.has(id)) byId.set(id, {id, name: id, realm: "", unreadable: [], error: null, flows: []});
-  const account = byId.get(id);
-  account.name = name || account.name;
-  account.realm = realm || account.realm;
-  account.error = error || account.error;
-  account.unreadable.push(...unreadable);
-  for (const [flowId, title, type, numbers, code, boxes, modules] of flows) {
-    const nodes = boxes && [[-1, "", "", title, 0, "", ...numbers], ...boxes];
-    account.flows.push({account, id: flowId, title, type, numbers, code, boxes: nodes, modules, text: ""});
-  }
+  const account = {id, name: name || id, realm, unreadable, error, numbers, names: new Map(Object.entries(names)), findings: []};
+  account.flows = flows.map(([flowId, title, type, dialled, code, boxes, modules, found]) => {
+    const flow = {account, id: flowId, title, type, numbers: dialled, code, boxes, modules};
+    flow.findings = (found || []).map(([code, severity, place, message]) => ({flow, code, severity, place, message}));
+    account.findings.push(...flow.findings);
+    return flow;
+  });
+  account.text = plain([account.name, id, realm].join("\n"));
+  accounts.push(account);
 }
-const accounts = [...byId.values()];
-for (const account of accounts) account.text = plain([account.name, account.id, account.realm].join("\n"));
 accounts.sort((one, other) => order(one.name, other.name));
 for (const account of accounts) {
   account.flows.sort((one, other) => order(one.title, other.title));
   account.byId = new Map(account.flows.map((flow) => [flow.id, flow]));
   account.codes = account.flows.filter((flow) => flow.code);
   account.callflows = account.flows.filter((flow) => !flow.code);
-}
-const failed = accounts.filter((account) => account.error);
-const total = accounts.reduce((sum, account) => sum + account.flows.length, 0);
-const unreadable = accounts.flatMap((account) => account.unreadable.map(([id, reason]) => ({account, id, reason})));
-
-// The text in which the search looks for a callflow.
-for (const account of accounts) {
   for (const flow of account.flows) {
-    const said = [flow.title, flow.type, flow.id, ...flow.numbers, ...(flow.modules || [])];
-    for (let place = 1; place < (flow.boxes || []).length; place++) said.push(...flow.boxes[place].slice(1, 4));
-    flow.text = plain(said.join("\n"));
+    flow.said = plain([flow.title, flow.type, ...flow.numbers].join("\n"));
+    const inside = (flow.boxes || []).slice(1).map(textOf);
+    flow.text = [flow.said, ...inside, plain((flow.modules || []).join("\n"))].join("\n");
   }
+  for (const each of account.findings) each.text = plain(`${each.code} ${each.message} ${each.flow.title}`);
+  findings.push(...account.findings);
+}
+const rank = (finding) => SEVERITIES.indexOf(finding.severity);
+findings.sort((one, other) => rank(one) - rank(other) || order(one.code, other.code));
+const byId = new Map(accounts.map((account) => [account.id, account]));
+const failed = accounts.filter((account) => account.error);
+const unreadable = accounts.flatMap((account) => account.unreadable.map(([id, reason]) => ({account, id, reason})));
+const sum = (value) => accounts.reduce((total, account) => total + value(account), 0);
+
+function textOf(box) { return plain([box[LABEL], box[BRANCH], box[MODULE], ...(box[LINES] || [])].filter(Boolean).join("\n")); }
+
+// Where something is used: [callflow, box] by its id or number. It is made when it is asked for first.
+function usesIn(account) {
+  if (account.uses) return account.uses;
+  account.uses = new Map();
+  for (const flow of account.flows) for (const [place, box] of (flow.boxes || []).entries()) for (const target of new Set(box[REFERENCES])) {
+    if (!account.uses.has(target)) account.uses.set(target, []);
+    account.uses.get(target).push([flow, place]);
+  }
+  account.byNumber = new Map(account.flows.flatMap((flow) => flow.numbers.map((dialled) => [dialled, flow])));
+  return account.uses;
 }
 
 // --- the list ----------------------------------------------------------------------------------------
 
-const list = $("list"), rows = $("rows"), field = $("search");
-let tab = "callflows", found = {}, words = [], chosen = null, cursor = -1, picture = null;
+const list = $("list"), rows = $("rows"), field = $("search"), filters = {severity: "", code: "", account: ""};
+let tab = "callflows", found = {}, words = [], chosen = null, cursor = -1, picture = null, detailed = -1;
 
 function wordsIn(query) {
   const asked = plain(query).trim();
@@ -60,69 +73,120 @@ function wordsIn(query) {
   return asked.split(/\s+/).filter(Boolean);
 }
 
+const inWord = (letter) => letter !== undefined && /[\p{L}\p{N}]/u.test(letter);
+
+// Where a word begins in a text; whole: only where it is not a part of a longer one.
+function positions(text, word, whole) {
+  const starts = [];
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + word.length)) {
+    if (!whole || !(inWord(word[0]) && inWord(text[at - 1])) && !(inWord(word.at(-1)) && inWord(text[at + word.length]))) starts.push(at);
+  }
+  return starts;
+}
+
+const hasWhole = (text, word) => positions(text, word, true).length > 0;
+
+// 0: all words are whole ones in the title and the numbers; 1: in the flow; 2: parts of words; 3: not found.
+function rankOf(flow, missing) {
+  if (missing.length === 1 && missing[0].length > 5 && flow.id.startsWith(missing[0])) return 0;
+  if (!missing.every((word) => flow.text.includes(word))) return 3;
+  return missing.every((word) => hasWhole(flow.said, word)) ? 0 : missing.every((word) => hasWhole(flow.text, word)) ? 1 : 2;
+}
+
 function search() {
   words = wordsIn(field.value);
-  const hits = {callflows: [], codes: [], accounts: [], failed: []}, sums = {callflows: 0, codes: 0};
+  const hits = {callflows: [], codes: [], findings: [], accounts: [], failed: []}, sums = {callflows: 0, codes: 0};
+  const ranked = {callflows: [[], [], []], codes: [[], [], []]};
   for (const account of accounts) {
-    const missing = words.filter((word) => !account.text.includes(word));
-    if (!missing.length) {
+    const missing = words.filter((word) => !hasWhole(account.text, word)), none = words.some((word) => !account.text.includes(word));
+    if (!none) {
       hits.accounts.push(account);
       if (account.error) hits.failed.push(account);
     }
     for (const kind of ["callflows", "codes"]) {
-      const matching = missing.length ? account[kind].filter((flow) => missing.every((word) => flow.text.includes(word))) : account[kind];
-      if (matching.length) { hits[kind].push(account); for (const flow of matching) hits[kind].push(flow); sums[kind] += matching.length; }
+      const tiers = [[], [], []];
+      for (const flow of account[kind]) {
+        flow.rank = rankOf(flow, missing);
+        if (flow.rank < 3) tiers[flow.rank].push(flow);
+      }
+      tiers.forEach((flows, tier) => { if (flows.length) ranked[kind][tier].push(account, ...flows); sums[kind] += flows.length; });
     }
   }
+  for (const kind of ["callflows", "codes"]) hits[kind] = ranked[kind].flat();
+  hits.findings = findings.filter((each) => (!filters.severity || each.severity === filters.severity) && (!filters.code || each.code === filters.code)
+    && (!filters.account || each.flow.account.id === filters.account) && words.every((word) => each.text.includes(word) || each.flow.account.text.includes(word)));
   found = hits;
   for (const button of document.querySelectorAll("[role=tab]")) {
-    const kind = button.dataset.tab, number = sums[kind] ?? hits[kind].length;
-    button.querySelector("b").textContent = number.toLocaleString("en");
+    const kind = button.dataset.tab;
+    button.querySelector("b").textContent = number(sums[kind] ?? hits[kind].length);
   }
-  cursor = words.length ? found[tab].findIndex((row) => row.account || tab !== "callflows" && tab !== "codes") : found[tab].indexOf(chosen);
+  cursor = words.length ? found[tab].findIndex(isTarget) : found[tab].indexOf(chosen);
   list.scrollTop = 0;
   if (cursor > 0) reveal(cursor);
   paint();
-  const sum = sums[tab] ?? hits[tab].length;
-  $("status").textContent = words.length ? `${sum.toLocaleString("en")} found` : "";
+  $("status").textContent = words.length ? `${number(sums[tab] ?? hits[tab].length)} found` : "";
 }
 
-function highlight(text) {
-  const lower = text.toLowerCase();
-  const word = words.find((each) => lower.includes(each));
-  if (!word || lower.length !== text.length) return [text];
-  const at = lower.indexOf(word);
-  return [text.slice(0, at), make("mark", {}, text.slice(at, at + word.length)), text.slice(at + word.length)];
+// Whether the arrows stop at a row: headings between callflows are left out.
+const isTarget = (item) => !(item.flows && (tab === "callflows" || tab === "codes"));
+
+// Mark the words that were searched for: whole words, or parts of words if only these were found.
+function highlight(text, rank = 2) {
+  const letters = [...text], shown = [], at = [];
+  let lower = "";
+  letters.forEach((letter, place) => { for (const each of plain(letter)) { lower += each; at.push(...Array(each.length).fill(place)); } });
+  const marked = new Set();
+  for (const word of words) {
+    const whole = positions(lower, word, true), starts = whole.length || rank < 2 ? whole : positions(lower, word, false);
+    for (const start of starts) for (let each = start; each < start + word.length; each++) marked.add(at[each]);
+  }
+  letters.forEach((letter, place) => {
+    const same = place && marked.has(place) === marked.has(place - 1);
+    if (same) shown[shown.length - 1][0] += letter; else shown.push([letter, marked.has(place)]);
+  });
+  return shown.map(([part, hit]) => (hit ? make("mark", {}, part) : part));
 }
 
-function whereFound(flow) {
-  const said = plain([flow.title, flow.type, ...flow.numbers].join("\n"));
-  const word = words.find((each) => !said.includes(each) && !flow.account.text.includes(each));
-  const box = word && (flow.boxes || []).slice(1).find((each) => plain([each[1], each[2] || "", each[3] || ""].join("\n")).includes(word));
-  return box ? [box[1], box[3] || box[2]].filter(Boolean).join(" · ") : "";
+// The boxes in which the words were found that are not in the title, the numbers or the account.
+function boxesFound(flow) {
+  const inside = words.filter((word) => !(hasWhole(flow.said, word) || hasWhole(flow.account.text, word)));
+  if (!inside.length || !flow.boxes) return [];
+  const test = flow.rank < 2 ? hasWhole : (text, word) => text.includes(word), texts = flow.boxes.map(textOf);
+  const places = (judge) => flow.boxes.flatMap((_, place) => (place && judge((word) => test(texts[place], word)) ? [place] : []));
+  const all = places((judge) => inside.every(judge));
+  return all.length ? all : places((judge) => inside.some(judge));
 }
+
+const briefly = (box) => [box[LABEL], ...(box[LINES] || [])].join(" · ");
 
 // The second line of a row: the numbers that are not the title, else the first module.
 function dialled(flow) {
-  const others = flow.numbers.filter((number) => number !== flow.title), first = flow.boxes?.[1];
-  return others.join("  ") || (flow.numbers.length && first ? [first[1], first[3]].filter(Boolean).join(" · ") : "no number");
+  const others = flow.numbers.filter((each) => each !== flow.title), first = flow.boxes?.[1];
+  return others.join("  ") || (flow.numbers.length && first ? briefly(first) : "no number");
 }
+
+const badge = (severity, text) => make("span", {class: "badge " + severity}, text);
+const worst = (items) => SEVERITIES.find((severity) => items.some((each) => each.severity === severity));
 
 function row(item, place) {
   const attributes = {id: "row" + place, role: "option", "aria-selected": item === chosen, "aria-setsize": found[tab].length, "aria-posinset": place + 1};
   const state = (item === chosen ? " chosen" : "") + (place === cursor ? " cursor" : "");
-  let element;
-  if (item.account) {
-    const inside = whereFound(item);
-    element = make("div", {...attributes, class: "row" + state},
-      make("div", {class: "first"}, make("span", {class: "title"}, ...highlight(item.title)), item.type ? make("span", {class: "type"}, item.type) : ""),
-      make("div", {class: "second"}, ...(inside ? ["contains ", ...highlight(inside)] : highlight(dialled(item)))));
+  let kind = "row", first, second;
+  if (item.message !== undefined) {
+    first = [badge(item.severity, item.code), make("span", {class: "title"}, ...highlight(item.flow.title)), make("span", {class: "type"}, item.flow.account.name)];
+    second = highlight(item.message);
+  } else if (item.account) {
+    const inside = words.length ? boxesFound(item)[0] : undefined, severity = worst(item.findings);
+    first = [make("span", {class: "title"}, ...highlight(item.title, item.rank)), item.type ? make("span", {class: "type"}, item.type) : "",
+      severity ? badge(severity, String(item.findings.length)) : ""];
+    second = inside ? ["contains ", ...highlight(briefly(item.boxes[inside]), item.rank)] : highlight(dialled(item), item.rank);
   } else {
-    const sum = tab === "codes" ? count(item.codes.length, "feature code") : count(item.callflows.length, "callflow");
-    element = make("div", {...attributes, class: "row account" + state},
-      make("div", {class: "first"}, make("span", {class: "title"}, ...highlight(item.name)), item.error ? make("span", {class: "failed"}, "failed") : ""),
-      make("div", {class: "second"}, item.error && tab === "failed" ? item.error.kind : [item.realm, sum].filter(Boolean).join(" · ")));
+    const size = tab === "codes" ? count(item.codes.length, "feature code") : count(item.callflows.length, "callflow");
+    kind = "row account";
+    first = [make("span", {class: "title"}, ...highlight(item.name, 0)), item.error ? make("span", {class: "failed"}, "failed") : ""];
+    second = [item.error && tab === "failed" ? item.error.kind : [item.realm, size].filter(Boolean).join(" · ")];
   }
+  const element = make("div", {...attributes, class: kind + state}, make("div", {class: "first"}, ...first), make("div", {class: "second"}, ...second));
   element.style.top = place * ROW + "px";
   element.addEventListener("click", () => { cursor = place; choose(item); });
   return element;
@@ -147,10 +211,13 @@ function reveal(place) {
 }
 
 function move(steps) {
-  const most = found[tab].length - 1;
-  if (most < 0) return;
-  cursor = Math.min(most, Math.max(0, cursor + steps));
-  reveal(cursor);
+  const most = found[tab].length - 1, step = Math.sign(steps);
+  let next = Math.min(most, Math.max(0, cursor + steps));
+  while (found[tab][next] && !isTarget(found[tab][next])) next += step;
+  if (!found[tab][next]) return;
+  cursor = next;
+  reveal(next <= 1 ? 0 : next);
+  reveal(next);
   paint();
 }
 
@@ -160,58 +227,185 @@ function turnTo(name) {
     button.setAttribute("aria-selected", button.dataset.tab === tab);
     button.tabIndex = button.dataset.tab === tab ? 0 : -1;
   }
+  $("filters").hidden = tab !== "findings";
+  for (const select of document.querySelectorAll("#filters select")) select.value = filters[select.name];
   search();
+}
+
+function fillFilters() {
+  const tally = (key) => { const sums = new Map(); for (const each of findings) sums.set(key(each), (sums.get(key(each)) || 0) + 1); return sums; };
+  const severities = tally((each) => each.severity), codes = tally((each) => each.code);
+  const options = {
+    severity: SEVERITIES.filter((each) => severities.has(each)).map((each) => [each, `${PLURALS[each]} (${number(severities.get(each))})`]),
+    code: [...codes].sort().map(([code, size]) => [code, `${code} ${head.rules[code][1]} (${number(size)})`]),
+    account: accounts.filter((account) => account.findings.length).map((account) => [account.id, `${account.name} (${number(account.findings.length)})`]),
+  };
+  for (const select of document.querySelectorAll("#filters select")) {
+    select.append(...options[select.name].map(([value, text]) => make("option", {value}, text)));
+    select.addEventListener("change", () => { filters[select.name] = select.value; if (!chosen) history.replaceState(null, "", listAddress()); search(); });
+  }
 }
 
 // --- the chosen item ---------------------------------------------------------------------------------
 
-const address = (item) => "#" + (item.account ? encodeURIComponent(item.account.id) + "/" + encodeURIComponent(item.id) : encodeURIComponent(item.id));
+// An address is #ACCOUNT, #ACCOUNT/CALLFLOW, #ACCOUNT/CALLFLOW/BOX, or #?tab=... for a list.
+const address = (...parts) => "#" + parts.map(encodeURIComponent).join("/");
+const flowAddress = (flow, place) => address(flow.account.id, flow.id, ...(place ? [place] : []));
+const listAddress = (name = tab, filter = filters) => "#?" + new URLSearchParams({tab: name, ...Object.fromEntries(name === "findings" ? Object.entries(filter).filter(([, value]) => value) : [])});
 const facts = (pairs) => make("dl", {}, ...pairs.filter(([, value]) => value).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+const settled = (part) => { try { return decodeURIComponent(part); } catch { return part; } };
 
 function go(hash) {
   if (hash !== location.hash) history.pushState(null, "", hash);
   open();
 }
 
-const choose = (item) => go(address(item));
+const choose = (item) => go(item.message !== undefined ? flowAddress(item.flow, item.place) : item.account ? flowAddress(item) : address(item.id));
 
 function open() {
-  const [accountId, flowId] = location.hash.slice(1).split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } });
-  const account = byId.get(accountId);
+  const asked = location.hash.slice(1), [accountId, flowId, place] = asked.split("/").map(settled);
+  const account = byId.get(accountId), before = chosen;
   chosen = (flowId === undefined ? account : account?.byId.get(flowId)) || null;
   if (head.single) chosen = accounts[0].flows[0];
+  if (asked.startsWith("?")) {
+    const given = new URLSearchParams(asked.slice(1)), name = given.get("tab");
+    for (const key of Object.keys(filters)) filters[key] = given.get(key) || "";
+    turnTo(found[name] ? name : tab);
+  }
+  document.body.classList.toggle("open", Boolean(chosen) || !asked.startsWith("?"));
+  document.body.classList.toggle("home", !chosen);
+  if (!picture || before !== chosen) show(place !== undefined);
+  const at = found[tab].indexOf(chosen);
+  if (at >= 0) { cursor = at; reveal(at); }
+  if (picture && chosen.boxes[place]) { describe(+place); picture.reveal(+place); }
+  else if (chosen && document.activeElement !== field) (picture ? picture.seen[0].element : $("about")).focus({preventScroll: true});
+  paint();
+}
+
+// Show the chosen item, or the overview. beside: whether the picture leaves room for the details of a box.
+function show(beside) {
   picture = null;
-  document.body.classList.toggle("open", Boolean(chosen));
+  describe(-1);
+  $("details").hidden = !beside;
   $("tools").hidden = true;
   $("picture").replaceChildren();
   $("picture").hidden = !chosen?.account;
   $("about").replaceChildren(...(!chosen ? overview() : chosen.account ? aboutFlow(chosen) : aboutAccount(chosen)));
+  $("view").scrollTop = 0;
   document.title = chosen ? `${chosen.title || chosen.name} · ${head.title}` : head.title;
-  if (chosen?.boxes && chosen.boxes.length > 1) {
-    $("tools").hidden = false;
-    $("everything").hidden = chosen.boxes.length < 30;
-    $("everything").setAttribute("aria-pressed", "false");
-    picture = new Picture($("picture"), chosen.boxes, (target) => {
-      const flow = chosen.account.byId.get(target);
-      return flow ? () => choose(flow) : null;
-    });
+  if (!chosen?.boxes || chosen.boxes.length < 2) return;
+  const marks = new Map(), places = words.length ? boxesFound(chosen) : [];
+  for (const each of [...chosen.findings].sort((one, other) => rank(other) - rank(one))) marks.set(each.place, each.severity);
+  $("tools").hidden = false;
+  $("everything").hidden = chosen.boxes.length < 30;
+  $("everything").setAttribute("aria-pressed", "false");
+  picture = new Picture($("picture"), chosen.boxes, {marks, found: new Set(places), chosen: actOn});
+  if (places.length) picture.reveal(places[0]);
+  $("tree").hidden = !picture.hung.size;
+  $("tree").setAttribute("aria-pressed", false);
+}
+
+// The first click on a box describes it; the second follows its jump, or closes and opens it.
+function actOn(place) {
+  if (place !== detailed) { describe(place); return; }
+  const target = chosen.boxes[place][PARENT] >= 0 && chosen.account.byId.get(chosen.boxes[place][TARGET]);
+  if (target) choose(target); else picture.toggle(place);
+}
+
+function findingItem(each, linked) {
+  const message = linked ? link(flowAddress(each.flow, each.place), each.message) : each.message;
+  return make("li", {class: "finding"}, badge(each.severity, each.code), make("span", {}, message));
+}
+
+function fold(title, items, most = 8) {
+  if (!items.length) return null;
+  const part = make("ul", {class: "places"}, ...items.slice(0, most));
+  if (items.length > most) {
+    const more = make("button", {class: "more"}, `${number(items.length - most)} more`);
+    more.addEventListener("click", () => part.replaceChildren(...items));
+    part.append(make("li", {}, more));
   }
-  const place = found[tab].indexOf(chosen);
-  if (place >= 0) { cursor = place; reveal(place); }
-  if (chosen && document.activeElement !== field) (picture ? picture.seen[0].element : $("about")).focus({preventScroll: true});
-  paint();
+  return make("section", {}, title && make("h3", {}, title), part);
+}
+
+// The branches that lead to a box, in words.
+function wayTo(flow, place) {
+  const way = [];
+  for (let each = place; flow.boxes[each][PARENT] >= 0; each = flow.boxes[each][PARENT]) if (flow.boxes[each][BRANCH]) way.unshift(flow.boxes[each][BRANCH]);
+  return way.join(", ");
+}
+
+const placeItem = ([flow, place]) => make("li", {}, link(flowAddress(flow, place), flow.title), make("span", {}, [wayTo(flow, place), place ? flow.boxes[place][LABEL] : "the callflow itself"].filter(Boolean).join(": ")));
+
+// The callflows to which a callflow leads, by a jump or by a transfer to one of their numbers.
+function jumpsFrom(flow) {
+  usesIn(flow.account);
+  const target = (box) => flow.account.byId.get(box[TARGET]) || (box[REFERENCES] || []).map((each) => flow.account.byNumber.get(each)).find(Boolean);
+  return flow.boxes.flatMap((box, place) => { const to = place && box[PARENT] >= 0 && target(box); return to ? [[to, place]] : []; });
 }
 
 function aboutFlow(flow) {
   const said = [make("h1", {}, flow.title)];
-  if (flow.numbers.length) said.push(make("ul", {class: "numbers", "aria-label": "Numbers"}, ...flow.numbers.map((number) => make("li", {}, number))));
-  const home = head.single ? null : make("a", {href: address(flow.account)}, flow.account.name);
+  if (flow.numbers.length) said.push(make("ul", {class: "numbers", "aria-label": "Numbers"}, ...flow.numbers.map((each) => make("li", {}, each))));
+  const home = head.single ? null : link(address(flow.account.id), flow.account.name);
   said.push(facts([["Account", home], ["Type", flow.type || (flow.code ? "feature code" : "")], ["Id", make("code", {}, flow.id)],
-    ["Modules", flow.boxes && flow.boxes.length > 1 ? (flow.boxes.length - 1).toLocaleString("en") : ""]]));
+    ["Modules", flow.boxes && flow.boxes.length > 1 ? number(flow.boxes.length - 1) : ""]]));
   if (flow.modules) said.push(make("p", {class: "none"}, "This callflow was listed without its flow. Modules: " + flow.modules.join(", ") + "."));
   else if (flow.boxes.length === 1) said.push(make("p", {class: "none"}, "This callflow has no flow: a call to it ends."));
+  if (flow.findings.length) said.push(fold("", flow.findings.map((each) => findingItem(each, true)), 3));
+  if (!flow.boxes) return said;
+  const uses = usesIn(flow.account), into = [flow.id, ...flow.numbers].flatMap((each) => uses.get(each) || []);
+  const jumps = jumpsFrom(flow).map(([to, place]) => make("li", {}, link(flowAddress(to), to.title), make("span", {}, wayTo(flow, place))));
+  said.push(make("div", {class: "jumps"}, ...[fold("Reached from", into.map(placeItem), 3), fold("Leads to", jumps, 3)].filter(Boolean)));
   return said;
 }
+
+// --- the details of a box ----------------------------------------------------------------------------
+
+function describe(place) {
+  detailed = place;
+  $("details").hidden = place < 0;
+  document.body.classList.toggle("detailed", place >= 0);
+  if (place >= 0) $("facts").replaceChildren(...aboutBox(chosen, place));
+  $("details").scrollTop = 0;
+}
+
+function aboutBox(flow, place) {
+  const box = flow.boxes[place], [first, ...members] = box[LINES] || [], isHead = box[PARENT] < 0, {account} = flow, uses = usesIn(account);
+  const said = [make("h2", {}, box[LABEL]), isHead ? null : facts([["In the API", make("code", {}, box[MODULE] || "{}")], ["Branch", wayTo(flow, place)]])];
+  if (box[OFF]) said.push(make("p", {class: "notice"}, "This module is disabled (skip_module): calls take its default child."));
+  const here = flow.findings.filter((each) => each.place === place);
+  if (here.length) said.push(make("ul", {class: "findings"}, ...here.map((each) => { const item = findingItem(each); item.append(make("p", {}, head.rules[each.code][2])); return item; })));
+  const to = !isHead && box[TARGET] ? account.byId.get(box[TARGET]) : null;
+  if (to) said.push(make("p", {}, "Leads to ", link(flowAddress(to), to.title)));
+  const data = box[DATA] && Object.keys(box[DATA]).length ? [make("h3", {}, "Data"), value(box[DATA], account)] : [];
+  said.push(...data);
+  for (const target of new Set(box[REFERENCES])) {
+    const others = (uses.get(target) || []).filter(([other, at]) => other !== flow || at !== place);
+    const [name, kind] = account.names.get(target) || [target, ""];
+    said.push(fold(`${name}${kind ? ` (${kind.replaceAll("_", " ")})` : ""} is also used in`, others.map(placeItem)));
+  }
+  return said.filter(Boolean);
+}
+
+// A JSON value, with the names of what its ids stand for.
+function value(data, account) {
+  if (Array.isArray(data)) return data.length ? make("ul", {class: "items"}, ...data.map((item) => make("li", {}, item && typeof item === "object" && !Array.isArray(item) ? entry(item, account) : value(item, account)))) : "[]";
+  if (data && typeof data === "object") return make("dl", {class: "data"}, ...Object.entries(data).map(([key, item]) => make("div", {class: item && typeof item === "object" ? "nested" : null}, make("dt", {}, key), make("dd", {}, value(item, account)))));
+  if (typeof data !== "string") return String(data);
+  const flow = account.byId.get(data), name = account.names.get(data)?.[0] || flow?.title;
+  if (!name) return data || '""';
+  return make("span", {class: "named"}, flow ? link(flowAddress(flow), name) : name, make("code", {}, data));
+}
+
+// An object in an array, such as a group's member: what it is first, then its settings.
+function entry(item, account) {
+  const {id, ...rest} = item;
+  const settings = Object.entries(rest).map(([key, each]) => make("span", {class: "setting"}, `${key} `, value(each, account)));
+  return make("div", {}, ...(id === undefined ? [] : [value(id, account)]), make("div", {class: "settings"}, ...settings));
+}
+
+// --- an account, and all of them ---------------------------------------------------------------------
 
 function problem({kind, reason, request_id, attempts, next, retry}, kept) {
   return make("section", {class: "problem", "aria-label": "Error"}, make("h2", {}, kind), make("p", {class: "reason"}, reason),
@@ -226,32 +420,52 @@ function badItems(items) {
 }
 
 function aboutAccount(account) {
-  const said = [make("h1", {}, account.name), facts([["Id", make("code", {}, account.id)], ["Realm", account.realm], ["Callflows", account.callflows.length.toLocaleString("en")],
-    ["Feature codes", account.codes.length.toLocaleString("en")]])];
+  const all = account.findings.length && link(listAddress("findings", {account: account.id}), number(account.findings.length));
+  const said = [make("h1", {}, account.name), facts([["Id", make("code", {}, account.id)], ["Realm", account.realm], ["Callflows", number(account.callflows.length)],
+    ["Feature codes", number(account.codes.length)], ["Numbers", number(account.numbers)], ["Findings", all]])];
   if (account.error) said.push(problem(account.error, account.flows.length));
   if (account.unreadable.length) said.push(badItems(account.unreadable));
   for (const [title, flows] of [["Callflows", account.callflows], ["Feature codes", account.codes]]) {
     if (!flows.length) continue;
     said.push(make("h2", {}, title), make("ul", {class: "flows"}, ...flows.slice(0, 300).map((flow) =>
-      make("li", {}, make("a", {href: address(flow)}, flow.title), make("span", {}, dialled(flow))))));
+      make("li", {}, link(flowAddress(flow), flow.title), make("span", {}, dialled(flow))))));
     if (flows.length > 300) said.push(make("p", {class: "none"}, `and ${count(flows.length - 300, "other")}, which the search finds`));
   }
   return said;
 }
 
+function aboutFindings() {
+  if (!findings.length) return [make("h2", {}, "Findings"), make("p", {class: "none"}, "Nothing was found in the callflows.")];
+  const codes = new Map(), sizes = new Map();
+  for (const {code, severity} of findings) {
+    if (!codes.has(code)) codes.set(code, {code, severity, size: 0});
+    codes.get(code).size++;
+    sizes.set(severity, (sizes.get(severity) || 0) + 1);
+  }
+  const names = {error: "error", warning: "warning", info: "note"};
+  const chips = SEVERITIES.filter((each) => sizes.has(each)).map((severity) =>
+    link(listAddress("findings", {severity}), badge(severity, MARKS[severity]), ` ${count(sizes.get(severity), names[severity])}`));
+  return [make("h2", {}, "Findings"), make("p", {class: "chips"}, ...chips), make("ul", {class: "codes"}, ...[...codes.values()].map(({code, severity, size}) =>
+    make("li", {}, link(listAddress("findings", {code}), badge(severity, code), make("span", {}, head.rules[code][1]), make("b", {}, number(size))))))];
+}
+
+function failures(title, items, rest) {
+  if (!items.length) return [];
+  const said = [make("h2", {}, title), make("ul", {class: "flows failures"}, ...items.slice(0, 50).map(([account, text]) =>
+    make("li", {}, link(address(account.id), account.name), make("span", {}, text))))];
+  if (items.length > 50) said.push(make("p", {class: "none"}, `and ${count(items.length - 50, "other")}, ${rest}`));
+  return said;
+}
+
 function overview() {
-  const said = [make("h1", {}, head.title), make("p", {class: "lead"}, `${count(total, "callflow")} of ${count(accounts.length, "account")}, read ${head.created}.`)];
-  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "warning"}, "This report is incomplete: the run was interrupted."));
-  if (failed.length) {
-    said.push(make("h2", {}, `${count(failed.length, "account")} failed`), make("ul", {class: "flows failures"}, ...failed.slice(0, 50).map((account) =>
-      make("li", {}, make("a", {href: address(account)}, account.name), make("span", {}, `${account.error.kind}: ${account.error.reason.split("\n")[0]}`)))));
-    if (failed.length > 50) said.push(make("p", {class: "none"}, `and ${count(failed.length - 50, "other")}, under Failed`));
-  }
-  if (unreadable.length) {
-    said.push(make("h2", {}, `${count(unreadable.length, "item")} could not be read`), make("ul", {class: "flows failures"}, ...unreadable.slice(0, 50).map(({account, id, reason}) =>
-      make("li", {}, make("a", {href: address(account)}, account.name), make("span", {}, `${id}: ${reason}`)))));
-    if (unreadable.length > 50) said.push(make("p", {class: "none"}, `and ${count(unreadable.length - 50, "other")}, on the pages of their accounts`));
-  }
+  const tiles = [["accounts", "Accounts", accounts.length], ["callflows", "Callflows", sum((account) => account.callflows.length)],
+    ["codes", "Feature codes", sum((account) => account.codes.length)], ["callflows", "Numbers", sum((account) => account.numbers)]];
+  const said = [make("h1", {}, head.title), make("p", {class: "lead"}, `Read ${head.created}.`)];
+  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "notice"}, "This report is incomplete: the run was interrupted."));
+  said.push(make("div", {class: "tiles"}, ...tiles.map(([name, title, size]) => link(listAddress(name), make("b", {}, number(size)), title))),
+    ...failures(`${count(failed.length, "account")} failed`, failed.map((account) => [account, `${account.error.kind}: ${account.error.reason.split("\n")[0]}`]), "under Failed"),
+    ...failures(`${count(unreadable.length, "item")} could not be read`, unreadable.map(({account, id, reason}) => [account, `${id}: ${reason}`]), "on the pages of their accounts"),
+    ...aboutFindings());
   const keys = [["/", "search"], ["↑ ↓", "move"], ["Enter", "open"], ["Esc", "go back"]];
   said.push(make("p", {class: "keys"}, ...keys.flatMap(([key, what]) => [make("kbd", {}, key), ` ${what}  `])));
   return said;
@@ -261,8 +475,9 @@ function overview() {
 
 function back() {
   if (document.activeElement === field && field.value) { field.value = ""; search(); return; }
+  if (detailed >= 0 && document.activeElement !== field) { describe(-1); picture.focus(); return; }
   if (head.single) return;
-  if (chosen && document.body.classList.contains("open") && document.activeElement !== field) { list.focus(); go("#"); return; }
+  if (chosen && document.activeElement !== field) { list.focus(); go(listAddress()); return; }
   field.blur();
   list.focus();
 }
@@ -276,12 +491,12 @@ document.addEventListener("keydown", (event) => {
   else if (here?.getAttribute("role") === "tab" && (key === "ArrowLeft" || key === "ArrowRight")) {
     const tabs = [...document.querySelectorAll("[role=tab]:not([hidden])")], next = tabs[tabs.indexOf(here) + (key === "ArrowLeft" ? -1 : 1)];
     if (next) { turnTo(next.dataset.tab); next.focus(); }
-  } else if (inPicture && picture.key(key)) { /* done there */ }
+  } else if (inPicture && picture.key(key)) { if (detailed >= 0 && picture.current !== detailed) describe(picture.current); }
   else if (onList && key === "ArrowDown") move(1);
   else if (onList && key === "ArrowUp") move(-1);
   else if (onList && key === "PageDown") move(Math.max(1, Math.floor(list.clientHeight / ROW) - 1));
   else if (onList && key === "PageUp") move(1 - Math.max(2, Math.floor(list.clientHeight / ROW)));
-  else if (here === list && key === "Home") move(-Infinity);
+  else if (here === list && key === "Home") { cursor = -1; move(1); }
   else if (here === list && key === "End") move(found[tab].length);
   else if (onList && key === "Enter") { if (found[tab][cursor]) { if (here === field) list.focus(); choose(found[tab][cursor]); } }
   else return;
@@ -289,26 +504,32 @@ document.addEventListener("keydown", (event) => {
 });
 field.addEventListener("input", search);
 list.addEventListener("scroll", () => requestAnimationFrame(paint), {passive: true});
-for (const button of document.querySelectorAll("[role=tab]")) button.addEventListener("click", () => turnTo(button.dataset.tab));
-$("back").addEventListener("click", () => go("#"));
+for (const button of document.querySelectorAll("[role=tab]")) button.addEventListener("click", () => { turnTo(button.dataset.tab); if (!chosen) history.replaceState(null, "", listAddress()); });
+$("back").addEventListener("click", () => go(listAddress()));
+$("close").addEventListener("click", () => { describe(-1); picture.focus(); });
 $("in").addEventListener("click", () => picture.zoom(picture.scale * 1.25));
 $("out").addEventListener("click", () => picture.zoom(picture.scale / 1.25));
 $("fit").addEventListener("click", () => picture.fit());
+$("tree").addEventListener("click", (event) => { picture.turn(!picture.whole); event.currentTarget.setAttribute("aria-pressed", picture.whole); });
 $("everything").addEventListener("click", (event) => {
   const all = event.currentTarget.getAttribute("aria-pressed") !== "true";
   event.currentTarget.setAttribute("aria-pressed", all);
   picture.expand(all);
 });
 addEventListener("hashchange", open);
+let wide = innerWidth;
 new ResizeObserver(() => {
   paint();
-  if (picture && picture.narrow !== $("picture").clientWidth < 640) { picture.scale = 0; picture.draw(); }
+  if (picture && innerWidth !== wide) picture.turn(picture.whole);
+  wide = innerWidth;
 }).observe(document.body);
 
 document.body.classList.toggle("single", head.single);
 $("name").textContent = head.title;
 document.querySelector("[data-tab=failed]").hidden = !failed.length;
 document.querySelector("[data-tab=codes]").hidden = !accounts.some((account) => account.codes.length);
+document.querySelector("[data-tab=findings]").hidden = !findings.length;
+fillFilters();
 turnTo("callflows");
 document.body.classList.remove("loading");
 open();
