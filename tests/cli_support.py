@@ -66,7 +66,9 @@ class Command:
                 code = run(arguments)
         finally:
             os.chdir(before)
-        return Done(arguments, int(code), *(stream.buffer.getvalue().decode() for stream in (out, err)))
+        return Done(
+            arguments, int(code), *(stream.buffer.getvalue().decode(errors="surrogateescape") for stream in (out, err))
+        )
 
     def process(self, *arguments: str, stdin: str = "", **variables: str) -> Done:
         """Run it as a shell does."""

@@ -70,7 +70,7 @@ def run(line: str, folder: Path) -> str:
         code, out, errors = in_this_process(plain, folder)
         code -= int(failing or 0)
         if file:
-            (folder / file).write_text(out)
+            (folder / file).write_bytes(out.encode(errors="surrogateescape"))
             out = ""
     told = out or errors or any(folder.glob("*.*"))
     good = (

@@ -81,6 +81,8 @@ class Browser:
         self._ask("POST", self._session + "/url", {"url": "about:blank"})
         self.log("browser"), self.log("performance")
         self._ask("POST", self._session + "/url", {"url": path.as_uri() + fragment})
+        # Chromium discards keys that are pressed before the first frame.
+        self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The value of a function's body, or of the promise that it returns."""
