@@ -170,7 +170,7 @@ def test_refresh(tmp_path: Path) -> None:
         vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))
         done = vinix("mirror", "refresh", "--all")
         assert (done.returncode, done.stdout) == (0, "")
-        assert done.stderr.startswith("3 accounts, 12 added, 0 changed, 0 deleted, 16 requests, 0 retries, ")
+        assert done.stderr.startswith("3 accounts, 12 added, 0 changed, 0 deleted, 17 requests, 0 retries, ")
         other, gone = sandbox.account_ids[1:]
         sandbox.remove(other, sandbox.callflow_ids(other)[0])
         sandbox.remove_account(gone)

@@ -46,10 +46,12 @@ async def report(
         return await run_job(job, connection, options, force=force)
     if options != JobOptions(**Selection.job_fields(options), concurrency=options.concurrency):
         raise UsageError("--db reads whole accounts from a mirror: leave filters, --page-size and checkpoints out")
+    from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+
     reading = Sources(words=accounts, connection=connection, selection=options, db=db)
     writer = _open(job, force=force)
     try:
-        await reading.read(lambda flows: writer.write(flows.account, flows.callflows))
+        await reading.read(lambda flows: writer.write(AccountPage(account=flows.account, items=tuple(flows.callflows))))
     except BaseException:
         _discard(job, writer)
         raise

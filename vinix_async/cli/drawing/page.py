@@ -31,7 +31,7 @@ from .svg import ICONS
 from .text_width import TEXT_STYLES, asset, widths_table
 
 if TYPE_CHECKING:
-    from ... import AccountPage, BadItem
+    from ... import AccountPage, AccountResult, BadItem
     from ..export import Ending
 
 _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
@@ -102,7 +102,7 @@ def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, end
 
     ``filtered``: whether the accounts may have callflows that were not read, so that nothing is said to be missing.
     """
-    problems: dict[str, list[AccountPage]] = {}
+    problems: dict[str, list[AccountPage | AccountResult]] = {}
     for problem in ending.problems:
         problems.setdefault(problem.account_id, []).append(problem)
     with (
@@ -115,7 +115,11 @@ def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, end
 
 
 def _blocks(
-    lines: BinaryIO, problems: Mapping[str, Sequence["AccountPage"]], *, filtered: bool, resume: str | None
+    lines: BinaryIO,
+    problems: Mapping[str, Sequence["AccountPage | AccountResult"]],
+    *,
+    filtered: bool,
+    resume: str | None,
 ) -> Iterator[str]:
     """Yield the block of each account that has rows or problems."""
     places: dict[str, list[int]] = {account_id: [] for account_id in problems}
