@@ -366,6 +366,19 @@ async def test_two_sweeps_at_once_have_their_own_spans_and_numbers() -> None:
     assert (attributes_of(second)["vinix.sweep.accounts_done"], len(recorder.children(second))) == (1, 1)
 
 
+async def test_a_document_that_cannot_be_read_is_an_event_of_the_sweep(
+    vinix_sandbox: Sandbox, vinix_client: VinixClient, recorder: Recorder
+) -> None:
+    account_id = vinix_sandbox.root_id
+    bad = vinix_sandbox.callflow_ids(account_id)[0]
+    vinix_sandbox.break_callflow(account_id, bad, "wrong_type")
+    recorder.instrument(vinix_client)
+    await vinix_client.callflows.list_many([account_id]).collect()
+    (event,) = recorder.span("sweep").events
+    attributes = {"error.type": "DecodeError", "vinix.account_id": account_id, "vinix.callflow_id": bad}
+    assert (event.name, dict(event.attributes or {})) == ("bad item", attributes)
+
+
 @virtual
 async def test_a_sweep_that_is_left_early_ends_its_span() -> None:
     server, recorder = SimulatedServer(), Recorder()
