@@ -42,6 +42,7 @@ TRIALS: dict[str, Callable[[], object]] = {
     "keyring": imports("keyring"),
     "otel": imports("vinix_async.telemetry"),
     "parquet": imports("pyarrow.parquet"),
+    "png": imports("resvg_py"),
     "postgres": imports("psycopg"),
 }
 
