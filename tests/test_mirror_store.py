@@ -443,8 +443,8 @@ async def test_files_that_are_no_mirror(tmp_path: Path) -> None:
                 await mirror.status()
         assert str(path) in str(caught.value)
         assert caught.value.__cause__ is caught.value.__context__ is None
-    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
-        assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as opened:
+        assert opened.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 
 
 async def test_a_file_that_another_program_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
