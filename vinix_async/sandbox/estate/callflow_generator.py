@@ -1,8 +1,8 @@
 """Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number.
 
 Every account begins like an installation of Monster UI: a main menu, a callflow with office hours and holidays, a ring
-group, the code that checks voicemail, three users, the code that leaves a message, and outgoing calls. More feature
-codes follow at every fourth number, and all other numbers are of random kinds.
+group, the code that checks voicemail, four users, and outgoing calls. Other feature codes follow at every fourth
+number, and all other numbers are of random kinds.
 """
 
 import random
@@ -41,8 +41,8 @@ _TEAMS: Final = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Servic
 _MAIN_MENU: Final = 0
 """The number of the main menu, which other callflows jump to."""
 
-_STAFF: Final = range(4, 12)
-"""The numbers whose owners are the members of ring groups and the choices of menus."""
+_STAFF: Final = range(4, 8)
+"""The numbers of the first users, who are the members of ring groups and the choices of menus."""
 
 _CODES: Final[tuple[tuple[str, str, str, Json], ...]] = (
     ("voicemail[action=direct]", "*", "voicemail", {"action": "compose"}),
@@ -58,7 +58,7 @@ _CODES: Final[tuple[tuple[str, str, str, Json], ...]] = (
 )
 """Feature codes as Monster UI creates them: name, number, module and data. An empty id stands for the caller."""
 
-_FIRST_CODE: Final = 7
+_FIRST_CODE: Final = 9
 _CODE_INTERVAL: Final = 4
 
 
@@ -97,10 +97,7 @@ class CallflowGenerator:
             self._after_hours,
             self._ring_group,
             self._voicemail_code,
-            self._user,
-            self._user,
-            self._user,
-            self._code,
+            *(self._user for _ in _STAFF),
             self._outgoing,
         )
         if self._number < len(first_kinds):
