@@ -7,11 +7,10 @@ time of the thread has passed since its last one. CPU time leaves out what other
 """
 
 import asyncio
-import time
 
 import server
 from contenders import BARE, CLIENTS, HTTPX, Client, Vinix, open_all
-from harness import VINIX, Options, Report, Samples, interleaved, main
+from harness import VINIX, Options, Report, Samples, Stopwatch, interleaved, main
 
 WHOLE = f"{VINIX}, page kept whole"
 PAGES = {
@@ -36,28 +35,6 @@ class ByItem(Vinix):
 
 CONTENDERS = {BARE: CLIENTS[BARE], VINIX: ByItem, WHOLE: Vinix, HTTPX: CLIENTS[HTTPX]}
 NAMES = list(CONTENDERS)
-
-
-class Stopwatch:
-    """Measures the longest time between two turns of the event loop."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
-        self._last = time.thread_time()
-        self._running = True
-        self._turn()
-
-    def _turn(self) -> None:
-        now = time.thread_time()
-        self.longest = max(self.longest, now - self._last)
-        self._last = now
-        if self._running:
-            asyncio.get_running_loop().call_soon(self._turn)
-
-    def stop(self) -> float:
-        """Return the longest time in ms."""
-        self._running = False
-        return self.longest * 1000
 
 
 async def longest_stop(client: Client, account_id: str) -> float:

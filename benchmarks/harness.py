@@ -1,11 +1,13 @@
 """What all benchmarks share: the command line, interleaved rounds, and tables."""
 
 import argparse
+import asyncio
 import os
 import random
 import resource
 import statistics
 import sys
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 
@@ -69,6 +71,28 @@ class Samples:
     def ratio(self, name: str, to: str) -> float:
         """Return the ratio of two contenders' medians."""
         return self.median(name) / self.median(to)
+
+
+class Stopwatch:
+    """Measures the longest time between two turns of the event loop, in CPU time of its thread."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._last = time.thread_time()
+        self._running = True
+        self._turn()
+
+    def _turn(self) -> None:
+        now = time.thread_time()
+        self.longest = max(self.longest, now - self._last)
+        self._last = now
+        if self._running:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def stop(self) -> float:
+        """Return the longest time in ms."""
+        self._running = False
+        return self.longest * 1000
 
 
 def interleaved(names: Sequence[str], rounds: int) -> Iterator[str]:

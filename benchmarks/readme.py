@@ -82,6 +82,12 @@ TARGETS = [
         Target(f"{name} of one account of 20,000 callflows, per callflow, against many", f"one account {name}", 1.5)
         for name in ("findings", "index", "diff")
     ),
+    Target("mirror: first load of 100,000 callflows into SQLite", "mirror load", 60, "s"),
+    Target("the same: a refresh in which nothing has changed", "mirror unchanged", 5, "s"),
+    Target("the same: a refresh in which 1 % has changed", "mirror changed", 5, "s"),
+    Target("PostgreSQL against SQLite, the worst of the three", "mirror postgres", 3),
+    Target("the slowest question to a mirror, of both databases", "mirror question", 100, "ms"),
+    Target("longest stop of the event loop by a mirror", "mirror stop", 10, "ms"),
     Target("import the types alone, against importing `attrs` and `msgspec`", "import types", 1.3),
     Target("import and make a client, against `import aiohttp`", "import client", 1.25),
 ]
@@ -153,6 +159,15 @@ SECTIONS = {
             "`vinix_async.flows` over documents in memory: findings, an index of all references, and the differences "
             "from a second state in which one callflow in fifty has changed. CPU time of the process, with the garbage "
             "collector off."
+        ),
+    ),
+    "mirror": (
+        "A mirror",
+        (
+            "The time of a mirror's store without requests and decoding, on a local disk, called as a refresh calls it "
+            "in batches of 32 documents. PostgreSQL is on the same machine. For a question the best of five times "
+            "counts. The event loop is measured as above, with the garbage collector off, during requests to a sandbox "
+            "in another process."
         ),
     ),
     "outage": (

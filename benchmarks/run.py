@@ -23,6 +23,7 @@ USUAL = [
     "sweep",
     "deadline",
     "flow_analysis",
+    "mirror",
 ]
 LONG = ["outage", "soak"]
 
