@@ -38,6 +38,7 @@ def imports(name: str) -> Callable[[], object]:
 TRIALS: dict[str, Callable[[], object]] = {
     "none": imports("vinix_async"),
     "cli": cli,
+    "dask": imports("vinix_async.dask"),
     "flows": flows,
     "keyring": imports("keyring"),
     "otel": imports("vinix_async.telemetry"),

@@ -43,7 +43,7 @@ nitpick_ignore_regex: Final = [
     # Types whose content the text of the argument gives, and base classes of which only the fields are public.
     ("py:class", r"(.*\.)?(T|D|AuthFunction|Timeout|Filters|AccountIds|OnBadItem|Outage(Kind|Part)|Listener|Request)"),
     ("py:class", r"(.*\.)?(ClientOptions|Document)"),
-    ("py:class", r"(aioresponses|opentelemetry\..*)"),  # their documentation has no inventory here
+    ("py:class", r"(aioresponses|(dask|distributed|opentelemetry)\..*)"),  # their documentation has no inventory here
 ]
 
 myst_enable_extensions: Final = ["colon_fence"]

@@ -13,13 +13,18 @@ import vinix_async
 PACKAGE = Path(vinix_async.__file__).parent
 
 # Each package (or module) imports only from those after it.
-ORDER = ["_client", "_resources", "_listing", "_pipeline", "_http", "_documents", "_config", "_exceptions", "_public"]
+ORDER = [
+    *("_client", "_resources", "_listing", "_pipeline", "_http"),
+    *("_columns", "_documents", "_config", "_exceptions", "_public"),
+]
 
 # They use the library by its public names, and the library does not know them.
-AROUND = {"cli", "flows", "mirror", "sandbox", "telemetry", "testing"}
+AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 
-# What the library lends to them: the default clock, the events, and the loop of a sweep.
+# What the library lends to them: the columns of a callflow, the default clock, the events, and the loop of a sweep.
 LENT = {
+    "cli": {"vinix_async._columns"},
+    "dask": {"vinix_async._columns"},
     "mirror": {"vinix_async._listing.sweep"},
     "sandbox": {"vinix_async._pipeline.clock"},
     "telemetry": {"vinix_async._pipeline.events"},
@@ -175,8 +180,12 @@ def test_type_checkers_and_the_interpreter_find_names_in_the_same_modules() -> N
         ("import vinix_async", {"aiohttp", "asyncio", "attrs", "cattrs", "msgspec", "tenacity"}),
         ("from vinix_async import Callflow, FlowNode", {"aiohttp", "asyncio", "cattrs", "tenacity"}),
         ("from vinix_async import VinixClient; VinixClient(auth='t')", {"tenacity", "vinix_async._listing.sweep"}),
+        (
+            "import vinix_async, vinix_async.cli.callflows",
+            {"dask", "distributed", "pandas", "psycopg", "pyarrow", "pcre2", "keyring"},
+        ),
     ],
-    ids=["nothing", "types", "client"],
+    ids=["nothing", "types", "client", "extras"],
 )
 def test_what_may_come_later_is_imported_later(program: str, later: set[str]) -> None:
     code = f"{program}; import sys; print(sorted({later!r} & set(sys.modules)))"

@@ -15,7 +15,8 @@ import pytest
 from cli_support import Command, Done, accounts_of, served, variables
 
 from vinix_async import Account, Callflow, FeatureCode, structure, to_json
-from vinix_async.cli.rows import cells, csv_lines, indented, row_json
+from vinix_async._columns import cells
+from vinix_async.cli.rows import csv_lines, indented, row_json
 from vinix_async.cli.show import match, tables
 from vinix_async.cli.text import printable, printable_json
 from vinix_async.flows import Name
@@ -91,19 +92,16 @@ def test_listings_of_one_account(vinix: Command, sandbox: Sandbox) -> None:
     assert len(cut.stdout.splitlines()) == 3
 
 
-def test_many_accounts_by_name_by_tree_by_stdin_and_by_shard(vinix: Command, sandbox: Sandbox) -> None:
+def test_many_accounts_by_name_by_tree_and_by_stdin(vinix: Command, sandbox: Sandbox) -> None:
     every = sorted(each for account_id in sandbox.account_ids for each in sandbox.callflow_ids(account_id))
-    below, everything, table, *shards = several_of(
+    below, everything, table = several_of(
         vinix,
         ["callflows", "list", "--descendants-of", "ROOT"],
         ["callflows", "list", "--all", "--concurrency", "3", sandbox.account_ids[3]],
         ["callflows", "list", "--all", "--output", "table"],
-        *(["callflows", "list", "--all", "--shard", f"{number}/3"] for number in (1, 2, 3)),
     )
     assert ids(everything.stdout) == every
     assert ids(below.stdout) == sorted(set(every) - set(sandbox.callflow_ids(sandbox.root_id)))
-    assert sorted(each for shard in shards for each in ids(shard.stdout)) == every
-    assert all(0 < len(shard.stdout) < len(everything.stdout) for shard in shards)
     assert [table.stdout.count(account_id) for account_id in sandbox.account_ids] == [1] * 12
     piped = vinix(
         "callflows", "list", "--accounts-from", "-", stdin="".join(f"{each}\n" for each in sandbox.account_ids)
@@ -219,7 +217,6 @@ def test_a_wrong_command_line_is_explained(alone: Command) -> None:
             "--output",
             "xml",
         ): "--output must be one of table, json, ndjson, csv, parquet, not 'xml'",
-        ("callflows", "list", "--sandbox", "--shard", "3/2"): "2/8",
         ("callflows", "list", "--sandbox", "--concurrency", "0"): "--concurrency must be at least 1",
         ("callflows", "list", "--sandbox", "--resume", "nothing"): "nothing",
         ("frobnicate",): "frobnicate",
@@ -240,7 +237,7 @@ def test_help_version_and_completion(alone: Command) -> None:
     assert version.stdout.strip() == "0.1.0"
     for word in ("demo", "accounts", "callflows", "report", "auth", "sandbox", "completion"):
         assert word in shown.stdout
-    for word in ("--descendants-of", "--shard", "--resume", "--sandbox-accounts"):
+    for word in ("--descendants-of", "--resume", "--sandbox-accounts"):
         assert word in listing.stdout
     assert "callflows" in bash.stdout
     subprocess.run(["bash", "-n"], input=bash.stdout, text=True, check=True)  # noqa: S607  # the shell is meant

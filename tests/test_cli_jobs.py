@@ -14,14 +14,13 @@ import pytest
 from cli_support import Command, served, variables, wait_for
 
 from vinix_async import Account, AccountPage, Callflow, Checkpoint, SweepCheckpoint, structure
+from vinix_async._columns import column_names
 from vinix_async.cli import parquet
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.export import Ending, open_writer
 from vinix_async.cli.files import replacing, write_private_file
 from vinix_async.cli.job import Job, SavedJob
 from vinix_async.cli.options import Connection
-from vinix_async.cli.rows import column_names
-from vinix_async.cli.selection import Shard
 from vinix_async.sandbox import Sandbox
 
 duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing here can read the exports")
@@ -176,6 +175,18 @@ def test_duckdb_reads_every_format_alike(vinix: Command, sandbox: Sandbox, tmp_p
     assert {kind for _, kind, *_ in described} == {"VARCHAR", "VARCHAR[]"}
 
 
+def test_text_that_utf_8_cannot_encode_is_escaped(tmp_path: Path) -> None:
+    odd = structure({"id": "x" * 32, "name": "Caf\u00e9 \ud800", "numbers": ["\udfff"]}, Callflow)
+    for suffix, read in (("csv", "read_csv('{}')"), ("parquet", "'{}'")):
+        to = tmp_path / f"out.{suffix}"
+        writer = open_writer(Job(command="callflows export", output=suffix, to=str(to)), tmp_path / "checkpoint")
+        writer.write(Account(id="a" * 32), [odd])
+        writer.end(Ending())
+        name, numbers = duckdb.sql(f"select name, numbers from {read.format(to)}").fetchall()[0]
+        assert name == "Caf\u00e9 \\ud800"
+        assert numbers in ("\\udfff", ["\\udfff"])
+
+
 def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
     rows, lines = vinix("callflows", "export", "--output", "csv"), vinix("callflows", "export", "--all")
     assert rows.stdout.startswith("account_id,account_name,id,")
@@ -218,21 +229,6 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
     assert groups.fetchall()[0][0] > 20
 
 
-# --- the parts ---
-
-
-def test_shards_are_stable_and_together_everything() -> None:
-    accounts = [f"{number:032x}" for number in range(2000)]
-    shards = [[each for each in accounts if each in Shard(f"{number}/8")] for number in range(1, 9)]
-    assert sorted(each for shard in shards for each in shard) == accounts
-    assert all(180 < len(shard) < 320 for shard in shards)
-    shares = {"a": 3, "b": 3, "c": 3, "d": 2}  # must never change: machines of several versions share a job
-    assert all(each in Shard(f"{number}/8") for each, number in shares.items())
-    for wrong in ("0/8", "9/8", "8", "a/b", "1/0", "-1/2"):
-        with pytest.raises(UsageError, match="2/8"):
-            Shard(wrong)
-
-
 def test_a_saved_job_comes_back(tmp_path: Path) -> None:
     point = Checkpoint(scope="/accounts/a/callflows", start_key="k", done=("1", "2"), yielded=9)
     sweep = SweepCheckpoint(done=frozenset({"b"}), unfinished={"a": point})
@@ -257,7 +253,7 @@ def test_a_saved_job_comes_back(tmp_path: Path) -> None:
         ("job", "accounts", "ab"),
         ("job", "accounts", [5]),
         ("job", "filters", []),
-        ("job", "shard", 5),
+        ("job", "shard", "2/8"),
         ("job", "to", 5),
         ("job", "details", "no"),
         ("job", "unknown", 1),

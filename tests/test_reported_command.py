@@ -21,10 +21,10 @@ import pytest
 from cli_support import Command, accounts_of, environment, served, variables, wait_for
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
+from vinix_async._columns import cells
 from vinix_async.cli import main
 from vinix_async.cli.accounts import write_accounts
 from vinix_async.cli.export import File
-from vinix_async.cli.rows import cells
 from vinix_async.sandbox import Sandbox
 
 
@@ -596,7 +596,6 @@ def test_c15_summaries_count_failures_and_know_the_singular(vinix: Command, sand
         ("callflows list --max-items", "--max-items needs a value"),
         ("callflows list --max-items x", "--max-items must be a whole number, not 'x'"),
         ("callflows list --output xml", "--output must be one of table, json, ndjson, csv, parquet, not 'xml'"),
-        ("callflows list --shard 3/2", "--shard must be a part such as 2/8, not '3/2'"),
         ("callflows list --filter x", "--filter must be KEY=VALUE, not 'x'"),
         ("demo 3", "unexpected argument '3'"),
     ],

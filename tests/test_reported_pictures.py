@@ -14,13 +14,13 @@ from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import Account, Callflow, structure
+from vinix_async._columns import cells
 from vinix_async.cli.drawing.diagram import diagram
 from vinix_async.cli.drawing.page import account_block
 from vinix_async.cli.drawing.page import report as report_page
 from vinix_async.cli.drawing.render import Kind, render
 from vinix_async.cli.drawing.text_width import TEXT_STYLES, fit
 from vinix_async.cli.names import feature_code, numbers, title
-from vinix_async.cli.rows import cells
 from vinix_async.cli.show import tables
 from vinix_async.cli.table import callflow_columns, callflow_table
 from vinix_async.cli.text import display, printable, printable_json

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from .check import check
+from .cluster import NO_CLUSTER, Cluster, run_on_cluster
 from .diff import compare
 from .export import format_of
 from .job import Job
@@ -69,20 +70,28 @@ async def export(
     bom: Bom = False,
     force: Force = False,
     options: JobOptions = JOB_OPTIONS,
+    cluster: Cluster = NO_CLUSTER,
     connection: Connection = CONNECTION,
 ) -> int:
     """Write the callflows of any number of accounts to a file as NDJSON, CSV or Parquet.
 
     A run that was interrupted, even by SIGKILL, continues with --resume: no row is missing and none is written twice.
     """
+    on_cluster = cluster != NO_CLUSTER
     job = Job(
         command="callflows export",
         accounts=accounts,
         **options.job_fields(),
         details=details,
-        output=format_of(to, output) if to else output or (None if options.resume else "ndjson"),
+        output=output
+        if on_cluster
+        else format_of(to, output)
+        if to
+        else output or (None if options.resume else "ndjson"),
         to=None if to is None else str(to),
         raw_cells=raw_cells,
         bom=bom,
     )
+    if on_cluster:
+        return await run_on_cluster(job, connection, options, cluster, force=force)
     return await run_job(job, connection, options, force=force)

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from .. import AuthenticationError, ConfigurationError, VinixError
-from .console import note
+from .console import count, note
 from .text import printable
 
 if TYPE_CHECKING:
@@ -84,3 +84,12 @@ def problems_code(problems: "Sequence[AccountPage | AccountResult]", *, accounts
     if errors and not accounts_done and all(isinstance(error, AuthenticationError) for error in errors):
         return ExitCode.AUTHENTICATION
     return ExitCode.SOME_FAILED if problems else ExitCode.OK
+
+
+def missing(problems: "Sequence[AccountPage | AccountResult]") -> str:
+    """Return how many accounts failed and how many items could not be read."""
+    errors = sum(each.error is not None for each in problems)
+    bad_items = sum(len(each.bad_items) for each in problems)
+    what = [f"{count(errors, 'account')} failed"] if errors else []
+    what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []
+    return " and ".join(what)

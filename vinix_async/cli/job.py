@@ -31,7 +31,6 @@ class Job:
     accounts_from: str | None = None
     descendants_of: str | None = None
     all: bool = False
-    shard: str | None = None
     filters: Mapping[str, str] = field(factory=dict)
     details: bool = False
     page_size: int | None = None

@@ -101,19 +101,17 @@ class Selection:
         accounts_from: A file with one account id on each line, or a CSV file with a column account_id or id; - reads
             stdin.
         all: Your own account and all accounts below it.
-        shard: A part of the accounts, chosen by a hash of the id: 2/8 is the second of eight parts.
         concurrency: The number of accounts to read at once.
     """
 
     descendants_of: str | None = None
     accounts_from: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
     all: Flag = False
-    shard: str | None = None
     concurrency: Annotated[int, Parameter(validator=between(1))] = 32
 
     def job_fields(self) -> dict[str, Any]:
         """Return what is saved with the job."""
-        return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all", "shard")}
+        return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all")}
 
 
 @Parameter(name="*")

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from .._columns import arrow_schema, arrow_table
 from .exit_codes import UsageError
 from .files import default_mode, replacing
-from .rows import LIST_COLUMNS, REQUIRED_COLUMNS, column_names
 
 _GROUP_ROWS: Final = 10_000
 _GROUP_BYTES: Final = 16 * 2**20
@@ -37,18 +37,13 @@ def write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
 
 def _convert(lines: Path, file: Any, *, details: bool) -> None:
     """Convert one row group at a time."""
-    import pyarrow as pa  # noqa: PLC0415  # an extra
     from pyarrow import parquet  # noqa: PLC0415  # an extra
 
-    names = column_names(details=details)
-    types = [pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string() for name in names]
-    fields = [pa.field(name, kind, name not in REQUIRED_COLUMNS) for name, kind in zip(names, types, strict=True)]
-    schema = pa.schema(fields)
+    schema = arrow_schema(details=details)
     with lines.open("rb") as source, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while group := list(_next_group(source)):
-            columns = zip(*map(msgspec.json.decode, group), strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=_GROUP_ROWS)
+            table = arrow_table([msgspec.json.decode(line) for line in group], schema)
+            writer.write_table(table, row_group_size=_GROUP_ROWS)
 
 
 def _next_group(source: Any) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""A callflow or an account as a line of NDJSON, as the cells of a row, and as a line of CSV."""
+"""A callflow or an account as a line of NDJSON, and rows of cells as lines of CSV."""
 
 import json
 import re
@@ -10,19 +10,7 @@ import attrs
 import msgspec
 
 from .. import Account, Callflow, to_dict, to_json
-
-Cell = str | list[str] | None
-
-SUMMARY_COLUMNS: Final = (
-    *("account_id", "account_name", "id", "name", "type", "numbers", "patterns"),
-    *("featurecode_name", "featurecode_number", "flags", "modules", "owner_id", "group_id"),
-)
-DETAIL_COLUMNS: Final = ("flow", "metaflow", "ringback", "metadata", "extra")
-"""The additional columns of whole callflows. They hold JSON."""
-
-LIST_COLUMNS: Final = ("numbers", "patterns", "flags", "modules")
-REQUIRED_COLUMNS: Final = ("account_id", "id")
-"""The columns that are never null."""
+from .._columns import Cell, json_text
 
 ACCOUNT_COLUMNS: Final = ("id", "name", "realm", "tree", "flags", "descendants_count")
 
@@ -38,11 +26,6 @@ _MAX_INDENTED: Final = 500
 _PHONE_NUMBERS: Final = re.compile(r"[+-]?\d+(; [+-]?\d+)*")
 
 
-def column_names(*, details: bool) -> tuple[str, ...]:
-    """Return the columns of an export."""
-    return SUMMARY_COLUMNS + DETAIL_COLUMNS if details else SUMMARY_COLUMNS
-
-
 def row_json(account: Account, callflow: Callflow) -> bytes:
     """Return the document as the server sent it, with the account's id and name in front."""
     front = {"account_id": account.id} | ({"account_name": account.name} if account.name else {})
@@ -54,20 +37,6 @@ def row_json(account: Account, callflow: Callflow) -> bytes:
     return text[:-1] + (b"," if len(document) > 2 else b"") + document[1:]
 
 
-def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
-    """Return the values of ``column_names``."""
-    code = callflow.featurecode
-    row: list[Cell] = [
-        *(account.id, account.name, callflow.id, callflow.name, _text(callflow.type)),
-        *(list(callflow.numbers), list(callflow.patterns)),
-        *(code.name if code else None, code.number if code else None),
-        *(list(callflow.flags), list(callflow.modules), _text(callflow.owner_id), _text(callflow.group_id)),
-    ]
-    if details:
-        row += [_json(value) if (value := getattr(callflow, name)) else None for name in DETAIL_COLUMNS]
-    return row
-
-
 def account_cells(account: Account) -> list[Cell]:
     """Return the values of ``ACCOUNT_COLUMNS``."""
     count = to_dict(account).get("descendants_count")
@@ -75,21 +44,9 @@ def account_cells(account: Account) -> list[Cell]:
     return [*front, None if count is None else str(count)]
 
 
-def _text(value: Any) -> str | None:
-    """Return a value that the server stores without checking its type: a string as it is, other values as JSON."""
-    return value if value is None or isinstance(value, str) else _json(value)
-
-
-def _json(value: Any) -> str:
-    """Return a document or any JSON value as JSON. The encoder of documents knows no limit of nesting."""
-    if attrs.has(type(value)):
-        return to_json(value).decode()
-    return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
-
-
 def indented(value: Any) -> bytes:
     """Return a document or any JSON value as indented JSON, or on one line if it is nested too deeply."""
-    text = _json(value).encode()
+    text = json_text(value).encode()
     depth = max(accumulate(_STEPS.get(token[0], 0) for token in _BRACKET.finditer(text)), default=0)
     return msgspec.json.format(text, indent=2) if depth <= _MAX_INDENTED else text
 

@@ -13,13 +13,13 @@ import attrs
 
 from .. import VinixError
 from .connection import Server, connect
-from .console import count, discard_output, note, to_terminal
-from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code, report_error
+from .console import discard_output, note, to_terminal
+from .exit_codes import ExitCode, UsageError, describe, missing, note_problems, problems_code, report_error
 from .export import Ending, open_writer
 from .job import Job, SavedJob, default_checkpoint
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
-from .selection import ReadAhead, Shard, named_accounts, selected_accounts
+from .selection import ReadAhead, named_accounts, selected_accounts
 
 if TYPE_CHECKING:
     from .. import AccountPage
@@ -49,7 +49,6 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
 
 def check_output(job: Job) -> None:
     """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
-    Shard(job.shard)
     if job.output == "parquet" and job.to is None and to_terminal():
         raise UsageError("Parquet cannot be shown on a terminal: redirect stdout, or name a file with --to")
     if job.bom and job.output != "csv":
@@ -218,22 +217,18 @@ class _Run:
     def _finish(self) -> int:
         """End a job after all accounts were read or have failed."""
         job, problems = self._job, self._problems
-        errors = [page.error for page in problems if page.error]
-        bad_items = sum(len(page.bad_items) for page in problems)
         saved = (problems or job.output in {"parquet", "html"}) and self._save()
         resumable = problems and (self._begun or not job.one_account)
         self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems))
         if not resumable:
             self._checkpoint.unlink(missing_ok=True)
-        if errors and job.one_account:
-            code = report_error(errors[0])
+        if job.one_account and (errors := [page.error for page in problems if page.error]):
+            code: int = report_error(errors[0])
         else:
             code = problems_code(problems, accounts_done=self._tally.sweep.accounts_done)
         note(self._tally.summary())
         if resumable and saved:
-            what = [f"{count(len(errors), 'account')} failed"] if errors else []
-            what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []
-            note(f"{' and '.join(what)}; to try again, {self._resume_hint()}")
+            note(f"{missing(problems)}; to try again, {self._resume_hint()}")
         return code
 
     def _resume_hint(self) -> str:
@@ -274,5 +269,6 @@ async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+        work.close()  # it has not been started if the block ended at once
         if not task.cancelled():
             task.result()

@@ -3,7 +3,6 @@
 import asyncio
 import codecs
 import csv
-import hashlib
 import io
 import sys
 from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator
@@ -24,23 +23,6 @@ _ID_COLUMNS: Final = ("account_id", "id")
 """The columns of a CSV file that may hold the ids. The first one that the header names is used."""
 
 _DELIMITERS: Final = ",;\t|"
-
-
-class Shard:
-    """A part of the accounts: ``2/8`` has those with the remainder 1 when their hash is divided by 8.
-
-    The hash is the first 8 bytes of the SHA-256 of the id, as a big-endian number.
-    """
-
-    def __init__(self, text: str | None) -> None:
-        number, _, count = (text or "1/1").partition("/")
-        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise UsageError(f"--shard must be a part such as 2/8, not {text!r}")
-        self._remainder, self._count = int(number) - 1, int(count)
-
-    def __contains__(self, account_id: str) -> bool:
-        hashed = hashlib.sha256(account_id.encode()).digest()[:8]
-        return int.from_bytes(hashed) % self._count == self._remainder
 
 
 def named_accounts(job: Job) -> Iterator[str]:
@@ -102,10 +84,9 @@ async def selected_accounts(
     """
     from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
 
-    shard = Shard(job.shard)
     own = server.account_id(None) if job.all else None
     for account_id in (*job.accounts, own):
-        if account_id and account_id in shard:
+        if account_id:
             is_named = (account_id == own or job.command == "report") and account_id not in done
             yield await _with_name(server, account_id) if is_named else Account(id=account_id)
     for account_id in filter(None, {job.descendants_of, own}):
@@ -113,8 +94,7 @@ async def selected_accounts(
             if page.bad_items:
                 on_problem(AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
             for account in page.items:
-                if account.id in shard:
-                    yield account
+                yield account
 
 
 async def _with_name(server: Server, account_id: str) -> Account:

@@ -1,0 +1,20 @@
+"""A scheduler and a worker in one process, which a test can kill. The argument is the scheduler's port."""
+
+import asyncio
+import sys
+
+import distributed
+
+
+async def main(port: int) -> None:
+    async with (
+        distributed.Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler,
+        distributed.Worker(scheduler.address, nthreads=2, dashboard=False) as worker,
+    ):
+        sys.stdout.write(f"{scheduler.address}\n")
+        sys.stdout.flush()
+        await worker.finished()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))

@@ -1,0 +1,204 @@
+"""Exports by the workers of a Dask cluster, to a folder of Parquet files that is its own checkpoint."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+
+import attrs
+from cyclopts import Group, Parameter
+
+from .. import VinixError
+from .connection import Server, connect
+from .console import note
+from .exit_codes import ExitCode, UsageError, missing, note_problems, problems_code, report_error
+from .job import Job
+from .options import Connection, JobOptions, between
+from .progress import Tally, progress_line
+from .run import background, cancel_on_sigterm, completed
+from .selection import ReadAhead, selected_accounts
+from .settings import VARIABLES
+
+if TYPE_CHECKING:
+    import distributed
+
+    from .. import AccountPage, Auth
+    from ..dask import DatasetPart
+
+_THREADS: Final = 4  # parts that a worker process of this machine reads at once
+_TICK: Final = 0.1  # seconds between two updates of the progress line
+_CONNECT: Final = 10.0  # seconds for the scheduler to answer
+_IGNORE_CTRL_C: Final = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+"""What worker processes run first. A terminal sends Ctrl-C to them, too, and the command ends them."""
+
+_AGAIN: Final = "run the same command again"
+
+
+@Parameter(name="*", group=Group("Cluster", sort_key=7))
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Export with the workers of a Dask cluster. --to is then a folder of Parquet files.
+
+    Attributes:
+        scheduler: The address of a Dask scheduler, such as tcp://10.0.0.1:8786. Its workers need credentials.
+        workers: The number of worker processes to start on this machine.
+    """
+
+    scheduler: str | None = None
+    workers: Annotated[int | None, Parameter(validator=between(1))] = None
+
+
+NO_CLUSTER: Final = Cluster()
+
+
+async def run_on_cluster(
+    job: Job, connection: Connection, options: JobOptions, cluster: Cluster, *, force: bool
+) -> int:
+    """Write the callflows of a job to a folder, report the failures, and return the exit code."""
+    _check(job, connection, options, cluster)
+    async with connect(connection) as server:
+        run = _Run(server, completed(job, server), connection, options, overwrite=force)
+        terminated = cancel_on_sigterm()
+        try:
+            async with _open(cluster, server) as client:
+                return await run.run(client)
+        except asyncio.CancelledError:
+            note(f"interrupted after {run.tally.summary()}; to continue, {_AGAIN}")
+            return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+        except (VinixError, OSError) as error:
+            code = report_error(error)
+            if run.tally.accounts:
+                note(f"stopped after {run.tally.summary()}; to continue, {_AGAIN}")
+            return code
+
+
+def _check(job: Job, connection: Connection, options: JobOptions, cluster: Cluster) -> None:
+    """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
+    if cluster.scheduler is not None and cluster.workers is not None:
+        raise UsageError("--scheduler uses the workers of that cluster: leave --workers out")
+    option = "--workers" if cluster.scheduler is None else "--scheduler"
+    if cluster.scheduler is not None and "://" not in cluster.scheduler:
+        raise UsageError(f"--scheduler must be an address such as tcp://10.0.0.1:8786, not {cluster.scheduler!r}")
+    if connection.sandbox and cluster.scheduler is not None:
+        raise UsageError("--sandbox runs inside this command, where other machines cannot reach it: use --workers")
+    if job.to is None:
+        raise UsageError(f"{option} needs --to, the folder to write to")
+    if Path(job.to).exists() and not Path(job.to).is_dir():
+        raise UsageError(f"--to: {job.to} is not a folder, which {option} needs")
+    if options.resume or options.checkpoint:
+        raise UsageError(f"with {option} the folder is the checkpoint: to continue, {_AGAIN}")
+    if job.raw_cells or job.bom or job.output not in {None, "parquet"}:
+        raise UsageError(f"{option} writes Parquet: leave the options of other formats out")
+    try:
+        import vinix_async.dask  # noqa: F401, PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from None
+
+
+@asynccontextmanager
+async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.Client]":
+    """Connect to the scheduler, or start a cluster on this machine."""
+    import dask.config  # noqa: PLC0415  # an extra
+    import distributed  # noqa: PLC0415  # an extra
+
+    for name in ("distributed", "distributed.client"):  # what they would print on stderr, the job says itself
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if cluster.scheduler is not None:
+        async with distributed.Client(cluster.scheduler, asynchronous=True, timeout=_CONNECT) as client:
+            if not await client.nthreads():
+                note("the scheduler has no workers yet: waiting for the first one")
+            yield client
+        return
+    # Whoever reaches a scheduler can run code in its workers. Therefore it listens on the loopback device only, admits
+    # only holders of a certificate that is made for this run, and serves no pages about its state.
+    with dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}):
+        async with (
+            distributed.LocalCluster(
+                n_workers=cluster.workers,
+                threads_per_worker=_THREADS,
+                host="127.0.0.1",
+                security=True,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
+                asynchronous=True,
+                env=worker_environment(server.auth),
+                preload=_IGNORE_CTRL_C,
+            ) as local,
+            distributed.Client(local, asynchronous=True) as client,
+        ):
+            yield client
+
+
+def worker_environment(auth: "Auth") -> dict[str, str]:
+    """Return the environment from which a worker process makes its client.
+
+    Dask hands it over when the process has started, so that it is not in the environment that ``ps`` shows.
+    """
+    values = attrs.asdict(cast("attrs.AttrsInstance", auth))
+    values["auth_token"] = values.pop("token", None)
+    return {variable: values.get(name) or "" for name, variable in VARIABLES.items()}
+
+
+class _Run:
+    def __init__(
+        self, server: Server, job: Job, connection: Connection, options: JobOptions, *, overwrite: bool
+    ) -> None:
+        from .. import RetryPolicy, SweepStats, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
+
+        self._job = job
+        self._problems: list[AccountPage] = []
+        self._selected = ReadAhead(selected_accounts(server, job, self._note_problems), ())
+        self.tally: Tally = Tally(client=server.client.stats, sweep=SweepStats(), selected=self._selected)
+        self._options: dict[str, Any] = {
+            "connect": partial(
+                VinixClient.from_env,
+                base_url=server.client.base_url,
+                allow_http=connection.allow_http,
+                trust_env=True,
+                retry=RetryPolicy(outage_wait=connection.outage_wait),
+            ),
+            "details": job.details,
+            "filters": job.filters,
+            "page_size": job.page_size,
+            "max_concurrency": options.concurrency,
+            "source": server.where,
+            "overwrite": overwrite,
+        }
+
+    async def run(self, client: "distributed.Client") -> int:
+        """Write all parts and return the exit code."""
+        from ..dask import write_callflows  # noqa: PLC0415  # an extra
+
+        parts = write_callflows(client, self._selected, str(self._job.to), **self._options)
+        with progress_line(self.tally) as show:
+            async with background(_keep_showing(show)), aclosing(parts):
+                async for part in parts:
+                    self._count(part)
+        note(self.tally.summary())
+        if self._problems:
+            note(f"{missing(self._problems)}; to try again, {_AGAIN}")
+        return problems_code(self._problems, accounts_done=self.tally.sweep.accounts_done)
+
+    def _count(self, part: "DatasetPart") -> None:
+        failed = sum(page.error is not None for page in part.problems)
+        self.tally.callflows += part.callflows
+        self.tally.sweep.accounts_failed += failed
+        self.tally.sweep.accounts_done += part.accounts - failed
+        for name, number in part.counters.items():
+            setattr(self.tally.client, name, getattr(self.tally.client, name) + number)
+        for page in part.problems:
+            self._note_problems(page)
+
+    def _note_problems(self, page: "AccountPage") -> None:
+        self._problems.append(page)
+        note_problems(page, one_account=False)
+
+
+async def _keep_showing(show_progress: Callable[[], None]) -> None:
+    while True:
+        show_progress()
+        await asyncio.sleep(_TICK)
