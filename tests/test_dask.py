@@ -1,4 +1,7 @@
-"""Callflows read by the workers of a Dask cluster: two processes, which all tests here share."""
+"""Callflows read by the workers of a Dask cluster: two processes, which all tests here share.
+
+The cluster ends with this module: its scheduler runs in threads of this process, which tests of memory would see.
+"""
 
 import asyncio
 import hashlib
@@ -65,14 +68,14 @@ class Shared:
         return max(self.sandbox.account_ids, key=lambda each: len(self.sandbox.callflow_ids(each)))
 
 
-@pytest.fixture(scope="session")
-def session_sandbox() -> Iterator[Shared]:
+@pytest.fixture(scope="module")
+def module_sandbox() -> Iterator[Shared]:
     with served(accounts=40, callflows=(0, 5), seed=15) as sandbox:
         yield Shared(sandbox, sandbox._state.tokens.issue(0, sandbox._clock.time(), "cb_user_auth"))
 
 
-@pytest.fixture(scope="session")
-def cluster(session_sandbox: Shared) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster(module_sandbox: Shared) -> Iterator[Any]:
     with (
         dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}),
         distributed.LocalCluster(
@@ -81,17 +84,17 @@ def cluster(session_sandbox: Shared) -> Iterator[Any]:
             host="127.0.0.1",
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
-            env=session_sandbox.environment,
+            env=module_sandbox.environment,
         ) as running,
     ):
         yield running
 
 
 @pytest.fixture
-def shared(session_sandbox: Shared) -> Iterator[Shared]:
-    sandbox = session_sandbox.sandbox
+def shared(module_sandbox: Shared) -> Iterator[Shared]:
+    sandbox = module_sandbox.sandbox
     sandbox.requests.clear()
-    yield session_sandbox
+    yield module_sandbox
     for account_id in sandbox.account_ids:
         sandbox.allow(account_id)
 
