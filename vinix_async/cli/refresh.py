@@ -16,7 +16,7 @@ from .job import Job
 from .options import CONNECTION, SELECTION, Accounts, Connection, PageSize, Selection
 from .progress import RefreshTally, progress_line
 from .run import background, cancel_on_sigterm, completed
-from .selection import ReadAhead, Shard, selected_accounts
+from .selection import ReadAhead, selected_accounts
 from .times import span
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ class _Refresh:
         async for account in selected_accounts(server, job, self._note):
             yield account
         if job.all:
-            shard = Shard(job.shard)
             for known in await opened.status():
-                if known.account_id in shard:
-                    yield Account(id=known.account_id)
+                yield Account(id=known.account_id)
 
     async def run(self) -> int:
         """Refresh the accounts, report the failures, and return the exit code."""

@@ -17,7 +17,7 @@ from .job import Job
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, progress_line
 from .run import completed
-from .selection import ReadAhead, Shard, named_accounts, selected_accounts
+from .selection import ReadAhead, named_accounts, selected_accounts
 from .settings import read_settings
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Sources:
             known = {each.account_id: each for each in await opened.status()}
             named = [(root if word == "ROOT" else word) or "" for word in named_accounts(job)]
             found = named or [each.account_id for each in known.values() if each.state != "gone"]
-            wanted = [each for each in dict.fromkeys(found) if each in Shard(job.shard)]
+            wanted = list(dict.fromkeys(found))
             self.one_account = len(wanted) == 1
             for account_id in wanted:
                 account = Account(id=account_id, name=known[account_id].name if account_id in known else None)
