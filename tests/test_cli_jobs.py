@@ -180,7 +180,7 @@ def test_text_that_utf_8_cannot_encode_is_escaped(tmp_path: Path) -> None:
     for suffix, read in (("csv", "read_csv('{}')"), ("parquet", "'{}'")):
         to = tmp_path / f"out.{suffix}"
         writer = open_writer(Job(command="callflows export", output=suffix, to=str(to)), tmp_path / "checkpoint")
-        writer.write(Account(id="a" * 32), [odd])
+        writer.write(AccountPage(account=Account(id="a" * 32), items=(odd,)))
         writer.end(Ending())
         name, numbers = duckdb.sql(f"select name, numbers from {read.format(to)}").fetchall()[0]
         assert name == "Caf\u00e9 \\ud800"
