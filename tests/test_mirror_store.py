@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -349,6 +350,13 @@ def test_arguments_are_checked_at_once() -> None:
     for address in ("mysql://u:planted-secret@h/d", "postgresql://u:planted-secret@h:port/d?odd", "postgres://%zz@h/d"):
         with pytest.raises(ConfigurationError, match="postgresql:// address"):
             Mirror(address)
+
+
+def test_postgresql_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "vinix_async.mirror.postgres", raising=False)
+    with pytest.raises(ConfigurationError, match=r"pip install 'vinix-async\[postgres\]'"):
+        Mirror("postgresql://127.0.0.1/calls")
 
 
 # --- the database ---
