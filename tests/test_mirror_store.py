@@ -216,6 +216,14 @@ async def test_a_later_confirmation_narrows_when_it_changed(mirror: Mirror, refr
     assert found == {"c1": at(2), "c2": at(3)}
 
 
+async def test_a_change_is_not_found_before_it_can_have_been_made(mirror: Mirror, refresh: Refresh) -> None:
+    await refresh(0, callflow("c1"))
+    await refresh(5, Read(callflow_id="c1", callflow=None, revision="1-a", row_hash=b"row", read_at=at(5)))
+    await refresh(2, callflow("c1", "Other"))  # the clock was set back
+    (change,) = [each async for each in mirror.changes(at(0))]
+    assert (change.at, change.not_before) == (at(2), at(2))
+
+
 async def test_metadata_is_as_of_the_last_read(mirror: Mirror, refresh: Refresh) -> None:
     def named(name: str) -> Callflow:
         return callflow("c1", metadata={"u1": {"name": name}})
@@ -252,7 +260,8 @@ async def test_uses(mirror: Mirror, refresh: Refresh) -> None:
     assert await uses("d2") == [Use("a1", "c1", "ring_group", "/flow", "endpoints[1].id", "Main")]
     assert await uses("u7") == [Use("a1", "c1", "", "", "owner_id", "Main")]
     assert await uses("u1", 0.5) == [Use("a1", "c2", "user", "/flow", "id", "Main")]
-    assert await uses("u1") == []
+    assert await uses("u1", 1) == await uses("u1") == []
+    assert len(await uses("v1", 1)) == 2
     await mirror._store.fail("a2", "gone", "404", at(3))
     assert [use.account_id for use in await uses("v1")] == ["a1", "a1"]
     assert [each.id async for each in mirror.callflows("a2")] == ["c9"]  # it is named
