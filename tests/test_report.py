@@ -13,6 +13,7 @@ from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import (
     Account,
+    AccountPage,
     BadItem,
     BadRequestError,
     Callflow,
@@ -22,8 +23,9 @@ from vinix_async import (
     VinixError,
     structure,
 )
-from vinix_async.cli.drawing.page import account_block, data_block, report
+from vinix_async.cli.drawing.page import account_block, data_block, page_row, report, write_report
 from vinix_async.cli.drawing.render import render
+from vinix_async.cli.export import Ending
 from vinix_async.sandbox import Sandbox
 
 in_chromium = pytest.mark.skipif(
@@ -98,6 +100,37 @@ def test_data_in_a_page_has_no_letter_of_markup() -> None:
 def test_a_listing_without_flows_names_its_modules() -> None:
     text = account_block(Account(id="1"), [structure({"id": "x", "modules": ["menu"]}, Callflow)])
     assert blocks(text)[0][7][0][5:] == [None, ["menu"], []]
+
+
+def test_findings_are_of_whole_accounts(tmp_path: Path) -> None:
+    jumps = [callflow(node("callflow", {"id": each * 32}, _=node("hangup")), id=each * 32) for each in "abcd"]
+    gone = callflow(node("callflow", {"id": "e" * 32}, _=node("hangup")), id="f" * 32)
+    whole, begun, broken = (Account(id=each, name=each.title()) for each in ("whole", "begun", "broken"))
+    pages = [
+        AccountPage(account=whole, items=tuple(jumps[:2]), next_start_key="next"),
+        AccountPage(account=begun, items=(gone,), next_start_key="next"),
+        AccountPage(account=broken, items=(gone,)),
+        AccountPage(account=whole, items=(*jumps[2:], gone)),
+        AccountPage(account=Account(id="empty")),
+    ]
+    rows, to = tmp_path / "rows", tmp_path / "page.html"
+    rows.write_bytes(b"".join(map(page_row, pages)))
+    bad = BadItem(account_id="broken", id=None, index=1, error=DecodeError("odd"))
+    problem = AccountPage(account=broken, bad_items=(bad,))
+    shut = AccountPage(account=Account(id="shut"), error=ServerError("down", status=503))
+
+    def codes(*, filtered: bool) -> dict[str, tuple[int, bool]]:
+        ending = Ending(problems=[problem, shut])
+        write_report(to, rows, None, filtered=filtered, ending=ending)
+        return {
+            account_id: (len(flows), "J201" in {code for flow in flows for code, *_ in flow[7]})
+            for account_id, *_, flows in blocks(to.read_text(encoding="utf-8"))
+        }
+
+    expected = {"broken": (1, False), "shut": (0, False), "whole": (5, True), "begun": (1, False), "empty": (0, False)}
+    assert codes(filtered=False) == expected
+    assert codes(filtered=True) == {**expected, "whole": (5, False)}
+    assert [name for _, name, *_ in blocks(to.read_text(encoding="utf-8"))] == ["Broken", "", "Whole", "Begun", ""]
 
 
 # --- in Chromium -------------------------------------------------------------------------------------

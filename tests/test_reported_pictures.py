@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cli_support import Command, served
-from flows import callflow, node
+from flows import callflow, deep, node, wide
 from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
@@ -352,7 +352,7 @@ const box = (element) => element.getBoundingClientRect(), wrong = [];
 const inside = (inner, outer) => inner.left > outer.left - 1 && inner.right < outer.right + 1;
 const labels = [...document.querySelectorAll(".flow .pill")];
 for (const group of document.querySelectorAll(".flow .pill, .flow .box, .flow .more")) {
-  for (const text of group.querySelectorAll("text")) {
+  for (const text of group.querySelectorAll("text:not(.mark *)")) {
     if (!inside(box(text), box(group.querySelector("rect")))) wrong.push(text.textContent);
   }
 }
@@ -475,6 +475,62 @@ def test_l35_a_callflow_is_shown_although_its_listing_cannot_be_read(vinix: Comm
             assert (done.returncode, "Good" in done.stdout) == (0, True), output
     finally:
         sandbox.remove(sandbox.root_id, odd)
+
+
+# --- P9 and P10: the report ---------------------------------------------------------------------------
+
+
+@in_chromium
+def test_p9_a_picture_opens_as_wide_as_the_window_and_readable(browser: Browser, tmp_path: Path) -> None:
+    sandbox = Sandbox(accounts=1, callflows=4)
+    documents = [sandbox.document(sandbox.root_id, each) for each in sandbox.callflow_ids(sandbox.root_id)]
+    after_hours = next(structure(each, Callflow) for each in documents if each["name"] == "After hours")
+    metaflow = {"numbers": {str(each): node("hangup") for each in range(5)}}
+    path = tmp_path / "report.html"
+    flows = [after_hours, wide(300, id="1" * 32), deep(300, id="2" * 32, metaflow=metaflow), labelled()]
+    path.write_text(report(*flows), encoding="utf-8")
+    for width in (1440, 1024, 390):
+        for flow in flows:
+            browser.look(width, 900)
+            browser.open(path, f"#a/{flow.id}")
+            shown, whole, least = browser.run("""
+                const host = document.getElementById("picture"), texts = [...host.querySelectorAll("text")];
+                const sizes = texts.map((text) => text.getAttribute("font-size") * picture.scale);
+                return [host.clientWidth, host.scrollWidth, Math.min(...sizes)];
+            """)
+            assert whole <= shown, (width, flow.id)
+            assert least >= 8.8, (width, flow.id)
+            assert browser.run(FITS)[1] == []
+
+
+@in_chromium
+def test_p10_the_search_prefers_whole_words(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    people = node("menu", _=node("hangup"), **{"1": node("user", {"name": "Ed Eads"})})
+    blocks = []
+    for account in range(40):
+        flows = [
+            callflow(node("conference"), id=f"{account}-{room}", name=f"Room {room}", numbers=[f"100{7 - room}"])
+            for room in (0, 4, 7)
+        ]
+        day = callflow(people, id=f"{account}-day", name="Edited Day", numbers=[])
+        blocks.append(account_block(Account(id=f"{account}", name=f"Cedar Reads {account}"), [*flows, day]))
+    path.write_text("".join(report_page("Callflows", blocks, complete=True)), encoding="utf-8")
+    browser.look(1440, 900)
+    browser.open(path)
+    browser.press("/", "room 7")
+    titles = "return [...document.querySelectorAll('#rows .row:not(.account) .title')].map((each) => each.textContent)"
+    assert set(browser.run(titles)) == {"Room 7"}
+    assert browser.run("return found.callflows.filter((each) => each.title === 'Room 0').length") == 40  # 1007
+    for strokes in ([], ["Down"], ["Down"], ["Up"]):
+        browser.press(*strokes)
+        assert not browser.run("return document.querySelector('.cursor').classList.contains('account')")
+    browser.press("Escape", "eads ed")
+    marked = "return [...document.querySelectorAll('#rows mark')].map((each) => each.textContent)"
+    assert set(browser.run(marked)) == {"Ed", "Eads"}
+    browser.press("Enter")
+    assert browser.run("return document.querySelector('.found').getAttribute('aria-label')").startswith("key 1, User")
+    assert browser.run("return document.querySelectorAll('.found').length") == 1
 
 
 # --- P12: modules ------------------------------------------------------------------------------------

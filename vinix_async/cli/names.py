@@ -56,8 +56,8 @@ def target(node: FlowNode) -> str:
 
 
 def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
-    """Return what the node does, in words. A node without a module is the end of the call."""
-    about = description_of(evolve(node, data=shown_data(node.data)), names)
+    """Return what a ``shown_node`` does, in words. A node without a module is the end of the call."""
+    about = description_of(node, names)
     return Description(
         label=display(about.label) or "end",
         name=display(about.name),
@@ -69,6 +69,11 @@ def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
 def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
     """Return what the key of a child means to the parent; nothing where the call simply continues."""
     return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
+
+
+def shown_node(node: FlowNode) -> FlowNode:
+    """Return a copy of the node whose data can be shown; see ``shown_data``."""
+    return evolve(node, data=shown_data(node.data), extra=shown_data(node.extra))
 
 
 def shown_data(data: Any) -> Any:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
 from ...flows import Name, ReferenceIndex
-from ..names import branch_name, describe, numbers, target, title
+from ..names import branch_name, describe, numbers, shown_node, target, title
 from ..text import display
 
 
@@ -21,6 +21,7 @@ class Box:
     call the module; ``module``: its name in the API; ``lines``: what it refers to, and a group's members; of a head,
     the title and what is dialled. ``target``: the id of the callflow to which it leads; of a head, its own. ``more``:
     how many boxes are folded into it. ``step``: the part of the JSON pointer that leads from the parent to this node.
+    ``node``: the node, with data that can be shown.
     """
 
     parent: int
@@ -91,7 +92,8 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
     while waiting:
         node, parent, branch, step = waiting.pop()
         index = len(boxes)
-        about = describe(node, names)
+        shown = shown_node(node)
+        about = describe(shown, names)
         members = about.members
         if len(members) > _MAX_MEMBERS:
             members = (*members[: _MAX_MEMBERS - 1], f"and {len(members) - _MAX_MEMBERS + 1} more")
@@ -105,7 +107,7 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
             disabled=node.data.get("skip_module") in (True, "true"),  # any JSON value
             target=target(node),
             step=step,
-            node=node,
+            node=shown,
         )
         boxes.append(box)
         waiting.extend(

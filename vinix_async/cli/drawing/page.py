@@ -216,10 +216,10 @@ def _box_data(box: Box, callflow: Callflow, refers_to: list[str]) -> list[Any]:
         data: Any = {**box.node.data, **box.node.extra}
     else:
         document: Any = callflow.metaflow if box.step else callflow
-        data = {key: value for key, value in to_dict(document).items() if key not in _DRAWN}
+        data = shown_data({key: value for key, value in to_dict(document).items() if key not in _DRAWN})
     row = [
         *(box.parent, box.label, box.branch, box.module, box.lines),
-        *(int(box.disabled), box.target, shown_data(data), refers_to),
+        *(int(box.disabled), box.target, data, refers_to),
     ]
     while not row[-1] and len(row) > 2:
         row.pop()

@@ -122,6 +122,7 @@ class Picture {
   // other instead, which needs little width. A tree for which `room` is too narrow goes below the one before it.
   // Returns the size of the whole.
   arrange(seen, hung, room) {
+    const levels = seen.reduce((most, each) => Math.max(most, each.level), 1), indent = Math.min(INDENT, Math.max(2, (room - HEAD) / levels));
     for (const each of seen) {
       const above = seen[each.parent];
       each.hanger = !above ? null : hung.has(each.parent) ? above : above.hanger;
@@ -129,7 +130,7 @@ class Picture {
     for (let here = seen.length - 1; here >= 0; here--) {
       const each = seen[here], half = Math.max(each.w, each.pill) / 2;
       if (each.hanger || hung.has(here)) {
-        const below = each.kids.map((kid) => INDENT + seen[kid].reach), pill = each.hanger && each.pill ? 18 + each.pill : 0;
+        const below = each.kids.map((kid) => indent + seen[kid].reach), pill = each.hanger && each.pill ? 18 + each.pill : 0;
         each.reach = Math.max(each.w, pill, ...below);
         each.middle = Math.max(half, each.w / 2);
         each.span = Math.max(each.middle - each.w / 2 + each.reach, each.middle + half);
@@ -157,7 +158,7 @@ class Picture {
       }
       if (each.hanger) {
         const above = seen[each.parent];
-        each.x = above.x - above.w / 2 + INDENT + each.w / 2;
+        each.x = above.x - above.w / 2 + indent + each.w / 2;
         each.y = each.hanger.bottom + (each.branch ? 36 : 12);
         each.hanger.bottom = each.y + each.h;
       } else {
@@ -200,7 +201,7 @@ class Picture {
     this.hung = this.whole ? new Set() : this.hang(seen, room / READABLE - 2 * margin);
     const [wide, high] = this.arrange(seen, this.hung, this.whole ? Infinity : room / READABLE - 2 * margin);
     this.size = [wide + 2 * margin, high + 2 * margin];
-    if (!this.scale) this.scale = Math.max(Math.min(1, room / this.size[0]), this.whole ? READABLE : 0.5);
+    if (!this.scale) this.scale = Math.max(Math.min(1, room / this.size[0]), READABLE);
     const edges = [], pills = [], drawn = [];
     for (const each of seen) {
       const box = this.boxes[each.place];
@@ -259,7 +260,7 @@ class Picture {
       ? [icon("head", 15, 10), write(box[LABEL], "title", 44, 23, HEAD_ROOM), ...this.lines(each.place).map((line, row) => write(line, "number", 44, 44 + 18 * row, HEAD_ROOM))]
       : [make("rect", {class: "tile", x: 10, y: middle - 14, width: 28, height: 28, rx: 7}), icon(kind, 16, middle - 8),
         ...texts.map(([text, style], row) => write(text, style, 48, top + 16 * row, TEXT_ROOM))];
-    const mark = severity ? [make("g", {class: "mark " + severity, transform: `translate(${each.w - 4} 4)`}, make("circle", {r: 9}), make("text", {y: 4}, MARKS[severity]))] : [];
+    const mark = severity ? [make("g", {class: "mark " + severity, transform: `translate(${each.w - 4} 4)`}, make("circle", {r: 9}), make("text", {y: 4, "font-size": 12}, MARKS[severity]))] : [];
     return this.item(each, {class: classes.filter(Boolean).join(" "), "aria-label": said, "aria-expanded": kids ? this.shown[each.place] > 0 : null},
       make("title", {}, title), frame, ...inner, ...mark);
   }

@@ -86,11 +86,12 @@ function positions(text, word, whole) {
 
 const hasWhole = (text, word) => positions(text, word, true).length > 0;
 
-// 0: all words are whole ones in the title and the numbers; 1: in the flow; 2: parts of words; 3: not found.
+// 0: all words are whole ones in the title and the numbers; 1: in the flow and its account; 2: parts of words; 3: not
+// found. missing: the words that are not whole ones of the account's name, realm or id.
 function rankOf(flow, missing) {
   if (missing.length === 1 && missing[0].length > 5 && flow.id.startsWith(missing[0])) return 0;
   if (!missing.every((word) => flow.text.includes(word))) return 3;
-  return missing.every((word) => hasWhole(flow.said, word)) ? 0 : missing.every((word) => hasWhole(flow.text, word)) ? 1 : 2;
+  return words.every((word) => hasWhole(flow.said, word)) ? 0 : missing.every((word) => hasWhole(flow.text, word)) ? 1 : 2;
 }
 
 function search() {
