@@ -88,6 +88,8 @@ TARGETS = [
     Target("PostgreSQL against SQLite, the worst of the three", "mirror postgres", 3),
     Target("the slowest question to a mirror, of both databases", "mirror question", 100, "ms"),
     Target("longest stop of the event loop by a mirror", "mirror stop", 10, "ms"),
+    Target("requests of a refresh for an account in which nothing has changed", "refresh unchanged", 2, ""),
+    Target("refresh of 5,000 accounts in which nothing has changed, 50 ms of latency", "refresh estate", 30, "s"),
     Target("import the types alone, against importing `attrs` and `msgspec`", "import types", 1.3),
     Target("import and make a client, against `import aiohttp`", "import client", 1.25),
 ]
@@ -184,6 +186,14 @@ SECTIONS = {
             "`python benchmarks/soak.py --save`: ten minutes of sweeps, cancelled walks and logins against a "
             "server that misbehaves and is away for some seconds in each minute. Every result is compared with "
             "what the server holds."
+        ),
+    ),
+    "mirror_refresh": (
+        "A refresh of a mirror",
+        (
+            "The requests that a sandbox received for one account, with pages of 1,000 rows; and an estate in which "
+            "nothing has changed, over 64 connections to a server that answers after 50 ms. Its mirror is an SQLite "
+            "file."
         ),
     ),
 }

@@ -24,6 +24,7 @@ USUAL = [
     "deadline",
     "flow_analysis",
     "mirror",
+    "mirror_refresh",
 ]
 LONG = ["outage", "soak"]
 

@@ -207,6 +207,16 @@ def test_refresh(tmp_path: Path) -> None:
         assert done.stderr.endswith(" s; run the command again to continue\n")
 
 
+def test_a_server_that_ignores_filters_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vinix_async.sandbox.listings.filters_in", lambda query: {})
+    with served(accounts=1, callflows=2) as sandbox:
+        vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))
+        assert "filter" not in vinix("mirror", "refresh").stderr  # of an account that is new
+        done = vinix("mirror", "refresh")
+        assert done.stderr.startswith("the server ignores the filter modified_from: ")
+        assert done.returncode == 0
+
+
 def test_a_refresh_that_is_interrupted_continues(tmp_path: Path) -> None:
     with served(accounts=2, callflows=4) as sandbox:
         vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))

@@ -719,7 +719,7 @@ async def test_a_server_that_ignores_filters_is_named(
         api.filters_work = False
         refreshing, result = await refresh()
         assert (refreshing.filters_work, result.requests) == (False, 2)
-        assert [each.levelno for each in caplog.records if "ignores modified_from" in each.message] == [logging.WARNING]
+        assert [each.levelno for each in caplog.records if "ignores the filter" in each.message] == [logging.WARNING]
         api.documents[ONE]["flow"] = node("user", {"id": TWO})
         clock.now += 30 * DAY
         _, result = await refresh()

@@ -90,6 +90,10 @@ class _Refresh:
             note(f"stopped after {self._tally.summary()}; run the command again to continue")
             return code
         self._note_left_out()
+        if self._refresh.filters_work is False:
+            note(
+                "the server ignores the filter modified_from: what no listing shows is found after 30 days at the latest"
+            )
         note(self._tally.summary())
         return problems_code(self._problems, accounts_done=self._tally.sweep.accounts_done)
 

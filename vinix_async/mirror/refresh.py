@@ -221,8 +221,8 @@ class _Run:
                     return True  # unknown; if the server ignores the filter, more documents are read than necessary
                 if not self.filters_work:
                     _logger.warning(
-                        "the server ignores modified_from: changes that the rows of a listing do not show are found "
-                        "only after recheck_days=%g",
+                        "the server ignores the filter modified_from: changes that no row of a listing shows are found "
+                        "only when a callflow is read in any case (recheck_days=%g)",
                         self.options.recheck_days,
                     )
             return self.filters_work
