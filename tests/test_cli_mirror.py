@@ -208,7 +208,7 @@ def test_refresh(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ignores_filters_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vinix_async.sandbox.listings.filters_in", lambda query: {})
+    monkeypatch.setattr("vinix_async.sandbox.listings.filters_in", lambda _: {})
     with served(accounts=1, callflows=2) as sandbox:
         vinix = Command(tmp_path, VINIX_MIRROR=str(tmp_path / "mirror.db"), **variables(sandbox))
         assert "filter" not in vinix("mirror", "refresh").stderr  # of an account that is new

@@ -91,9 +91,7 @@ class _Refresh:
             return code
         self._note_left_out()
         if self._refresh.filters_work is False:
-            note(
-                "the server ignores the filter modified_from: what no listing shows is found after 30 days at the latest"
-            )
+            note("the server ignores the filter modified_from: changes that no listing shows are found within 30 days")
         note(self._tally.summary())
         return problems_code(self._problems, accounts_done=self._tally.sweep.accounts_done)
 
