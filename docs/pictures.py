@@ -26,7 +26,7 @@ COMPANIES = ("Sandbox Telecom", "Cedar Garage", "Elm Music", "Fjord Optics", "Ha
 def main() -> None:
     """Write every picture."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    sandbox = Sandbox(accounts=len(COMPANIES), callflows=40)
+    sandbox = Sandbox(accounts=len(COMPANIES) - 1, callflows=40, findings=True)
     accounts = [Account(id=each, name=name) for each, name in zip(sandbox.account_ids, COMPANIES, strict=True)]
     flows = {
         account.id: tuple(
@@ -34,7 +34,7 @@ def main() -> None:
         )
         for account in accounts
     }
-    root = sandbox.root_id
+    root, shut = sandbox.root_id, accounts[1]
     after_hours = next(flow for flow in flows[root] if flow.name == "After hours")
     (DOCS / "flow.svg").write_text(render(after_hours, "svg"), encoding="utf-8")
     (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
@@ -42,8 +42,8 @@ def main() -> None:
         path = Path(folder) / "report.html"
         refused = PermissionDeniedError("forbidden", status=403, request_id="5d41402abc4b2a76", attempts=1)
         retry = "vinix report --resume report.html.checkpoint"
-        blocks = [account_block(account, flows[account.id]) for account in accounts[:-1]]
-        blocks.append(account_block(accounts[-1], complete=False, error=refused, retry=retry))
+        blocks = [account_block(account, flows[account.id]) for account in accounts if account is not shut]
+        blocks.append(account_block(shut, complete=False, error=refused, retry=retry))
         path.write_text("".join(report("Sandbox Telecom", blocks, complete=True)), encoding="utf-8")
         page = Path(folder) / "page.html"
         page.write_text(render(after_hours, "html"), encoding="utf-8")
@@ -52,7 +52,7 @@ def main() -> None:
             for name, source, fragment, size, dark in (
                 ("report-light", path, "", (1200, 720), False),
                 ("report-details", path, f"#{root}/{after_hours.id}/{group}", (1440, 860), False),
-                ("report-dark", path, f"#{accounts[-1].id}", (1200, 720), True),
+                ("report-dark", path, f"#{shut.id}", (1200, 720), True),
                 ("report-phone", path, f"#{root}/{after_hours.id}", (390, 844), False),
                 ("page-dark", page, "", (1200, 720), True),
             ):

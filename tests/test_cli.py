@@ -294,6 +294,12 @@ def test_pictures_are_asked_for_with_the_names_of_the_account(
         assert done.stdout == f"{kind} of Main menu among {known}\n"
 
 
+def test_png_is_not_printed_on_a_terminal(vinix: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vinix_async.cli.show.to_terminal", lambda: True)
+    done = vinix("callflows", "show", "ROOT", "main menu", "--output", "png")
+    assert (done.returncode, done.stderr) == (2, "vinix: PNG cannot be shown on a terminal: redirect stdout\n")
+
+
 def test_a_report_has_every_account_and_appears_when_it_is_whole(
     vinix: Command, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -314,6 +320,7 @@ def test_a_report_has_every_account_and_appears_when_it_is_whole(
         each: len(sandbox.callflow_ids(each)) for each in sandbox.account_ids
     }
     assert [name for name, (*_, error, _flows) in found.items() if error] == ["0" * 32]
+    assert found[sandbox.root_id][1] == "Sandbox Telecom"
     assert all(flow[5] is not None for each in found.values() for flow in each[5])
     assert vinix(*report).returncode == 2
     assert vinix(*report, "0" * 32, "--force").returncode == 1

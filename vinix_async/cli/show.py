@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Callflow, DecodeError, NotFoundError, to_json
-from ..flows import Name, ReferenceIndex
+from ..flows import Name, names_of
 from .connection import connect
 from .console import print_data, to_terminal, write_data
 from .drawing.diagram import diagram
@@ -52,7 +52,7 @@ async def _show(client: "VinixClient", account_id: str, wanted: str, output: Sho
     if output is None:
         output = "tree" if to_terminal() else "ndjson"
     callflow, titles = await _find(client, account_id, wanted, with_titles=output not in {"ndjson", "json"})
-    names = {each: Name(name, "callflow") for each, name in titles.items()} | dict(ReferenceIndex([callflow]).names)
+    names = {each: Name(name, "callflow") for each, name in titles.items()} | names_of([callflow])
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
-from ...flows import Name, ReferenceIndex
+from ...flows import Name, names_of
 from ..names import branch_name, describe, numbers, shown_node, target, title
 from ..text import display
 
@@ -71,7 +71,7 @@ def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list
 
     ``names``: the names of the account, by id (default: those that the callflow's own ``metadata`` tells).
     """
-    known = ReferenceIndex([callflow]).names if names is None else names
+    known = names_of([callflow]) if names is None else names
     name = title(callflow)
     dialled = tuple(number for number in numbers(callflow) if number != name)
     boxes = [Box(-1, label=name, lines=dialled, target=display(callflow.id))]

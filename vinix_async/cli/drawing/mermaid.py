@@ -61,14 +61,13 @@ def _chart(boxes: list[Box]) -> str:
     classes: dict[str, list[str]] = {}
     for index, box in enumerate(boxes):
         node = f"n{index}"
-        text = "<br/>".join(map(label_text, box.texts[: _MAX_NUMBERS + 1]))
+        texts = box.texts if box.parent >= 0 else box.texts[: _MAX_NUMBERS + 1]
+        text = f"+ {box.more:,} more" if box.more else "<br/>".join(map(label_text, texts))
         if box.parent < 0:
             lines.append(f'  {node}(["{text}"])')
             continue
-        if box.more:
-            lines.append(f'  {node}["+ {box.more:,} more"]')
-        else:
-            lines.append(f'  {node}["{text}"]')
+        lines.append(f'  {node}["{text}"]')
+        if not box.more:
             classes.setdefault("off" if box.disabled else box.kind, []).append(node)
         branch = f'|"{label_text(box.branch)}"|' if box.branch else ""
         lines.append(f"  n{box.parent} -->{branch} {node}")

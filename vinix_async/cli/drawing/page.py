@@ -21,7 +21,7 @@ from ... import (
     to_dict,
     to_json,
 )
-from ...flows import RULES, Finding, Name, ReferenceIndex, findings, references
+from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
 from ..files import default_mode, replacing
 from ..names import numbers, shown_data, title, type_name
@@ -164,7 +164,7 @@ def account_block(
     ``metadata`` does not name. ``retry``: the command that reads the account again.
     """
     kept = list(callflows)
-    known = {**(names or {}), **ReferenceIndex(kept).names}
+    known = {**(names or {}), **names_of(kept)}
     found: dict[str, list[Finding]] = {}
     for finding in findings(kept, complete=complete):
         found.setdefault(finding.callflow_id, []).append(finding)
