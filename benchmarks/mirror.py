@@ -253,10 +253,10 @@ def measure(options: Options) -> Report:
         [[name, f"{longest:.1f}"] for name, longest in stopped.items()],
     )
     report.figures = {
-        "mirror load": lite[0],
-        "mirror unchanged": lite[1],
-        "mirror changed": lite[2],
-        "mirror postgres": max(b / a for a, b in zip(lite, team, strict=True)),
+        **dict(zip(("mirror load", "mirror unchanged", "mirror changed"), lite, strict=True)),
+        **dict(
+            zip(("mirror postgres load", "mirror postgres unchanged", "mirror postgres changed"), team, strict=True)
+        ),
         "mirror question": max(best for found in (lite_questions, team_questions) for best, _ in found.values()),
         "mirror stop": max(longest for name, longest in stopped.items() if "list_many" not in name),
     }

@@ -99,12 +99,7 @@ class PostgresDatabase:
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(_written(statement), values or None)
-            rows: list[tuple[Any, ...]] = []
-            while cursor.description and (more := cursor.fetchmany(_ROWS)):
-                rows += more
-            return rows
+        return _rows(self._connection.execute(_written(statement), values or None))
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement for each row of values."""
@@ -131,10 +126,16 @@ class PostgresDatabase:
 
     # --- locks ---
 
-    def try_lock(self, account_id: str) -> bool:
-        """Lock an account until ``unlock``, or until the connection ends. Return whether it is locked."""
+    def try_lock(self, account_id: str, *queries: str) -> "list[list[tuple[Any, ...]]] | None":
+        """Lock an account until ``unlock``, or until the connection ends. Return None if it is locked elsewhere.
+
+        Otherwise, return the rows of the queries, whose only value is the account's id. All is one round trip.
+        """
         statement = "SELECT pg_try_advisory_lock(hashtextextended(?, ?))"
-        return self.execute(statement, account_id, _ACCOUNT_LOCK) == [(True,)]
+        with self._connection.pipeline():
+            lock = self._connection.execute(_written(statement), (account_id, _ACCOUNT_LOCK))
+            found = [self._connection.execute(_written(query), (account_id,)) for query in queries]
+        return [_rows(cursor) for cursor in found] if lock.fetchone() == (True,) else None
 
     def unlock(self, account_id: str) -> None:
         """Unlock an account."""
@@ -156,3 +157,11 @@ class PostgresDatabase:
 def _written(statement: str) -> bytes:
     """Return a statement with psycopg's marks for values."""
     return statement.replace("?", "%s").encode()
+
+
+def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, if it has any."""
+    rows: list[tuple[Any, ...]] = []
+    while cursor.description and (more := cursor.fetchmany(_ROWS)):
+        rows += more
+    return rows

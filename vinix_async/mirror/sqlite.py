@@ -146,10 +146,11 @@ class SqliteDatabase:
 
     # --- locks ---
 
-    def try_lock(self, account_id: str) -> bool:  # noqa: ARG002  # the lock is that of the file
-        """Lock the file for this process, for all accounts, until ``end_run``. Return whether it is locked.
+    def try_lock(self, account_id: str, *queries: str) -> list[list[tuple[Any, ...]]] | None:
+        """Lock the file for this process, for all accounts, until ``end_run``. Return None if another one has it.
 
-        The lock is that of the operating system, on a file beside the database: it ends with the process.
+        Otherwise, return the rows of the queries, whose only value is the account's id. The lock is that of the
+        operating system, on a file beside the database: it ends with the process.
         """
         if self._lock_file is None:
             descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -157,9 +158,9 @@ class SqliteDatabase:
                 _lock(descriptor)
             except OSError:
                 os.close(descriptor)
-                return False
+                return None
             self._lock_file = descriptor
-        return True
+        return [self.execute(query, account_id) for query in queries]
 
     def unlock(self, account_id: str) -> None:
         """Do nothing: the file stays locked until ``end_run``."""

@@ -22,8 +22,9 @@ import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
@@ -200,9 +201,9 @@ class Store:
         """
 
         def work(database: Database) -> KnownAccount | None:
-            if account_id in self._locked or not database.try_lock(account_id):
+            if account_id in self._locked or (found := database.try_lock(account_id, _ACCOUNT, _CALLFLOWS)) is None:
                 return None
-            self._locked[account_id] = locked = _read_account(database, account_id, name and storable(name))
+            self._locked[account_id] = locked = _known(database, account_id, name and storable(name), *found)
             return locked.known
 
         return await self.run(work)
@@ -254,7 +255,7 @@ class Store:
         def work(database: Database) -> None:
             locked = self._locked[account_id]
             gone = [each for each in deleted if each in locked.version_ids]
-            with database.transaction():
+            with database.transaction() if gone or unreadable else nullcontext():
                 if gone:
                     database.execute_many(
                         "UPDATE versions SET valid_to = CASE WHEN valid_from > ? THEN valid_from ELSE ? END,"
@@ -304,21 +305,23 @@ class Store:
         return await self.run(work)
 
 
-def _read_account(database: Database, account_id: str, name: str | None) -> _Locked:
+_ACCOUNT: Final = "SELECT name, state, watermark, refreshed_at, known_since FROM accounts WHERE account_id = ?"
+_CALLFLOWS: Final = (
+    "SELECT callflow_id, version_id, revision, row_hash, read_at, toggles FROM callflows WHERE account_id = ?"
+)
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+
+def _known(database: Database, account_id: str, name: str | None, account: Rows, rows: Rows) -> _Locked:
     """Return what is known of an account that was locked. Adds a new one to the mirror."""
-    statement = "SELECT name, state, watermark, refreshed_at, known_since FROM accounts WHERE account_id = ?"
-    rows: list[tuple[Any, ...]] = database.execute(statement, account_id)
-    if not rows:
+    if not account:
         database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)
-        rows = [(name, "new", None, None, None)]
-    ((old_name, state, watermark, refreshed_at, known_since),) = rows
+        account = [(name, "new", None, None, None)]
+    ((old_name, state, watermark, refreshed_at, known_since),) = account
     if name is not None and name != old_name:
         database.execute("UPDATE accounts SET name = ? WHERE account_id = ?", name, account_id)
     callflows, version_ids = {}, {}
-    statement = (
-        "SELECT callflow_id, version_id, revision, row_hash, read_at, toggles FROM callflows WHERE account_id = ?"
-    )
-    for callflow_id, version_id, revision, row_hash, read_at, toggles in database.execute(statement, account_id):
+    for callflow_id, version_id, revision, row_hash, read_at, toggles in rows:
         targets = tuple(json.loads(toggles)) if toggles else ()
         callflows[callflow_id] = KnownCallflow(revision, row_hash, to_time(read_at), targets)
         version_ids[callflow_id] = version_id
