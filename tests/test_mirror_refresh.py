@@ -707,6 +707,52 @@ async def test_a_new_callflow_that_is_deleted_before_it_is_read_is_no_news(
         assert (result.state, result.added, result.deleted, result.ok) == ("ok", 1, 0, True)
 
 
+@pytest.mark.parametrize(
+    ("status", "envelope", "state", "bad"),
+    [
+        (403, {}, "forbidden", 0),
+        (404, {"message": "not_found"}, "ok", 1),
+        (500, {}, "ok", 1),
+        (429, {}, "failed", 0),
+    ],
+)
+async def test_what_one_document_s_error_says_about_its_account(  # noqa: PLR0917  # fixtures and cases
+    server: Scripted, tmp_path: Path, clock: FakeClock, status: int, envelope: Any, state: str, bad: int
+) -> None:
+    async with small(server, tmp_path, clock) as (api, refresh, store):
+        await refresh()
+        api.listed = [ONE]
+
+        def document(request: web.Request) -> web.Response:
+            return failure(request, status, **envelope) if TWO in request.path else api(request)
+
+        server.otherwise = document
+        _, result = await refresh()
+        assert (result.state, len(result.bad_items), result.deleted) == (state, bad, 0)
+        assert len(await rows_of(store, "callflows")) == 2
+        server.otherwise = api
+        _, result = await refresh()
+        assert (result.state, result.deleted, result.requests) == ("ok", 0, 3)
+
+
+async def test_rows_without_an_id_are_named(server: Scripted, tmp_path: Path, clock: FakeClock) -> None:
+    async with small(server, tmp_path, clock) as (_, refresh, _):
+        rows = [{"id": ONE, "name": ONE}, {"name": "no id"}, {"name": 7}, {"id": "../x", "name": "odd"}]
+        server.script = [lambda request: success(request, rows)]
+        _, result = await refresh()
+        assert (result.state, result.added) == ("ok", 1)
+        assert sorted(str(item.id) for item in result.bad_items) == ["../x", "None", "None"]
+
+
+async def test_probes_that_fail_cost_nothing_but_documents(server: Scripted, tmp_path: Path, clock: FakeClock) -> None:
+    async with small(server, tmp_path, clock) as (api, refresh, _):
+        await refresh()
+        api.filtered = [ONE]
+        server.otherwise = lambda request: failure(request, 500) if "modified_to" in request.query else api(request)
+        refreshing, result = await refresh()
+        assert (result.state, result.requests, refreshing.filters_work) == ("ok", 3, None)
+
+
 @pytest.mark.parametrize("filtered", [[ONE, TWO], []])
 async def test_a_server_that_ignores_filters_is_named(
     server: Scripted, tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, filtered: list[str]

@@ -56,6 +56,9 @@ _BATCH: Final = 32
 Larger transactions would hold the interpreter's lock so long that the event loop stops for more than 10 ms.
 """
 
+_UNDISTURBED: Final = 1_000
+"""How many known callflows are compared with the listing without a pause, which takes about a millisecond."""
+
 _MOST_DAYS: Final = 36_500
 
 RefreshState = Literal["ok", "fresh", "skipped", "failed", "forbidden", "gone"]
@@ -320,9 +323,9 @@ class _AccountWork:
             # Before the first document is read. Otherwise, if this refresh is killed, the next one would begin with a
             # later watermark, and never find what changed in between after it had been stored.
             await self._store.begin(self._account_id, began)
-        suspects = set(self._suspects(modified, began))
+        suspects = await self._suspects(modified, began)
         await self._read_all(suspects)
-        await self._read_all((self._toggled - suspects) & known.callflows.keys())  # by a callflow that is new
+        await self._read_all(self._toggled.difference(suspects) & known.callflows.keys())  # by a callflow that is new
         deleted = await self._deleted()
         await self._store.finish(
             self._account_id,
@@ -382,12 +385,15 @@ class _AccountWork:
 
     # --- documents ---
 
-    def _suspects(self, modified: Collection[str], began: int) -> Iterator[str]:
-        """Yield the ids of the callflows that may be new, changed or deleted."""
+    async def _suspects(self, modified: Collection[str], began: int) -> list[str]:
+        """Return the ids of the callflows that may be new, changed or deleted."""
         known = self._known.callflows
         self._toggled.update(*(callflow.toggles for callflow in known.values()))
         everything = self._clock_was_set_back(began)
-        for callflow_id in dict.fromkeys((*self.rows, *modified, *known)):
+        found = []
+        for index, callflow_id in enumerate(dict.fromkeys((*self.rows, *modified, *known))):
+            if index % _UNDISTURBED == _UNDISTURBED - 1:
+                await asyncio.sleep(0)
             callflow = known.get(callflow_id)
             if (
                 everything
@@ -399,7 +405,8 @@ class _AccountWork:
                 or callflow_id in self._toggled  # the server rewrites it without a date
                 or self._is_due(callflow_id, callflow)
             ):
-                yield callflow_id
+                found.append(callflow_id)
+        return found
 
     def _is_due(self, callflow_id: str, callflow: KnownCallflow) -> bool:
         """Whether it is time to read a callflow in any case. The days depend on the id, to spread them over nights."""
