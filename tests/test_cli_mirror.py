@@ -172,11 +172,15 @@ def test_refresh(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr.startswith("3 accounts, 12 added, 0 changed, 0 deleted, 17 requests, 0 retries, ")
         other, gone = sandbox.account_ids[1:]
+        named = {
+            each["account_id"]: each["name"]
+            for each in json.loads(vinix("mirror", "status", "--output", "json").stdout)
+        }
         sandbox.remove(other, sandbox.callflow_ids(other)[0])
         sandbox.remove_account(gone)
         done = vinix("mirror", "refresh", "--all")
         assert done.returncode == 3
-        assert done.stderr.startswith(f"failed: {gone}: NotFoundError: 404 bad_identifier")
+        assert done.stderr.startswith(f"failed: {gone} ({named[gone]}): NotFoundError: 404 bad_identifier")
         assert "\n3 accounts (1 failed), 0 added, 0 changed, 1 deleted, " in done.stderr
         done = vinix("mirror", "refresh", "--all", "--max-age", "12h", "--page-size", "3")
         assert done.returncode == 0  # it is known to be gone

@@ -54,6 +54,7 @@ class _Refresh:
     def __init__(self, opened: "Mirror", server: Server, job: Job, options: dict[str, Any]) -> None:
         self._problems: list[AccountPage] = []
         self._states: Counter[str] = Counter()
+        self._named: dict[str, Account] = {}
         selected = ReadAhead(self._accounts(opened, server, job), ())
         self._refresh = opened.refresh(server.client, selected, **options)
         self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
@@ -61,10 +62,12 @@ class _Refresh:
     async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
         """Yield the accounts of a job. With ``--all``, the mirror's own follow, since some may be gone elsewhere."""
         async for account in selected_accounts(server, job, self._note):
+            self._named.setdefault(account.id, account)
             yield account
         if job.all:
             for known in await opened.status():
-                yield Account(id=known.account_id)
+                self._named.setdefault(known.account_id, Account(id=known.account_id, name=known.name))
+                yield self._named[known.account_id]
 
     async def run(self) -> int:
         """Refresh the accounts, report the failures, and return the exit code."""
@@ -80,7 +83,7 @@ class _Refresh:
                         self._tally.deleted += result.deleted
                         self._states[result.state] += 1
                         if not result.ok:
-                            account = Account(id=result.account_id)
+                            account = self._named[result.account_id]
                             self._note(AccountPage(account=account, bad_items=result.bad_items, error=result.error))
         except asyncio.CancelledError:
             note(f"interrupted after {self._tally.summary()}; run the command again to continue")
