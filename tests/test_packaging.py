@@ -21,6 +21,14 @@ def test_every_relative_link_leads_to_a_file(page: str) -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_links_can_be_read_where_the_pages_are_not_built() -> None:
+    """Sphinx fills an empty text with the title of the page, and a repository's web page shows nothing."""
+    pages = (ROOT / "docs").rglob("*.md")
+    assert [
+        page.name for page in pages if re.search(r"(?<!!)\[\]\(|\{(class|func|meth)\}`", page.read_text("utf-8"))
+    ] == []
+
+
 def test_the_description_on_a_package_index_has_no_relative_link() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert RELATIVE_LINK.search(text)
