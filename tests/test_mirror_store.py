@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import sqlite3
 import sys
 import threading
@@ -58,7 +59,7 @@ async def test_what_the_next_refresh_knows(mirror: Mirror) -> None:
     assert (known.state, known.watermark, known.refreshed_at) == ("new", 4, None)
     assert known.callflows["c1"] == KnownCallflow("1-a", b"row", at(0), ("c2",))
     not_modified = Read(callflow_id="c2", callflow=None, revision=None, row_hash=b"other", read_at=at(2))
-    same = read(callflow("c3"), at(2), revision="2-b", row_hash=None)
+    same = read(callflow("c3"), at(2), revision="2-\0b", row_hash=None)
     assert await store.write("a1", [not_modified, same], run_id=run_id, now=at(2)) == Written(0, 0)
     await store.finish("a1", began_at=at(1.5), watermark=7, deleted=["c1", "odd"], unreadable=["c2"], now=at(3))
     await store.unlock("a1")
@@ -67,7 +68,7 @@ async def test_what_the_next_refresh_knows(mirror: Mirror) -> None:
     assert (known.state, known.watermark, known.refreshed_at) == ("ok", 7, at(1.5))
     assert known.callflows == {
         "c2": KnownCallflow("1-a", None, at(2), ()),
-        "c3": KnownCallflow("2-b", None, at(2), ()),
+        "c3": KnownCallflow("2-\\u0000b", None, at(2), ()),
     }
     await store.write("a1", [], run_id=run_id, now=at(4))
 
@@ -115,7 +116,7 @@ async def test_documents_come_back_as_they_were(mirror: Mirror, refresh: Refresh
 async def test_a_deep_flow(mirror: Mirror, refresh: Refresh) -> None:
     def deep(target: str) -> Callflow:
         node: dict[str, Any] = {"module": "user", "data": {"id": target}}
-        for _ in range(1_500):
+        for _ in range(8_000):
             node = {"module": "sleep", "data": {}, "children": {"_": node}}
         return structure({"id": "c1", "flow": node, "metadata": {"é": 1}}, Callflow)
 
@@ -125,7 +126,7 @@ async def test_a_deep_flow(mirror: Mirror, refresh: Refresh) -> None:
     (found,) = [each async for each in mirror.callflows("a1")]
     assert found == deep("u2")
     (use,) = [each async for each in mirror.uses("u2")]
-    assert use.path == "/flow" + "/children/_" * 1_500
+    assert use.path == "/flow" + "/children/_" * 8_000
 
 
 def test_content_hash() -> None:
@@ -289,6 +290,18 @@ async def test_numbers(mirror: Mirror, refresh: Refresh) -> None:
     assert await uses(3) == every[1:3]
     assert [each.callflow_id async for each in mirror.numbers("+1\0")] == ["c1"]
     assert [each async for each in mirror.numbers("+1999")] == []
+
+
+async def test_long_texts_are_found(mirror: Mirror, refresh: Refresh) -> None:
+    chance = random.Random(5)
+    url, other = ("https://" + "".join(chance.choices("abcdefgé😀", k=5_000)) for _ in range(2))
+    play = {"module": "play", "data": {"id": url}, "children": {"_": {"module": "play", "data": {"id": url}}}}
+    await refresh(0, callflow("c1", flow=play, numbers=[url]), callflow("c2", flow={**play, "data": {"id": other}}))
+    assert [(use.callflow_id, use.path) async for use in mirror.uses(url)] == [
+        *(("c1", "/flow"), ("c1", "/flow/children/_"), ("c2", "/flow/children/_")),
+    ]
+    assert [use.callflow_id async for use in mirror.uses(url[:-1])] == []
+    assert [use.callflow_id async for use in mirror.numbers(url)] == ["c1"]
 
 
 async def test_answers_of_many_pages(mirror: Mirror, refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,10 @@ _NOT_CONTENT: Final = ("metadata", "_read_only")
 """Keys that the server computes from other documents. They change without a change of the callflow."""
 
 _HASH_SIZE: Final = 16
+_MAX_KEY: Final = 1_000
+_KEPT: Final = 900
+"""The bytes of a text up to which it is a search key, and how many of a longer one are kept."""
+
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL refuses NUL in a text, and both drivers refuse lone surrogates."""
 
@@ -46,7 +50,7 @@ class Content:
     type: str | None
     numbers: tuple[str, ...]
     references: tuple[tuple[str, str, str, str], ...]
-    """Target, JSON pointer of the node, field and module of each reference."""
+    """Target, JSON pointer of the node, field and module of each reference, in the order of the document."""
     toggles: tuple[str, ...]
 
 
@@ -64,12 +68,10 @@ def content_of(callflow: Callflow) -> Content:
         metadata=_write(metadata).decode() if metadata else None,
         name=None if callflow.name is None else storable(callflow.name),
         type=None if kind is None else storable(kind if isinstance(kind, str) else _write(kind).decode()),
-        numbers=tuple(dict.fromkeys(map(storable, callflow.numbers))),
+        numbers=tuple(dict.fromkeys(map(search_key, callflow.numbers))),
         references=tuple(
-            dict.fromkeys(
-                (storable(each.target), storable(each.path), storable(each.field), storable(each.module))
-                for each in found
-            )
+            (search_key(each.target), storable(each.path), storable(each.field), storable(each.module))
+            for each in found
         ),
         toggles=tuple(dict.fromkeys(storable(each.target) for each in found if each.module == _TOGGLE)),
     )
@@ -80,6 +82,18 @@ def toggled_by(callflow: Callflow) -> set[str]:
     if _TOGGLE not in callflow.modules:
         return set()
     return {each.target for each in references(callflow) if each.module == _TOGGLE}
+
+
+def search_key(text: str) -> str:
+    """Return the text under which something is found. The index of PostgreSQL takes no more than 2,700 bytes.
+
+    A long text is cut and ends with its hash, so that it is still found as a whole.
+    """
+    text = storable(text)
+    data = text.encode()
+    if len(data) <= _MAX_KEY:
+        return text
+    return f"{data[:_KEPT].decode(errors='ignore')}…{blake2b(data, digest_size=_HASH_SIZE).hexdigest()}"
 
 
 def storable(text: str) -> str:

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from .. import Callflow, ConfigurationError, VinixClient, decode_page
 from .answers import NumberUse, StoredChange, Use, Version
-from .contents import storable
+from .contents import search_key, storable
 from .errors import NotKnownError
 from .refresh import MirrorRefresh, RefreshOptions
 from .sqlite import SqliteDatabase
@@ -35,7 +35,7 @@ _NOW: Final = datetime.max.replace(tzinfo=UTC)
 _NOT_GONE: Final = "account_id NOT IN (SELECT account_id FROM accounts WHERE state = 'gone')"
 _CHANGES: Final = """
 SELECT at, found.version_id, ended, found.account_id, found.callflow_id, found.not_before,
-       CAST(old.document AS text), CAST(old.metadata AS text), CAST(new.document AS text), CAST(new.metadata AS text)
+       old.document, old.metadata, new.document, new.metadata
 FROM (
   SELECT * FROM (
     SELECT valid_from AS at, version_id, 0 AS ended, account_id, callflow_id, not_before,
@@ -50,20 +50,20 @@ FROM (
 LEFT JOIN versions AS old ON old.version_id = old_id LEFT JOIN versions AS new ON new.version_id = new_id
 ORDER BY at, found.version_id, ended"""
 _USES: Final = f"""
-SELECT r.version_id, r.path, r.field, v.account_id, v.callflow_id, r.module, v.name
+SELECT r.version_id, r.position, r.path, r.field, v.account_id, v.callflow_id, r.module, v.name
 FROM refs AS r JOIN versions AS v ON v.version_id = r.version_id
 WHERE r.entity_id = ? AND v.valid_from <= ? AND (v.valid_to IS NULL OR v.valid_to > ?) AND v.{_NOT_GONE}
-  AND (r.version_id, r.path, r.field) > (?, ?, ?) ORDER BY r.version_id, r.path, r.field LIMIT ?"""  # noqa: S608  # our own text
+  AND (r.version_id, r.position) > (?, ?) ORDER BY r.version_id, r.position LIMIT ?"""  # noqa: S608  # our own text
 _NUMBERS: Final = f"""
 SELECT n.account_id, n.callflow_id, n.version_id, v.valid_from, v.valid_to, v.name
 FROM numbers AS n JOIN versions AS v ON v.version_id = n.version_id
 WHERE n.number = ? AND n.{_NOT_GONE}
   AND (n.account_id, n.callflow_id, n.version_id) > (?, ?, ?) ORDER BY 1, 2, 3 LIMIT ?"""  # noqa: S608  # our own text
 _HISTORY: Final = """
-SELECT version_id, valid_from, not_before, valid_to, ended_by, CAST(document AS text), CAST(metadata AS text)
+SELECT version_id, valid_from, not_before, valid_to, ended_by, document, metadata
 FROM versions WHERE account_id = ? AND callflow_id = ? AND version_id > ? ORDER BY version_id LIMIT ?"""
 _CALLFLOWS: Final = """
-SELECT callflow_id, CAST(document AS text), CAST(metadata AS text)
+SELECT callflow_id, document, metadata
 FROM versions WHERE account_id = ? AND valid_from <= ? AND (valid_to IS NULL OR valid_to > ?)
   AND callflow_id > ? ORDER BY callflow_id LIMIT ?"""
 
@@ -173,9 +173,9 @@ class Mirror:
         when = _aware("at", at or _NOW)
 
         def values(*after: Any) -> Row:
-            return storable(entity_id), when, when, *after
+            return search_key(entity_id), when, when, *after
 
-        return self._known(None, when, self._pages(_USES, values, (-1, "", ""), _read_uses, _ROWS))
+        return self._known(None, when, self._pages(_USES, values, (-1, -1), _read_uses, _ROWS))
 
     def numbers(
         self, number: str, since: datetime | None = None, until: datetime | None = None
@@ -185,7 +185,7 @@ class Mirror:
         ``number`` is written as the callflows have it, such as ``+15551234567`` (see ``flows.normalize``).
         """
         begin, end = since and _aware("since", since), _aware("until", until or _NOW)
-        pages = self._pages(_NUMBERS, lambda *after: (storable(number), *after), ("", "", -1), _read_numbers, _ROWS)
+        pages = self._pages(_NUMBERS, lambda *after: (search_key(number), *after), ("", "", -1), _read_numbers, _ROWS)
         return self._known(None, begin or end, _joined(pages, begin, end))
 
     def history(self, account_id: str, callflow_id: str) -> AsyncIterator[Version]:
@@ -284,7 +284,7 @@ def _read_changes(rows: list[tuple[Any, ...]]) -> Iterator[StoredChange]:
 
 
 def _read_uses(rows: list[tuple[Any, ...]]) -> Iterator[Use]:
-    for _, path, field, account_id, callflow_id, module, name in rows:
+    for _, _, path, field, account_id, callflow_id, module, name in rows:
         yield Use(account_id, callflow_id, module, path, field, name)
 
 

@@ -56,10 +56,11 @@ MIGRATIONS: Final = (
         CREATE TABLE refs (                          -- what each version refers to
           entity_id    {text} NOT NULL,
           version_id   bigint NOT NULL REFERENCES versions,
+          position     bigint NOT NULL,              -- among the references of the version
           path         {text} NOT NULL,              -- JSON pointer of the node
           field        {text} NOT NULL,
           module       {text} NOT NULL,
-          PRIMARY KEY (entity_id, version_id, path, field)
+          PRIMARY KEY (entity_id, version_id, position)
         ) {clustered}""",
         """
         CREATE TABLE numbers (                       -- the numbers of each version

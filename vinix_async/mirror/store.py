@@ -335,6 +335,7 @@ class _NewVersion:
 
     read: Read
     content: Content
+    revision: str | None
     replaces: int | None
     valid_from: datetime
     not_before: datetime | None
@@ -359,11 +360,11 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
         for read in reads:
             content = contents.get(read.callflow_id)
             version_id, digest, valid_from = current.get(read.callflow_id, (None, None, None))
-            revision = read.revision
+            revision = read.revision and storable(read.revision)
             if content and digest != content.hash:
                 begin = max(filter(None, (now, valid_from, ends.get(read.callflow_id))))
                 seen = locked.last_seen(read.callflow_id, read.not_before)
-                new.append(_NewVersion(read, content, version_id, begin, seen and min(seen, begin)))
+                new.append(_NewVersion(read, content, revision, version_id, begin, seen and min(seen, begin)))
             else:
                 if content:
                     statement = "UPDATE versions SET metadata = ? WHERE version_id = ?"
@@ -410,7 +411,7 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
         ),
         (
             (
-                *(version_id, account_id, each.read.callflow_id, each.read.revision),
+                *(version_id, account_id, each.read.callflow_id, each.revision),
                 *(each.content.name, each.content.type, each.valid_from, each.not_before),
                 *(each.replaces, run_id, each.content.hash, each.content.document, each.content.metadata),
             )
@@ -419,11 +420,11 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
     )
     database.insert(
         "refs",
-        ("entity_id", "version_id", "path", "field", "module"),
+        ("entity_id", "version_id", "position", "path", "field", "module"),
         (
-            (entity_id, version_id, path, field, module)
+            (entity_id, version_id, position, path, field, module)
             for version_id, each in with_ids
-            for entity_id, path, field, module in each.content.references
+            for position, (entity_id, path, field, module) in enumerate(each.content.references)
         ),
     )
     database.insert(
@@ -442,7 +443,7 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
         " read_at = excluded.read_at, toggles = excluded.toggles",
         [
             (
-                *(account_id, each.read.callflow_id, version_id, each.read.revision, each.read.row_hash),
+                *(account_id, each.read.callflow_id, version_id, each.revision, each.read.row_hash),
                 *(each.read.read_at, json.dumps(each.content.toggles) if each.content.toggles else None),
             )
             for version_id, each in with_ids
