@@ -16,7 +16,7 @@ import postgres_server
 import pytest
 from aiohttp import web
 from fake_clock import FakeClock
-from mirror_checks import assert_history, assert_same, rows_of
+from mirror_checks import assert_history, assert_same, rows_of, stored_form
 from scripted import Scripted, failure, success
 
 from vinix_async import (
@@ -306,7 +306,7 @@ async def test_a_document_that_cannot_be_read_costs_no_other(night: Night, how: 
         first = await night.once(client=client)
         assert (first.state, first.added, [item.id for item in first.bad_items]) == ("ok", 11, [new])
         assert not first.ok
-        night.change(ids[0], name="Changed")
+        night.change_flow(ids[0])
         night.sandbox.break_callflow(night.account_id, ids[0], how)
         night.sandbox.mend_callflow(night.account_id, new)
         second = await night.once(client=client)
@@ -481,6 +481,68 @@ async def test_faults_lose_and_delete_nothing(tmp_path: Path, dialect: str) -> N
                     night.sandbox.remove(night.account_id, chance.choice(night.ids))
                     removed += 1
         await assert_history(night.store)
+
+
+def happen(night: Night, chance: random.Random, callflow_id: str) -> str | None:  # a case for each
+    """Do something to the account or to one of its callflows. Return the id of a callflow that was deleted."""
+    sandbox, account_id = night.sandbox, night.account_id
+    match chance.randrange(8):
+        case 0:
+            sandbox.put(account_id, {"name": f"{next(night.numbers)}", "flow": node("hangup", {})})
+        case 1 if len(night.ids) > 1:
+            sandbox.remove(account_id, callflow_id)
+            return callflow_id
+        case 2:
+            night.change(callflow_id, name=f"{next(night.numbers)}")
+        case 3:
+            sandbox.deny(account_id, chance.choice([403, 404, 500]))
+        case 4:
+            sandbox.allow(account_id)
+        case 5:
+            how = chance.choice(["init_failed", "unlisted", "wrong_type", "empty"])
+            sandbox.break_callflow(account_id, callflow_id, how)
+        case 6:
+            sandbox.mend_callflow(account_id, callflow_id)
+        case _:
+            night.change_flow(callflow_id)
+    return None
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("MIRROR_SEEDS", "4"))))
+async def test_many_nights_in_which_anything_may_happen(tmp_path: Path, seed: int) -> None:
+    """``MIRROR_SEEDS=200`` tries more of them."""
+    chance, clock = random.Random(seed), VirtualClock()
+    dialect = chance.choice(["kazoo5", "kazoo43"])
+    options: dict[str, Any] = {"accounts": 3, "dialect": dialect, "faults": Faults(share=chance.choice([0, 0.05]))}
+    async with night_of(SqliteDatabase(tmp_path / "m.db"), clock, **options) as night:
+        sandbox, ids = night.sandbox, list(night.sandbox.account_ids)
+        existed: set[str] = set()
+        removed: set[str | None] = set()
+        for _ in range(12):
+            night.clock.now += chance.choice([60, 500, HOUR, DAY, 10 * DAY])
+            for _ in range(chance.randrange(8)):
+                night.account_id = chance.choice(ids)
+                removed.add(happen(night, chance, chance.choice(night.ids)))
+            for account_id in ids:
+                existed |= {
+                    stored_form(sandbox.document(account_id, each)) for each in sandbox.callflow_ids(account_id)
+                }
+            offset = chance.choice([0, 0, HOUR, -HOUR])
+            ours = VirtualClock(epoch=clock.time() - clock.now + offset)
+            ours.now = clock.now
+            async with sandbox.client(clock=ours) as client:
+                await night.refresh(ids, client=client, page_size=chance.choice([3, 1000]))
+        for night.account_id in ids:
+            sandbox.allow(night.account_id)
+            for callflow_id in night.ids:
+                sandbox.mend_callflow(night.account_id, callflow_id)
+        clock.now += DAY
+        await night.refresh(ids)
+        await assert_same(night.store, sandbox, ids)
+        await assert_history(night.store, existed)
+        ends = [row["callflow_id"] for row in await rows_of(night.store, "versions") if row["ended_by"] == "delete"]
+        assert set(ends) <= removed
+        assert len(ends) == len(set(ends))
 
 
 async def test_an_outage_is_waited_out(tmp_path: Path) -> None:
@@ -733,6 +795,20 @@ async def test_what_one_document_s_error_says_about_its_account(  # noqa: PLR091
         server.otherwise = api
         _, result = await refresh()
         assert (result.state, result.deleted, result.requests) == ("ok", 0, 3)
+
+
+async def test_what_was_read_before_an_account_failed_is_kept(
+    server: Scripted, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with small(server, tmp_path, clock) as (api, refresh, store):
+        api.documents = {f"{number:032x}": {"id": f"{number:032x}"} for number in range(20)}
+        api.listed = list(api.documents)
+        last = api.listed[-1]  # the client reads eight documents of an account at once
+        server.otherwise = lambda request: failure(request, 403) if last in request.path else api(request)
+        _, result = await refresh()
+        assert result.state == "forbidden"
+        assert 8 <= result.added < 20
+        assert len(await rows_of(store, "callflows")) == result.added
 
 
 async def test_rows_without_an_id_are_named(server: Scripted, tmp_path: Path, clock: FakeClock) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import define, field, frozen
@@ -142,7 +143,11 @@ class MirrorRefresh(Sweep):
         super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # the mirror is ours
         in_sweep = calls._in_sweep  # noqa: SLF001  # as above
         self._run = _Run(
-            store=store, options=options, clock=self._context.clock, calls=in_sweep, on_bad_item=self._bad_item_found
+            store=store,
+            options=options,
+            clock=self._context.clock,
+            calls=partial(in_sweep, self.stats),
+            on_bad_item=self._bad_item_found,
         )
         self._counts = dict.fromkeys(("ok", "failed", "requests", "added", "changed", "deleted"), 0)
 
@@ -179,7 +184,7 @@ class MirrorRefresh(Sweep):
         """Yield the result of an account."""
         run, began = self._run, self._run.clock.monotonic()
         stats = ClientStats(now=run.clock.monotonic)
-        work = _AccountWork(run, account.id, run.calls(self.stats, stats))
+        work = _AccountWork(run, account.id, run.calls(stats))
         state, error = await work.run(account.name)
         result = AccountRefresh(
             account_id=account.id,
@@ -197,7 +202,7 @@ class MirrorRefresh(Sweep):
 
 @define(kw_only=True, eq=False)
 class _Run:
-    """What the accounts of a refresh share. ``calls`` returns a view of the client that notifies its arguments."""
+    """What the accounts of a refresh share. ``calls`` returns a view of the client that also notifies its arguments."""
 
     store: Store
     options: RefreshOptions
