@@ -60,4 +60,6 @@ def test_each_extra_is_tried_by_itself_and_described() -> None:
 
 def test_the_changelog_has_this_version() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(rf"^## \[({re.escape(vinix_async.__version__)}|Unreleased)\]", changelog, re.MULTILINE)
+    headings = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(vinix_async.__version__)}\] - \d{{4}}-\d\d-\d\d", headings[1])
