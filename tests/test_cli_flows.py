@@ -175,7 +175,7 @@ def test_trace_draws_the_tree(vinix: Command) -> None:
 
 
 def test_trace_where_stdout_is_ascii(vinix: Command) -> None:
-    done = vinix.process("callflows", "trace", "a.ndjson", "2000", PYTHONIOENCODING="ascii")
+    done = vinix.forked("callflows", "trace", "a.ndjson", "2000", PYTHONIOENCODING="ascii")
     assert done.stdout.splitlines()[2:4] == [
         "+- Office hours: User Ann Ash (20 s)",
         "|  `- no answer: Voicemail Ann Ash",
