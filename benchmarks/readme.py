@@ -28,6 +28,7 @@ PACKAGES = [
     "httpx",
     "pydantic",
     "openapi-python-client",
+    "dask",
 ]
 _CPUS = Path("/proc/cpuinfo")
 
@@ -92,6 +93,8 @@ TARGETS = [
     Target("longest stop of the event loop by a mirror", "mirror stop", 10, "ms"),
     Target("requests of a refresh for an account in which nothing has changed", "refresh unchanged", 2, ""),
     Target("refresh of 5,000 accounts in which nothing has changed, 50 ms of latency", "refresh estate", 30, "s"),
+    Target("an export by two worker processes against one, where latency is the limit", "dask 2", 1.8, at_least=True),
+    Target("the same by four", "dask 4", 3.0, at_least=True),
     Target("import the types alone, against importing `attrs` and `msgspec`", "import types", 1.3),
     Target("import and make a client, against `import aiohttp`", "import client", 1.25),
 ]
@@ -163,6 +166,14 @@ SECTIONS = {
             "`vinix_async.flows` over documents in memory: findings, an index of all references, and the differences "
             "from a second state in which one callflow in fifty has changed. CPU time of the process, with the garbage "
             "collector off."
+        ),
+    ),
+    "dask_workers": (
+        "Several processes",
+        (
+            "An export by the workers of a Dask cluster on this machine, where latency is the limit: the server "
+            "answers 200 ms after each request, and a process has 4 connections, as behind a gateway with a limit for "
+            "each address. 100 accounts of 10 pages S."
         ),
     ),
     "mirror": (

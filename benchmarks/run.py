@@ -23,6 +23,7 @@ USUAL = [
     "sweep",
     "deadline",
     "flow_analysis",
+    "dask_workers",
     "mirror",
     "mirror_refresh",
 ]

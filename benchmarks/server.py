@@ -1,7 +1,7 @@
 """A server of listings in its own process. It parses very little, so that it is much faster than any client.
 
-The account id says what is served: ``L.20.15`` is a listing of 15 pages ``L``, each sent 20 ms after its request. Page
-number ``n`` has the cursor ``n``.
+The account id says what is served: ``L.20.15`` is a listing of 15 pages ``L``, each sent 20 ms after its request. What
+follows another dot makes it another account. Page number ``n`` has the cursor ``n``.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _REQUEST_ID = re.compile(rb"(?i)\r\nx-request-id: *([^\r]+)")
 def _response(target: str) -> tuple[float, bytes]:
     """Return the seconds to wait, and the body with ``_ID`` in place of the request id."""
     url = urlsplit(target)
-    name, latency, pages = url.path.split("/")[3].split(".")
+    name, latency, pages, *_ = url.path.split("/")[3].split(".")
     page = int(parse_qs(url.query).get("start_key", ["0"])[0])
     cursor = str(page + 1) if page + 1 < int(pages) else None
     return int(latency) / 1000, body(name, page=page, next_start_key=cursor, request_id=_ID.decode())

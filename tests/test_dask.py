@@ -5,6 +5,7 @@ The cluster ends with this module: its scheduler runs in threads of this process
 
 import asyncio
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from vinix_async import (
     TokenAuth,
     UserAuth,
     VinixClient,
+    VinixError,
 )
 from vinix_async._columns import LIST_COLUMNS, column_names
 from vinix_async.cli.cluster import worker_environment
@@ -321,6 +323,34 @@ async def test_leaving_the_loop_ends_the_tasks(shared: Shared, cluster: Any, tmp
             while any((await client.run(lambda dask_worker: len(dask_worker.active_threads))).values()):
                 await asyncio.sleep(0.01)
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+async def test_a_cluster_that_cannot_do_it_says_why(
+    shared: Shared, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id, folder = shared.largest(), tmp_path / "out"
+    (tmp_path / "module_of_this_process.py").write_text("def connect(): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    missing = importlib.import_module("module_of_this_process").connect
+
+    async def unseen() -> AsyncIterator[str]:
+        (folder / "_vinix.json").unlink()
+        yield account_id
+
+    async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+        with pytest.raises(ConfigurationError, match="folder must be an absolute path, not 'out'"):
+            await write(client, shared, Path("out"))
+        with pytest.raises(ConfigurationError, match=r"does not see .*: the folder must be on a file system"):
+            await anext(write_callflows(client, unseen(), folder))
+        no_credentials = partial(VinixClient.from_env, auth="")
+        with pytest.raises(ConfigurationError, match=r"on the worker .*: token must be"):
+            await write(client, shared, folder, [account_id], connect=no_credentials)
+        with pytest.raises(VinixError, match=r"the same Python and the same vinix-async\[dask\]; the cluster failed"):
+            await write(client, shared, folder, [account_id], connect=missing)
+        (folder / "_vinix.json").write_text("{")
+        with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: name another folder"):
+            await write(client, shared, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["_vinix.json"]
 
 
 # --- the command ---

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import threading
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -278,8 +279,6 @@ async def write_callflows(
             yield part
             if in_a_row >= _MAX_REFUSED:
                 raise refused[-1]
-    except VinixError:
-        raise
     except _CLUSTER_FAILURES as error:
         text = f"the cluster failed: {' '.join(str(error).split())}"
         if isinstance(error, ImportError | RuntimeError):
@@ -438,7 +437,10 @@ class _Process:
         """Return the client that ``connect`` makes. ``key`` tells one ``connect`` from another."""
         with self._lock:
             if key not in self._clients:
-                client = connect()
+                try:
+                    client = connect()
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"on the worker {socket.gethostname()}: {error}") from None
                 if not isinstance(client, VinixClient):
                     raise ConfigurationError(f"connect must return a VinixClient, not {type(client).__name__}")
                 self._clients[key] = client
