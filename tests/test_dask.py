@@ -345,8 +345,17 @@ async def test_a_cluster_that_cannot_do_it_says_why(
         no_credentials = partial(VinixClient.from_env, auth="")
         with pytest.raises(ConfigurationError, match=r"on the worker .*: token must be"):
             await write(client, shared, folder, [account_id], connect=no_credentials)
-        with pytest.raises(VinixError, match=r"the same Python and the same vinix-async\[dask\]; the cluster failed"):
+        with pytest.raises(
+            VinixError, match=r"the cluster failed: No module named 'module_of_this_process' \(the scheduler and"
+        ):
             await write(client, shared, folder, [account_id], connect=missing)
+        await client.run(exec, "import sys; sys.modules['vinix_async.dask'] = None")
+        with pytest.raises(VinixError, match=r"a worker lacks vinix-async\[dask\]: "):
+            await write(client, shared, folder, [account_id])
+        await client.run(exec, "import sys; del sys.modules['vinix_async.dask']")
+        monkeypatch.setattr("vinix_async.dask.__version__", "9.9")
+        with pytest.raises(VinixError, match=r"a worker has vinix-async \d.*, not 9\.9 as here"):
+            await write(client, shared, folder, [account_id])
         (folder / "_vinix.json").write_text("{")
         with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: name another folder"):
             await write(client, shared, folder)

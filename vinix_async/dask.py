@@ -22,15 +22,25 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from . import Account, AccountPage, AuthenticationError, BadItem, Callflows, ConfigurationError, VinixClient, VinixError
+from . import (
+    Account,
+    AccountPage,
+    AuthenticationError,
+    BadItem,
+    Callflows,
+    ConfigurationError,
+    VinixClient,
+    VinixError,
+    __version__,
+)
 from ._columns import Cell, arrow_schema, arrow_table, cells, column_names
 
 try:
+    import cloudpickle
     import distributed
     import pandas as pd
     import pyarrow as pa
     from dask import dataframe as dd
-    from dask.base import tokenize
     from distributed.comm.core import CommClosedError
     from pyarrow import parquet
 except ModuleNotFoundError as missing:
@@ -122,8 +132,7 @@ def read_callflows(
     return dd.from_map(
         _read_partition,
         [accounts[start : start + partition_size] for start in range(0, len(accounts), partition_size)] or [[]],
-        connect=connect,
-        client_key=tokenize(connect),
+        connect=cloudpickle.dumps(connect),
         options=options,
         reading=uuid.uuid4().hex,  # a second reading is another computation, even while the first one is persisted
         meta=_frame([], details=details),
@@ -133,12 +142,12 @@ def read_callflows(
 
 
 def _read_partition(
-    accounts: Sequence[Account], *, connect: Connect, client_key: str, options: dict[str, Any], reading: str
+    accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any], reading: str
 ) -> "pd.DataFrame":
     del reading
     details = options["details"]
     rows: list[list[Cell]] = []
-    for result in _read(accounts, connect, client_key, options)[0]:
+    for result in _read(accounts, connect, options)[0]:
         rows += ([*row, None] for row in result.rows)
         rows += (_error_row(result.account, item.id, item.error, details=details) for item in result.bad_items)
         if result.error is not None:
@@ -259,14 +268,14 @@ async def write_callflows(
     for path, rows in whole.items():
         yield DatasetPart(path=path, accounts=len(parts[path]), callflows=rows, written=False)
     missing = {path: members for path, members in parts.items() if path not in whole}
+    await _check_workers(client)
     run = uuid.uuid4().hex
     tasks = client.map(
         _write_part,
         missing.keys(),
         missing.values(),
         key=[f"{path.stem}-{run}" for path in missing],
-        connect=connect,
-        client_key=tokenize(connect),
+        connect=cloudpickle.dumps(connect),
         options=options,
     )
     in_a_row = 0
@@ -282,12 +291,22 @@ async def write_callflows(
     except _CLUSTER_FAILURES as error:
         text = f"the cluster failed: {' '.join(str(error).split())}"
         if isinstance(error, ImportError | RuntimeError):
-            text = f"the scheduler and all workers need the same Python and the same vinix-async[dask]; {text}"
+            text += " (the scheduler and all workers need the same Python, the same packages, and what connect needs)"
         raise VinixError(text) from error
     finally:
         with suppress(OSError):  # the scheduler may be gone
             await client.cancel(tasks, reason="the export has ended")
         _remove(folder, keep=parts)
+
+
+async def _check_workers(client: "distributed.Client") -> None:
+    """Raise ``VinixError`` if a worker cannot run the tasks. Dask would give them to one worker after the other."""
+    try:
+        versions = await client.run(eval, "__import__('vinix_async.dask').__version__")
+    except ImportError as error:
+        raise VinixError(f"a worker lacks vinix-async[dask]: {error}") from error
+    if other := {version for version in versions.values() if version != __version__}:
+        raise VinixError(f"a worker has vinix-async {other.pop()}, not {__version__} as here")
 
 
 async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
@@ -351,15 +370,13 @@ def _digest(accounts: Sequence[Account]) -> str:
     return hashlib.sha256("\n".join(sorted(account.id for account in accounts)).encode()).hexdigest()
 
 
-def _write_part(
-    path: Path, accounts: Sequence[Account], *, connect: Connect, client_key: str, options: dict[str, Any]
-) -> DatasetPart:
+def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any]) -> DatasetPart:
     """Write a part on a worker, and return a summary of it."""
     if not (path.parent / _MANIFEST).exists():
         raise ConfigurationError(
             f"a worker does not see {path.parent}: the folder must be on a file system that all workers share"
         )
-    results, counters = _read(accounts, connect, client_key, options)
+    results, counters = _read(accounts, connect, options)
     rows = [row for result in results for row in result.rows]
     problems = tuple(
         AccountPage(account=result.account, bad_items=result.bad_items, error=result.error)
@@ -395,11 +412,11 @@ class _Result:
 
 
 def _read(
-    accounts: Sequence[Account], connect: Connect, client_key: str, options: Mapping[str, Any]
+    accounts: Sequence[Account], connect: bytes, options: Mapping[str, Any]
 ) -> tuple[list[_Result], dict[str, int]]:
     """Read some accounts. Return their results in the same order, and the counters of the sweep."""
     here = _process()
-    sweep = here.client(connect, client_key).callflows.list_many(accounts, **options)
+    sweep = here.client(connect).callflows.list_many(accounts, **options)
     found: dict[str, _Result] = {}
 
     async def read() -> None:
@@ -428,23 +445,23 @@ class _Process:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._clients: dict[str, VinixClient] = {}
+        self._clients: dict[bytes, VinixClient] = {}
         self._lock = threading.Lock()
         threading.Thread(target=self._loop.run_forever, name="vinix-async", daemon=True).start()
         atexit.register(self._close)
 
-    def client(self, connect: Connect, key: str) -> VinixClient:
-        """Return the client that ``connect`` makes. ``key`` tells one ``connect`` from another."""
+    def client(self, connect: bytes) -> VinixClient:
+        """Return the client that a pickled function makes. A function that cannot be loaded is an error of its task."""
         with self._lock:
-            if key not in self._clients:
+            if connect not in self._clients:
                 try:
-                    client = connect()
+                    client = cloudpickle.loads(connect)()
                 except ConfigurationError as error:
                     raise ConfigurationError(f"on the worker {socket.gethostname()}: {error}") from None
                 if not isinstance(client, VinixClient):
                     raise ConfigurationError(f"connect must return a VinixClient, not {type(client).__name__}")
-                self._clients[key] = client
-            return self._clients[key]
+                self._clients[connect] = client
+            return self._clients[connect]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and return its result. It is cancelled when Dask cancels the current task."""
