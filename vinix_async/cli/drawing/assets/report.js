@@ -73,18 +73,18 @@ function wordsIn(query) {
   return asked.split(/\s+/).filter(Boolean);
 }
 
-const inWord = (letter) => letter !== undefined && /[\p{L}\p{N}]/u.test(letter);
+const PLAIN = Array.from({length: 128}, (_, code) => /[a-z0-9]/i.test(String.fromCharCode(code)));
+const inWord = (letter) => letter !== undefined && (letter < "\x80" ? PLAIN[letter.charCodeAt(0)] : /[\p{L}\p{N}]/u.test(letter));
 
-// Where a word begins in a text; whole: only where it is not a part of a longer one.
-function positions(text, word, whole) {
-  const starts = [];
-  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + word.length)) {
-    if (!whole || !(inWord(word[0]) && inWord(text[at - 1])) && !(inWord(word.at(-1)) && inWord(text[at + word.length]))) starts.push(at);
-  }
-  return starts;
+// Where a word is in a text, from a place on; whole: only where it is not a part of a longer one. -1: nowhere.
+function find(text, word, whole, from = 0) {
+  const first = inWord(word[0]), last = inWord(word[word.length - 1]);
+  let at = text.indexOf(word, from);
+  while (at >= 0 && whole && (first && inWord(text[at - 1]) || last && inWord(text[at + word.length]))) at = text.indexOf(word, at + 1);
+  return at;
 }
 
-const hasWhole = (text, word) => positions(text, word, true).length > 0;
+const hasWhole = (text, word) => find(text, word, true) >= 0;
 
 // 0: all words are whole ones in the title and the numbers; 1: in the flow and its account; 2: parts of words; 3: not
 // found. missing: the words that are not whole ones of the account's name, realm or id.
@@ -138,8 +138,10 @@ function highlight(text, rank = 2) {
   letters.forEach((letter, place) => { for (const each of plain(letter)) { lower += each; at.push(...Array(each.length).fill(place)); } });
   const marked = new Set();
   for (const word of words) {
-    const whole = positions(lower, word, true), starts = whole.length || rank < 2 ? whole : positions(lower, word, false);
-    for (const start of starts) for (let each = start; each < start + word.length; each++) marked.add(at[each]);
+    const whole = rank < 2 || hasWhole(lower, word);
+    for (let start = find(lower, word, whole); start >= 0; start = find(lower, word, whole, start + word.length)) {
+      for (let each = start; each < start + word.length; each++) marked.add(at[each]);
+    }
   }
   letters.forEach((letter, place) => {
     const same = place && marked.has(place) === marked.has(place - 1);
