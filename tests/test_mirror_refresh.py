@@ -582,6 +582,24 @@ async def test_closing_the_mirror_ends_a_refresh_that_was_left(tmp_path: Path) -
             await store.close()
 
 
+async def test_closing_the_mirror_ends_a_refresh_of_another_task(tmp_path: Path) -> None:
+    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=20) as night:
+        night.sandbox.hang(night.sandbox.account_ids[7])
+        mirror, results = Mirror(tmp_path / "m.db"), []
+
+        async def work() -> None:
+            async for result in mirror.refresh(night.client, night.sandbox.account_ids):
+                results.append(result)
+
+        task = asyncio.create_task(work())
+        while len(results) < 19:
+            await asyncio.sleep(0)
+        await mirror.close()
+        with pytest.raises(MirrorError, match="closed"):
+            await task
+        assert {each.state for each in results} == {"ok"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -179,6 +179,7 @@ class Sweep:
         # A weak reference, so that a loop that is left early is closed at once. A strong one would form a cycle.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
         self._ended: asyncio.Event | None = None  # set when the latest loop has ended
+        self._workers: _Workers[Any] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,6 +196,16 @@ class Sweep:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self._context.max_concurrency} at once, {self.stats!r}>"
 
+    async def _stop(self, error: Exception) -> None:
+        """End the latest loop. If another task is waiting for its next result, raise ``error`` there."""
+        try:
+            await self.__aexit__(None, None, None)
+        except RuntimeError:  # Python's answer to aclose() of a generator that is running
+            if self._workers is not None:
+                await self._workers.fail(error)
+            if self._ended is not None:
+                await self._ended.wait()
+
     def _begin(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         loop = self._sweep(read)
         self._loop = weakref.ref(loop)
@@ -202,7 +213,7 @@ class Sweep:
 
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         context = self._context
-        workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
+        self._workers = workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
         await self._before()
         # The tasks of the sweep inherit the variables that a listener sets, such as a tracer, and the caller does not.
         variables = copy_context()
@@ -223,6 +234,7 @@ class Sweep:
             complete = True
         finally:
             await workers.stop(feeder)
+            self._workers = None  # which refers to this sweep
             variables.run(self._end, complete=complete)
             try:
                 await self._after()
@@ -507,6 +519,11 @@ class _Workers(Generic[R]):
                     self._slots.release()
                 return outcome
             self._current = None
+
+    async def fail(self, error: Exception) -> None:
+        """Let ``next_outcome`` raise ``error``."""
+        if self._shared is not None:
+            await self._shared.put(error)
 
     async def stop(self, feeder: asyncio.Task[None]) -> None:
         """Cancel the tasks that are still running, and wait until they have ended."""

@@ -101,7 +101,7 @@ class Mirror:
     async def close(self) -> None:
         """End the refreshes that are under way, and close the database. A mirror that was closed stays closed."""
         for refresh in list(self._refreshes):
-            await refresh.__aexit__(None, None, None)
+            await refresh.close()
         await self._store.close()
 
     def refresh(

@@ -163,6 +163,10 @@ class MirrorRefresh(Sweep):
     def __aiter__(self) -> AsyncIterator[AccountRefresh]:
         return self._begin(self._refresh)
 
+    async def close(self) -> None:
+        """End the loop. If another task is waiting for its next result, that task gets a ``MirrorError``."""
+        await self._stop(MirrorError("the mirror was closed"))
+
     async def _before(self) -> None:
         self._run.id = await self._run.store.begin_run(self._run.now())
 
