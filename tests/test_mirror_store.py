@@ -17,6 +17,7 @@ from mirrored import START, Refresh, at, callflow, read
 from vinix_async import Callflow, ConfigurationError, structure, to_dict
 from vinix_async.mirror import Mirror, MirrorError, NotKnownError, NumberUse, Use
 from vinix_async.mirror.contents import Content, content_hash, content_of
+from vinix_async.mirror.schema import MIGRATIONS
 from vinix_async.mirror.store import KnownCallflow, Read, Written
 
 
@@ -430,6 +431,29 @@ async def test_a_missing_an_empty_and_a_newer_mirror(database: str) -> None:
     with pytest.raises(MirrorError, match="was closed"):
         await mirror.status()
     await mirror.close()
+
+
+async def test_an_older_mirror_is_brought_up_to_date(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def next_version_of_the_library(*statements: str) -> None:
+        module = "vinix_async.mirror.postgres" if "://" in database else "vinix_async.mirror.sqlite"
+        monkeypatch.setattr(f"{module}.MIGRATIONS", (*MIGRATIONS, statements))
+
+    async with Mirror(database) as mirror:
+        await Refresh(mirror)(0, callflow("c1"))
+    add = "ALTER TABLE accounts ADD COLUMN realm {text}"
+    next_version_of_the_library(add, "SELECT odd FROM accounts")
+    async with Mirror(database) as mirror:
+        with pytest.raises(MirrorError, match="odd"):
+            await mirror.status()
+    next_version_of_the_library(add)  # nothing is left of the one that failed
+    for _ in range(2):
+        async with Mirror(database) as mirror:
+            assert [each.id async for each in mirror.callflows("a1")] == ["c1"]
+            assert await mirror._store.run(lambda it: it.execute("SELECT realm FROM accounts")) == [(None,)]
+    monkeypatch.undo()
+    async with Mirror(database) as mirror:
+        with pytest.raises(MirrorError, match="newer version of vinix-async"):
+            await mirror.status()
 
 
 async def test_files_that_are_no_mirror(tmp_path: Path) -> None:
