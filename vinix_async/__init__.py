@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ._client import VinixClient
-    from ._config import Limits, RetryPolicy
+    from ._config import Limits
     from ._documents.decode import structure
     from ._documents.encode import to_dict, to_json
     from ._documents.models import Account, Callflow, FeatureCode, FlowNode, Metaflow, Ringback
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ._pipeline.clock import Clock
     from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth
     from ._pipeline.events import ClientStats, RetryEvent
+    from ._pipeline.retry import RetryPolicy
     from ._resources.accounts import Accounts
     from ._resources.callflows import Callflows, Revised
 
@@ -97,7 +98,7 @@ __all__ = [
 
 _MODULES: Final = {
     "_client": ("VinixClient",),
-    "_config": ("Limits", "RetryPolicy"),
+    "_config": ("Limits",),
     "_documents.decode": ("structure",),
     "_documents.encode": ("to_dict", "to_json"),
     "_documents.models": ("Account", "Callflow", "FeatureCode", "FlowNode", "Metaflow", "Ringback"),
@@ -125,6 +126,7 @@ _MODULES: Final = {
     "_pipeline.clock": ("Clock",),
     "_pipeline.credentials": ("ApiKeyAuth", "Auth", "Identity", "TokenAuth", "UserAuth"),
     "_pipeline.events": ("ClientStats", "RetryEvent"),
+    "_pipeline.retry": ("RetryPolicy",),
     "_resources.accounts": ("Accounts",),
     "_resources.callflows": ("Callflows", "Revised"),
 }

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
 from attrs import evolve
 
-from ._config import CallOptions, Limits, RetryPolicy, check_options
+from ._config import CallOptions, Limits, check_number, check_timeout
 from ._exceptions import ConfigurationError
 from ._http.request import get
 from ._http.transport import Transport
 from ._pipeline.clock import Clock, SystemClock
 from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
 from ._pipeline.events import ClientStats, Listener, configure_logging
+from ._pipeline.retry import RetryPolicy
 from ._pipeline.send import AuthFunction, Sender
 from ._public import public
 from ._resources.accounts import Accounts
@@ -105,7 +106,7 @@ class VinixClient:
         configure_logging()
         if not isinstance(limits, Limits):
             raise ConfigurationError(f"limits must be a Limits, not {type(limits).__name__}")
-        options = check_options(CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry))
+        options = _check_options(CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_retry=on_retry))
         transport = Transport(
             base_url=base_url,
             session=session,
@@ -185,7 +186,7 @@ class VinixClient:
         """
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
-        options = check_options(evolve(self._options, **changed))
+        options = _check_options(evolve(self._options, **changed))
         view = object.__new__(type(self))
         view._connect(self._sender, options, options.listeners, owner=False)
         return view
@@ -230,3 +231,15 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
             "VINIX_PHONE_NUMBER"
         )
     return UserAuth(username, password, **given)
+
+
+def _check_options(options: CallOptions) -> CallOptions:
+    """Return ``options`` if every value has the right type. Users without a type checker rely on this."""
+    if not isinstance(options.retry, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
+    if options.on_retry is not None and not callable(options.on_retry):
+        raise ConfigurationError("on_retry must be a callable that takes one RetryEvent")
+    if options.deadline is not None:
+        check_number("deadline", options.deadline, above=True, unit=" of seconds (or None)")
+    check_timeout(options.timeout)
+    return options

@@ -1,4 +1,4 @@
-"""The settings of a client (retries, limits, timeouts, addresses) and the functions that validate them.
+"""The settings of a client (limits, timeouts, addresses) and the functions that validate them.
 
 Validation raises ``ConfigurationError`` before anything is sent. Each message says which values are accepted.
 """
@@ -7,8 +7,6 @@ import ipaddress
 import math
 import ssl as ssl_module
 import urllib.request
-from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,9 +16,12 @@ from ._exceptions import ConfigurationError
 from ._public import public
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import aiohttp
 
     from ._pipeline.events import Listener, RetryEvent
+    from ._pipeline.retry import RetryPolicy
 
     Timeout = float | aiohttp.ClientTimeout
     """The timeout of one attempt: seconds, or an ``aiohttp.ClientTimeout``."""
@@ -56,7 +57,9 @@ def _shown(value: object) -> str:
     return f"{value!r}" if isinstance(value, int | float) else type(value).__name__
 
 
-def _number(*, least: float = 0.0, unit: str = " of seconds", optional: bool = False) -> Any:
+def number_validator(*, least: float = 0.0, unit: str = " of seconds", optional: bool = False) -> Any:
+    """Return an attrs validator for a number."""
+
     def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
         if not (optional and value is None):
             check_number(attribute.name, value, least=least, unit=unit)
@@ -64,49 +67,13 @@ def _number(*, least: float = 0.0, unit: str = " of seconds", optional: bool = F
     return check
 
 
-def _count(_: object, attribute: "Attribute[Any]", value: object) -> None:
+def count_validator(_: object, attribute: "Attribute[Any]", value: object) -> None:
+    """Validate an attrs field that is an int of at least 1."""
     if check_count(attribute.name, value) is None:
         raise ConfigurationError(f"{attribute.name} must be an int")
 
 
-def _statuses(value: Iterable[int]) -> frozenset[int]:
-    with suppress(TypeError):  # raised if the value is not iterable or contains lists
-        statuses = frozenset(value)
-        if all(type(each) is int for each in statuses):
-            return statuses
-    raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
-
-
 # --- settings -------------------------------------------------------------------------------------
-
-
-@public
-@frozen(kw_only=True)
-class RetryPolicy:
-    """How often, for how long and after which failures a request is retried. All times are in seconds.
-
-    Attributes:
-        attempts: the maximum number of attempts, including the first one. 1 disables retries.
-        deadline: the time limit of one request, including all attempts and waits. None means no limit.
-        wait_initial: after a 429, the wait is a random time between 0 and
-            ``min(wait_max, wait_initial * 2 ** (attempt - 1))`` (full jitter). After any other failure,
-            ``wait_initial`` is multiplied by 2.5.
-        wait_max: the longest of these waits.
-        retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
-        statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that
-            are not JSON are always retried.
-        outage_wait: how long calls wait while the server is unavailable, counted from the beginning of the outage.
-            None means 60 seconds for a single call, and 900 for a sweep or a listing of accounts. 0 turns outage
-            detection off: each call then follows its own retry policy alone.
-    """
-
-    attempts: int = field(default=5, validator=_count)
-    deadline: float | None = field(default=None, validator=_number(optional=True))
-    wait_initial: float = field(default=0.1, validator=_number())
-    wait_max: float = field(default=20.0, validator=_number())
-    retry_after_max: float = field(default=60.0, validator=_number())
-    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=_statuses)
-    outage_wait: float | None = field(default=None, validator=_number(optional=True))
 
 
 @public
@@ -125,13 +92,13 @@ class Limits:
         keepalive: how many seconds an idle connection is kept open. The server closes it after 5.
     """
 
-    max_connections: int = field(default=100, validator=_count)
-    max_concurrency: int = field(default=100, validator=_count)
-    per_account: int = field(default=8, validator=_count)
-    burst: int = field(default=100, validator=_count)
-    rate: float = field(default=10.0, validator=_number(least=0.01, unit=""))
-    max_body: int = field(default=64 * 2**20, validator=_count)
-    keepalive: float = field(default=4.0, validator=_number())
+    max_connections: int = field(default=100, validator=count_validator)
+    max_concurrency: int = field(default=100, validator=count_validator)
+    per_account: int = field(default=8, validator=count_validator)
+    burst: int = field(default=100, validator=count_validator)
+    rate: float = field(default=10.0, validator=number_validator(least=0.01, unit=""))
+    max_body: int = field(default=64 * 2**20, validator=count_validator)
+    keepalive: float = field(default=4.0, validator=number_validator())
 
 
 CALL_PATIENCE: Final = 60.0
@@ -147,7 +114,7 @@ class CallOptions:
 
     timeout: "Timeout"
     deadline: float | None
-    retry: RetryPolicy
+    retry: "RetryPolicy"
     on_retry: "Callable[[RetryEvent], None] | None"
     listeners: "tuple[Listener, ...]" = ()
     patience: float = CALL_PATIENCE
@@ -158,18 +125,6 @@ class CallOptions:
         if self.retry.attempts == 1:
             return 0.0
         return self.patience if self.retry.outage_wait is None else self.retry.outage_wait
-
-
-def check_options(options: CallOptions) -> CallOptions:
-    """Return ``options`` if every value has the right type. Users without a type checker rely on this."""
-    if not isinstance(options.retry, RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
-    if options.on_retry is not None and not callable(options.on_retry):
-        raise ConfigurationError("on_retry must be a callable that takes one RetryEvent")
-    if options.deadline is not None:
-        check_number("deadline", options.deadline, above=True, unit=" of seconds (or None)")
-    check_timeout(options.timeout)
-    return options
 
 
 def check_timeout(timeout: object) -> None:

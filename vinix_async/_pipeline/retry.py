@@ -4,18 +4,23 @@ The caller makes the first attempt. If it fails, the failure is passed to ``retr
 call that succeeds at once does not use this module, and a process imports tenacity only after its first failure.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
-from .._config import RetryPolicy
+from attrs import field, frozen
+
+from .._config import count_validator, number_validator
 from .._exceptions import (
     APIConnectionError,
     APIStatusError,
     AuthenticationError,
+    ConfigurationError,
     DecodeError,
     RateLimitError,
     VinixError,
 )
+from .._public import public
 from .clock import Clock
 
 if TYPE_CHECKING:
@@ -28,6 +33,43 @@ _FAULT_SCALE: Final = 2.5
 
 A token bucket is refilled every second, but a failed database or gateway takes longer to recover.
 """
+
+
+def _statuses(value: Iterable[int]) -> frozenset[int]:
+    with suppress(TypeError):  # raised if the value is not iterable or contains lists
+        statuses = frozenset(value)
+        if all(type(each) is int for each in statuses):
+            return statuses
+    raise ConfigurationError("statuses must be a collection of HTTP statuses, such as {502, 503}")
+
+
+@public
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often, for how long and after which failures a request is retried. All times are in seconds.
+
+    Attributes:
+        attempts: the maximum number of attempts, including the first one. 1 disables retries.
+        deadline: the time limit of one request, including all attempts and waits. None means no limit.
+        wait_initial: after a 429, the wait is a random time between 0 and
+            ``min(wait_max, wait_initial * 2 ** (attempt - 1))`` (full jitter). After any other failure,
+            ``wait_initial`` is multiplied by 2.5.
+        wait_max: the longest of these waits.
+        retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
+        statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that
+            are not JSON are always retried.
+        outage_wait: how long calls wait while the server is unavailable, counted from the beginning of the outage.
+            None means 60 seconds for a single call, and 900 for a sweep or a listing of accounts. 0 turns outage
+            detection off: each call then follows its own retry policy alone.
+    """
+
+    attempts: int = field(default=5, validator=count_validator)
+    deadline: float | None = field(default=None, validator=number_validator(optional=True))
+    wait_initial: float = field(default=0.1, validator=number_validator())
+    wait_max: float = field(default=20.0, validator=number_validator())
+    retry_after_max: float = field(default=60.0, validator=number_validator())
+    statuses: frozenset[int] = field(default=frozenset({408, 425, 429, 500, 502, 503, 504}), converter=_statuses)
+    outage_wait: float | None = field(default=None, validator=number_validator(optional=True))
 
 
 class Retriable(Protocol):
