@@ -19,8 +19,8 @@ from vinix_async.cli import parquet
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.export import Ending, open_writer
 from vinix_async.cli.files import replacing, write_private_file
-from vinix_async.cli.job import Job, SavedJob
 from vinix_async.cli.options import Connection
+from vinix_async.cli.saved_job import Job, SavedJob
 from vinix_async.sandbox import Sandbox
 
 duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing here can read the exports")

@@ -9,9 +9,9 @@ from .check import check
 from .cluster import NO_CLUSTER, Cluster, run_on_cluster
 from .diff import compare
 from .export import format_of
-from .job import Job
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Bom, Connection, Flag, Force, JobOptions, MaxItems, RawCells
 from .run import run_job
+from .saved_job import Job
 from .show import show
 from .trace import trace_call
 from .uses import uses

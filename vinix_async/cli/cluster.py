@@ -16,10 +16,10 @@ from .. import VinixError
 from .connection import Server, connect
 from .console import note
 from .exit_codes import ExitCode, UsageError, missing, note_problems, problems_code, report_error
-from .job import Job
 from .options import Connection, JobOptions, between
 from .progress import Tally, progress_line
 from .run import background, cancel_on_sigterm, completed
+from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
 from .settings import VARIABLES
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .job import Job
 from .options import Connection, Dialect, Flag, SandboxAccounts
 from .run import run_job
+from .saved_job import Job
 
 
 async def demo(

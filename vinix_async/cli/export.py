@@ -18,9 +18,9 @@ from .._columns import cells, column_names
 from .console import PipeConsole, rendered, write_data
 from .exit_codes import UsageError, describe
 from .files import sync_folder
-from .job import Job
 from .parquet import check_pyarrow, write_parquet
 from .rows import csv_header, csv_lines, row_json
+from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
 from .text import printable_json, printable_lines
 

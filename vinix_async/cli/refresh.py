@@ -12,10 +12,10 @@ from .connection import Server, connect
 from .console import count, note
 from .database import Database, open_mirror
 from .exit_codes import ExitCode, note_problems, problems_code, report_error
-from .job import Job
 from .options import CONNECTION, SELECTION, Accounts, Connection, PageSize, Selection
 from .progress import RefreshTally, progress_line
 from .run import background, cancel_on_sigterm, completed
+from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
 from .times import span
 

@@ -8,9 +8,9 @@ from cyclopts import Parameter
 from .console import count, note
 from .exit_codes import ExitCode, UsageError
 from .export import Ending, Writer, open_writer
-from .job import Job
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, FromMirror, JobOptions, Selection
 from .run import check_output, run_job
+from .saved_job import Job
 from .sources import Sources
 
 _SUFFIXES: Final = (".html", ".htm")

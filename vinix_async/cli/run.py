@@ -16,9 +16,9 @@ from .connection import Server, connect
 from .console import discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, missing, note_problems, problems_code, report_error
 from .export import Ending, open_writer
-from .job import Job, SavedJob, default_checkpoint
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
+from .saved_job import Job, SavedJob, default_checkpoint
 from .selection import ReadAhead, named_accounts, selected_accounts
 
 if TYPE_CHECKING:

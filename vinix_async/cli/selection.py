@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from .. import Account, VinixError
 from .connection import Server, check_account_id
 from .exit_codes import UsageError, describe
-from .job import Job
+from .saved_job import Job
 
 if TYPE_CHECKING:
     from .. import AccountPage

@@ -13,10 +13,10 @@ from .connection import connect
 from .console import count, note
 from .database import open_mirror
 from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
-from .job import Job
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, progress_line
 from .run import completed
+from .saved_job import Job
 from .selection import ReadAhead, named_accounts, selected_accounts
 from .settings import read_settings
 

@@ -11,6 +11,7 @@ from ... import Callflow, FlowNode
 from ...flows import Name, names_of
 from ..names import branch_name, describe, numbers, shown_node, target, title
 from ..text import display
+from .branch_order import in_order
 
 
 @frozen
@@ -60,7 +61,6 @@ _KINDS: Final = {
 }
 MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for module in modules.split()}
 
-_KEYPAD: Final = "1234567890*#"
 _MAX_MEMBERS: Final = 4
 _BINDING_DIGIT: Final = "*"
 """What is pressed before the key of a metaflow, by default (Kazoo's schema of metaflows)."""
@@ -112,7 +112,7 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
         boxes.append(box)
         waiting.extend(
             (child, index, branch_name(node, key, names), _step("children", key))
-            for key, child in reversed(_ordered_children(node))
+            for key, child in reversed(in_order(node))
         )
 
 
@@ -173,21 +173,3 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
         if more := sum(sizes[child] for child in below[index][count:]):
             folded.append(Box(new_index, more=more))
     return shown + folded
-
-
-def _ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
-    """Sort the children: rules as they are tried, digits as on a keypad, others as they came, and ``_`` last."""
-    rules = node.data.get("rules")
-    rules = rules if isinstance(rules, list | tuple) else []
-
-    def rank(branch: tuple[str, FlowNode]) -> tuple[int, int, list[int]]:
-        key = branch[0]
-        if key == "_":
-            return 3, 0, []
-        if key in rules:
-            return 0, rules.index(key), []
-        if all(letter in _KEYPAD for letter in key):
-            return 1, len(key), [_KEYPAD.index(letter) for letter in key]
-        return 2, 0, []
-
-    return sorted(node.children.items(), key=rank)

@@ -1,0 +1,28 @@
+"""The order of a node's children in a picture."""
+
+from typing import Final
+
+from ... import FlowNode
+
+_KEYPAD: Final = "1234567890*#"
+
+
+def in_order(node: FlowNode) -> list[tuple[str, FlowNode]]:
+    """Return the children with their keys.
+
+    Rules come in the order in which they are tried, digits as on a keypad, others as they came, and ``_`` last.
+    """
+    rules = node.data.get("rules")
+    rules = rules if isinstance(rules, list | tuple) else []
+
+    def rank(branch: tuple[str, FlowNode]) -> tuple[int, int, list[int]]:
+        key = branch[0]
+        if key == "_":
+            return 3, 0, []
+        if key in rules:
+            return 0, rules.index(key), []
+        if all(letter in _KEYPAD for letter in key):
+            return 1, len(key), [_KEYPAD.index(letter) for letter in key]
+        return 2, 0, []
+
+    return sorted(node.children.items(), key=rank)
