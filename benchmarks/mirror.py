@@ -3,13 +3,15 @@
     python benchmarks/mirror.py [--quick] [ACCOUNTS]
 
 ACCOUNTS of 50 callflows each; 2,000 by default. The store is called as a refresh calls it, without a server: its times
-leave out requests and decoding. PostgreSQL is started for the measurement (``apt-get install postgresql``). The event
-loop is measured with requests to a sandbox in another process.
+leave out requests and decoding. They are CPU times of this process, and of the process of PostgreSQL that serves it, so
+that other processes of the machine do not count. PostgreSQL is started for the measurement (``apt-get install
+postgresql``). The event loop is measured with requests to a sandbox in another process.
 """
 
 import asyncio
 import gc
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -46,18 +48,19 @@ T = TypeVar("T")
 class StoreTimes:
     """Calls the store as refreshes do, and adds up the time of the calls."""
 
-    def __init__(self, store: Store, sandbox: Sandbox) -> None:
+    def __init__(self, store: Store, sandbox: Sandbox, cpu_time: Callable[[], float]) -> None:
         self.store = store
         self.sandbox = sandbox
+        self.cpu_time = cpu_time
         self.seconds = 0.0
 
     async def timed(self, call: Awaitable[T]) -> T:
         """Await a call of the store."""
-        begun = time.perf_counter()
+        begun = self.cpu_time()
         try:
             return await call
         finally:
-            self.seconds += time.perf_counter() - begun
+            self.seconds += self.cpu_time() - begun
 
     async def load(self) -> float:
         """Write all callflows, and return the seconds."""
@@ -101,6 +104,18 @@ class StoreTimes:
         return Read(
             callflow_id=callflow_id, callflow=callflow, revision="1-0", row_hash=row_hash, read_at=now, not_before=begin
         )
+
+
+async def cpu_clock(store: Store) -> Callable[[], float]:
+    """Return a clock that adds the CPU time of the store's PostgreSQL process to that of this one."""
+    ((server,),) = await store.run(lambda database: database.execute("SELECT pg_backend_pid()"))
+    ticks, stat = os.sysconf("SC_CLK_TCK"), Path(f"/proc/{server}/stat")
+
+    def cpu_time() -> float:
+        user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+        return time.process_time() + (int(user) + int(system)) / ticks
+
+    return cpu_time
 
 
 # --- the questions ---
@@ -205,7 +220,8 @@ async def everything(mirror: Mirror, account_ids: Iterable[str]) -> AsyncGenerat
 async def measure_store(address: str, sandbox: Sandbox) -> tuple[list[float], dict[str, tuple[float, int]]]:
     """Return the seconds of a load and of refreshes with 0 % and 1 % of changes, and the times of the questions."""
     store = Store(_database(address))
-    times = StoreTimes(store, sandbox)
+    await store.begin_run(START)
+    times = StoreTimes(store, sandbox, await cpu_clock(store) if "://" in address else time.process_time)
     seconds = [await times.load(), await times.refresh(1), await times.refresh(2, every=100)]
     await store.close()
     return seconds, await questions(address, sandbox)

@@ -179,10 +179,10 @@ SECTIONS = {
     "mirror": (
         "A mirror",
         (
-            "The time of a mirror's store without requests and decoding, on a local disk, called as a refresh calls it "
-            "in batches of 32 documents. PostgreSQL is on the same machine. For a question the best of five times "
-            "counts. The event loop is measured as above, with the garbage collector off, during requests to a sandbox "
-            "in another process."
+            "The time of a mirror's store without requests and decoding, called as a refresh calls it in batches of 32 "
+            "documents: CPU time of the process, and of the PostgreSQL process that serves it. For a question the best "
+            "of five times counts. The event loop is measured as above, with the garbage collector off, during "
+            "requests to a sandbox in another process."
         ),
     ),
     "outage": (
