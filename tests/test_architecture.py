@@ -35,7 +35,7 @@ ONLY_IMPORTERS = {
     "aiohttp": {"_http/transport.py", "_config.py"},  # _config.py checks a ClientTimeout with it
     "tenacity": {"_pipeline/retry.py"},
     "cattrs": {"_documents/decode.py"},
-    "msgspec": {"_documents/decode.py", "_documents/fast_decode.py", "_documents/json.py", "_documents/encode.py"},
+    "msgspec": {"_documents/decode.py", "_documents/fast_decode.py", "_documents/deep_json.py", "_documents/encode.py"},
 }
 
 NO_IO = {"aiohttp", "asyncio", "os", "random", "socket", "tenacity", "time"}

@@ -24,7 +24,7 @@ from vinix_async import (
 )
 from vinix_async._documents.base import Document
 from vinix_async._documents.decode import MISSING, BadRow, _rules, iter_rows, parse_envelope, read_one, read_rows
-from vinix_async._documents.json import parse_json
+from vinix_async._documents.deep_json import parse_json
 
 pytestmark = pytest.mark.usefixtures("accelerator")
 

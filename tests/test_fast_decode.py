@@ -18,7 +18,7 @@ import vinix_async
 from vinix_async import Account, Callflow, DecodeError, decode_page, to_dict, to_json
 from vinix_async._documents import decode
 from vinix_async._documents.decode import iter_rows, parse_envelope
-from vinix_async._documents.json import parse_json
+from vinix_async._documents.deep_json import parse_json
 
 nodes = {"module": "menu", "data": {"a": [1, {}]}, "children": {"1": {"module": "a"}, "_": {"module": "b", "data": {}}}}
 usual = st.fixed_dictionaries(

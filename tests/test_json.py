@@ -7,7 +7,7 @@ import pytest
 from documents import chain_text
 
 from vinix_async import DecodeError
-from vinix_async._documents.json import parse_json, write_json
+from vinix_async._documents.deep_json import parse_json, write_json
 
 INSIDES = [
     *('{"a":[],"b":{}}', '"x\\u00e9\\n"', '"a\\"]\\\\"', "-1.5e3", "12345678901234567890123", "true", "null"),

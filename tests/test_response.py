@@ -29,10 +29,11 @@ from vinix_async import (
 )
 from vinix_async._config import check_count
 from vinix_async._documents.decode import MISSING
-from vinix_async._documents.json import parse_json
+from vinix_async._documents.deep_json import parse_json
 from vinix_async._documents.models import Callflow
 from vinix_async._http.request import Request, check_filters, check_id, get, login
-from vinix_async._http.response import Envelope, Secrets, clean, decode_envelope, read_envelope, read_retry_after
+from vinix_async._http.response import Envelope, decode_envelope, read_envelope
+from vinix_async._http.status_errors import Secrets, clean, read_retry_after
 from vinix_async._http.transport import Response
 from vinix_async._listing.pager import page_request
 from vinix_async._pipeline.credentials import Token

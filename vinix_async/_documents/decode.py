@@ -21,7 +21,7 @@ from .._exceptions import ConfigurationError, DecodeError
 from .._public import public
 from . import models
 from .base import ABSENT_OBJECT, Document, unchecked
-from .json import check_text, parse_json
+from .deep_json import check_text, parse_json
 
 try:
     from .fast_decode import make_fast_decoders

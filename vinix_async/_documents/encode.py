@@ -6,7 +6,7 @@ from .._exceptions import ConfigurationError
 from .._public import public
 from .base import AbsentArray, Document, field_values
 from .decode import RULES
-from .json import write_json
+from .deep_json import write_json
 
 
 @public

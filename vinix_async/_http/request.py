@@ -11,7 +11,7 @@ from attrs import define, field
 
 from .. import __version__
 from .._documents.base import Document
-from .._documents.json import write_json
+from .._documents.deep_json import write_json
 from .._exceptions import ConfigurationError
 
 Filters = Mapping[str, str | int | datetime | Sequence[str]]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from .._documents.json import parse_json
+from .._documents.deep_json import parse_json
 from .._exceptions import ConfigurationError, DecodeError
 from .._http.request import Request, login
 from .._http.response import Envelope

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
 from attrs import asdict, define, field, fields
 
 from .._exceptions import APIStatusError, AuthenticationError, VinixError
-from .._http.response import clean
+from .._http.status_errors import clean
 from .._public import public
 
 if TYPE_CHECKING:

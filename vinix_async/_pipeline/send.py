@@ -21,7 +21,8 @@ from .._exceptions import (
     VinixError,
 )
 from .._http.request import Request, get, headers_for
-from .._http.response import NOT_MODIFIED, Envelope, Secrets, read_envelope
+from .._http.response import NOT_MODIFIED, Envelope, read_envelope
+from .._http.status_errors import Secrets
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth

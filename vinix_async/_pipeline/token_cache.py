@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from .._exceptions import AuthenticationError, ConfigurationError, RateLimitError, VinixError
 from .._http.request import Request
-from .._http.response import Envelope, Secrets
+from .._http.response import Envelope
+from .._http.status_errors import Secrets
 from .clock import Clock
 from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 
