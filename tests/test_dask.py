@@ -444,6 +444,7 @@ def test_the_scheduler_is_restarted_and_the_job_run_again(
         process = subprocess.Popen(  # noqa: S603  # ours
             [sys.executable, program, port],
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
