@@ -22,7 +22,8 @@ HEAD = """# Findings
 `vinix callflows check` and `vinix_async.flows.findings` look for these in the callflows of an account. The severity is
 the hardest that a code can have; a finding may be milder. **error**: calls fail, or somebody else can make them.
 **warning**: probably not what was meant. **info**: worth knowing, and often intended. `select` and `ignore` take codes
-or beginnings of codes: `R` stands for all references.
+or beginnings of codes: `R` stands for all references. A child of a module is a branch of the callflow; the default
+branch is the child `_`. `vinix callflows check --explain E302` prints a section of this page.
 
 This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sources are files of
 [Kazoo](https://github.com/2600hz/kazoo).

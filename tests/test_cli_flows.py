@@ -18,7 +18,7 @@ from vinix_async.cli.account_flows import AccountFlows, parse_export
 from vinix_async.cli.annotations import github
 from vinix_async.cli.diff import change_lines, change_rows, pair_accounts
 from vinix_async.cli.exit_codes import UsageError
-from vinix_async.cli.sources import is_file
+from vinix_async.cli.files import is_file
 from vinix_async.cli.trace import find_start
 from vinix_async.sandbox import Sandbox
 
@@ -137,6 +137,11 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("uses a.ndjson", "name what to look for"),
         ("check a.ndjson --select R,E31", "no rule begins with 'E31'; similar codes are E301"),
         ("check a.ndjson --ignore Q", "no rule begins with 'Q'; similar codes are R101"),
+        ("check --explain Q", "no rule begins with 'Q'; similar codes are R101"),
+        ("list a.ndjson", "a.ndjson is a file; callflows list reads accounts. `vinix callflows trace a.ndjson` lists"),
+        ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account"),
+        ("show a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
+        ("show ROOT 2000 --account One", "--account chooses an account of an export file"),
         ("check ROOT --output github", "--output github needs an export file"),
         ("check a.ndjson --all --output github", "--output github needs an export file"),
         ("check a.ndjson --fail-on note", "--fail-on must be one of error, warning, info, never, not 'note'"),
@@ -154,7 +159,18 @@ def test_wrong_arguments(vinix: Command, command: str, message: str) -> None:
 
 @pytest.mark.parametrize("command", ["trace", "uses", "check", "diff"])
 def test_help_has_an_example(vinix: Command, command: str) -> None:
-    assert f"Example: vinix callflows {command} " in vinix("callflows", command, "--help").stdout
+    shown = vinix("callflows", command, "--help").stdout
+    assert f"Example: vinix callflows {command} " in shown
+    assert len(re.findall(r"OLD|\[?ACCOUNT\|FILE\]?", shown)) == 2  # the usage, and the box of the arguments
+
+
+def test_ctrl_c_says_so(vinix: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vinix_async.cli.check.findings", interrupted)
+    done = vinix("callflows", "check", "a.ndjson")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 # --- trace ---
@@ -167,7 +183,7 @@ def test_trace_draws_the_tree(vinix: Command) -> None:
         "+12125550100 is a number of Main\n"
         "Time of Day\n"
         "├─ Office hours: User Ann Ash (20 s)\n"
-        "│  └─ no answer: Voicemail Ann Ash\n"
+        "│  └─ no answer or busy: Voicemail Ann Ash\n"
         "└─ other times: the call is cut off\n"
     )
     pruned = vinix("callflows", "trace", "both.ndjson", "main", "--account", "Two", "--assume", "OTHER TIMES")
@@ -178,7 +194,7 @@ def test_trace_where_stdout_is_ascii(vinix: Command) -> None:
     done = vinix.forked("callflows", "trace", "a.ndjson", "2000", PYTHONIOENCODING="ascii")
     assert done.stdout.splitlines()[2:4] == [
         "+- Office hours: User Ann Ash (20 s)",
-        "|  `- no answer: Voicemail Ann Ash",
+        "|  `- no answer or busy: Voicemail Ann Ash",
     ]
 
 
@@ -206,7 +222,7 @@ def test_trace_for_programs(vinix: Command) -> None:
         '  n2["User Ann Ash (20 s)"]',
         '  n1 -->|"Office hours"| n2',
         '  n3["Voicemail Ann Ash"]',
-        '  n2 -->|"no answer"| n3',
+        '  n2 -->|"no answer or busy"| n3',
         '  n4["the call is cut off"]',
         '  n1 -->|"other times"| n4',
     ]
@@ -258,6 +274,28 @@ def test_a_pattern_tells_what_it_captures() -> None:
     assert (found, sentence.plain) == (SALES, r"*72000 matches ^\*7([0-9]*)$ of Sales, which captures 2000")
 
 
+def test_a_captured_mailbox(vinix: Command) -> None:
+    direct = document(
+        node("voicemail", {"action": "compose"}), SALES, name="Direct", numbers=[], patterns=["^[*]{2}(.+)"]
+    )
+    (vinix.home / "a.ndjson").write_bytes(lines(MAIN_LINE, direct))
+    assert vinix("callflows", "trace", "a.ndjson", "**2000").stdout == (
+        "**2000 matches ^[*]{2}(.+) of Direct, which captures 2000 (a number of Main)\n"
+        "Direct to Voicemail (mailbox 2000, if it exists)\n"
+    )
+    assert vinix("callflows", "trace", "a.ndjson", "Direct").stdout.endswith("\nDirect to Voicemail\n")
+
+
+def test_a_number_of_two_callflows() -> None:
+    account = flows(MAIN_LINE, document(RING, SALES, name="Sales", numbers=["2000", "2001"]))
+    assert (
+        find_start(account, "2000", "outside")[2].plain
+        == "2000 is a number of Main; also of Sales, which gets no calls to it"
+    )
+    assert find_start(account, "Sales", "outside")[2].plain == "Sales  2000, 2001; 2000 goes to Main"
+    assert find_start(account, SALES[:8], "outside")[1] == SALES
+
+
 # --- uses ---
 
 
@@ -265,33 +303,77 @@ def test_uses_shows_each_place(vinix: Command) -> None:
     done = vinix("callflows", "uses", "a.ndjson", "ann ASH")
     assert done.returncode == 0
     assert done.stdout == (
-        "Ann Ash (user) is used in 2 callflows\n"
-        "  Main   2000, +12125550100  Office hours  User, id\n"
-        r"  Sales  ^\*7([0-9]*)$       start         Ring Group, endpoints[0].id" + "\n"
-        r"  Sales  ^\*7([0-9]*)$       486           User, id" + "\n"
+        "Ann Ash (user) is used in 2 callflows (3 places)\n"
+        "  Main   2000, +12125550100  Office hours: User Ann Ash\n"
+        r"  Sales  ^\*7([0-9]*)$       start: Ring Group Sales, member 1" + "\n"
+        r"  Sales  ^\*7([0-9]*)$       486: User Ann Ash" + "\n"
         "Ann Ash (vmbox) is used in 2 callflows\n"
-        "  Main   2000, +12125550100  Office hours, no answer  Voicemail, id\n"
-        r"  Sales  ^\*7([0-9]*)$       486, no answer           Voicemail, id" + "\n"
+        "  Main   2000, +12125550100  Office hours, no answer or busy: Voicemail Ann Ash\n"
+        r"  Sales  ^\*7([0-9]*)$       486, no answer or busy: Voicemail Ann Ash" + "\n"
     )
+    assert vinix("callflows", "uses", "a.ndjson", ANN[:8]).stdout == done.stdout.partition("Ann Ash (vmbox)")[0]
     rows = json.loads(vinix("callflows", "uses", "a.ndjson", BOX, "--output", "json").stdout)
     assert [(row["callflow_name"], row["place"], row["target_name"], row["kind"]) for row in rows] == [
-        ("Main", "Office hours, no answer", "Ann Ash", "vmbox"),
-        ("Sales", "486, no answer", "Ann Ash", "vmbox"),
+        ("Main", "Office hours, no answer or busy", "Ann Ash", "vmbox"),
+        ("Sales", "486, no answer or busy", "Ann Ash", "vmbox"),
     ]
+
+
+def test_uses_follows_jumps(vinix: Command) -> None:
+    menu = node("menu", {"id": BOX}, **{"1": RING, "9": node("callflow", {"id": GONE})})
+    hello = node("tts", {"text": "Hello"}, _=node("callflow", {"id": MAIN}))
+    off = node("callflow", {"id": MAIN, "skip_module": True}, _=node("hangup"))
+    (vinix.home / "a.ndjson").write_bytes(
+        lines(
+            document(menu, owner_id=ANN),
+            document(hello, SALES, name="Hours", numbers=["1021"]),
+            document(node("transfer", {"target": "1021"}), GONE, name="Far", numbers=[]),
+            document(off, "e" * 32, name="Off", numbers=[]),
+        )
+    )
+    done = vinix("callflows", "uses", "a.ndjson", ANN)
+    assert done.stdout == (
+        "Ann Ash (user) is used in 1 callflow (2 places), and reached by jumps from 2 more\n"
+        "  Main   2000  the callflow's owner\n"
+        "  Main   2000  key 1: User Ann Ash\n"
+        "  Hours  1021  after TTS, Callflow Main, key 1: User Ann Ash\n"
+        "  Far          Transfer Hours, after TTS, Callflow Main, key 1: User Ann Ash\n"
+    )
+    owner, ring = json.loads(vinix("callflows", "uses", "a.ndjson", ANN, "--output", "json").stdout)
+    assert owner["reached_from"] == []
+    assert ring["reached_from"] == [
+        {"callflow_id": SALES, "callflow_name": "Hours", "numbers": ["1021"], "place": "after TTS, Callflow Main"},
+        {
+            "callflow_id": GONE,
+            "callflow_name": "Far",
+            "numbers": [],
+            "place": "Transfer Hours, after TTS, Callflow Main",
+        },
+    ]
+    many = [document(hello, f"{each:032x}", name=f"No {each}", numbers=[]) for each in range(100)]
+    (vinix.home / "a.ndjson").write_bytes(lines(document(menu), *many))
+    *_, last = vinix("callflows", "uses", "a.ndjson", ANN).stdout.splitlines()
+    assert last == "  and 60 more ways by jumps (--output json)"
 
 
 @pytest.mark.parametrize(
     ("what", "hint"),
     [
-        ("nothing at all", ""),
-        ("Ann Ashe", "; similar names: 'Ann Ash'"),
-        ("office", "; similar names: 'Office hours'"),
-        ("+1 (212) 555-0100", "; it is a number of Main, to which nothing jumps"),
+        ("nothing at all", "{} is used nowhere"),
+        ("Ann Ashe", "{} is used nowhere; similar names: 'Ann Ash'"),
+        ("office", "{} is used nowhere; similar names: 'Office hours'"),
+        ("+1 (212) 555-0100", "{} is used nowhere; it is a number of Main, to which nothing jumps"),
+        ("*72000", r"{} is used nowhere; it matches ^\*7([0-9]*)$ of Sales, to which nothing jumps"),
+        ("SALES", "Sales (callflow) exists, but nothing jumps to it"),
+        (SALES[:8], "Sales (callflow) exists, but nothing jumps to it"),
+        ("toll-free", "Toll-free (media) exists, but nothing uses it"),
     ],
 )
 def test_what_is_used_nowhere(vinix: Command, what: str, hint: str) -> None:
+    told = {**METADATA, GONE: {"name": "Toll-free", "pvt_type": "media"}}
+    (vinix.home / "a.ndjson").write_bytes(lines({**MAIN_LINE, "metadata": told}, SALES_LINE))
     done = vinix("callflows", "uses", "a.ndjson", what)
-    assert (done.returncode, done.stdout, done.stderr) == (5, "", f"{what} is used nowhere{hint}\n")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "", f"{hint.format(what)}\n")
     assert vinix("callflows", "uses", "a.ndjson", what, "--output", "json").stdout == "[]\n"
 
 
@@ -306,12 +388,27 @@ def test_a_number_stands_for_its_callflow_and_for_transfers(vinix: Command) -> N
     ]
 
 
+# --- show ---
+
+
+def test_show_reads_export_files(vinix: Command) -> None:
+    shown = vinix("callflows", "show", "both.ndjson", "sales", "--account", "One")
+    assert json.loads(shown.stdout) == SALES_LINE
+    tree = vinix("callflows", "show", "a.ndjson", "2000", "--output", "tree").stdout
+    assert "Office hours → User  Ann Ash · 20 s  user" in tree
+    none = vinix("callflows", "show", "a.ndjson", "9")
+    assert (none.returncode, none.stderr) == (
+        1,
+        f"vinix: no callflow of account {ONE} matches '9'; the account has 2\n",
+    )
+
+
 # --- check ---
 
 
 CHECKED = (
     "Main  2000, +12125550100\n"
-    "  warning  E302  start  outside all time rules the call is cut off: there is no default child\n"
+    "  warning  E302  start  outside all time rules the call is cut off: there is no default branch\n"
     r"Sales  ^\*7([0-9]*)$" + "\n"
     "  warning  B401  start  ring_group never takes the child '486'; did you mean 'sip:486'?\n"
 )
@@ -333,6 +430,19 @@ def test_check_shows_findings_below_their_callflows(vinix: Command) -> None:
     assert "3 warnings in 3 of 3 callflows" in both
 
 
+def test_check_explains_codes(vinix: Command) -> None:
+    done = vinix("callflows", "check", "--explain", "m703,N501")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "N501  error  Two callflows have the same number\n"
+        "  The one with the lower id gets all calls.\n"
+        "  Source: Kazoo, applications/callflow/src/cf_flow.erl\n"
+        "M703  warning  A group has no members\n"
+        "  It rings nobody.\n"
+        "  Source: Kazoo, applications/callflow/src/module/cf_ring_group.erl, cf_page_group.erl\n"
+    )
+
+
 @pytest.mark.parametrize(("limit", "code"), [("error", 0), ("warning", 5), ("info", 5), ("never", 0)])
 def test_from_which_severity_on_the_answer_is_no(vinix: Command, limit: str, code: int) -> None:
     assert vinix("callflows", "check", "a.ndjson", "--fail-on", limit).returncode == code
@@ -349,7 +459,7 @@ def test_github_annotations(vinix: Command) -> None:
     done = vinix("callflows", "check", "a.ndjson", "--output", "github")
     assert done.stdout == (
         "::warning file=a.ndjson,line=1,title=E302 Main::start: outside all time rules the call is cut off: there is no"
-        " default child\n"
+        " default branch\n"
         "::warning file=a.ndjson,line=2,title=B401 Sales::start: ring_group never takes the child '486'; did you mean"
         " 'sip:486'?\n"
     )
@@ -427,13 +537,13 @@ def test_diff_groups_changes_by_callflow(vinix: Command) -> None:
     done = vinix("callflows", "diff", "a.ndjson", "b.ndjson")
     assert (done.returncode, done.stderr) == (0, "7 differences in 3 callflows\n")
     assert done.stdout == (
-        "+ Christmas  2099\n"
-        r"~ Sales  +12125550100, ^\*7([0-9]*)$" + "\n"
+        "+ Christmas  2099  User Ann Ash\n"
+        r"~ Sales  now +12125550100, ^\*7([0-9]*)$" + "\n"
         "    ~ number +12125550100 came from Main line\n"
         "    - start: Ring Group Sales: member Ann Ash\n"
         "    ~ start: Ring Group Sales: timeout none -> 35\n"
         "    ~ start: Ring Group Sales: pin none -> (hidden)\n"
-        "~ Main line  2000\n"
+        "~ Main line  now 2000\n"
         "    ~ name Main -> Main line\n"
         '    ~ start: Time of Day: rules ["Office hours"] -> []\n'
     )
@@ -442,7 +552,8 @@ def test_diff_groups_changes_by_callflow(vinix: Command) -> None:
     rows = json.loads(back.stdout)
     assert "planted" not in back.stdout
     assert {row["kind"] for row in rows} == {"removed", "number_moved", "field", "data"}
-    assert {row["text"] for row in rows} >= {"- Christmas", "~ name Main line -> Main"}
+    assert {row["text"] for row in rows} >= {"- Christmas: User Ann Ash", "~ name Main line -> Main"}
+    assert [row["callflow_id"] for row in rows] == [GONE, MAIN, MAIN, MAIN, SALES, SALES, SALES]
     assert vinix.shown("callflows", "diff", "b.ndjson", "a.ndjson", TERM="xterm").startswith("\x1b[31m- ")
 
 
@@ -474,7 +585,7 @@ def test_diff_leaves_out_what_could_not_be_read() -> None:
     (row,) = change_rows(old, new)
     assert row["callflow_id"] == SALES
     (line,) = change_lines(old, new, [row])
-    assert line.plain == r"- Sales  ^\*7([0-9]*)$"
+    assert line.plain == r"- Sales  ^\*7([0-9]*)$  Ring Group Sales"
 
 
 def test_secrets_are_hidden(vinix: Command) -> None:

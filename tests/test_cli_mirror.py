@@ -44,11 +44,11 @@ def test_changes(filled: Command) -> None:
     done = filled("mirror", "changes", "--since", "2026-03-01T02:00")
     assert done.stdout == (
         "\n Name of a1  a1  2026-03-02 02:00:00Z, after 2026-03-01 02:00:00Z\n"
-        "+ New\n"
+        "+ New  User u1\n"
         "~ Main menu  +15551234567\n"
         "    ~ name Main -> Main menu\n"
         "\n Name of a1  a1  2026-03-03 02:00:00Z, after 2026-03-02 02:00:00Z\n"
-        "- Nights\n"
+        "- Nights  Voicemail v1\n"
         "~ Main menu\n"
         "    - number +15551234567\n"
     )
@@ -91,14 +91,14 @@ def test_number(filled: Command) -> None:
 
 def test_history(filled: Command) -> None:
     expected = (
-        "2026-03-01 02:00:00Z\n+ Main  +15551234567\n"
+        "2026-03-01 02:00:00Z\n+ Main  +15551234567  User u1\n"
         "2026-03-02 02:00:00Z, after 2026-03-01 02:00:00Z\n~ Main menu  +15551234567\n"
         "    ~ name Main -> Main menu\n"
         "2026-03-03 02:00:00Z, after 2026-03-02 02:00:00Z\n~ Main menu\n    - number +15551234567\n"
     )
     assert filled("mirror", "history", "a1", "c1").stdout == expected
     assert filled("mirror", "history", "a1", "main").stdout == expected
-    assert filled("mirror", "history", "a1", "c2").stdout.endswith("2026-03-03 02:00:00Z\n- Nights\n")
+    assert filled("mirror", "history", "a1", "c2").stdout.endswith("2026-03-03 02:00:00Z\n- Nights  Voicemail v1\n")
     rows = json.loads(filled("mirror", "history", "a1", "c2", "--output", "json").stdout)
     assert [(row["ended_by"], row["document"]["name"]) for row in rows] == [("delete", "Nights")]
     done = filled("mirror", "history", "a1", "e")
@@ -251,7 +251,7 @@ def test_a_refresh_that_is_interrupted_continues(tmp_path: Path) -> None:
 def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     db = ("--db", "mirror.db")
     done = filled("callflows", "uses", "v1", *db)
-    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (0, ["Door", "start", "Voicemail,", "id"])
+    assert (done.returncode, done.stdout.splitlines()[-1].split()) == (0, ["Door", "start:", "Voicemail", "v1"])
     assert filled("callflows", "uses", "a1", "v1", *db).returncode == 5
     assert "Main menu" in filled("callflows", "trace", "a1", "c1", *db).stdout
     assert filled("callflows", "trace", "ROOT", "c1", *db, VINIX_ACCOUNT_ID="a1").returncode == 0

@@ -584,15 +584,15 @@ def described(old: Json, new: Json) -> list[str]:
         ("a field of a node", ["~ start: x: y none -> 1"]),
         ("a flow", ["+ start: User Ann"]),
         ("a member", ["+ start: Ring Group: member z"]),
-        ("a member's delay", ["~ start: Ring Group: endpoints[x].delay 0 -> 5"]),
-        ("the order of members that ring one after the other", ["~ start: Ring Group: other order of endpoints"]),
-        ("another key", ["~ start: key 1 -> key 3"]),
+        ("a member's delay", ["~ start: Ring Group: member x: delay 0 -> 5"]),
+        ("the order of members that ring one after the other", ["~ start: Ring Group: other order of members"]),
+        ("another key", ["~ start: key 1 -> key 3 (User Ann)"]),
         ("put above the rest", ["+ start: Play Media p put before the rest"]),
         ("taken out", ["- start: User Ann taken out, the rest stays"]),
         ("removed below", ["- key 2: Answer"]),
         ("moved", ["~ key 2, after Answer: User Ann moved from key 1, after Media"]),
         ("replaced, and the rest stays", ["~ start: User Ann -> Device Ann"]),
-        ("a metaflow", ["~ metaflow.digit_timeout 1 -> 2", "~ during the call: 2 -> 3"]),
+        ("a metaflow", ["~ metaflow.digit_timeout 1 -> 2", "~ during the call: 2 -> 3 (Hold)"]),
         ("numbers and patterns", ["- number 1", "+ number 3", "- number ^2"]),
     ],
 )
@@ -603,9 +603,25 @@ def test_changes_in_words(name: str, words: list[str]) -> None:
     assert described(old, new) == words
 
 
+def test_another_target_in_words() -> None:
+    ids = dict(zip("ab", ("1" * 32, "2" * 32), strict=True))
+    names = {ids["a"]: Name("Main", "callflow")}
+
+    def words(module: str, **fields: Any) -> list[str]:
+        before, after = (build(simple(node(module, {"id": each})) | fields)[0] for each in ids.values())
+        return [describe_change(each, before, after, names) for each in diff([before], [after])]
+
+    known = {"metadata": {ids["a"]: {"name": "Main"}}}
+    assert words("callflow", **known) == ["~ start: Callflow Main -> 22222222 (missing)"]
+    assert words("callflow") == ["~ start: Callflow Main -> 22222222"]  # nothing tells what exists
+    assert words("faxbox", **known) == ["~ start: Fax Boxes Main -> 22222222"]
+
+
 def test_whole_callflows_and_moved_numbers_in_words() -> None:
     callflow = Callflow(id="a", name="Main")
     assert describe_change(Change("added", "a", "", "", None, callflow), None, callflow, {}) == "+ Main"
+    ringing = Callflow(id="a", name="Main", flow=FlowNode(module="page_group", data={"name": "Hall"}))
+    assert describe_change(Change("added", "a", "", "", None, ringing), None, ringing, {}) == "+ Main: Page Group Hall"
     assert describe_change(Change("removed", "a", "", "", callflow, None), callflow, None, {}) == "- Main"
     moved = Change("number_moved", "b", "", "5", "a", "b")
     assert describe_change(moved, None, None, {"a": Name("Main", "callflow")}) == "~ number 5 came from Main"

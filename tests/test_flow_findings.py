@@ -118,6 +118,7 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("M701", "warning", "/flow", [doc(node("nope"))]),
     ("M701", "info", "/flow", [doc(node("nope", {}, _=HANGUP))]),
     ("M702", "info", "/flow", [doc(node("user", {"id": X, "skip_module": "true"}, _=HANGUP))]),
+    ("M702", "warning", "/flow", [doc(node("page_group", {"skip_module": True}))]),
     ("M703", "warning", "/flow", [doc(node("ring_group", {"endpoints": []}, _=HANGUP))]),
     ("M704", "warning", "/flow", [doc(node("ring_group", {"endpoints": ENDPOINTS}, _=HANGUP))]),
     (

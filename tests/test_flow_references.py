@@ -165,6 +165,39 @@ def test_where_used() -> None:
     ]
 
 
+def test_the_beginning_of_an_id_is_enough() -> None:
+    used = index().where_used
+    assert used(X[:8]) == used(X)
+    assert used(X[:7]) == []
+    assert [each.module for each in used("a" * 31)] == ["callflow"]
+
+
+def test_ways_by_jumps() -> None:
+    again = node("callflow", {"id": A})
+    ways = ReferenceIndex(
+        [
+            callflow(node("menu", {}, **{"1": node("callflow", {"id": B}), "2": again}), numbers=["1"]),
+            callflow(node("menu", {}, **{"1": again, "2": again}), each=B, numbers=["1", "2"]),
+            callflow(node("transfer", {"target": "2"}, _=node("transfer", {"target": "1"})), each=X),
+            callflow(node("callflow", {"id": B, "skip_module": "true"}, _=node("answer")), each=Y),
+            callflow(metaflow={"numbers": {"1": again}}, each=Z),
+        ]
+    ).ways_to
+    assert [[(each.callflow_id[0], each.path) for each in way] for way in ways(A)] == [
+        [("b", "/flow/children/1")],
+        [("b", "/flow/children/2")],
+        [("1", "/flow/children/_")],  # of two callflows with the number, the one with the lower id gets the call
+        [("1", "/flow"), ("b", "/flow/children/1")],
+    ]
+    assert ways("missing") == []
+
+
+def test_a_chain_is_followed_as_far_as_the_server_does() -> None:
+    chain = [callflow(node("callflow", {"id": f"{each + 1:032x}"}), each=f"{each:032x}") for each in range(99)]
+    ways = ReferenceIndex(chain).ways_to(f"{99:032x}")
+    assert [len(way) for way in ways] == [*range(1, 52)]
+
+
 def test_names() -> None:
     assert dict(index().names) == {X: Name("Ann Ash", "user"), Y: Name("ann ash", "vmbox"), A: Name("Main", "callflow")}
 

@@ -34,7 +34,7 @@ def lines(*flows: Any, start: str = A, **options: Any) -> list[str]:
 def test_a_whole_flow() -> None:
     ring = node(
         "ring_group",
-        {"name": "Reception", "timeout": 20, "endpoints": [{"id": X}, {"id": C}]},
+        {"name": "Reception", "timeout": 20, "endpoints": [{"id": X, "delay": "5"}, {"id": C, "delay": "0"}]},
         **{"sip:486": node("play", {"id": "/system_media/en-us%2Fuser-busy"}), "USER_BUSY": HANGUP, "_": VOICEMAIL},
     )
     menu = node("menu", {"id": Z}, **{"1": ANN, "3": ANN, "0": ring, "timeout": HANGUP, "_": HANGUP})
@@ -43,25 +43,35 @@ def test_a_whole_flow() -> None:
         "Time of Day",
         "├─ Office hours: Menu Day menu",
         "│  ├─ key 1 or 3: User Ann Ash (20 s)",
-        "│  │  └─ no answer: Voicemail Ann Ash",
-        "│  ├─ key 0: Ring Group Reception (Ann Ash, Flow c; 20 s)".replace("Flow c", "cccccccc"),
-        "│  │  ├─ busy: Play Media en-us/user-busy",
+        "│  │  └─ no answer or busy: Voicemail Ann Ash",
+        "│  ├─ key 0: Ring Group Reception (Ann Ash after 5 s, device cccccccc; 20 s)",
+        "│  │  ├─ busy: Play Media en-us/user-busy, then the call ends",
         "│  │  ├─ busy: Hang Up",
         "│  │  └─ no answer: Voicemail Ann Ash",
-        "│  └─ no key, no or wrong keys: Hang Up",
+        "│  └─ no key, wrong keys: Hang Up",
         "└─ ffffffff, other times: Voicemail Ann Ash",
     ]
 
 
 CASES: dict[str, tuple[list[Any], list[str]]] = {
-    "nobody answers": ([node("user", {"id": X})], ["User Ann Ash", "└─ no answer: the call is cut off"]),
-    "an empty child": ([node("user", {"id": X}, _={})], ["User Ann Ash", "└─ no answer: the call is cut off"]),
+    "nobody answers": ([node("user", {"id": X})], ["User Ann Ash", "└─ no answer or busy: the call is cut off"]),
+    "an empty child": ([node("user", {"id": X}, _={})], ["User Ann Ash", "└─ no answer or busy: the call is cut off"]),
     "no flow": ([None], ["the call is cut off"]),
     "a natural end": ([VOICEMAIL], ["Voicemail Ann Ash"]),
+    "an announcement": ([node("play", {"id": Y})], ["Play Media Office hours, then the call ends"]),
+    "an announcement, and a jump that comes back": (
+        [node("callflow", {"id": B}, _=HANGUP), node("play", {"id": Y})],
+        ["Callflow Flow b", "└─ Play Media Office hours", "   └─ Hang Up"],
+    ),
+    "a page": (
+        [node("page_group", {"endpoints": [{"id": X}]}, _=HANGUP)],
+        ["Page Group (Ann Ash)", "└─ failed: Hang Up"],
+    ),
+    "the end of a page": ([node("page_group", {"endpoints": [{"id": X}]})], ["Page Group (Ann Ash)"]),
     "a silent end": ([node("answer")], ["Answer", "└─ the call is cut off"]),
     "no module": (
         [node("user", {"id": X}, _={"data": {}, "children": {"_": HANGUP}})],
-        ["User Ann Ash", "└─ no answer: the call is cut off"],
+        ["User Ann Ash", "└─ no answer or busy: the call is cut off"],
     ),
     "switched off": (
         [node("user", {"id": X, "skip_module": "true"}, _=HANGUP)],
@@ -71,7 +81,7 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
     "a jump": ([node("callflow", {"id": B}), VOICEMAIL], ["Callflow Flow b", "└─ Voicemail Ann Ash"]),
     "a jump that comes back": (
         [node("callflow", {"id": B}, _=HANGUP), node("user", {"id": X})],
-        ["Callflow Flow b", "└─ User Ann Ash", "   └─ no answer: Hang Up"],
+        ["Callflow Flow b", "└─ User Ann Ash", "   └─ no answer or busy: Hang Up"],
     ),
     "a hard end does not come back": (
         [node("callflow", {"id": B}, _=VOICEMAIL), HANGUP],
@@ -117,7 +127,7 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
         [
             "Menu Day menu",
             "├─ key 2: User Ann Ash (20 s)",
-            "│  └─ no answer: Voicemail Ann Ash",
+            "│  └─ no answer or busy: Voicemail Ann Ash",
             "└─ too many tries: Hang Up",
         ],
     ),
@@ -142,7 +152,7 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
         [
             "Check Caller ID",
             "├─ callers that match: User Ann Ash (20 s)",
-            "│  └─ no answer: Voicemail Ann Ash",
+            "│  └─ no answer or busy: Voicemail Ann Ash",
             "├─ other callers: Hang Up",
             "└─ other callers: the call is cut off",
         ],
@@ -177,19 +187,48 @@ def test_assumptions_prune_only_where_they_are_branches() -> None:
         "Time of Day",
         "└─ Office hours: Menu Day menu",
         "   └─ key 1: User Ann Ash (20 s)",
-        "      └─ no answer: Voicemail Ann Ash",
+        "      └─ no answer or busy: Voicemail Ann Ash",
     ]
     assert len(lines(flow, assume=["no answer"])) == len(lines(flow))
     assert lines(flow, assume=["other times", "key 1"]) == [
         "Time of Day",
         "└─ other times: User Ann Ash (20 s)",
-        "   └─ no answer: Voicemail Ann Ash",
+        "   └─ no answer or busy: Voicemail Ann Ash",
     ]
+    many = node("menu", {"id": Z}, **{"9": ANN, "1": HANGUP, "timeout": ANN})
     with pytest.raises(ConfigurationError) as error:
-        lines(flow, assume=["key 7"])
+        lines(node("temporal_route", {"rules": [Y]}, **{Y: many, "_": ANN}), assume=["key 7"])
     assert str(error.value) == (
-        "there is no branch 'key 7'; the branches are: Office hours, other times, key 1, no or wrong keys, no answer"
+        "there is no branch 'key 7'; the branches are: Office hours, other times, no key, wrong keys, no answer or "
+        "busy, key 1, key 9"
     )
+
+
+def test_an_assumption_chooses_the_default_where_it_has_no_branch_of_its_own() -> None:
+    busy = node("user", {"id": X}, **{"sip:486": HANGUP, "_": VOICEMAIL})
+    flow = node("menu", {"id": Z}, **{"1": ANN, "2": busy, "timeout": busy, "_": HANGUP})
+    assert lines(flow, assume=["key 1", "BUSY"])[1:] == [
+        "└─ key 1: User Ann Ash (20 s)",
+        "   └─ no answer or busy: Voicemail Ann Ash",
+    ]
+    assert lines(flow, assume=["key 2", "busy"])[1:] == ["└─ key 2, no key: User Ann Ash", "   └─ busy: Hang Up"]
+    for word in ("declined", "no answer"):
+        assert lines(flow, assume=["key 2", word])[-1] == "   └─ no answer: Voicemail Ann Ash"
+    for word in ("wrong keys", "no or wrong keys"):
+        assert lines(flow, assume=[word]) == ["Menu Day menu", "└─ wrong keys: Hang Up"]
+    assert lines(flow, assume=["no key"])[1] == "└─ key 2, no key: User Ann Ash"
+    tries = node("menu", {"id": Z}, **{"1": ANN, "max_retries": HANGUP})
+    for word in ("no key", "wrong keys", "too many tries"):
+        assert lines(tries, assume=[word]) == ["Menu Day menu", "└─ too many tries: Hang Up"]
+    both = node("user", {"id": X}, USER_BUSY=HANGUP, NO_ANSWER=ANN, _=VOICEMAIL)
+    assert lines(both)[-1] == "└─ other failures: Voicemail Ann Ash"
+    assert lines(both, assume=["declined"]) == ["User Ann Ash", "└─ other failures: Voicemail Ann Ash"]
+
+
+def test_a_captured_mailbox() -> None:
+    direct = node("voicemail", {"action": "compose"})
+    assert lines(direct, capture="1005") == ["Direct to Voicemail (mailbox 1005, if it exists)"]
+    assert lines(VOICEMAIL, capture="1005") == ["Voicemail Ann Ash"]
 
 
 def test_a_long_trace_is_cut_far_from_the_start() -> None:
@@ -230,7 +269,7 @@ def test_paths_and_values() -> None:
         A,
         "/flow",
         "",
-        (TraceNode(("no answer",), "voicemail", "Voicemail 11111111", A, "/flow/children/_"),),
+        (TraceNode(("no answer or busy",), "voicemail", "Voicemail 11111111", A, "/flow/children/_"),),
     )
     assert repr(tree) == "TraceNode('User 11111111', 2 steps)"
     assert tree != "x"

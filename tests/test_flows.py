@@ -100,6 +100,17 @@ def test_labels() -> None:
         ("play", {"id": "%(1,2)"}, "Play Media tone"),
         ("play", {"id": "https://h/a%20b.wav?x=1"}, "Play Media a b.wav"),
         ("ring_group", {"endpoints": [{"id": str(each)} for each in range(6)]}, "Ring Group (0, 1, 2, 3 and 2 more)"),
+        (
+            "ring_group",
+            {"timeout": 20, "repeats": "2", "endpoints": [{"id": X, "delay": "5"}, {"id": "2" * 32, "type": "user"}]},
+            "Ring Group (Ann after 5 s, user 22222222; 20 s; 2 times)",
+        ),
+        (
+            "ring_group",
+            {"strategy": "single", "endpoints": [{"id": X, "delay": "5"}]},
+            "Ring Group (Ann; one after the other)",
+        ),
+        ("ring_group", {"strategy": "other", "endpoints": [{"id": X, "delay": []}]}, "Ring Group (Ann; other)"),
         ("eavesdrop", {"user_id": X}, "Eavesdrop Ann"),
         ("transfer", {"target": "2000"}, "Transfer 2000"),
         ("pivot", {"voice_url": "https://h/v?token=x"}, "Pivot https://h/v"),
@@ -124,7 +135,9 @@ def test_a_node_in_words(module: str, data: dict[str, Any], words: str) -> None:
         ("temporal_route", X, "Ann"),
         ("temporal_route", "rule_set", "rule set"),
         ("temporal_route", "_", "other times"),
-        ("user", "_", "no answer"),
+        ("user", "_", "no answer or busy"),
+        ("acdc_member", "_", "no answer"),
+        ("hotdesk", "_", ""),
         ("user", "USER_BUSY", "busy"),
         ("user", "sip:603", "declined"),
         ("user", "sip:488", "sip:488"),
@@ -148,7 +161,7 @@ def test_places_in_words() -> None:
         "": "",
         "/flow": "start",
         "/flow/children/1": "key 1",
-        "/flow/children/1/children/_/children/_": "key 1, after Media, no answer",
+        "/flow/children/1/children/_/children/_": "key 1, after Media, no answer or busy",
         "/metaflow": "during the call",
         "/metaflow/numbers/2": "during the call 2",
         "/metaflow/numbers/2/children/_": "during the call 2, after Callflow",
@@ -193,7 +206,7 @@ def test_results_as_json() -> None:
     }
     tree = to_plain(trace([callflow], A))
     assert tree["children"][0] == {
-        "words": ["no answer"],
+        "words": ["no answer or busy"],
         "module": "hangup",
         "label": "Hang Up",
         "callflow_id": A,
@@ -213,3 +226,7 @@ def test_long_lines_are_wrapped_under_their_step() -> None:
     assert all(len(line) <= 40 for line in shown)
     assert [line[:8] for line in shown[:3]] == ["Menu", "└─ key 1", "   │    "]
     assert shown[-1] == "   └─ Hang Up"
+    ring = node("ring_group", {"name": "x" * 19, "timeout": 20, "endpoints": [{"id": "y"}]})
+    callflow = structure({"id": A, "flow": ring}, Callflow)
+    (first, second, *_) = trace_lines(trace([callflow], A), width=40)
+    assert [first, second] == [f"Ring Group {'x' * 19} (y;", "│    20 s)"]

@@ -84,7 +84,7 @@ def test_edges_say_what_the_parent_means_and_nothing_where_it_means_nothing() ->
         ("menu", "key 10", "Ring Group Toggle Main"),
         ("menu", "no key", "Sleep 5"),
         ("menu", "too many tries", "end"),
-        ("menu", "no or wrong keys", "Hang Up"),
+        ("menu", "wrong keys", "Hang Up"),
     ]
 
 

@@ -265,7 +265,10 @@ def test_findings_are_filtered_and_lead_to_their_box(shown: Browser, page: Path)
     assert shown.run("return location.hash") == "#?tab=findings&code=B401&account=odd"
     shown.run("document.querySelector('#rows .row').click()")
     assert heading(shown) == "Flawed"
-    assert focused(shown) == "key 1, Ring Group · ring_group · Sales · 20 s · Ann Ash · phone-7, has a finding: warning"
+    assert (
+        focused(shown)
+        == "key 1, Ring Group · ring_group · Sales · 20 s · Ann Ash after 5 s · phone-7, has a finding: warning"
+    )
     marks = "return [...document.querySelectorAll('.mark')].map((each) => each.getAttribute('class'))"
     assert "mark warning" in shown.run(marks)
     details = text_of(shown, "details")

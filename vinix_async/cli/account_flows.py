@@ -43,6 +43,15 @@ class AccountFlows:
         """The names and kinds of what the account has, by id."""
         return names_of(self.callflows)
 
+    @cached_property
+    def by_number(self) -> Mapping[str, Sequence[Callflow]]:
+        """The callflows that have each number. The first one gets the calls: it has the lowest id."""
+        found: dict[str, list[Callflow]] = {}
+        for callflow in sorted(self.callflows, key=lambda each: each.id):
+            for number in dict.fromkeys(callflow.numbers):
+                found.setdefault(number, []).append(callflow)
+        return found
+
     def title(self, callflow_id: str) -> str:
         """Return what a callflow is called."""
         callflow = self.by_id.get(callflow_id)

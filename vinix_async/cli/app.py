@@ -27,6 +27,7 @@ app: App = App(
     help_format="plaintext",  # importing a Markdown renderer takes as long as everything else
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # run() says that it was interrupted
     console=PipeConsole(),
 )
 for _path, _name, _text in (

@@ -1,5 +1,6 @@
 """``vinix callflows check`` shows what is wrong in callflows."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -8,15 +9,16 @@ from typing import Annotated, Final, Literal, TypeAlias
 from cyclopts import Parameter
 from rich.text import Text
 
-from ..flows import Finding, findings, to_plain
+from ..flows import RULES, Finding, Rule, findings, to_plain
 from .account_flows import AccountFlows
 from .annotations import github, sarif
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
+from .files import is_file
 from .flow_rows import OneAccount, Row, Source, about, aligned, head
 from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, Selection
 from .rows import indented
-from .sources import Sources, is_file
+from .sources import Sources
 from .table import heading
 from .text import printable, printable_lines
 
@@ -32,6 +34,7 @@ async def check(
     fail_on: Annotated[
         Literal["error", "warning", "info", "never"], Parameter(help="The severity from which the exit code is 5.")
     ] = "error",
+    explain: Annotated[Codes, Parameter(help="Explain these codes, and check nothing.")] = (),
     notes: Annotated[Flag, Parameter(help="Show findings of severity info, too.")] = False,
     account: OneAccount = None,
     db: FromMirror = None,
@@ -39,14 +42,17 @@ async def check(
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show what is wrong in callflows, or may be. docs/findings.md explains each code.
+    """Show what is wrong in callflows, or may be. --explain tells what a code means.
 
     Without an account or file, it checks your own account. If there are errors, the exit code is 5.
 
     Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
     """
-    selected, ignored = _codes(select) or None, _codes(ignore)
-    list(findings((), select=selected, ignore=ignored))  # an unknown code is an error before anything is read
+    selected, ignored, explained = _codes(select) or None, _codes(ignore), tuple(_codes(explain))
+    list(findings((), select=selected, ignore=(*ignored, *explained)))  # an unknown code is an error
+    if explained:
+        print_lines(line for rule in RULES.values() if rule.code.startswith(explained) for line in _explained(rule))
+        return ExitCode.OK
     if output == "github" and not (sources and all(map(is_file, sources)) and selection == SELECTION):
         raise UsageError("--output github needs an export file: an account has no lines")
     reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True, db=db)
@@ -80,6 +86,13 @@ async def check(
     names = list(_SEVERITIES)
     failing = fail_on != "never" and any(severities[name] for name in names[: names.index(fail_on) + 1])
     return reading.exit_code(ExitCode.NEGATIVE if failing else ExitCode.OK)
+
+
+def _explained(rule: Rule) -> Iterator[Text]:
+    yield Text.assemble(
+        (rule.code, "cyan"), "  ", (rule.severity, _SEVERITIES[rule.severity]), "  ", (rule.title, "bold")
+    )
+    yield from (Text(f"  {line}") for line in (*textwrap.wrap(rule.explanation, 100), f"Source: {rule.source}"))
 
 
 def _codes(texts: Sequence[str]) -> list[str]:

@@ -1,19 +1,22 @@
 """``vinix callflows diff`` shows what changed between two states of callflows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from ..flows import describe_change, diff, to_plain
+from ..flows import Change, describe_change, diff, to_plain
 from .account_flows import AccountFlows
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode
+from .files import is_file
 from .flow_rows import OneAccount, Row, Source, about, head
+from .names import numbers
 from .options import CONNECTION, Connection, Flag
 from .rows import indented
-from .sources import Sources, is_file
+from .sources import Sources
 from .table import heading
 from .text import printable
 
@@ -21,8 +24,8 @@ _SIGNS: Final = {"+": "green", "-": "red", "~": "yellow"}
 
 
 async def compare(
-    old: Source,
-    new: Source,
+    old: Annotated[Source, Parameter(name="OLD")],
+    new: Annotated[Source, Parameter(name="NEW")],
     /,
     *,
     account: OneAccount = None,
@@ -78,11 +81,14 @@ def pair_accounts(
 
 
 def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
-    """Yield what changed as dicts of JSON values. What could not be read is left out."""
+    """Yield what changed as dicts of JSON values, by callflow. What could not be read is left out."""
     unread = old.unread | new.unread
     before, after = ([each for each in side.callflows if each.id not in unread] for side in (old, new))
     names = {**old.names, **new.names}
+    groups: dict[str, list[Change]] = {}
     for change in diff(before, after):
+        groups.setdefault(change.callflow_id, []).append(change)
+    for change in chain.from_iterable(groups.values()):
         each = change.callflow_id
         flows = new if each in new.by_id else old
         text = describe_change(change, old.by_id.get(each), new.by_id.get(each), names)
@@ -91,15 +97,16 @@ def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
 
 def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:
     """Yield the changes of an account as lines, those of each callflow below its name."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["callflow_id"], []).append(row)
-    for callflow_id, group in groups.items():
+    for callflow_id, found in groupby(rows, lambda row: row["callflow_id"]):
+        group = list(found)
         whole = [row for row in group if row["kind"] in {"added", "removed"}]
+        sides = [side.by_id[callflow_id] for side in (old, new) if callflow_id in side.by_id]
+        callflow = sides[-1]
+        shown = head(callflow, now=len({frozenset(numbers(each)) for each in sides}) > 1)
         for row in whole or [{"text": "~"}]:
-            sign = row["text"][0]
-            callflow = new.by_id.get(callflow_id) or old.by_id[callflow_id]
-            yield Text.assemble((f"{sign} ", _SIGNS[sign]), head(callflow))
+            sign, name = row["text"][0], f" {callflow.name or callflow.id}: "
+            what = f"  {row['text'][1:].removeprefix(name)}" if row["text"][1:].startswith(name) else ""
+            yield Text.assemble((f"{sign} ", _SIGNS[sign]), shown, printable(what))
         yield from (
             Text.assemble("    ", (row["text"][0], _SIGNS[row["text"][0]]), printable(row["text"][1:]))
             for row in group

@@ -1,10 +1,18 @@
-"""Files that are replaced as a whole: after a crash, a reader finds the old file or the new one."""
+"""Files: which arguments are export files, and how files are replaced as a whole, so that a crash loses neither one."""
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+EXPORT_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
+
+
+def is_file(word: str) -> bool:
+    """Return whether an argument names an export file, and not an account."""
+    return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
 def write_private_file(path: Path, data: bytes) -> None:

@@ -12,12 +12,15 @@ from .. import Callflow
 from .account_flows import AccountFlows
 from .names import numbers, title
 
-Source: TypeAlias = Annotated[str, Parameter(help="An account id, ROOT for your own account, or an export file.")]
+Source: TypeAlias = Annotated[
+    str, Parameter(name="ACCOUNT|FILE", help="An account id, ROOT for your own account, or an export file.")
+]
 OneAccount: TypeAlias = Annotated[
     str | None, Parameter(name="--account", help="The id or name of the account to read from an export file.")
 ]
 Row: TypeAlias = dict[str, Any]
 
+MIN_ID: Final = 8  # digits of an id, as every command cuts it
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _MAX_WIDTH: Final = 40  # columns of a table's column; longer texts are not aligned
@@ -48,11 +51,12 @@ def about(flows: AccountFlows, callflow_id: str) -> Row:
     }
 
 
-def head(callflow: Callflow) -> Text:
-    """Return a callflow's name and numbers."""
+def head(callflow: Callflow, *, now: bool = False) -> Text:
+    """Return a callflow's name and numbers; ``now`` says that it had others before."""
     name = title(callflow)
     dialled = few([number for number in numbers(callflow) if number != name])
-    return Text.assemble((name, "bold"), (f"  {dialled}" if dialled else "", "cyan"))
+    before = "  now " if now else "  "
+    return Text.assemble((name, "bold"), (f"{before}{dialled}" if dialled else "", "cyan"))
 
 
 def few(dialled: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from .connection import Server, connect
 from .console import discard_output, note, to_terminal
 from .exit_codes import ExitCode, UsageError, describe, missing, note_problems, problems_code, report_error
 from .export import Ending, open_writer
+from .files import EXPORT_SUFFIXES
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, progress_line
 from .saved_job import Job, SavedJob, default_checkpoint
@@ -49,6 +50,10 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
 
 def check_output(job: Job) -> None:
     """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
+    if file := next((word for word in job.accounts if word.lower().endswith(EXPORT_SUFFIXES)), None):
+        raise UsageError(
+            f"{file} is a file; {job.command} reads accounts. `vinix callflows trace {file}` lists its callflows"
+        )
     if job.output == "parquet" and job.to is None and to_terminal():
         raise UsageError("Parquet cannot be shown on a terminal: redirect stdout, or name a file with --to")
     if job.bom and job.output != "csv":

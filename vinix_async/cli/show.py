@@ -1,7 +1,7 @@
 """``vinix callflows show`` prints one callflow, found by its id, number or name."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -16,14 +16,17 @@ from .console import print_data, to_terminal, write_data
 from .drawing.diagram import diagram
 from .drawing.png import check_renderer, png
 from .exit_codes import CommandError, UsageError
-from .flow_rows import similar
+from .files import is_file
+from .flow_rows import MIN_ID, OneAccount, Source, similar
 from .names import feature_code, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .rows import indented
+from .sources import Sources
 from .table import facts_table
 
 if TYPE_CHECKING:
     from .. import VinixClient
+    from .account_flows import AccountFlows
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
@@ -32,10 +35,11 @@ _MAX_INDENT: Final = 20
 
 
 async def show(
-    account: Annotated[str, Parameter(help="The account id. ROOT is your own account.")],
+    source: Source,
     callflow: Annotated[str, Parameter(help="The callflow's id, a number, its name, or a unique part of its name.")],
     /,
     *,
+    account: OneAccount = None,
     output: Annotated[Shown | None, Parameter(help="The format.")] = None,
     connection: Connection = CONNECTION,
 ) -> None:
@@ -44,15 +48,21 @@ async def show(
         if to_terminal():
             raise UsageError("PNG cannot be shown on a terminal: redirect stdout")
         check_renderer()
-    async with connect(connection) as server:
-        await _show(server.client, server.account_id(account), callflow, output)
-
-
-async def _show(client: "VinixClient", account_id: str, wanted: str, output: Shown | None) -> None:
     if output is None:
         output = "tree" if to_terminal() else "ndjson"
-    callflow, titles = await _find(client, account_id, wanted, with_titles=output not in {"ndjson", "json"})
-    names = {each: Name(name, "callflow") for each, name in titles.items()} | names_of([callflow])
+    if account is not None or is_file(source):
+        read: list[AccountFlows] = []
+        await Sources(words=[source], connection=connection, account=account).read(read.append)
+        flows = read[0]
+        _show(_one(flows.callflows, callflow, flows.account.id), {**_names(flows.callflows), **flows.names}, output)
+        return
+    async with connect(connection) as server:
+        with_titles = output not in {"ndjson", "json"}
+        found, shown = await _find(server.client, server.account_id(source), callflow, with_titles=with_titles)
+        _show(found, shown | names_of([found]), output)
+
+
+def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":
@@ -73,8 +83,8 @@ async def _show(client: "VinixClient", account_id: str, wanted: str, output: Sho
 
 async def _find(
     client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
-) -> tuple[Callflow, Mapping[str, str]]:
-    """Return the whole callflow, and the titles of the account's callflows by id, if they were read."""
+) -> tuple[Callflow, dict[str, Name]]:
+    """Return the whole callflow, and the names of the account's callflows by id, if they were read."""
     if _ID.fullmatch(wanted):
         try:
             callflow = await client.callflows.get(account_id, wanted)
@@ -84,35 +94,44 @@ async def _find(
             return callflow, await _titles(client, account_id) if with_titles else {}
     listing = client.callflows.list(account_id, on_bad_item="skip")
     rows = await listing.to_list()
-    titles = {row.id: title(row) for row in rows}
+    found = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
+    return await client.callflows.get(account_id, found.id), _names(rows)
+
+
+def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
+    """Return the only callflow that matches."""
     found = match(rows, wanted)
     if not found:
-        hint = similar(wanted, titles.values())
-        unreadable = f" and {len(listing.bad_items)} that cannot be read" if listing.bad_items else ""
-        known_rows = f"the account has {len(rows)}{unreadable}"
+        hint = similar(wanted, map(title, rows))
+        known_rows = f"the account has {len(rows)}{f' and {unreadable} that cannot be read' if unreadable else ''}"
         raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
     if len(found) > 1:
         lines = "".join(f"\n  {row.id}  {title(row)}  {', '.join(numbers(row))}" for row in found)
         raise UsageError(f"{wanted!r} matches several callflows; give the id of one of them:{lines}")
-    return await client.callflows.get(account_id, found[0].id), titles
+    return found[0]
 
 
-async def _titles(client: "VinixClient", account_id: str) -> Mapping[str, str]:
-    """Return the titles of the account's callflows by id, or none of them if its listing cannot be read."""
+def _names(rows: Iterable[Callflow]) -> dict[str, Name]:
+    return {row.id: Name(title(row), "callflow") for row in rows}
+
+
+async def _titles(client: "VinixClient", account_id: str) -> dict[str, Name]:
+    """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
     try:
-        return {row.id: title(row) async for row in client.callflows.list(account_id, on_bad_item="skip")}
+        return _names(await client.callflows.list(account_id, on_bad_item="skip").to_list())
     except DecodeError:
         return {}  # the names in the callflow's own metadata are used
 
 
-def match(rows: list[Callflow], wanted: str) -> list[Callflow]:
-    """Return the callflows that match by id; if none does, by number; else by name; else by a part of the name."""
+def match(rows: Sequence[Callflow], wanted: str) -> list[Callflow]:
+    """Return the callflows that match by id, else by number, name, a part of the name, or the beginning of the id."""
     number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
     ways = (
         lambda row: row.id == wanted,
         lambda row: number in row.numbers or wanted in row.patterns or _is_feature_code(row, wanted),
         lambda row: title(row).casefold() == name,
         lambda row: name in title(row).casefold(),
+        lambda row: len(wanted) >= MIN_ID and row.id.startswith(wanted),
     )
     return next((found for way in ways if (found := list(filter(way, rows)))), []) if wanted else []
 

@@ -13,6 +13,7 @@ from .connection import connect
 from .console import count, note
 from .database import open_mirror
 from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
+from .files import is_file
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, progress_line
 from .run import completed
@@ -23,14 +24,8 @@ from .settings import read_settings
 if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
-_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LISTED: Final = 20
-
-
-def is_file(word: str) -> bool:
-    """Return whether an argument names an export file, and not an account."""
-    return word.lower().endswith(_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
 @define(kw_only=True)

@@ -65,7 +65,8 @@ async def trace_call(
         return reading.exit_code(ExitCode.OK)
     route, start, sentence = find_start(flows, what, caller)
     max_steps = _MAX_CHART_STEPS if output == "mermaid" else _MAX_STEPS
-    tree = trace(flows.callflows, start, assume=assume, max_steps=max_steps) if start is not None else None
+    capture = route.capture if route and route.capture != normalize(as_number(what) or what) else ""
+    tree = trace(flows.callflows, start, assume=assume, max_steps=max_steps, capture=capture) if start else None
     if output == "json":
         plain = {"route": route and to_plain(route), "callflow_id": start, "trace": tree and to_plain(tree)}
         write_data(indented({"account_id": flows.account.id, "dialled": what, **plain}) + b"\n")
@@ -91,12 +92,15 @@ def find_start(
     separated = as_number(what)
     number = normalize(separated or what)
     route = lookup(flows.callflows, number, caller=caller)
-    found = match(list(flows.callflows), what) if separated is None or route.how == "none" else []
+    found = match(flows.callflows, what) if separated is None or route.how == "none" else []
     if len(found) > 1:
         lines = "".join(f"\n  {each.id}  {head(each)}" for each in found)
         raise UsageError(f"{what!r} matches several callflows; give the id of one of them:{lines}")
     if found:
-        return None, found[0].id, head(found[0])
+        lost = {
+            number: title(first) for number in found[0].numbers if (first := flows.by_number[number][0]) != found[0]
+        }
+        return None, found[0].id, head(found[0]).append("".join(f"; {each} goes to {to}" for each, to in lost.items()))
     start = route.callflow_id if route.how != "refused" else None
     return route, start, Text(display(route_text(route, number, flows)))
 
@@ -106,9 +110,13 @@ def route_text(route: Route, number: str, flows: AccountFlows) -> str:
     name = flows.title(route.callflow_id or "")
     match route.how:
         case "number":
-            return f"{number} is a number of {name}"
+            others = [title(each) for each in flows.by_number[number] if each.id != route.callflow_id]
+            also = f"; also of {', '.join(others)}, which {'gets' if len(others) == 1 else 'get'} no calls to it"
+            return f"{number} is a number of {name}{also if others else ''}"
         case "pattern":
             captured = f", which captures {route.capture}" if route.capture not in {"", number} else ""
+            if captured and (owner := flows.by_number.get(route.capture)):
+                captured += f" (a number of {title(owner[0])})"
             rivals = [f"{each.pattern} of {flows.title(each.callflow_id)}" for each in route.rivals]
             also = f"; {', '.join(rivals)} also match{'es' if len(rivals) == 1 else ''}" if rivals else ""
             return f"{number} matches {route.by} of {name}{captured}{also}"

@@ -1,27 +1,35 @@
 """``vinix callflows uses`` shows which callflows use something."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from ..flows import Name, ReferenceIndex, label, normalize, to_plain
+from ..flows import Name, ReferenceIndex, describe_reference, label, lookup, normalize, to_plain
 from .account_flows import AccountFlows
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .flow_rows import OneAccount, Row, about, aligned, as_number, few, similar
+from .files import is_file
+from .flow_rows import MIN_ID, OneAccount, Row, about, aligned, as_number, few, similar
 from .names import title
 from .options import CONNECTION, SELECTION, Connection, FromMirror, Selection
 from .rows import indented
-from .sources import Sources, is_file
+from .sources import Sources
 from .table import heading
-from .text import display, printable
+from .text import display
+
+_START: Final = "start"
+_MAX_JUMPS: Final = 40  # lines about jumps; JSON has all of them
 
 
 async def uses(
     *words: Annotated[
-        str, Parameter(help="Accounts or an export file (default: your own account), and WHAT to look for.")
+        str,
+        Parameter(
+            name="[ACCOUNT|FILE]... WHAT",
+            help="Accounts or an export file (default: your own account), and WHAT to look for.",
+        ),
     ],
     account: OneAccount = None,
     db: FromMirror = None,
@@ -40,14 +48,14 @@ async def uses(
     what = words[-1]
     reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account, db=db)
     rows: list[Row] = []
-    hint = ""
+    why = ""
 
     def search(flows: AccountFlows) -> None:
-        nonlocal hint
+        nonlocal why
         found = use_rows(flows, what)
         rows.extend(found)
         if not found:
-            hint = hint or _hint(flows, what)
+            why = why or _why_nowhere(flows, what)
         elif output == "table":
             above = [] if reading.one_account else [heading(flows.account)]
             print_lines([*above, *use_lines(found)])
@@ -56,45 +64,79 @@ async def uses(
     if output == "json":
         write_data(indented(rows) + b"\n")
     if not rows:
-        note(display(f"{what} is used nowhere{hint}"))
+        note(display(why or f"{what} is used nowhere"))
     return reading.exit_code(ExitCode.OK if rows else ExitCode.NEGATIVE)
 
 
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
-    """Return the references to ``what`` as dicts of JSON values."""
+    """Return the references to ``what`` as dicts of JSON values, each with the ways by which jumps lead there."""
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
+    found = index.where_used(what) or index.where_used(as_number(what) or what)
+    ways = {each.callflow_id: _ways(flows, index, each.callflow_id) for each in found if each.path.startswith("/flow")}
     return [
         about(flows, each.callflow_id)
         | {"place": flows.place(each.callflow_id, each.path)}
         | {"target_name": flows.names.get(each.target, unknown).name or None}
+        | {"used_by": describe_reference(each, flows.by_id.get(each.callflow_id), flows.names)}
         | to_plain(each)
-        for each in index.where_used(what) or index.where_used(as_number(what) or what)
+        | {"reached_from": ways[each.callflow_id] if each.path.startswith("/flow") else []}
+        for each in found
     ]
 
 
-def _hint(flows: AccountFlows, what: str) -> str:
-    """Return what the account has that ``what`` may mean, as the end of a sentence."""
-    number = normalize(as_number(what) or what)
-    for callflow in flows.callflows:
-        if number in callflow.numbers:
-            return f"; it is a number of {title(callflow)}, to which nothing jumps"
-    return similar(what, (name.name for name in flows.names.values()))
+def _ways(flows: AccountFlows, index: ReferenceIndex, callflow_id: str) -> list[Row]:
+    found: list[Row] = []
+    for way in index.ways_to(callflow_id):
+        words: list[str] = []
+        for jump, target in zip(way, [*(each.callflow_id for each in way[1:]), callflow_id], strict=True):
+            words += [flows.place(jump.callflow_id, jump.path), f"{label(jump.module)} {flows.title(target)}"]
+        first = way[0].callflow_id
+        row = {"callflow_id": first, "callflow_name": flows.title(first), "numbers": about(flows, first)["numbers"]}
+        found.append(row | {"place": _place(*words)})
+    return found
+
+
+def _place(*words: str) -> str:
+    return ", ".join(word for word in words if word and word != _START) or _START
+
+
+def _why_nowhere(flows: AccountFlows, what: str) -> str:
+    """Return what the account has that ``what`` may mean, as a sentence, or an empty text."""
+    known = {each.id: Name(title(each), "callflow") for each in flows.callflows}
+    for each, name in {**flows.names, **known}.items():
+        if what.casefold() == name.name.casefold() or (len(what) >= MIN_ID and each.startswith(what)):
+            uses_it = "jumps to it" if each in known else "uses it"
+            return f"{name.name} ({name.kind or 'document'}) exists, but nothing {uses_it}"
+    number = as_number(what)
+    route = lookup(flows.callflows, normalize(number), caller="phone") if number else None
+    if route and route.how in {"number", "pattern"}:
+        how = "is a number" if route.how == "number" else f"matches {route.by}"
+        return f"{what} is used nowhere; it {how} of {flows.title(route.callflow_id or '')}, to which nothing jumps"
+    near = similar(what, (name.name for name in flows.names.values()))
+    return f"{what} is used nowhere{near}" if near else ""
 
 
 def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
     """Yield the references of an account as lines, those to each target together."""
-    targets = dict.fromkeys(row["target"] for row in rows)
-    for target in targets:
+    for target in dict.fromkeys(row["target"] for row in rows):
         group = [row for row in rows if row["target"] == target]
-        name, ids = group[0]["target_name"] or target, {row["callflow_id"] for row in group}
-        yield Text.assemble((display(name), "bold"), f" ({group[0]['kind']}) is used in {count(len(ids), 'callflow')}")
-        cells = [
-            (
-                Text(row["callflow_name"], "cyan"),
-                Text(few(row["numbers"])),
-                Text(printable(row["place"])),
-                Text(printable(", ".join(filter(None, (label(row["module"]), row["field"]))))),
-            )
-            for row in group
-        ]
-        yield from aligned(cells)
+        lines = [(row, _place(row["place"]) if row["path"] else "", row) for row in group]
+        jumps = [(way, _place(way["place"], row["place"]), row) for row in group for way in row["reached_from"]]
+        own = {row["callflow_id"] for row in group}
+        others = {way["callflow_id"] for way, _, _ in jumps} - own
+        name, places = group[0]["target_name"] or target, f" ({len(group):,} places)" if len(group) > len(own) else ""
+        by_jumps = f", and reached by jumps from {len(others):,} more" if others else ""
+        used = f" ({group[0]['kind']}) is used in {count(len(own), 'callflow')}{places}{by_jumps}"
+        yield Text.assemble((display(name), "bold"), used)
+        yield from aligned(
+            [
+                (
+                    Text(start["callflow_name"], "cyan"),
+                    Text(few(start["numbers"])),
+                    Text(display(": ".join(filter(None, (place, row["used_by"]))))),
+                )
+                for start, place, row in (*lines, *jumps[:_MAX_JUMPS])
+            ]
+        )
+        if len(jumps) > _MAX_JUMPS:
+            yield Text(f"  and {len(jumps) - _MAX_JUMPS:,} more ways by jumps (--output json)")

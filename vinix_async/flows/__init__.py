@@ -13,6 +13,7 @@ from .descriptions import (
     describe_change,
     describe_node,
     describe_place,
+    describe_reference,
     description_of,
     trace_lines,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "describe_change",
     "describe_node",
     "describe_place",
+    "describe_reference",
     "description_of",
     "diff",
     "findings",

@@ -11,9 +11,10 @@ from attrs import frozen
 
 from .. import Callflow, FlowNode
 from .differences import Change
+from .jumps import MAX_JUMPS
 from .module_catalog import MODULES, is_switch, label
-from .positions import keys_of
-from .references import Name, flow_references, members
+from .positions import escape, is_empty, keys_of, node_at
+from .references import UNTOLD, Name, Reference, flow_references, members, seconds
 from .secrets import masked
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ OTHERWISE: Final = {
     "acdc_wait_time": "shorter waits",
     "nomorobo": "other scores",
     "fax_detect": "otherwise",
+    "page_group": "failed",
+    "pivot": "failed",
 }
-"""What the default child of a module that chooses means."""
+"""What the default branch of a module means, where it is not that nobody answers."""
 
 _CAUSES: Final = {
     "USER_BUSY": "busy",
@@ -75,18 +78,20 @@ _TELLING: Final = {
 }
 """The field of ``data`` that tells what a module without a name does."""
 
-MAX_JUMPS: Final = 50
-"""How many jumps the server allows a call (``callflow.max_branch_count``)."""
-
 _GROUPS: Final = frozenset({"group", "page_group", "ring_group"})
 _TIMED: Final = _GROUPS | {"device", "user"}
 _MEMBERS_SHOWN: Final = 4
+_STRATEGIES: Final = {"simultaneous": "", "single": "one after the other", "weighted_random": "in a random order"}
 _ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def short(each: str) -> str:
     """Return an id cut to eight characters, and any other text as it is."""
-    return each[:8] if _ID.fullmatch(each) else each
+    return each[:8] if _is_id(each) else each
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def name_of(each: str, names: Mapping[str, Name]) -> str:
@@ -97,9 +102,11 @@ def name_of(each: str, names: Mapping[str, Name]) -> str:
 
 @frozen
 class Description:
-    """What a node does, in words: its label, the name of what it refers to, the names of a group's members, details.
+    """What a node does, in words: its label, the name of what it refers to, a group's members, details.
 
-    ``details`` holds the action of a module that has several, and how many seconds it rings.
+    A member has its delay (``Ann Ash after 5 s``), and its kind if its name is not known (``user a56a7604``).
+    ``details`` holds the action of a module that has several, how many seconds it rings, how often if more than once,
+    and in which order if not all members of a group ring at once.
     """
 
     label: str
@@ -118,25 +125,33 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
     more = len(about.members) - len(shown)
     group = ", ".join(shown) + (f" and {more} more" if more else "")
     inner = "; ".join(filter(None, (group, *about.details)))
-    words = ("Play" if node.module == "play" else "", about.label, about.name, f"({inner})" if inner else "")
-    return " ".join(filter(None, words))
+    return f"{_subject(node, names)} ({inner})" if inner else _subject(node, names)
 
 
 def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
     """Return the words for a node. ``names`` are those of the account (``ReferenceIndex.names``)."""
     module, data = node.module or "", node.data
     name = _named(node, names)
-    group = members(data) if module in _GROUPS else ()
-    action, seconds = _text(data.get("action")), data.get("timeout")
+    action, time = _text(data.get("action")), data.get("timeout")
+    strategy = _text(data.get("strategy")) or "simultaneous"
+    group: list[str] = []
     details = []
     if action and action != name and module != "voicemail":  # whose label tells it
         details.append(action)
-    if module in _TIMED and isinstance(seconds, str | int) and seconds and not isinstance(seconds, bool):
-        details.append(f"{seconds} s")
+    if module in _TIMED and isinstance(time, str | int) and time and not isinstance(time, bool):
+        details.append(f"{time} s")
+    if module in _GROUPS:
+        for kind, _, each, settings in members(data):
+            delay = seconds(settings.get("delay"), 0) if strategy == "simultaneous" else 0
+            shown = f"{kind} {short(each)}" if each not in names and _is_id(each) else name_of(each, names)
+            group.append(f"{shown} after {delay} s" if delay > 0 else shown)
+        if (times := seconds(data.get("repeats"), 1)) > 1:
+            details.append(f"{times} times")
+        details += filter(None, [_STRATEGIES.get(strategy, strategy)])
     return Description(
         label=label(module, data),
         name=masked(name),
-        members=tuple(masked(list(dict.fromkeys(name_of(member, names) for _, _, member, _ in group)))),
+        members=tuple(masked(list(dict.fromkeys(group)))),
         details=tuple(details),
     )
 
@@ -173,7 +188,12 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
     if key == "_":
         if module == "temporal_route" and is_switch(node.data):
             return ""
-        return OTHERWISE.get(module) or ("no answer" if known and known.ending == "answered" else "")
+        if module == "menu" and not is_empty(node.children.get("timeout")):
+            return "wrong keys"
+        if module in OTHERWISE or not known or known.ending != "answered":
+            return OTHERWISE.get(module, "")
+        told = {_CAUSES.get(other) for other in node.children} if known.branches == "cause" else {"busy"}
+        return " or ".join(word for word in ("no answer", "busy") if word not in told) or "other failures"
     if named := _NAMED.get(module, {}).get(key):
         return named
     if module == "temporal_route":
@@ -183,6 +203,22 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
     if known and known.branches in {"cause", "carrier"}:
         return _CAUSES.get(key, key)
     return _FORMATS.get(module, "{}").format(name_of(key, names))
+
+
+def accepted_words(node: FlowNode, word: str) -> set[str]:
+    """Return the words, in lower case, that choose the branch of ``node`` which is shown as ``word``.
+
+    They include those for calls that have no branch of their own and take this one, such as ``busy``.
+    """
+    known, words = MODULES.get(node.module or ""), {word}
+    default = branch_word(node, "_", {})
+    if node.module == "menu" and word in {default, "too many tries"}:
+        words |= {OTHERWISE["menu"], "wrong keys"}
+        if is_empty(node.children.get("timeout")):
+            words.add("no key")
+    elif word == default and known and known.ending == "answered":
+        words |= set(_CAUSES.values()) - {branch_word(node, key, {}) for key in node.children if key != "_"}
+    return {each.casefold() for each in words}
 
 
 def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Name]) -> str:
@@ -204,6 +240,27 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
     return ", ".join(words) or "start"
 
 
+def describe_reference(reference: Reference, callflow: Callflow | None, names: Mapping[str, Name]) -> str:
+    """Return what refers, in words, such as ``User Ann Ash`` or ``Ring Group Sales, member 2``."""
+    node = node_at(callflow, reference.path)
+    field, bracket, rest = reference.field.partition("[")
+    if bracket:
+        word = f"{_ITEMS.get(field, field)} {int(rest.partition(']')[0]) + 1}"
+    else:
+        word = _FIELDS.get(field.partition(".")[0], field)
+    return ", ".join(filter(None, (_subject(node, names) if node else label(reference.module), word)))
+
+
+_ITEMS: Final = {"endpoints": "member", "lists": "list", "macros": "sound", "recipients": "recipient", "rules": "rule"}
+_FIELDS: Final = {
+    "id": "",
+    "owner_id": "the callflow's owner",
+    "group_id": "group",
+    "children": "branch",
+    "endpoints": "member",
+}
+
+
 def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
     change: Change, old: Callflow | None, new: Callflow | None, names: Mapping[str, Name]
 ) -> str:
@@ -215,7 +272,8 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
     match change.kind:
         case "added" | "removed":
             sign, callflow = ("+", after) if change.kind == "added" else ("-", before)
-            return f"{sign} {callflow.name or callflow.id}"
+            what = f": {_subject(callflow.flow, names)}" if callflow.flow else ""
+            return f"{sign} {callflow.name or callflow.id}{what}"
         case "number_added":
             return f"+ number {after}"
         case "number_removed":
@@ -239,34 +297,27 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
             return f"~ {place}: {describe_node(after, names)} moved from {describe_place(old, before, names)}"
         case "node_replaced":
             return f"~ {place}: {describe_node(before, names)} -> {describe_node(after, names)}"
-    node = _node_at(new, change.path)
+    node = node_at(new, change.path)
     if change.kind == "rekeyed":
         words = [branch_word(node, key, names) or "then" for key in (before, after)] if node else [before, after]
-        return f"~ {place}: {words[0]} -> {words[1]}"
+        child = node.children.get(after) if node else node_at(new, f"{change.path}/{escape(after)}")
+        return f"~ {place}: {words[0]} -> {words[1]}{f' ({_subject(child, names)})' if child else ''}"
     what = f"{place}: {_subject(node, names)}" if node else place
     if change.kind == "order":
-        return f"~ {what}: other order of {change.field}"
+        return f"~ {what}: other order of {'members' if change.field == 'endpoints' else change.field}"
     if (before is None or after is None) and (member := _member(change, names)):
         return f"{'+' if before is None else '-'} {what}: member {member}"
+    if node and change.field == "id" and _is_id(before) and _is_id(after):
+        known = MODULES.get(node.module or "")
+        is_told = known and dict(known.references).get("id") not in UNTOLD and new and new.metadata
+        missing = " (missing)" if is_told and after not in names else ""
+        return f"~ {place}: {label(node.module)} {name_of(before, names)} -> {name_of(after, names)}{missing}"
     return f"~ {what}: {_values(change, names)}"
 
 
 def _subject(node: FlowNode, names: Mapping[str, Name]) -> str:
-    return describe_node(node, names).partition(" (")[0]
-
-
-def _node_at(callflow: Callflow | None, path: str) -> FlowNode | None:
-    keys = keys_of(path)
-    if callflow is None or not keys:
-        return None
-    if keys[0] == "metaflow":
-        nodes = getattr(callflow.metaflow, keys[1], {}) if len(keys) > 2 else {}
-        node, keys = nodes.get(keys[2]) if len(keys) > 2 else None, keys[2:]
-    else:
-        node = callflow.flow
-    for key in keys[2::2]:
-        node = node.children.get(key) if node is not None else None
-    return node
+    about = description_of(node, names)
+    return " ".join(filter(None, ("Play" if node.module == "play" else "", about.label, about.name)))
 
 
 def _member(change: Change, names: Mapping[str, Name]) -> str:
@@ -278,7 +329,8 @@ def _member(change: Change, names: Mapping[str, Name]) -> str:
 def _values(change: Change, names: Mapping[str, Name]) -> str:
     shown = [_json(masked(value, change.field)) for value in (change.old, change.new)]
     text = "changed" if shown[0] == shown[1] else f"{shown[0]} -> {shown[1]}"
-    return _ID.sub(lambda found: name_of(found[0], names), f"{change.field} {text}")
+    field = re.sub(r"^endpoints\[(.+?)\]\.", r"member \1: ", change.field)
+    return _ID.sub(lambda found: name_of(found[0], names), f"{field} {text}")
 
 
 def _json(value: Any) -> str:
@@ -295,9 +347,10 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
         inner = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
         bar = "│  " if step.children else ""
         room = max(width - len(inner) - len(bar), _NARROWEST)
-        first, *rest = textwrap.wrap(_step_text(step), room, subsequent_indent="  ") or [""]
-        yield f"{indent}{branch}{first}"
-        yield from (f"{inner}{bar}{line}" for line in rest)
+        whole = _SECONDS.sub("\\1\N{NO-BREAK SPACE}s", _step_text(step))
+        first, *rest = textwrap.wrap(whole, room, subsequent_indent="  ") or [""]
+        for start, line in ((indent + branch, first), *((inner + bar, line) for line in rest)):
+            yield start + _SECONDS.sub(r"\1 s", line)
         last = len(step.children) - 1
         waiting.extend(
             (inner, "└─ " if position == last else "├─ ", child)
@@ -308,7 +361,9 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
 _NARROWEST: Final = 24
 """How many columns the text of a step has at least, however deep it is."""
 
+_SECONDS: Final = re.compile(r"(\d)[ \N{NO-BREAK SPACE}]s\b")
 _ENDINGS: Final = {
+    "ends": ", then the call ends",
     "circle": f" (a circle: at most {MAX_JUMPS} jumps a call)",
     "missing": " (missing)",
     "more": " …",

@@ -26,14 +26,11 @@ from .module_catalog import (
 )
 from .number_findings import number_findings
 from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
-from .references import Found, Name, flow_references, members, metaflow_references, names_of
+from .references import UNTOLD, Found, Name, flow_references, members, metaflow_references, names_of, seconds
 from .rules import RULES, Rule, Severity
 from .secrets import find_secrets
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-
-_UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
-"""Kinds of which the server's metadata never tells anything."""
 
 _JUDGED_ALWAYS: Final = frozenset({"callflow", "url"})
 """Kinds that are judged even if it is not known which documents exist."""
@@ -251,7 +248,7 @@ def _never_taken(parent: FlowNode, key: str) -> bool:
 def _takes_time(node: FlowNode) -> bool:
     """Whether a call waits at the node, or chooses there, before it continues with a child.
 
-    A jump counts: the callflow to which it leads runs before its default child.
+    A jump counts: the callflow to which it leads runs before its default branch.
     """
     known = MODULES.get(node.module or "")
     if known is None or is_skipped(node):
@@ -312,7 +309,9 @@ class _Check:
         known = MODULES.get(module)
         found = _secrets(node) if data else []
         if known and "skip_module" in data and is_skipped(node):
-            found.append(("M702", "info", f"{module} is switched off: the call continues with the default child", ()))
+            ends = is_empty(node.children.get("_")) and not self.returns
+            what = "is cut off, since nothing follows it" if ends else "continues with what follows it"
+            found.append(("M702", "warning" if ends else "info", f"{module} is switched off: the call {what}", ()))
             return found
         for reference in flow_references(node, self.survey.callflow.metadata):
             if self.told or reference[0] in _JUDGED_ALWAYS:
@@ -339,7 +338,7 @@ class _Check:
         if kind == "url":
             yield from _unencrypted(field, target)
         is_direct = field.startswith("children.") or not ("." in field or "[" in field)
-        if kind in _UNTOLD or not is_direct:
+        if kind in UNTOLD or not is_direct:
             return
         if kind == "callflow" and target in self.all_ids:
             return
@@ -410,18 +409,20 @@ class _Check:
             severity: Severity = "warning" if ends_badly and not self.returns else "info"
             if known.name == "menu" and not is_empty(node.children.get("max_retries")):
                 return  # it is never taken
-            yield "E305", severity, f"the default child of {known.name} is empty: the call is cut off", (key,)
+            yield "E305", severity, f"the default branch of {known.name} is empty: the call is cut off", (key,)
         elif known.branches == "menu":
             outcome = "it counts as a wrong key" if is_digits(key) else "it counts as missing"
             yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
         elif known.branches in {"cause", "carrier"}:
             yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
         elif known.name != "park":
-            message = f"the child {key!r} of {known.name} is empty: the call is cut off, the default child is not taken"
+            message = (
+                f"the child {key!r} of {known.name} is empty: the call is cut off, the default branch is not taken"
+            )
             yield "E305", "warning", message, (key,)
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
-        """Tell a call that is cut off after the node, because there is no default child and no jump returns."""
+        """Tell a call that is cut off after the node, because there is no default branch and no jump returns."""
         if self.returns or known.choice:
             return
         callflow = self.survey.callflow
@@ -432,17 +433,17 @@ class _Check:
         else:
             covered = [key for key in node.children if is_cause(key)]
             only = f", only {', '.join(covered)}" if covered else ""
-            message = f"if nobody answers, the call is cut off: {known.label} has no default child{only}"
+            message = f"if nobody answers, the call is cut off: {known.label} has no default branch{only}"
             yield "E306", "info", message, ()
 
     def menu(self, node: FlowNode) -> Iterator[FoundHere]:
         children = node.children
         if not is_empty(children.get("max_retries")) and not is_empty(children.get("_")):
-            yield "B403", "warning", "the menu has max_retries, so that its default child is never taken", ("_",)
+            yield "B403", "warning", "the menu has max_retries, so that its default branch is never taken", ("_",)
         if not any(map(is_digits, children)):
             yield "E304", "info", "the menu has no keys: only extensions can be dialled, if its settings allow it", ()
         if not any(key in children for key in ("_", "max_retries", "timeout")):
-            message = "callers who press nothing or wrong keys are cut off: no timeout, max_retries or default child"
+            message = "callers who press nothing or wrong keys are cut off: no timeout, max_retries or default branch"
             yield "E307", "info", message, ()
 
     def temporal_route(self, node: FlowNode) -> Iterator[FoundHere]:
@@ -450,7 +451,7 @@ class _Check:
         if is_switch(data):
             return
         if "_" not in children:
-            yield self._without_default("outside all time rules the call is cut off: there is no default child")
+            yield self._without_default("outside all time rules the call is cut off: there is no default branch")
         listed = data.get("rules")
         rules = [rule for rule in listed if isinstance(rule, str)] if isinstance(listed, list | tuple) else []
         for rule in dict.fromkeys(rules):
@@ -461,7 +462,7 @@ class _Check:
         if has_set and "rule_set" not in children:
             yield "B402", "info", "the rule set has no child named rule_set: it changes nothing", ("rule_set",)
         if not rules and not has_set and all(key == "_" for key in children):
-            yield "B405", "info", "no time rules: every call takes the default child", ()
+            yield "B405", "info", "no time rules: every call takes the default branch", ()
 
     def choice(self, node: FlowNode) -> Iterator[FoundHere]:
         """Check the modules whose children are few and known, so that a missing default may be intended."""
@@ -480,7 +481,7 @@ class _Check:
     def wait_time(self, node: FlowNode) -> Iterator[FoundHere]:
         for key in node.children:
             if key != "_" and not is_integer(key):
-                message = f"the child {key!r} is not a number of seconds: every call takes the default child"
+                message = f"the child {key!r} is not a number of seconds: every call takes the default branch"
                 yield "B406", "error", message, (key,)
                 return
 
@@ -509,13 +510,13 @@ class _Check:
     def _silent_members(
         self, data: Mapping[str, Any], listed: list[tuple[str, Mapping[str, Any]]]
     ) -> Iterator[FoundHere]:
-        total = _seconds(data.get("timeout"), _RING_SECONDS)
+        total = seconds(data.get("timeout"), _RING_SECONDS)
         strategy = data.get("strategy") or "simultaneous"
         spent = 0
         for target, settings in listed:
             shown = name_of(target, self.names)
             if strategy == "simultaneous":
-                delay = _seconds(settings.get("delay"), 0)
+                delay = seconds(settings.get("delay"), 0)
                 if delay >= total > 0:
                     message = f"member {shown} never rings: its delay of {delay} s is not shorter than the group's"
                     yield "M704", "warning", f"{message} {total} s", (target,)
@@ -523,7 +524,7 @@ class _Check:
                 if spent >= total > 0:
                     message = f"member {shown} never rings: those before it take {spent} s of the group's {total} s"
                     yield "M704", "warning", message, (target,)
-                spent += _seconds(settings.get("timeout"), _RING_SECONDS)
+                spent += seconds(settings.get("timeout"), _RING_SECONDS)
 
     def disa(self, node: FlowNode) -> Iterator[FoundHere]:
         if not node.data.get("pin"):
@@ -594,11 +595,3 @@ def _secrets(node: FlowNode) -> list[FoundHere]:
         ("S801", "warning", f"{field} holds {what}: everyone who can read callflows can read it", (field,))
         for field, what in find_secrets(node.data)
     ]
-
-
-def _seconds(value: Any, default: int) -> int:
-    """Return a number of seconds, given as a number or as its text."""
-    try:
-        return default if value is None or isinstance(value, bool) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return default

@@ -1,8 +1,12 @@
 """The graph of jumps between the callflows of an account."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
+
+MAX_JUMPS: Final = 50
+"""How many jumps the server allows a call (``callflow.max_branch_count``)."""
 
 
 @frozen

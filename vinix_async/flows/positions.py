@@ -44,6 +44,21 @@ def keys_of(path: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
+def node_at(callflow: Callflow | None, path: str) -> FlowNode | None:
+    """Return the node at a JSON pointer within a callflow, or None."""
+    keys = keys_of(path)
+    if callflow is None or not keys:
+        return None
+    if keys[0] == "metaflow":
+        nodes = getattr(callflow.metaflow, keys[1], {}) if len(keys) > 2 else {}
+        node, keys = nodes.get(keys[2]) if len(keys) > 2 else None, keys[2:]
+    else:
+        node = callflow.flow
+    for key in keys[2::2]:
+        node = node.children.get(key) if node is not None else None
+    return node
+
+
 def metaflow_tops(callflow: Callflow) -> Iterator[tuple[FlowNode, str]]:
     """Yield the node of each number and pattern of the callflow's metaflow, with its JSON pointer."""
     metaflow = callflow.metaflow

@@ -1,5 +1,7 @@
 """What callflows refer to, and where something is used."""
 
+import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
@@ -7,12 +9,18 @@ from typing import Any, Final
 from attrs import frozen
 
 from .. import Callflow, FlowNode
-from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_switch
-from .positions import metaflow_tops, ordered, pointer, rows
+from .jumps import MAX_JUMPS
+from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch
+from .positions import metaflow_tops, node_at, ordered, pointer, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
 """How a generated sound begins, which stands in place of a media file."""
+
+_BEGINNING: Final = re.compile(r"[0-9a-f]{8,31}")
+
+UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
+"""Kinds of which the server's metadata never tells anything."""
 
 Found = tuple[str, str, str]
 """A kind, a field and a target."""
@@ -231,6 +239,14 @@ def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
                     yield kind, f"{field}[{place}]", each
 
 
+def seconds(value: Any, default: int) -> int:
+    """Return a number of seconds or of times, given as a number or as its text."""
+    try:
+        return default if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return default
+
+
 def _media_kind(value: str) -> str:
     """Return "media", "url" for an address outside the server, or an empty text for a generated sound."""
     if value.startswith(("http://", "https://")):
@@ -267,14 +283,49 @@ class ReferenceIndex:
         """Return the references to an id, a name or a number, by callflow and place.
 
         A name must be given whole; case is ignored. A number stands for the callflow that has it: what is returned are
-        the jumps to that callflow, and the transfers to the number.
+        the jumps to that callflow, and the transfers to the number. What is none of these may be the beginning of ids,
+        of eight digits or more.
         """
         number = normalize(what)
         targets = [what, number, *self._by_name.get(what.casefold(), ())]
         for each in (what, number):
             targets.extend(self._by_number.get(each, ()))
+        if not any(target in self._by_target for target in targets) and _BEGINNING.fullmatch(what):
+            targets = [target for target in self._by_target if target.startswith(what)]
         positions = {position for target in targets for position in self._by_target.get(target, ())}
         return [self._references[position] for position in sorted(positions)]
+
+    def ways_to(self, callflow_id: str) -> list[tuple[Reference, ...]]:
+        """Return the ways by which calls come to a callflow from others: the jumps, in the order of the call.
+
+        The first jump of a way is in the callflow where the call begins. There is a way for each jump that leads there;
+        what follows it is the shortest way on. Jumps are modules ``callflow`` that are not switched off, and transfers
+        to a number of a callflow.
+        """
+        found: list[tuple[Reference, ...]] = []
+        onward: dict[str, tuple[Reference, ...]] = {callflow_id: ()}
+        waiting = deque([callflow_id])
+        while waiting:
+            target = waiting.popleft()
+            rest = onward[target]
+            for jump in self._jumps_to(target):
+                source = jump.callflow_id
+                if source != callflow_id and all(source != each.callflow_id for each in rest):
+                    found.append((jump, *rest))
+                    if source not in onward and len(rest) < MAX_JUMPS:
+                        onward[source] = found[-1]
+                        waiting.append(source)
+        return found
+
+    def _jumps_to(self, callflow_id: str) -> Iterator[Reference]:
+        callflow = self.callflows.get(callflow_id)
+        numbers = [each for each in callflow.numbers if self._by_number[each][0] == callflow_id] if callflow else []
+        for target, module in ((callflow_id, "callflow"), *((number, "transfer") for number in numbers)):
+            for position in self._by_target.get(target, ()):
+                jump = self._references[position]
+                node = node_at(self.callflows[jump.callflow_id], jump.path)
+                if jump.module == module and jump.path.startswith("/flow") and node and not is_skipped(node):
+                    yield jump
 
 
 def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:

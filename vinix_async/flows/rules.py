@@ -58,7 +58,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "A jump to a callflow that does not exist",
         (
-            "The account has no callflow with this id. The call continues with the default child, or ends if there "
+            "The account has no callflow with this id. The call continues with the default branch, or ends if there "
             "is none."
         ),
         f"{_MODULES}/cf_callflow.erl",
@@ -92,7 +92,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A choice has no default",
         (
-            "Calls for which none of the children applies are cut off, because there is no default child. It is a "
+            "Calls for which none of the children applies are cut off, because there is no default branch. It is a "
             "note only if a jump leads to this callflow, since the call may continue after the jump."
         ),
         _EXE,
@@ -116,7 +116,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A child is empty",
         (
-            "A child without a module ends the call that takes it: the default child is not tried instead. Under a "
+            "A child without a module ends the call that takes it: the default branch is not tried instead. Under a "
             "menu or a hangup cause, an empty child counts as missing."
         ),
         _EXE,
@@ -151,7 +151,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A child is never taken",
         (
             "The module never continues with a child of this name. Hangup causes are in upper case (USER_BUSY), and "
-            "SIP statuses begin with sip: (sip:486). It is a note only for a default child of a module that ends "
+            "SIP statuses begin with sip: (sip:486). It is a note only for a default branch of a module that ends "
             "the call."
         ),
         _MODULES,
@@ -160,14 +160,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "B402",
         "info",
         "A time rule has no child",
-        "While the rule is active, calls take the default child, and later rules are not tried.",
+        "While the rule is active, calls take the default branch, and later rules are not tried.",
         f"{_MODULES}/cf_temporal_route.erl",
     ),
     (
         "B403",
         "warning",
-        "The default child of a menu is never taken",
-        ("After too many tries the server takes max_retries, and the default child only if there is no max_retries."),
+        "The default branch of a menu is never taken",
+        ("After too many tries the server takes max_retries, and the default branch only if there is no max_retries."),
         f"{_MODULES}/cf_menu.erl",
     ),
     (
@@ -176,7 +176,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A carrier module does not continue",
         (
             "When a call to a carrier fails, only a child that is named after the hangup cause is taken; the "
-            "default child is not."
+            "default branch is not."
         ),
         f"{_MODULES}/cf_resources.erl",
     ),
@@ -184,14 +184,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "B405",
         "info",
         "No time rules",
-        "All calls take the default child. Some user interfaces start with such a module.",
+        "All calls take the default branch. Some user interfaces start with such a module.",
         f"{_MODULES}/cf_temporal_route.erl",
     ),
     (
         "B406",
         "error",
         "A waiting time is not a number",
-        ("The children of the module are seconds. On any other key it stops, and all calls take the default child."),
+        ("The children of the module are seconds. On any other key it stops, and all calls take the default branch."),
         "Kazoo, applications/acdc/src/cf_acdc_wait_time.erl",
     ),
     (
@@ -276,14 +276,17 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "M701",
         "warning",
         "An unknown module",
-        "Kazoo has no module of this name. A server that has none either skips it and takes the default child.",
+        "Kazoo has no module of this name. A server that has none either skips it and takes the default branch.",
         _EXE,
     ),
     (
         "M702",
-        "info",
+        "warning",
         "A module is switched off",
-        "With skip_module, the call continues with the default child.",
+        (
+            "With skip_module, the call continues with the default branch. It is a note only if there is one, or if a "
+            "jump leads to this callflow."
+        ),
         _EXE,
     ),
     (

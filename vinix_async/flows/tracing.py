@@ -10,15 +10,20 @@ from typing import Final, Literal
 from attrs import define, field, frozen
 
 from .. import Callflow, ConfigurationError, FlowNode, to_json
-from .descriptions import MAX_JUMPS, branch_word, describe_node, name_of
-from .module_catalog import MODULES, allows, is_digits, is_skipped, is_switch
+from .descriptions import accepted_words, branch_word, describe_node, name_of
+from .jumps import MAX_JUMPS
+from .module_catalog import MODULES, Module, allows, is_digits, is_skipped, is_switch
 from .positions import escape, is_empty, ordered
 from .references import Name, names_of
 
-End = Literal["", "cut off", "circle", "missing", "more"]
+End = Literal["", "ends", "cut off", "circle", "missing", "more"]
 
-_NATURAL_END: Final = {"pivot"}
-"""Modules that ring, but after which a call that ends is not cut off."""
+_NATURAL_END: Final = frozenset(
+    {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "voicemail"}
+)
+"""Modules that could continue, but where a call usually ends: the caller leaves a message, or is connected."""
+
+_DIRECT: Final = "Direct to Voicemail"
 
 
 @frozen(eq=False, repr=False)
@@ -26,13 +31,14 @@ class TraceNode:
     """A step of a call, and the steps that may follow it.
 
     ``words`` says which branches of the step before lead here: ``key 1``, ``no key`` (nothing is pressed), ``too many
-    tries``, ``no or wrong keys``, ``other times``, ``no answer``, ``busy``, ``declined``, the name of a time rule, and
-    so on; branches with equal flows are one step with several words, and there is none where the call simply continues.
+    tries``, ``no or wrong keys``, ``other times``, ``no answer or busy``, ``declined``, the name of a time rule, and so
+    on; branches with equal flows are one step with several words, and there is none where the call simply continues.
     ``label`` is the step in words. ``callflow_id`` and ``path`` (a JSON pointer) are its place.
 
-    ``ending`` is ``cut off`` for a step without a module, where the server hangs up although nothing was said;
-    ``circle`` for a jump to a callflow in which the call already is; ``missing`` for a jump to one that does not exist;
-    ``more`` if the steps that follow were left out because of ``max_steps``; or empty.
+    ``ending`` is ``ends`` where the call ends after the step; ``cut off`` for a step without a module, where the server
+    hangs up although nothing was said; ``circle`` for a jump to a callflow in which the call already is; ``missing``
+    for a jump to one that does not exist; ``more`` if the steps that follow were left out because of ``max_steps``; or
+    empty.
     """
 
     words: tuple[str, ...]
@@ -110,13 +116,16 @@ def trace(
     assume: Sequence[str] = (),
     max_steps: int = 500,
     preflow_id: str | None = None,
+    capture: str = "",
 ) -> TraceNode:
     """Return the tree of all that can happen to a call that reaches the callflow with the id ``start``.
 
     ``callflows`` are all of the account's, so that jumps can be followed. ``assume`` holds words of branches, such as
     ``"other times"`` or ``"no answer"``, whose case is ignored: at each step that has such a branch, the others are
-    left out. The tree has at most ``max_steps`` steps; those nearest to the start come first. ``preflow_id`` is the
-    callflow that the account runs before each call.
+    left out. A word such as ``"busy"`` also chooses the default of a step that has no branch of its own for it. The
+    tree has at most ``max_steps`` steps; those nearest to the start come first. ``preflow_id`` is the callflow that the
+    account runs before each call. ``capture`` is what the pattern that led here captures (``Route.capture``): a
+    voicemail without an id looks for the mailbox with this number (``cf_voicemail.erl``).
 
     Time rules are not evaluated, and dynamic targets (menus that also accept extensions, directories, captured
     numbers) are not followed.
@@ -129,26 +138,30 @@ def trace(
         raise ConfigurationError(f"none of the callflows has the id {start!r}")
     if max_steps < 1:
         raise ConfigurationError(f"max_steps must be at least 1, not {max_steps}")
-    tracer = _Tracer(by_id, names_of(flows), max_steps)
+    tracer = _Tracer(by_id, names_of(flows), max_steps, capture)
     whole = tracer.build(start, preflow_id)
     if not assume:
         return _frozen(whole)
     pruned = tracer.build(start, preflow_id, frozenset(word.casefold() for word in assume))
     for word in assume:
-        if word.casefold() not in tracer.seen:
-            branches = ", ".join(tracer.seen.values()) or "none"
+        if word.casefold() not in tracer.accepted:
+            keys = sorted(each for each in tracer.shown if each.startswith("key "))
+            shown = [*(each for each in tracer.shown if each not in keys), *keys]
+            branches = ", ".join(shown) or "none"
             raise ConfigurationError(f"there is no branch {word!r}; the branches are: {branches}")
     return _frozen(pruned)
 
 
 class _Tracer:
-    """The callflows of an account, and the words of all branches that were seen, by their lower-case form."""
+    """The callflows of an account, the words of all branches that were seen, and all words that choose one of them."""
 
-    def __init__(self, flows: Mapping[str, Callflow], names: Mapping[str, Name], max_steps: int) -> None:
+    def __init__(self, flows: Mapping[str, Callflow], names: Mapping[str, Name], max_steps: int, capture: str) -> None:
         self.flows = flows
         self.names = names
         self.max_steps = max_steps
-        self.seen: dict[str, str] = {}
+        self.capture = capture
+        self.shown: dict[str, None] = {}
+        self.accepted: set[str] = set()
 
     def build(self, start: str, preflow_id: str | None, assume: frozenset[str] = frozenset()) -> list[_Step]:
         """Return the steps, the first at the top, each with its children, which come after it."""
@@ -163,9 +176,12 @@ class _Tracer:
         while waiting:
             step = waiting.popleft()
             children = self._children(step)
+            wanted: list[_Step] = []
             for child in children:
-                self.seen.update((word.casefold(), word) for word in child.words)
-            wanted = [child for child in children if assume.intersection(word.casefold() for word in child.words)]
+                accepted = {each for word in child.words if step.node for each in accepted_words(step.node, word)}
+                self.shown.update(dict.fromkeys(child.words))
+                self.accepted |= accepted
+                wanted += [child] if accepted & assume else []
             children = wanted or children
             if len(steps) + len(children) > self.max_steps:
                 step.ending = "more"
@@ -183,7 +199,7 @@ class _Tracer:
         if node is None or node.module is None:
             step.ending = "cut off"
             return []
-        step.module, step.label = node.module, describe_node(node, self.names)
+        step.module, step.label = node.module, self._label(node)
         if node.module == "callflow" and not is_skipped(node):
             return self._jump(step, node)
         known = MODULES.get(node.module)
@@ -199,11 +215,23 @@ class _Tracer:
         if known.ending == "carrier":
             branches += [(("failed",), None, "")] if step.place.returns else []
         elif not any(key == "_" for _, _, key in branches) and known.branches != "menu":
-            ends_badly = known.choice or known.silent or known.ending == "answered"
-            if step.place.returns or (ends_badly and node.module not in _NATURAL_END):
-                word = branch_word(node, "_", self.names)
-                branches.append(((word,) if word else (), None, "_"))
+            branches += self._end(step, node, known)
         return self._follow(step, _merged(branches))
+
+    def _label(self, node: FlowNode) -> str:
+        label = describe_node(node, self.names)
+        return f"{label} (mailbox {self.capture}, if it exists)" if self.capture and label == _DIRECT else label
+
+    def _end(self, step: _Step, node: FlowNode, known: Module) -> list[Branch]:
+        """Return the default branch of a node that has none, if that is worth a step."""
+        ends_badly = known.choice or known.silent or known.ending == "answered"
+        is_natural = known.name in _NATURAL_END
+        if step.place.returns or (ends_badly and not is_natural):
+            word = branch_word(node, "_", self.names)
+            return [((word,) if word else (), None, "_")]
+        if known.ending == "continues" and not is_natural:
+            step.ending = "ends"
+        return []
 
     def _jump(self, step: _Step, node: FlowNode) -> list[_Step]:
         place, back = step.place, node.children.get("_")

@@ -37,7 +37,11 @@ def _children_as_a_list(document: Json) -> None:
 
 
 def _skipped_node(document: Json) -> None:
-    document["flow"]["data"]["skip_module"] = True
+    """Switch off the first node that something follows, so that calls continue."""
+    for node in _nodes(document):
+        if "_" in node.get("children", ()):
+            node["data"]["skip_module"] = True
+            return
 
 
 def _unknown_module(document: Json) -> None:
