@@ -347,10 +347,10 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
         inner = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
         bar = "│  " if step.children else ""
         room = max(width - len(inner) - len(bar), _NARROWEST)
-        whole = _SECONDS.sub("\\1\N{NO-BREAK SPACE}s", _step_text(step))
+        whole = _SECONDS.sub(lambda found: found[0].replace(" ", _NO_BREAK), _step_text(step))
         first, *rest = textwrap.wrap(whole, room, subsequent_indent="  ") or [""]
         for start, line in ((indent + branch, first), *((inner + bar, line) for line in rest)):
-            yield start + _SECONDS.sub(r"\1 s", line)
+            yield start + _SECONDS.sub(lambda found: found[0].replace(_NO_BREAK, " "), line)
         last = len(step.children) - 1
         waiting.extend(
             (inner, "└─ " if position == last else "├─ ", child)
@@ -361,7 +361,8 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
 _NARROWEST: Final = 24
 """How many columns the text of a step has at least, however deep it is."""
 
-_SECONDS: Final = re.compile(r"(\d)[ \N{NO-BREAK SPACE}]s\b")
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+_SECONDS: Final = re.compile(rf"(?:after[ {_NO_BREAK}])?\d+[ {_NO_BREAK}]s\b")
 _ENDINGS: Final = {
     "ends": ", then the call ends",
     "circle": f" (a circle: at most {MAX_JUMPS} jumps a call)",

@@ -40,7 +40,7 @@ def _skipped_node(document: Json) -> None:
     """Switch off the first node that something follows, so that calls continue."""
     for node in _nodes(document):
         if "_" in node.get("children", ()):
-            node["data"]["skip_module"] = True
+            node.setdefault("data", {})["skip_module"] = True
             return
 
 
