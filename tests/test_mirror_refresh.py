@@ -36,6 +36,7 @@ from vinix_async.mirror.postgres import PostgresDatabase
 from vinix_async.mirror.refresh import AccountRefresh, MirrorRefresh, RefreshOptions
 from vinix_async.mirror.sqlite import SqliteDatabase
 from vinix_async.mirror.store import Store, Written
+from vinix_async.mirror.times import to_time
 from vinix_async.sandbox import Faults, Sandbox
 from vinix_async.testing import VirtualClock
 
@@ -225,6 +226,27 @@ async def test_each_callflow_is_read_again_within_the_days_and_not_all_in_one_ni
     assert sum(read) == 100
     assert max(read) < 40
     assert sum(read[:4]) == 0
+
+
+async def test_a_change_without_a_date_may_be_older_than_the_last_refresh(night: Night) -> None:
+    await night.once()
+    callflow_id = night.ids[0]
+    (before,) = await time_of(night, callflow_id, "read_at")
+    night.change_flow(callflow_id, dated=False)
+    refreshes = 1
+    while not (await night.once(recheck_days=4)).changed:
+        refreshes += 1
+    assert refreshes > 1
+    assert await time_of(night, callflow_id, "not_before") == [before]
+
+
+async def time_of(night: Night, callflow_id: str, column: str) -> list[datetime]:
+    """Return a time of the current version of a callflow, or of what is known of it."""
+    table = "callflows" if column == "read_at" else "versions"
+    current = "" if column == "read_at" else "AND valid_to IS NULL"
+    statement = f"SELECT {column} FROM {table} WHERE callflow_id = ? {current}"
+    rows = await night.store.run(lambda database: database.execute(statement, callflow_id))
+    return [to_time(value) for (value,) in rows]
 
 
 async def test_a_clock_that_was_set_back_hides_no_change(night: Night) -> None:

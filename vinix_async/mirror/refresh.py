@@ -276,6 +276,7 @@ class _AccountWork:
         self._not_found: list[NotFoundError] = []  # for callflows that the mirror knows
         self._unreadable: list[str] = []
         self._toggled: set[str] = set()
+        self._recent: set[str] = set()  # callflows that are new or have changed since the last refresh
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
         """Refresh the account, and return its state and its error."""
@@ -405,12 +406,17 @@ class _AccountWork:
                 await asyncio.sleep(0)
             callflow = known.get(callflow_id)
             if (
+                callflow is None
+                or callflow_id in modified
+                or (callflow.row_hash is not None and callflow.row_hash != self.rows.get(callflow_id))
+            ):
+                self._recent.add(callflow_id)
+            if (
                 everything
                 or callflow is None
+                or callflow_id in self._recent
                 or callflow_id not in self.rows  # only a 404 of its own proves that it was deleted
                 or callflow.row_hash is None
-                or callflow.row_hash != self.rows[callflow_id]
-                or callflow_id in modified
                 or callflow_id in self._toggled  # the server rewrites it without a date
                 or self._is_due(callflow_id, callflow)
             ):
@@ -476,7 +482,7 @@ class _AccountWork:
                     revision=None if revised is None else revised.revision,
                     row_hash=self.rows.get(callflow_id),
                     read_at=asked_at,
-                    not_before=self._known.refreshed_at,
+                    not_before=self._known.refreshed_at if callflow_id in self._recent else None,
                 )
             )
 
