@@ -153,9 +153,16 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
             "Check Caller ID",
             "├─ callers that match: User Ann Ash (20 s)",
             "│  └─ no answer or busy: Voicemail Ann Ash",
-            "├─ other callers: Hang Up",
-            "└─ other callers: the call is cut off",
+            "└─ other callers: Hang Up",
         ],
+    ),
+    "some callers": (
+        [node("check_cid", {"use_absolute_mode": True}, **{"+1": HANGUP})],
+        ["Check Caller ID", "├─ caller +1: Hang Up", "└─ other callers: the call is cut off"],
+    ),
+    "a fax or a voice": (
+        [node("fax_detect", {}, ON_FAX=HANGUP, ON_VOICE=HANGUP)],
+        ["Fax Detect", "└─ fax, voice: Hang Up"],
     ),
     "a fax": (
         [node("fax_detect", {}, ON_FAX=node("faxbox", {"id": X}), _=HANGUP)],

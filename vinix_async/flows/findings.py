@@ -12,17 +12,17 @@ from .. import Callflow, ConfigurationError, FlowNode
 from .descriptions import name_of
 from .jumps import Jump, circles, returning
 from .module_catalog import (
+    FAX_CHILDREN,
     MODULES,
     OTHER_VENDORS,
     Module,
     allows,
-    can_fail,
-    is_absolute,
     is_cause,
     is_digits,
     is_integer,
     is_skipped,
     is_switch,
+    outcomes,
 )
 from .number_findings import number_findings
 from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
@@ -65,8 +65,6 @@ _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
 
 _REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
 """Modules that do not ring, but without whose id a call fails."""
-
-_FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
 
 
 @frozen
@@ -466,15 +464,10 @@ class _Check:
 
     def choice(self, node: FlowNode) -> Iterator[FoundHere]:
         """Check the modules whose children are few and known, so that a missing default may be intended."""
-        children, data, module = node.children, node.data, node.module
+        children, module = node.children, node.module
         if "_" in children:
             return
-        if module == "check_cid":
-            needed = ["_"] if is_absolute(data) else ["match"]
-            needed += ["nomatch"] if can_fail(data) else []
-        else:
-            needed = ["match", "nomatch"] if module == "cidlistmatch" else list(_FAX_CHILDREN)
-        if lacking := [key for key in needed if key not in children]:
+        if lacking := [key for key in outcomes(node) if key not in children]:
             shown = " or ".join("all other callers" if key == "_" else key for key in lacking)
             yield self._without_default(f"{module} has no child for {shown}, nor a default: such calls are cut off")
 
@@ -555,7 +548,7 @@ def _hint(known: Module, key: str) -> str:
     if known.branches == "cause" and len(key) == 3 and key.isdigit():
         return f"; did you mean 'sip:{key}'?"
     upper = key.upper()
-    is_meant = is_cause(upper) if known.branches == "cause" else known.branches == "fax" and upper in _FAX_CHILDREN
+    is_meant = is_cause(upper) if known.branches == "cause" else known.branches == "fax" and upper in FAX_CHILDREN
     return f"; did you mean {upper!r}?" if is_meant and upper != key else ""
 
 

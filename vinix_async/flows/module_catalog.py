@@ -317,6 +317,16 @@ def is_absolute(data: Mapping[str, Any]) -> bool:
     return is_true(data.get("use_absolute_mode"))
 
 
+def outcomes(node: FlowNode) -> tuple[str, ...]:
+    """Return the keys that together take every call, of a module whose children are few and known."""
+    if node.module == "check_cid":
+        return ("_" if is_absolute(node.data) else "match", *(["nomatch"] if can_fail(node.data) else []))
+    return {"cidlistmatch": ("match", "nomatch"), "fax_detect": FAX_CHILDREN}.get(node.module or "", ())
+
+
+FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
+
+
 def can_fail(data: Mapping[str, Any]) -> bool:
     """Whether the ``regex`` of a ``check_cid`` can fail; the default, ``.*``, matches every caller."""
     return data.get("regex") not in (None, "", ".*")

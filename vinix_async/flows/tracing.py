@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from .. import Callflow, ConfigurationError, FlowNode, to_json
 from .descriptions import accepted_words, branch_word, describe_node, name_of
 from .jumps import MAX_JUMPS
-from .module_catalog import MODULES, Module, allows, is_digits, is_skipped, is_switch
+from .module_catalog import MODULES, Module, allows, is_digits, is_skipped, is_switch, outcomes
 from .positions import escape, is_empty, ordered
 from .references import Name, names_of
 
@@ -226,6 +226,8 @@ class _Tracer:
         """Return the default branch of a node that has none, if that is worth a step."""
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END
+        if (needed := outcomes(node)) and all(key in node.children for key in needed):
+            return []
         if step.place.returns or (ends_badly and not is_natural):
             word = branch_word(node, "_", self.names)
             return [((word,) if word else (), None, "_")]
