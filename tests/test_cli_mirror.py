@@ -74,7 +74,7 @@ def test_uses(filled: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "[]\n", "v9 is used nowhere\n")
     done = filled("mirror", "uses", "v1", "--at", "2026-02-01")
     assert done.returncode == 1
-    assert "NotKnownError: the mirror knows nothing of the accounts before 2026-03-01 02:00:00 UTC" in done.stderr
+    assert "NotKnownError: the mirror has no data for the accounts before 2026-03-01 02:00:00 UTC" in done.stderr
 
 
 def test_number(filled: Command) -> None:
@@ -105,7 +105,7 @@ def test_history(filled: Command) -> None:
     assert done.returncode == 2
     assert "'e' matches several callflows" in done.stderr
     done = filled("mirror", "history", "a1", "c9")
-    assert (done.returncode, "never seen callflow c9 of account a1" in done.stderr) == (1, True)
+    assert (done.returncode, "no refresh has found callflow c9 of account a1" in done.stderr) == (1, True)
 
 
 def test_status(filled: Command) -> None:
@@ -265,7 +265,8 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     done = filled("report", "a1", "a9", *db, "--to", "report.html", "--force")
     assert done.returncode == 3
     assert done.stderr == (
-        "failed: a9: NotKnownError: the mirror knows nothing of account a9: no refresh was complete\n1 account\n"
+        "failed: a9: NotKnownError: the mirror has no data for account a9: no refresh has been completed yet\n"
+        "1 account\n"
     )
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1
     assert not list(filled.home.glob("other*"))

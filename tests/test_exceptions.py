@@ -195,7 +195,7 @@ def test_builtin_base_classes() -> None:
         (5, 0, "attempt 5 of 5"),
         (9, 4, "9 attempts (5 allowed, 4 probes)"),
         (6, 1, "6 attempts (5 allowed, 1 probe)"),
-        (6, 0, "6 attempts (5 allowed, besides those of an outage or after a new login)"),
+        (6, 0, "6 attempts (5 allowed, not counting those during an outage or after a new login)"),
     ],
 )
 def test_the_attempts_are_told_as_they_were(attempts: int, probes: int, text: str) -> None:

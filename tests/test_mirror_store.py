@@ -339,7 +339,7 @@ async def test_what_is_not_known(mirror: Mirror, refresh: Refresh) -> None:
         "another account": lambda: mirror.callflows("a2"),
     }
     for ask in unknown.values():
-        with pytest.raises(NotKnownError, match="no refresh was complete"):
+        with pytest.raises(NotKnownError, match="no refresh has been completed"):
             _ = [each async for each in ask()]
     await refresh(1, callflow("c1"))
     early: dict[str, Callable[[], AsyncIterator[Any]]] = {
@@ -353,7 +353,7 @@ async def test_what_is_not_known(mirror: Mirror, refresh: Refresh) -> None:
     for ask in early.values():
         with pytest.raises(NotKnownError, match="before 2026-03-01 03:00:00 UTC"):
             _ = [each async for each in ask()]
-    with pytest.raises(NotKnownError, match="never seen callflow c2 of account a1"):
+    with pytest.raises(NotKnownError, match="no refresh has found callflow c2 of account a1"):
         _ = [each async for each in mirror.history("a1", "c2")]
 
 

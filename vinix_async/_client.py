@@ -1,4 +1,4 @@
-"""``VinixClient``: checks its arguments, creates the parts of the client and closes them."""
+"""Defines ``VinixClient``, which checks its arguments, creates the parts of the client and closes them."""
 
 import os
 import ssl as ssl_module
@@ -70,10 +70,11 @@ class VinixClient:
             of a listing. None means no limit.
         ssl: a custom TLS context. It must verify certificates.
         proxy: the URL of an HTTP proxy.
-        trust_env: read the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
-        allow_http: allow plain HTTP for any address.
-        on_retry: called with a ``RetryEvent`` before each wait. If it raises an exception, the call ends with it.
-        clock: the source of time, sleeps and random numbers, for tests.
+        trust_env: whether to read the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
+        allow_http: whether to allow plain HTTP for any address.
+        on_retry: a function that is called with a ``RetryEvent`` before each wait. If it raises an exception, the call
+            raises this exception.
+        clock: the source of time, sleeps and random numbers. Tests can replace it.
 
     Attributes:
         callflows: reads the callflows of one or many accounts.
@@ -134,9 +135,10 @@ class VinixClient:
     def from_env(cls, **overrides: Unpack[ClientOptions]) -> Self:
         """Create a client from environment variables. ``overrides`` are passed to the constructor and take precedence.
 
-        ``VINIX_BASE`` sets the base URL. The credentials are the first of these that is set: ``VINIX_AUTH_TOKEN``;
-        ``VINIX_API_KEY``; or ``VINIX_USERNAME`` and ``VINIX_PASSWORD`` with exactly one of ``VINIX_ACCOUNT_NAME``,
-        ``VINIX_ACCOUNT_REALM`` and ``VINIX_PHONE_NUMBER``. Raises ``ConfigurationError`` if they are incomplete.
+        ``VINIX_BASE`` sets the base URL. The credentials are a token (``VINIX_AUTH_TOKEN``), or else an API key
+        (``VINIX_API_KEY``), or else a user (``VINIX_USERNAME`` and ``VINIX_PASSWORD`` with exactly one of
+        ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and ``VINIX_PHONE_NUMBER``). Raises ``ConfigurationError`` if
+        the credentials are missing or incomplete.
         """
         options = ClientOptions(**overrides)
         if "auth" not in options:
@@ -153,15 +155,15 @@ class VinixClient:
 
     @property
     def stats(self) -> ClientStats:
-        """Counters of all calls made through this client and its views. A view counts its own calls only."""
+        """The counters of all calls made through this client and its views. A view counts only its own calls."""
         return self._stats
 
     async def whoami(self) -> Identity:
         """Return the identity that the client's credentials belong to.
 
-        The identity is read from the response to the login or from the token's claims. Only an opaque token needs a
-        request (``GET /token_auth``). Raises ``ConfigurationError`` if ``auth`` is a function, and any error that a
-        login raises.
+        The identity is read from the response to the login or from the token's claims. If the token is opaque, a
+        request (``GET /token_auth``) is sent. Raises ``ConfigurationError`` if ``auth`` is a function, and any error
+        that a login raises.
         """
         if not self._sender.shares_credentials:
             raise ConfigurationError(
@@ -182,7 +184,8 @@ class VinixClient:
     ) -> Self:
         """Return a view of this client with other options and its own counters.
 
-        The view shares the client's connections, tokens and rate limits. Closing a view has no effect.
+        An option that is left out keeps its value. The view shares the client's connections, tokens and rate limits.
+        Closing a view has no effect.
         """
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
@@ -192,7 +195,7 @@ class VinixClient:
         return view
 
     async def close(self) -> None:
-        """Cancel all calls and close the connection pool. Closing a client again, or closing a view, has no effect."""
+        """Cancel all calls and close the connection pool. Has no effect on a view or on a client that was closed."""
         if self._owner:
             await self._sender.close()
 
@@ -234,7 +237,7 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
 
 
 def _check_options(options: CallOptions) -> CallOptions:
-    """Return ``options`` if every value has the right type. Users without a type checker rely on this."""
+    """Return ``options``. Raise ``ConfigurationError`` if a value has the wrong type."""
     if not isinstance(options.retry, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
     if options.on_retry is not None and not callable(options.on_retry):

@@ -1,4 +1,4 @@
-"""A callflow as a row of a table: the columns of CSV files, of Parquet files and of Dask DataFrames."""
+"""Converts callflows to rows. CSV files, Parquet files and Dask DataFrames have the same columns."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -18,20 +18,23 @@ SUMMARY_COLUMNS: Final = (
     *("featurecode_name", "featurecode_number", "flags", "modules", "owner_id", "group_id"),
 )
 DETAIL_COLUMNS: Final = ("flow", "metaflow", "ringback", "metadata", "extra")
-"""The additional columns of whole callflows. They hold JSON."""
+"""The additional columns if full documents are read. Their cells contain JSON."""
 
 LIST_COLUMNS: Final = ("numbers", "patterns", "flags", "modules")
 REQUIRED_COLUMNS: Final = ("account_id", "id")
-"""The columns that are never null."""
+"""The columns whose cells are never null."""
 
 
 def column_names(*, details: bool) -> tuple[str, ...]:
-    """Return the names of the columns."""
+    """Return the names of the columns. With ``details``, they include ``DETAIL_COLUMNS``."""
     return SUMMARY_COLUMNS + DETAIL_COLUMNS if details else SUMMARY_COLUMNS
 
 
 def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
-    """Return the values of ``column_names``. Lone surrogates, which UTF-8 cannot encode, are written as escapes."""
+    """Return the row of a callflow. Its cells are in the order of ``column_names``.
+
+    Lone surrogates, which UTF-8 cannot encode, are written as escape sequences.
+    """
     code = callflow.featurecode
     row: list[Cell] = [
         *(account.id, account.name, callflow.id, callflow.name, _text(callflow.type)),
@@ -47,14 +50,15 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
 
 
 def _text(value: Any) -> str | None:
-    """Return a value that the server stores without checking its type: a string as it is, other values as JSON."""
+    """Return the cell for a field that the server does not validate. If the value is not a string, it becomes JSON."""
     return value if value is None or isinstance(value, str) else json_text(value)
 
 
 def json_text(value: Any) -> str:
-    """Return a document or any JSON value as JSON. The encoder of documents knows no limit of nesting."""
+    """Return a document or any JSON value as JSON text, at any depth of nesting."""
     if attrs.has(type(value)):
         return to_json(value).decode()
+    # to_json accepts only documents, so encode the value as part of a document and cut it out.
     return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
 
 
@@ -67,7 +71,7 @@ def _encodable(text: str) -> str:
 
 def arrow_schema(*, details: bool) -> "pa.Schema":
     """Return the Arrow schema of the rows."""
-    import pyarrow as pa  # noqa: PLC0415  # an extra
+    import pyarrow as pa  # noqa: PLC0415  # an optional dependency
 
     strings = {True: pa.list_(pa.string()), False: pa.string()}
     return pa.schema(
@@ -79,8 +83,8 @@ def arrow_schema(*, details: bool) -> "pa.Schema":
 
 
 def arrow_table(rows: Sequence[Sequence[Cell]], schema: "pa.Schema") -> "pa.Table":
-    """Return rows of cells as an Arrow table."""
-    import pyarrow as pa  # noqa: PLC0415  # an extra
+    """Return ``rows`` as an Arrow table with ``schema``."""
+    import pyarrow as pa  # noqa: PLC0415  # an optional dependency
 
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.Table.from_arrays(

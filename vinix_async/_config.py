@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def check_number(name: str, value: object, *, least: float = 0.0, above: bool = False, unit: str = "") -> float:
-    """Return ``value`` if it is finite and at least ``least``, or with ``above``, greater than ``least``."""
+    """Return ``value`` if it is a finite number of at least ``least``. With ``above``, it must be greater."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # a number
         return value  # type: ignore[return-value]  # as above
@@ -58,7 +58,7 @@ def _shown(value: object) -> str:
 
 
 def number_validator(*, least: float = 0.0, unit: str = " of seconds", optional: bool = False) -> Any:
-    """Return an attrs validator for a number."""
+    """Return an attrs validator that calls ``check_number``. If ``optional`` is true, None is valid too."""
 
     def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
         if not (optional and value is None):
@@ -68,7 +68,7 @@ def number_validator(*, least: float = 0.0, unit: str = " of seconds", optional:
 
 
 def count_validator(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    """Validate an attrs field that is an int of at least 1."""
+    """Raise ``ConfigurationError`` unless the value of an attrs field is an int of at least 1."""
     if check_count(attribute.name, value) is None:
         raise ConfigurationError(f"{attribute.name} must be an int")
 
@@ -85,11 +85,12 @@ class Limits:
         max_connections: the maximum number of connections in the pool.
         max_concurrency: the maximum number of requests in flight for all accounts together.
         per_account: the maximum number of requests in flight for one account.
-        burst: the size of the token bucket that the server is assumed to keep for each account. Used only after the
-            server has answered 429. The default is Kazoo's.
+        burst: the size of the token bucket that the server is assumed to keep for each account. It has an effect only
+            after the server has answered 429. The default is Kazoo's.
         rate: the number of tokens that the bucket gains each second. The default is Kazoo's.
         max_body: the maximum size of a response body in bytes, both before and after decompression.
-        keepalive: how many seconds an idle connection is kept open. The server closes it after 5.
+        keepalive: the number of seconds for which an idle connection is kept open. The server closes an idle connection
+            after 5 seconds.
     """
 
     max_connections: int = field(default=100, validator=count_validator)
@@ -102,15 +103,21 @@ class Limits:
 
 
 CALL_PATIENCE: Final = 60.0
-"""Seconds for which a single call waits for an outage to end, unless ``outage_wait`` is set."""
+"""The number of seconds for which a single call waits for an outage to end, unless ``outage_wait`` is set."""
 
 SWEEP_PATIENCE: Final = 900.0
-"""The same for a sweep. A listing of accounts uses it too, because it usually supplies the accounts of a sweep."""
+"""The number of seconds for which the calls of a sweep wait for an outage to end, unless ``outage_wait`` is set.
+
+A listing of accounts waits for the same time, because it usually supplies the accounts of a sweep.
+"""
 
 
 @frozen(kw_only=True)
 class CallOptions:
-    """The options of a call, which ``with_options`` changes, and the listeners for its events."""
+    """The options of a call, and the listeners that are notified of its events.
+
+    ``patience`` is the number of seconds for which the call waits for an outage to end, unless ``outage_wait`` is set.
+    """
 
     timeout: "Timeout"
     deadline: float | None
@@ -121,7 +128,7 @@ class CallOptions:
 
     @property
     def outage_wait(self) -> float:
-        """Seconds for which the call waits for an outage to end. A call with a single attempt never waits."""
+        """The number of seconds for which the call waits for an outage to end. 0 if only one attempt is allowed."""
         if self.retry.attempts == 1:
             return 0.0
         return self.patience if self.retry.outage_wait is None else self.retry.outage_wait
@@ -163,7 +170,7 @@ def check_base_url(value: object, *, allow_http: bool) -> str:
 
 
 def check_ssl(context: object) -> None:
-    """Raise ``ConfigurationError`` if ``context`` is a TLS context that does not verify certificates."""
+    """Raise ``ConfigurationError`` unless ``context`` is None or a TLS context that verifies certificates."""
     if context is None:
         return
     if not isinstance(context, ssl_module.SSLContext):

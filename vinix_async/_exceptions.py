@@ -17,8 +17,8 @@ VinixError
 ├── PaginationLoopError           the server's cursors form a loop
 └── ClientClosedError             the client was closed, or belongs to another event loop
 
-An exception contains validated fields only: never a header, a body, a token or a password. ``pickle`` and ``copy``
-preserve all fields of an exception.
+An exception contains only validated fields. It never contains a header, a body, a token or a password. ``pickle`` and
+``copy`` preserve all fields of an exception.
 """
 
 from typing import Any, Final, Self
@@ -29,7 +29,7 @@ _MAX_TEXT: Final = 500
 """The maximum length of ``str(error)`` in characters, however long the values from the server or the caller are."""
 
 _LEAST_HEADLINE: Final = 120
-"""How many of these characters are reserved for the description of what happened."""
+"""The number of characters in ``str(error)`` that are reserved for the description of what happened."""
 
 _MAX_REASON: Final = 90
 _MAX_FIELD: Final = 36
@@ -124,13 +124,13 @@ class VinixError(Exception):
 
     def _tries(self) -> list[str]:
         if not self.attempts:
-            # A failed login was sent, but is not counted.
+            # A failed login was sent and has a request id, but logins are not counted as attempts.
             return ["not sent"] if self.method and not self.request_id else []
         if self.probes:
             plural = "s" if self.probes > 1 else ""
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
         if self.attempts_allowed and self.attempts > self.attempts_allowed:
-            more = "besides those of an outage or after a new login"
+            more = "not counting those during an outage or after a new login"
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {more})"]
         of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
         return [f"attempt {self.attempts}{of}"]
@@ -213,7 +213,11 @@ class BadRequestError(APIStatusError):
 
 @public
 class AuthenticationError(APIStatusError):
-    """The server refused a login (with any 4xx status), or it refused a token and its replacement (401)."""
+    """The server refused a login (with any 4xx status) or a token (401).
+
+    A refused token is replaced by a new one if the credentials allow it. This error is raised if the new token is
+    refused too.
+    """
 
 
 @public
@@ -241,7 +245,7 @@ class NotFoundError(APIStatusError):
 
 @public
 class ConflictError(APIStatusError):
-    """409: the document was changed by somebody else in the meantime."""
+    """409: somebody else changed the document in the meantime."""
 
 
 @public
@@ -285,7 +289,7 @@ class DecodeError(VinixError):
 
 @public
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this listing has already followed, so following it again would never end.
+    """The server sent a cursor that this listing has already followed. Following it again would never end.
 
     Attributes:
         pages: the number of pages that were read. Their rows have been yielded.

@@ -39,7 +39,7 @@ _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
 MISSING: Final = object()
-"""Stands for the ``data`` of an envelope that has no such key."""
+"""The value that is used in place of the ``data`` of an envelope without this key."""
 
 
 def json_type(value: object) -> str:

@@ -171,7 +171,7 @@ The server would read such a number as a date long before all documents, so ``mo
 """
 
 _MOST_GREGORIAN: Final = 315_569_520_000
-"""The beginning of the year 10000. A larger number can only be milliseconds."""
+"""The beginning of the year 10000 in Gregorian seconds. A larger number is probably in milliseconds."""
 
 
 def check_filters(filters: Filters | None) -> dict[str, str]:
@@ -244,5 +244,5 @@ def _gregorian_seconds(name: str, value: object) -> str:
 
 
 def describe_filters(filters: Mapping[str, str]) -> str:
-    """Return validated filters as a query string, to compare those of a checkpoint with."""
+    """Return validated filters as a query string. A checkpoint stores it, so that other filters can be detected."""
     return encode_query(filters) if filters else ""

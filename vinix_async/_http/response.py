@@ -1,4 +1,4 @@
-"""Converts a response (status, headers and body) into an envelope, or raises its error. This module does no I/O."""
+"""Converts a response into an envelope, or raises the error that the response reports. This module does no I/O."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from .status_errors import NO_SECRETS, Secrets, clean, error_of_body, status_err
 from .transport import Response
 
 NOT_MODIFIED: Final = object()
-"""Stands for the ``data`` of a 304, which has no body."""
+"""The value that is used in place of the ``data`` of a 304, which has no body."""
 
 
 @define(eq=False)
@@ -29,14 +29,15 @@ class Envelope:
         data: the JSON value of ``data``. The rows of a listing may still be in an internal form, which only
             ``_documents.decode.iter_rows`` and ``read_rows`` can read.
         request_id: the request id that the server sent in the body, or else the one that was sent to the server.
-        echoes_request_id: whether the response contains the ``X-Request-ID`` that was sent.
-        header_echoes: whether its header does. A 304 has no body that could.
+        echoes_request_id: whether the headers or the body of the response contain the request id that was sent.
+        header_echoes: whether the headers of the response contain the request id that was sent.
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor of this page, if the server sent it.
         page_size: the number of rows in this page according to the server.
-        timestamp: the server's time when it made the response, in UTC. None if the response does not tell.
-        revision: the revision of the document in ``data``. None if the response has none that can be sent back.
-        auth_token: the token, which the server repeats in every body.
+        timestamp: the time at which the server created the response, in UTC. None if the response does not contain it.
+        revision: the revision of the document in ``data``. None if the response has no revision, or if the revision
+            cannot be sent in a header.
+        auth_token: the token. The server includes it in every body.
         attempts, attempts_allowed: the number of attempts that the call needed, and that the ``RetryPolicy`` allows.
     """
 
@@ -57,7 +58,7 @@ class Envelope:
 def read_envelope(
     request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """Return the envelope of a successful response. Raise the error that any other response stands for.
+    """Return the envelope of a successful response. For any other response, raise the error that it reports.
 
     Args:
         request: the request that was sent.
@@ -164,7 +165,7 @@ def _revision(value: object, secrets: Secrets) -> str | None:
 
 
 def _read_time(parse: Callable[[str], datetime], value: object) -> datetime | None:
-    """Return the time in ``value`` in UTC, or None if ``value`` is not a time. Kazoo's times have no other zone."""
+    """Return the time in ``value`` in UTC, or None if ``value`` is not a time. Kazoo's times are always in UTC."""
     if not isinstance(value, str):
         return None
     try:
@@ -183,5 +184,6 @@ def _cursor(value: Any) -> str | None:
 
 _ENVELOPE_KEYS: Final = {"data", "status", "page_size", "next_start_key", "request_id"}
 
-# A string as page_size is refused: it comes from a streamed response, which may be incomplete and still say "success".
+# A page_size that is a string comes from a streamed response. It is refused, because a streamed response may be
+# incomplete even if its status is "success".
 _ENVELOPE_TYPES: Final[Mapping[str, type]] = {"request_id": str, "page_size": int, "auth_token": str}

@@ -17,13 +17,13 @@ _GZIP: Final = zlib.MAX_WBITS | 16
 """The ``wbits`` with which zlib expects a gzip header."""
 
 _QUIET: Final = 0.5
-"""Seconds without data after which the connection is checked."""
+"""The number of seconds without data after which the connection is checked."""
 
 
 class BrokenConnectionError(Exception):
-    """The connection broke while it was in use. ``errno`` is the operating system's reason, if there is one.
+    """The connection broke while it was in use. ``errno`` is the error number of the operating system, or None.
 
-    This is not a subclass of ``OSError``, because aiohttp retries a request after some of those.
+    This is not a subclass of ``OSError``, because aiohttp retries a request after some errors of that class.
     """
 
     def __init__(self, errno: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Converts a response that reports an error into the exception, with its text. This module does no I/O.
+"""Converts a response that reports an error into an exception with a message. This module does no I/O.
 
 Kazoo's errors have the form ``{status, error, message, data, request_id}``. The vendor documents
 ``{code, message, request_id}``. A proxy in front of the server may send HTML or an empty body.
@@ -39,7 +39,7 @@ _LEAST_SECRET: Final = 4
 """Shorter secrets are not redacted, because their text is too likely to occur in ordinary words."""
 
 
-# --- what of a body may be shown ----------------------------------------------------------------------------
+# --- the parts of a body that may be shown ------------------------------------------------------------------
 
 
 @define(eq=False)
@@ -143,7 +143,7 @@ def error_of_body(
         detail=detail,
         problems=tuple(_validation_problems(data, secrets)) if status == 400 else (),
         retry_after=retry_after,
-        # The server sends such a 500 for a document that it cannot read. A retry would get the same (api-facts 12).
+        # The server sends this 500 for a document that it cannot read. A retry would get it again (api-facts 12).
         transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=said(body.get("request_id")),
         **fields,
@@ -205,7 +205,7 @@ def _redirect(location: str | None) -> str:
 
 
 _LONGEST_WAIT: Final = 1e9
-"""Seconds, about 30 years. A longer ``Retry-After`` is reduced to this, so that messages stay short."""
+"""The maximum ``Retry-After`` in seconds, about 30 years. A longer one is reduced to it, to keep messages short."""
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:

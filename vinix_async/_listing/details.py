@@ -1,4 +1,4 @@
-"""Reads the full documents of a listing's rows: several concurrently, but yielded in the order of the listing."""
+"""Reads the full documents of a listing's rows concurrently, and yields them in the order of the listing."""
 
 import asyncio
 from collections import deque
@@ -32,7 +32,8 @@ async def read_details(
 ) -> AsyncGenerator[Detail[Row, T], None]:
     """Yield the result for each row, in order. At most ``window()`` documents are requested ahead.
 
-    Leaving the loop cancels the requests in flight. ``start`` starts a background task of the client.
+    Leaving the loop cancels the requests in flight. ``start`` is the function that starts a background task of the
+    client.
     """
     waiting: deque[asyncio.Task[Detail[Row, T]]] = deque()
     source = iter(rows)

@@ -45,7 +45,10 @@ _MAX_EMPTY_PAGES: Final = 1_000
 """The number of consecutive empty pages after which the listing is considered a loop."""
 
 _MAX_REMEMBERED: Final = 100_000
-"""The maximum number of row ids that are kept to recognize repeated rows. Servers repeat rows of the previous page."""
+"""The maximum number of row ids that are kept to recognize repeated rows.
+
+It may be limited, because a server repeats rows of the previous page, but not much older ones.
+"""
 
 
 @public
@@ -81,8 +84,8 @@ class Page(Generic[T]):
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor with which this page was requested. None for the first page.
         page_size: the number of rows in the page according to the server.
-        timestamp: the server's time when it sent the page, as an aware ``datetime`` in UTC with a resolution of one
-            second: the ``timestamp`` of the response, else its ``Date`` header. None if it has neither.
+        timestamp: the time at which the server sent the page, as an aware ``datetime`` in UTC. Its resolution is one
+            second. It is the ``timestamp`` of the response, or else its ``Date`` header. None if it has neither.
         request_id: the request id of the response.
         bad_items: with ``on_bad_item="skip"``, the rows and documents that could not be read.
     """
@@ -149,7 +152,7 @@ def page_request(listing: Request, page_size: int | None, start_key: str | None)
 
 @public
 class Pager(Generic[T]):
-    """A listing, which is read by iterating over it or awaiting it. Nothing is sent before.
+    """A listing. Iterate over it or await it to read it. Nothing is sent before that.
 
     ``async for item in pager`` yields the items of all pages, and ``async for page in pager.by_page()`` yields the
     pages. Each such loop begins with the first page. ``await pager`` returns the first page, and

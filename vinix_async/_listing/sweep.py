@@ -117,7 +117,7 @@ class SweepStats(ClientStats):
 
 
 class SweepItem(Protocol):
-    """What a sweep yields: something about one account, and the error with which the account failed."""
+    """The interface of the values that a sweep yields, such as results or pages. Each value belongs to one account."""
 
     @property
     def account_id(self) -> str:
@@ -136,9 +136,9 @@ T = TypeVar("T")
 
 @frozen
 class Outcome(Generic[R]):
-    """What a sweep yields next, and the account's checkpoint after it.
+    """A value that a sweep will yield, and the checkpoint of the account after this value.
 
-    ``is_last`` is True for the last outcome of an account. ``bad`` is True if the account has had bad items.
+    ``is_last`` is True for the last outcome of an account. ``bad`` is True if bad items were found in the account.
     """
 
     value: R
@@ -149,7 +149,7 @@ class Outcome(Generic[R]):
 
 @frozen(kw_only=True)
 class SweepContext:
-    """The accounts of a sweep, and what it needs from the client."""
+    """The accounts of a sweep, its settings, and the parts of the client that it uses."""
 
     account_ids: AccountIds
     max_concurrency: int
@@ -161,9 +161,9 @@ class SweepContext:
 
 
 class Sweep:
-    """An iteration over many accounts: tasks that read accounts concurrently, and a loop that yields their outcomes.
+    """An iteration over many accounts. Several tasks read accounts concurrently, and a loop yields their outcomes.
 
-    Subclasses define what is read of an account, as the argument of ``_begin``.
+    A subclass passes a function to ``_begin`` that reads one account.
     """
 
     def __init__(self, context: SweepContext, *, ordered: bool = False, resume: SweepCheckpoint | None = None) -> None:
@@ -190,7 +190,7 @@ class Sweep:
         loop = self._loop() if self._loop else None
         if loop is not None:
             await loop.aclose()
-        elif self._ended is not None:  # the generator has been dropped, and asyncio is closing it
+        elif self._ended is not None:  # the generator is no longer referenced, and asyncio is closing it
             await self._ended.wait()
 
     def __repr__(self) -> str:
@@ -200,7 +200,7 @@ class Sweep:
         """End the latest loop. If another task is waiting for its next result, raise ``error`` there."""
         try:
             await self.__aexit__(None, None, None)
-        except RuntimeError:  # Python's answer to aclose() of a generator that is running
+        except RuntimeError:  # aclose() raises this if another task is waiting for the generator's next value
             if self._workers is not None:
                 await self._workers.fail(error)
             if self._ended is not None:
@@ -215,7 +215,8 @@ class Sweep:
         context = self._context
         self._workers = workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
         await self._before()
-        # The tasks of the sweep inherit the variables that a listener sets, such as a tracer, and the caller does not.
+        # Context variables that a listener sets, for example a tracer, are visible in the tasks of the sweep, but not
+        # in the caller.
         variables = copy_context()
         feeder = context.start(workers.feed(context.account_ids, set(self._done)), variables)
         workers.expect(feeder)
@@ -234,7 +235,7 @@ class Sweep:
             complete = True
         finally:
             await workers.stop(feeder)
-            self._workers = None  # which refers to this sweep
+            self._workers = None  # breaks a reference cycle, because the workers refer to this sweep
             variables.run(self._end, complete=complete)
             try:
                 await self._after()
@@ -269,7 +270,10 @@ class Sweep:
     def _account_ended(
         self, account: Account, began: float, error: VinixError | None, *, callflows: int, bad_items: int
     ) -> None:
-        """Notify the listeners that an account has been read since ``began``, or has failed with ``error``."""
+        """Notify the listeners that an account has been read, or has failed with ``error``.
+
+        ``began`` is the time at which reading the account began, on the monotonic clock.
+        """
         seconds = self._context.clock.monotonic() - began
         values: dict[str, Any] = {
             "account_id": account.id,

@@ -38,7 +38,7 @@ class SystemClock:
     random = staticmethod(random.SystemRandom().random)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep."""
+        """Sleep for ``seconds``."""
         await asyncio.sleep(seconds)
 
 

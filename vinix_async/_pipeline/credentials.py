@@ -1,4 +1,4 @@
-"""Credentials, the login requests that exchange them for a token, and the content of the token and the response.
+"""Defines the credentials, builds login requests, and reads tokens and the identity of their owner.
 
 This module does no I/O and does not read a clock. Functions that need the time receive it as an argument.
 """
@@ -71,7 +71,7 @@ class ApiKeyAuth(Auth):
 
     def __attrs_post_init__(self) -> None:
         _check_text("api_key", self.api_key)
-        if any(map(str.isspace, self.api_key)):  # as at the end of a file
+        if any(map(str.isspace, self.api_key)):  # for example the line end of a file that contains the key
             raise ConfigurationError("api_key must not contain spaces or line ends")
 
     def login_request(self) -> Request:

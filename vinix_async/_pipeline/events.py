@@ -1,7 +1,8 @@
-"""The events that calls emit, and two of their listeners: the log and the counters.
+"""Defines the events that calls emit, and two listeners: the log and the counters.
 
-An event is a small value object. A listener is a callable that takes one event. The log of a client is a listener of
-the client and all its views. It passes each event on to an ``Observer`` if there is one: ``vinix_async.telemetry``.
+An event is a small value object. A listener is a callable that accepts one event. The log of a client is a listener of
+the client and all its views. If the client has an ``Observer``, such as that of ``vinix_async.telemetry``, the log
+passes each event on to it.
 """
 
 import logging
@@ -81,7 +82,7 @@ class AttemptEnded(AttemptStarted):
         """Return the request and its outcome."""
         said = [] if self.status is None else [str(self.status)]
         if self.error is not None and not isinstance(self.error, APIStatusError):
-            said.append(type(self.error).__name__)  # for an APIStatusError, the status says enough
+            said.append(type(self.error).__name__)  # not needed for an APIStatusError, because the status is shown
         outcome = ", ".join(said) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
@@ -140,8 +141,8 @@ Reason = Literal["retry", "rate_limit", "outage"]
 class WaitStarted(Event):
     """A call starts to wait.
 
-    ``at`` is the time on the monotonic clock. ``seconds`` is the expected duration. ``outage`` is the serial number of
-    the outage.
+    ``at`` is the time on the monotonic clock. ``seconds`` is the expected duration. If the call waits for an outage to
+    end, ``outage`` is the serial number of the outage.
     """
 
     reason: Reason
@@ -158,7 +159,7 @@ class WaitStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
-    """A call has finished waiting. ``seconds`` is the duration, or None for an outage, of which it is only a part."""
+    """A call has finished waiting. ``seconds`` is the duration of the wait. It is None after an outage."""
 
     reason: Reason
     account_id: str | None
@@ -185,7 +186,7 @@ class OutageStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class OutageEnded(Event):
-    """The server is back. The outage lasted ``seconds``, and ``probes`` requests failed that tested for its end."""
+    """The server is back. ``seconds`` is the duration of the outage, and ``probes`` is the number of failed probes."""
 
     level: ClassVar[int] = logging.WARNING
 
@@ -360,10 +361,10 @@ def waiting(
 
 
 class Observer(Protocol):
-    """A listener for all events of a client and its views that also follows each call, such as a tracer.
+    """A listener for all events of a client and its views, which can also follow each call. An example is a tracer.
 
-    The events of a call are passed to it in the task and the context of the call, those of a sweep in a context that
-    only the tasks of the sweep inherit.
+    It receives the events of a call in the task and the context of this call. It receives the events of a sweep in a
+    context that only the tasks of this sweep inherit.
     """
 
     def __call__(self, event: Event) -> None:
@@ -379,7 +380,7 @@ class Observer(Protocol):
         ...
 
     def close(self) -> None:
-        """Handle the end of the client."""
+        """Handle the closing of the client."""
         ...
 
 
@@ -418,13 +419,13 @@ class ClientStats:
         logins: logins sent.
         retries: requests that were retried, not including probes during an outage.
         rate_limited: responses with the status 429.
-        outages: outages for whose end a call has waited.
+        outages: outages during which at least one call waited.
         callflows: callflows that were yielded to the caller.
         bad_items: rows and documents that could not be read.
         deleted: callflows that were deleted after they were listed and before their full documents were read.
 
-    ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds`` are the wall-clock time during which at least one
-    call was waiting for that reason. ``wait_seconds`` is their sum.
+    ``retry_seconds``, ``rate_limit_seconds`` and ``outage_seconds`` are the time during which at least one call was
+    waiting for that reason. Concurrent waits are not added up. ``wait_seconds`` is the sum of the three.
     """
 
     requests: int = 0
@@ -511,7 +512,7 @@ _LEVELS: Final = {
 class Log:
     """Writes events to the ``vinix_async`` logger. Each record has the event's values as attributes (``extra=``).
 
-    ``observer`` is told about all events, too.
+    If ``observer`` is set, it receives every event, including those that are not logged.
     """
 
     def __init__(self, clock: "Clock") -> None:
@@ -554,7 +555,7 @@ class Log:
             self._second = now
 
     def close(self) -> None:
-        """Log the last summary, and tell the observer that the client was closed."""
+        """Log the last summary of retries, and close the observer."""
         self.flush()
         if self.observer is not None:
             self.observer.close()

@@ -1,11 +1,11 @@
 """Detects outages of the server and makes calls wait for its return: a circuit breaker that sends one probe at a time.
 
 Detection. An outage is suspected when at least four accounts, or all accounts with a call in flight, have failed and no
-request sent after their failures has succeeded. Only failures count that are not specific to one account. The call that
-detects this state then checks it: it repeats a request that succeeded before. If the server answers, the accounts
-failed for reasons of their own, and each call follows its own retry policy. If the server does not answer, or if no
-request has ever succeeded, there is an outage. Calls then wait. Neither the failures that revealed the outage nor later
-ones count towards the attempts of any call.
+request sent after their failures has succeeded. A failure that is specific to one account, such as a 404, does not
+count. The call that detects this state repeats a request that succeeded before. If the server answers, there is no
+outage: the accounts have failed for reasons of their own, and each call follows its own retry policy. If the server
+does not answer, or if no request has ever succeeded, the outage begins. Calls then wait. Neither the failures that
+revealed the outage nor the failures during it count towards the attempts of any call.
 
 Recovery. During an outage the waiting calls take turns to send probes, one at a time and at increasing intervals. A
 probe is an ordinary attempt of a call, sent to test whether the server is back. As long as fewer than four accounts
@@ -41,7 +41,10 @@ A gateway's Retry-After is obeyed up to the maximum.
 """
 
 _PROBES_IN_A_ROW: Final = 3
-"""The number of consecutive probes that one call sends. Then another call probes, in case only its account fails."""
+"""The number of consecutive probes that one call sends. Then another call sends probes.
+
+This is necessary because the account of the first call may fail even when the server is back.
+"""
 
 _FIRST_STEP: Final = 2
 _LAST_STEP: Final = 64
@@ -68,7 +71,8 @@ class Ticket:
         probing: whether the current or next attempt is a probe.
         sent_at: the time at which the current attempt started, on the monotonic clock.
         key: the key by which failures are counted.
-        given_back: the number of counted attempts that turned out to be part of an outage and must not count.
+        given_back: the number of attempts that were counted before they turned out to be part of an outage. The caller
+            subtracts them.
     """
 
     account_id: str | None
@@ -95,7 +99,8 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # The accounts that are evidence of the outage, and when it began for each. None are added beyond _MIN_ACCOUNTS.
+    # The accounts whose failures are evidence of the outage, with the time at which the outage began for each. No
+    # account is added if there are already _MIN_ACCOUNTS.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
@@ -160,7 +165,7 @@ class OutageDetector:
     # --- before an attempt ----------------------------------------------------------------------------------
 
     def must_wait(self, ticket: Ticket) -> bool:
-        """Return whether ``enter`` must be awaited before an attempt. Most calls avoid that cost."""
+        """Return whether ``enter`` must be awaited before an attempt. Most attempts skip it to save time."""
         return bool(ticket.outage_wait) and (self._outage is not None or self._step is not None)
 
     async def enter(self, ticket: Ticket) -> None:
@@ -354,7 +359,8 @@ class OutageDetector:
     async def _probe_failed(
         self, ticket: Ticket, error: VinixError, outage: _Outage, ask_again: Callable[[], Awaitable[bool]]
     ) -> None:
-        # A broken document answers 500 for good, so its probes would never end the outage. Probe with another request.
+        # The server always answers 500 for a broken document, so this probe may fail although the server is back.
+        # Repeat another request that succeeded before.
         is_back = _is_own_500(error) and await ask_again()
         ticket.probing = False
         if self._outage is not outage:

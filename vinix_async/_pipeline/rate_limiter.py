@@ -33,7 +33,7 @@ The 429 empties the bucket, which is refilled by 10 tokens per second, and a log
 """
 
 Waiting = Callable[[float], AbstractContextManager[None]]
-"""Returns a context manager that is entered while a call waits for the rate limit. Called with the expected seconds."""
+"""A function that accepts the expected seconds of a wait and returns a context manager to enter while a call waits."""
 
 
 class Semaphore:
@@ -46,7 +46,7 @@ class Semaphore:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def acquire_nowait(self) -> bool:
-        """Acquire the semaphore if this is possible without waiting. Return whether it was."""
+        """Acquire the semaphore if this is possible without waiting. Return whether it was acquired."""
         if self._free <= 0:
             return False
         self._free -= 1
@@ -76,7 +76,7 @@ class Semaphore:
 
 
 class AccountLimiter:
-    """The limits of one account, or of all logins, which share one token bucket on the server."""
+    """The limits of one account. All logins together are treated as an account, because they share a token bucket."""
 
     def __init__(self, account_id: str | None, limits: Limits, clock: Clock) -> None:
         self.account_id: Final = account_id
@@ -100,7 +100,7 @@ class AccountLimiter:
         return self._rate is None and self._slots.acquire_nowait()
 
     async def acquire(self, ends_at: float, waiting: Waiting) -> None:
-        """Acquire a slot when the rate limit allows it. Raise ``APITimeoutError`` if that is after ``ends_at``."""
+        """Acquire a slot when the rate limit allows it. Raise ``APITimeoutError`` if this is after ``ends_at``."""
         await self._slots.acquire()
         try:
             if self._rate is not None:
@@ -142,7 +142,8 @@ class AccountLimiter:
     def rate_limited(self, sent_at: float, retry_after: float = 0.0) -> float:
         """Record a 429 to a request sent at ``sent_at``. Return the minimum number of seconds before it is retried.
 
-        All other requests for the account wait for at least as long, and for ``retry_after`` if that is longer.
+        The next request for the account is sent after this time at the earliest, or after ``retry_after`` seconds if
+        that is later.
         """
         now = self._clock.monotonic()
         if sent_at >= self._limited_at:  # otherwise the request was already in flight when the rate was lowered

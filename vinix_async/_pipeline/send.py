@@ -118,7 +118,10 @@ class Sender:
         return cache
 
     def start(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
-        """Start a background task that ``close`` cancels. It runs in ``context``, or else in a copy of the current."""
+        """Start a background task that ``close`` cancels.
+
+        The task runs in ``context``. If that is None, it runs in a copy of the current context.
+        """
         try:
             self.transport.open()
         except VinixError:
@@ -232,7 +235,7 @@ class _Call:
             return await self._attempt_through_outages()
         left = self._ends_at - self._sender.clock.monotonic()
         try:
-            if left > 0:  # asyncio.timeout does not prevent a request from being sent on an open connection
+            if left > 0:  # if no time is left, asyncio.timeout would still let a request be sent on an open connection
                 async with asyncio.timeout(left):
                     return await self._attempt_through_outages()
         except VinixError:
@@ -408,8 +411,8 @@ class _Call:
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
 
-        Responses without the request id are accepted from a gateway that has never sent one, or for a 304, which has no
-        body, from one that has never sent it in a header.
+        Some gateways remove request ids. So a response without the id is accepted until a response has contained one.
+        A 304 has no body, so for it only the ids in headers are considered.
         """
         sender = self._sender
         sender.headers_echo = sender.headers_echo or envelope.header_echoes

@@ -26,8 +26,9 @@ class Revised:
 
     Attributes:
         callflow: the full document.
-        revision: changes whenever the document is saved: CouchDB's revision, such as ``7-9a0c...``, from the response's
-            ``revision`` or else its ``ETag``. None if it has neither, for example because a proxy removed them.
+        revision: CouchDB's revision of the document, such as ``7-9a0c...``, which changes whenever the document is
+            saved. It is the ``revision`` of the response, or else its ``ETag``. None if the response has neither, for
+            example because a proxy removed them.
     """
 
     callflow: Callflow
@@ -115,8 +116,8 @@ class Callflows(Resource):
         Args:
             account_ids: an iterable or async iterable of account ids or ``Account`` objects, such as
                 ``client.accounts.descendants(...)``. It is read no faster than needed. Duplicates are skipped.
-            max_concurrency: the maximum number of accounts that are read concurrently. Results that have not been
-                yielded yet are included, so the memory that a sweep needs does not grow with the number of accounts.
+            max_concurrency: the maximum number of accounts that are read concurrently. An account counts until its
+                result has been yielded, so the memory that a sweep needs does not grow with the number of accounts.
             ordered: whether to yield results in the order of ``account_ids`` instead of as they complete.
             page_size: as for ``list``.
             max_items: as for ``list``, for each account.
@@ -151,7 +152,7 @@ class Callflows(Resource):
         )
 
     def _sweep_context(self, account_ids: "AccountIds", max_concurrency: int) -> "SweepContext":
-        """Return what a sweep over ``account_ids`` needs."""
+        """Return the context of a sweep over ``account_ids``."""
         from .._listing.sweep import SweepContext, SweepStats  # noqa: PLC0415  # as above
 
         if check_count("max_concurrency", max_concurrency) is None:
@@ -168,7 +169,7 @@ class Callflows(Resource):
         )
 
     def _in_sweep(self, *listeners: "Listener") -> "Callflows":
-        """Return a view whose calls belong to a sweep: they wait longer for the end of an outage."""
+        """Return a view for the calls of a sweep, which wait longer for an outage to end and notify ``listeners``."""
         listeners = (*self._options.listeners, *listeners)
         return Callflows(self._sender, evolve(self._options, listeners=listeners, patience=SWEEP_PATIENCE))
 
@@ -183,15 +184,16 @@ class Callflows(Resource):
     async def get_if_changed(self, account_id: str, callflow_id: str, revision: str | None) -> Revised | None:
         """Return the full document of a callflow and its revision, or None if the callflow still has ``revision``.
 
-        The server then sends no document, but a 304, which costs it and the network less than ``get``. Names and
-        numbers in ``metadata`` can change without a new revision, because they belong to other documents.
+        If the callflow still has this revision, the server answers 304 without the document, which costs less than
+        ``get``. The names and numbers in ``metadata`` can change without a new revision, because they belong to other
+        documents.
 
         Args:
             account_id: the id of the account.
             callflow_id: the id of the callflow.
             revision: the ``Revised.revision`` of the document that you have. None to get the document in any case.
 
-        Raises ``ConfigurationError`` if ``revision`` cannot be one, and the same errors as ``get``.
+        Raises ``ConfigurationError`` if ``revision`` is not a valid revision, and the same errors as ``get``.
         """
         if revision is not None and not is_revision(revision):
             raise ConfigurationError("revision must be None or the revision that an earlier get_if_changed returned")

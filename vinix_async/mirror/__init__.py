@@ -1,7 +1,7 @@
-"""A copy of the callflows of many accounts in a database, with their history.
+"""Keeps a copy of the callflows of many accounts in a database, with their history.
 
-A refresh costs two requests for an account in which nothing has changed. The database is an SQLite file, or PostgreSQL
-for a team: ``pip install 'vinix-async[postgres]'``.
+If nothing has changed in an account, refreshing it takes two requests. The database is an SQLite file or a PostgreSQL
+database. PostgreSQL needs ``pip install 'vinix-async[postgres]'``.
 """
 
 from .answers import NumberUse, StoredChange, Use, Version
@@ -25,7 +25,10 @@ __all__ = [
 
 
 def _claim() -> None:
-    """Let the public classes say where users import them, for tracebacks, pickles and ``help()``."""
+    """Set the ``__module__`` of the public classes to the path that users import from.
+
+    Tracebacks, pickles and ``help()`` show this path.
+    """
     for name in __all__:
         globals()[name].__module__ = __name__
 

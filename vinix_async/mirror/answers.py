@@ -1,4 +1,4 @@
-"""What the questions about a mirror return."""
+"""Defines the objects that the queries of a mirror yield."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,10 +10,17 @@ from .. import Callflow
 
 @frozen
 class StoredChange:
-    """A callflow that was added, changed or deleted.
+    """A change of a callflow: it was added, changed or deleted.
 
-    ``at`` is when a refresh found it. The true time lies after ``not_before``, when the callflow was last seen
-    otherwise, and not after ``at``. ``old`` is None if it was added, ``new`` is None if it was deleted.
+    Attributes:
+        account_id: the id of the account.
+        callflow_id: the id of the callflow.
+        kind: the kind of the change.
+        at: the time at which a refresh found the change.
+        not_before: the last time at which the callflow was known to be unchanged. The change was made between this time
+            and ``at``.
+        old: the callflow before the change. None if it was added.
+        new: the callflow after the change. None if it was deleted.
     """
 
     account_id: str
@@ -27,10 +34,15 @@ class StoredChange:
 
 @frozen
 class Use:
-    """A place in a callflow that refers to an entity, such as a voicemail box or a media file.
+    """A reference from a callflow to an entity, such as a voicemail box or a media file.
 
-    ``module`` is the module of the node, ``path`` its JSON pointer in the document, and ``field`` the place in its
-    ``data``. For a field of the callflow itself, ``module`` and ``path`` are empty. ``name`` is the callflow's.
+    Attributes:
+        account_id: the id of the account.
+        callflow_id: the id of the callflow.
+        module: the module of the node that contains the reference. Empty if the callflow itself contains it.
+        path: the JSON pointer of the node in the document. Empty if the callflow itself contains the reference.
+        field: the field of the node's ``data``, or of the callflow, that contains the reference.
+        name: the name of the callflow.
     """
 
     account_id: str
@@ -43,9 +55,14 @@ class Use:
 
 @frozen
 class NumberUse:
-    """The time during which a callflow had a number. ``valid_to`` is None if it has it still.
+    """A period during which a callflow had a number.
 
-    ``name`` is the callflow's name at the end of that time.
+    Attributes:
+        account_id: the id of the account.
+        callflow_id: the id of the callflow.
+        valid_from: the beginning of the period.
+        valid_to: the end of the period. None if the callflow still has the number.
+        name: the name of the callflow at the end of the period.
     """
 
     account_id: str
@@ -57,10 +74,15 @@ class NumberUse:
 
 @frozen
 class Version:
-    """A content that a callflow had from ``valid_from`` until ``valid_to``, or until now if that is None.
+    """A version of a callflow.
 
-    It was first seen at ``valid_from``; it began after ``not_before``, when the callflow was last seen otherwise. That
-    is None for a callflow that the account's first refresh found. ``ended_by`` is None for the current version.
+    Attributes:
+        valid_from: the time at which a refresh first found this version.
+        not_before: the last time at which the callflow was known not to have this content yet. The version began
+            between this time and ``valid_from``. None for a version that the first refresh of the account found.
+        valid_to: the time at which the version ended. None for the current version.
+        ended_by: whether a change or a deletion ended the version. None for the current version.
+        document: the content of the version.
     """
 
     valid_from: datetime

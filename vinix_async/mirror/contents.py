@@ -1,4 +1,4 @@
-"""What is stored of a callflow: its JSON text, its hash, and the texts by which it is found."""
+"""Converts a callflow to the values that are stored: its JSON text, its hash and its search keys."""
 
 import json
 import re
@@ -13,15 +13,17 @@ from .. import Callflow, to_dict
 from ..flows import references
 
 _NOT_CONTENT: Final = ("metadata", "_read_only")
-"""Keys that the server computes from other documents. They change without a change of the callflow."""
+"""Keys that the server computes from other documents. They can change although the callflow does not."""
 
 _HASH_SIZE: Final = 16
 _MAX_KEY: Final = 1_000
+"""The maximum length in bytes of a text that is used as a search key without being shortened."""
+
 _KEPT: Final = 900
-"""The bytes of a text up to which it is a search key, and how many of a longer one are kept."""
+"""The number of bytes that are kept of a longer text."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-"""PostgreSQL refuses NUL in a text, and both drivers refuse lone surrogates."""
+"""Characters that cannot be stored. PostgreSQL does not accept NUL, and both drivers do not accept lone surrogates."""
 
 _TOGGLE: Final = "ring_group_toggle"
 
@@ -30,10 +32,10 @@ _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 def content_hash(document: Mapping[str, Any]) -> bytes:
-    """Return the hash of a JSON object without its ``metadata`` and ``_read_only``, in 16 bytes.
+    """Return a 16-byte hash of a JSON object. Its keys ``metadata`` and ``_read_only`` are left out.
 
-    The order of keys does not matter. ``1`` and ``1.0`` differ. Nesting may have any depth, and strings may contain
-    lone surrogates.
+    The hash does not depend on the order of keys. ``1`` and ``1.0`` have different hashes. The object may be nested at
+    any depth, and strings may contain lone surrogates.
     """
     content = {key: value for key, value in document.items() if key not in _NOT_CONTENT}
     return blake2b(_write(content, in_order=True), digest_size=_HASH_SIZE).digest()
@@ -41,7 +43,7 @@ def content_hash(document: Mapping[str, Any]) -> bytes:
 
 @frozen
 class Content:
-    """What is stored of a callflow."""
+    """The values that are stored for a callflow."""
 
     hash: bytes
     document: str
@@ -50,12 +52,13 @@ class Content:
     type: str | None
     numbers: tuple[str, ...]
     references: tuple[tuple[str, str, str, str], ...]
-    """Target, JSON pointer of the node, field and module of each reference, in the order of the document."""
+    """The target, the JSON pointer of the node, the field and the module of each reference, in document order."""
     toggles: tuple[str, ...]
+    """The ids of the callflows that the server changes when this callflow is dialled."""
 
 
 def content_of(callflow: Callflow) -> Content:
-    """Return what is stored of ``callflow``."""
+    """Return the values that are stored for ``callflow``."""
     document = to_dict(callflow)
     digest = content_hash(document)
     metadata = document.pop("metadata", None)
@@ -78,16 +81,20 @@ def content_of(callflow: Callflow) -> Content:
 
 
 def toggled_by(callflow: Callflow) -> set[str]:
-    """Return the ids of the callflows that ``callflow`` rewrites when it is dialled. The server does not date that."""
+    """Return the ids of the callflows that the server changes when ``callflow`` is dialled.
+
+    The server does not update ``pvt_modified`` for these changes.
+    """
     if _TOGGLE not in callflow.modules:
         return set()
     return {each.target for each in references(callflow) if each.module == _TOGGLE}
 
 
 def search_key(text: str) -> str:
-    """Return the text under which something is found. The index of PostgreSQL takes no more than 2,700 bytes.
+    """Return the search key for ``text``, which is the text itself unless it is long.
 
-    A long text is cut and ends with its hash, so that it is still found as a whole.
+    A long text is cut and its hash is appended, so that different texts have different keys. This is necessary because
+    PostgreSQL's index does not accept values of more than 2,700 bytes.
     """
     text = storable(text)
     data = text.encode()
@@ -102,7 +109,7 @@ def storable(text: str) -> str:
 
 
 def _write(value: Any, *, in_order: bool = False) -> bytes:
-    """Return ``value`` as compact JSON, at any depth of nesting, with sorted keys if ``in_order``."""
+    """Return ``value`` as compact JSON, at any depth of nesting. If ``in_order`` is true, keys are sorted."""
     try:
         return _encode_sorted(value) if in_order else _encode(value)
     except (RecursionError, UnicodeEncodeError):
@@ -110,8 +117,8 @@ def _write(value: Any, *, in_order: bool = False) -> bytes:
 
 
 def _write_deep(value: Any, *, in_order: bool) -> Iterator[str]:
-    """Yield the text that msgspec would write, in parts. Lone surrogates are escaped."""
-    waiting: list[tuple[bool, Any]] = [(False, value)]  # whether it is text already, and the text or value
+    """Yield the parts of the JSON text that msgspec would write. Lone surrogates are escaped."""
+    waiting: list[tuple[bool, Any]] = [(False, value)]  # (True, JSON text) or (False, a value to write)
     while waiting:
         is_text, item = waiting.pop()
         if is_text:

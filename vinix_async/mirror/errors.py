@@ -4,11 +4,11 @@ from .. import VinixError
 
 
 class MirrorError(VinixError):
-    """The database cannot be used: it is missing, damaged, locked, unreachable or written by a newer version."""
+    """The database cannot be used. It is missing, damaged, locked, unreachable or was written by a newer version."""
 
 
 class NotKnownError(VinixError):
-    """A question is about an account, or a time, of which the mirror knows nothing.
+    """A query asks for an account or a time for which the mirror has no data.
 
-    The answer would be empty, which would look as if the account had no callflows.
+    An empty result would look as if the account had no callflows.
     """

@@ -1,4 +1,4 @@
-"""``Mirror``: a copy of the callflows of many accounts, and the questions that it answers."""
+"""Defines ``Mirror``, a copy of the callflows of many accounts, and its queries."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -25,13 +25,16 @@ Row = Sequence[Any]
 T = TypeVar("T")
 
 _DOCUMENTS: Final = 32
+"""The number of rows that are read from the database at once if they contain documents."""
+
 _ROWS: Final = 500
-"""How many documents, or rows without a document, are read from the database at once."""
+"""The number of rows that are read from the database at once if they do not contain documents."""
 
 _NOW: Final = datetime.max.replace(tzinfo=UTC)
-"""Stands for the present in a statement: later than the end of any version."""
+"""The time that stands for the present in a statement. It is later than the end of every version."""
 
-# Each statement ends with the key after which it goes on, and with the number of rows. The key is the first columns.
+# Each statement reads one page. Its last parameters are the key of the last row that was read before, and the number
+# of rows. The key consists of the first columns.
 _NOT_GONE: Final = "account_id NOT IN (SELECT account_id FROM accounts WHERE state = 'gone')"
 _CHANGES: Final = """
 SELECT at, found.version_id, ended, found.account_id, found.callflow_id, found.not_before,
@@ -71,19 +74,22 @@ FROM versions WHERE account_id = ? AND valid_from <= ? AND (valid_to IS NULL OR 
 class Mirror:
     """A copy of the callflows of many accounts in a database, with their history.
 
-    ``database`` is the path of an SQLite file, or a ``postgresql://`` address (extra ``postgres``). What the address
-    leaves out, such as a password, comes from where psql takes it: ``PGPASSWORD``, ``~/.pgpass`` and so on. Nothing is
-    opened before it is needed. The first refresh creates the file or the tables.
+    ``database`` is the path of an SQLite file, or a ``postgresql://`` address (extra ``postgres``). If the address does
+    not contain a value, such as the password, it is read from the same sources as in psql, such as ``PGPASSWORD`` and
+    ``~/.pgpass``. The database is opened when it is first used. The first refresh creates the file or the tables.
 
-    The questions are async iterators. Their times are aware datetimes, and periods are ``[since, until)``. A question
-    about an account or a time before its first complete refresh raises ``NotKnownError`` instead of giving an empty
-    answer. A question about all accounts leaves out those that are gone, and is answered from those that were known at
-    the time. A callflow's ``metadata`` is as of the last time when the document was read.
+    The queries ``changes``, ``uses``, ``numbers``, ``history`` and ``callflows`` return async iterators. All times are
+    aware datetimes. A period includes ``since`` but not ``until``. The ``metadata`` of a callflow is that of the last
+    time when the document was read.
+
+    A query for one account raises ``NotKnownError`` if the time is before the end of the account's first complete
+    refresh. A query for all accounts leaves out the accounts that are ``gone`` and those that were not known yet at
+    the time. If there is no other account, it raises ``NotKnownError``.
 
     Raises:
-        ConfigurationError: ``database`` or an argument of a question is invalid.
+        ConfigurationError: ``database`` or an argument of a query is invalid.
         MirrorError: the database is missing, damaged, locked, unreachable or newer than the library.
-        NotKnownError: see above.
+        NotKnownError: the mirror has no data for the account or the time.
     """
 
     def __init__(self, database: str | os.PathLike[str]) -> None:
@@ -99,7 +105,7 @@ class Mirror:
         await self.close()
 
     async def close(self) -> None:
-        """End the refreshes that are under way, and close the database. A mirror that was closed stays closed."""
+        """End all refreshes that are running, and close the database. The mirror cannot be used again afterwards."""
         for refresh in list(self._refreshes):
             await refresh.close()
         await self._store.close()
@@ -115,20 +121,20 @@ class Mirror:
         recheck_days: float = 30,
         max_age: timedelta | None = None,
     ) -> MirrorRefresh:
-        """Bring accounts up to date, concurrently. The refresh yields one ``AccountRefresh`` for each account.
+        """Refresh accounts concurrently. The returned object yields one ``AccountRefresh`` for each account.
 
-        Nothing is sent before it is iterated over. An account in which nothing has changed costs two requests, and each
-        new, changed or deleted callflow costs one more.
+        Nothing is sent before the object is iterated over. If nothing has changed in an account, two requests are sent
+        for it. Each new, changed or deleted callflow needs one more request.
 
         Args:
-            client: the client to read with.
+            client: the client that reads the accounts.
             account_ids: as for ``callflows.list_many``.
             max_concurrency: as for ``callflows.list_many``.
             page_size: the number of rows per request.
-            overlap: the number of seconds before the last refresh for which changes are asked for again. It makes up
-                for servers of a cluster whose clocks differ, or which see a change later than others.
+            overlap: a refresh also asks for the changes of this number of seconds before the last refresh. The reason
+                is that the servers of a cluster may have different clocks, or may see a change at different times.
             recheck_days: the number of days after which a callflow is read even if it does not seem to have changed.
-            max_age: leave out accounts whose last complete refresh began less than this time ago.
+            max_age: if set, accounts whose last complete refresh began less than this time ago are left out.
 
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountRefresh``.
@@ -145,18 +151,19 @@ class Mirror:
         self._refreshes.add(refresh)
         return refresh
 
-    # --- questions ---
+    # --- queries ---
 
     async def status(self) -> list[AccountStatus]:
-        """Return the state of each account, by id."""
+        """Return the status of all accounts, in the order of their ids."""
         return await self._store.accounts()
 
     def changes(
         self, since: datetime, until: datetime | None = None, account_id: str | None = None
     ) -> AsyncIterator[StoredChange]:
-        """Yield the callflows that a refresh has found to be added, changed or deleted, in the order of time.
+        """Yield the changes that refreshes found in a period, in chronological order.
 
-        The callflows that the first refresh of an account has found are not changes.
+        A change is a callflow that was added, changed or deleted. The callflows that the first refresh of an account
+        found are not changes. Without ``account_id``, the changes of all accounts are included.
         """
         which = f"events.{_NOT_GONE}" if account_id is None else "events.account_id = ?"
         named = () if account_id is None else (storable(account_id),)
@@ -169,7 +176,10 @@ class Mirror:
         return self._known(account_id, begin, pages)
 
     def uses(self, entity_id: str, at: datetime | None = None) -> AsyncIterator[Use]:
-        """Yield where the callflows of all accounts refer to an entity: now, or at an earlier time."""
+        """Yield the references to an entity in the callflows of all accounts, as they are now or were at ``at``.
+
+        An entity is for example a voicemail box, a user or a media file.
+        """
         when = _aware("at", at or _NOW)
 
         def values(*after: Any) -> Row:
@@ -180,29 +190,30 @@ class Mirror:
     def numbers(
         self, number: str, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[NumberUse]:
-        """Yield which callflows had a number in a period, and from when until when, by account and callflow.
+        """Yield the callflows that had a number at any time in a period, in the order of account and callflow ids.
 
-        ``number`` is written as the callflows have it, such as ``+15551234567`` (see ``flows.normalize``).
+        ``number`` must have the form that callflows contain, such as ``+15551234567`` (see ``flows.normalize``).
+        Without ``since`` and ``until``, the period is not limited.
         """
         begin, end = since and _aware("since", since), _aware("until", until or _NOW)
         pages = self._pages(_NUMBERS, lambda *after: (search_key(number), *after), ("", "", -1), _read_numbers, _ROWS)
         return self._known(None, begin or end, _joined(pages, begin, end))
 
     def history(self, account_id: str, callflow_id: str) -> AsyncIterator[Version]:
-        """Yield the contents that a callflow has had, in the order of time.
+        """Yield the versions of a callflow in chronological order.
 
-        A callflow that the mirror has never seen raises ``NotKnownError``.
+        Raises ``NotKnownError`` if no refresh has found the callflow.
         """
 
         def values(*after: Any) -> Row:
             return storable(account_id), storable(callflow_id), *after
 
         versions = self._pages(_HISTORY, values, (-1,), _read_versions, _DOCUMENTS)
-        unknown = NotKnownError(f"the mirror has never seen callflow {callflow_id} of account {account_id}")
+        unknown = NotKnownError(f"no refresh has found callflow {callflow_id} of account {account_id}")
         return self._known(account_id, _NOW, _some(versions, unknown))
 
     def callflows(self, account_id: str, at: datetime | None = None) -> AsyncIterator[Callflow]:
-        """Yield the callflows of an account by id: as they are now, or as they were at an earlier time."""
+        """Yield the callflows of an account in the order of their ids, as they are now or were at ``at``."""
         when = _aware("at", at or _NOW)
 
         def values(*after: Any) -> Row:
@@ -218,7 +229,10 @@ class Mirror:
         read: Callable[[list[tuple[Any, ...]]], Iterable[T]],
         size: int,
     ) -> AsyncIterator[T]:
-        """Yield what ``read`` makes of the rows of a statement, page by page after the ``key`` of the last row."""
+        """Yield the objects that ``read`` creates from the rows of a statement. The rows are read in pages.
+
+        ``key`` is the key before the first row. Each page begins after the key of the last row of the previous page.
+        """
 
         def work(database: Database) -> tuple[list[tuple[Any, ...]], list[T]]:
             rows = database.execute(statement, *values(*key), size)
@@ -233,16 +247,19 @@ class Mirror:
             key = rows[-1][: len(key)]
 
     async def _known(self, account_id: str | None, at: datetime, answers: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the answers. Raise ``NotKnownError`` if the account, or any account, was not known at that time."""
+        """Yield the answers. Raise ``NotKnownError`` if the account was not known at the time ``at``.
+
+        If ``account_id`` is None, raise it if no account was known at that time.
+        """
         where, named = ("state <> 'gone'", ()) if account_id is None else ("account_id = ?", (storable(account_id),))
         statement = f"SELECT min(known_since) FROM accounts WHERE {where}"  # noqa: S608  # our own texts
         ((found,),) = await self._store.run(lambda database: database.execute(statement, *named))
         known_since = to_time(found)
-        what = "of the accounts" if account_id is None else f"of account {account_id}"
+        what = "for the accounts" if account_id is None else f"for account {account_id}"
         if known_since is None:
-            raise NotKnownError(f"the mirror knows nothing {what}: no refresh was complete")
+            raise NotKnownError(f"the mirror has no data {what}: no refresh has been completed yet")
         if at < known_since:
-            raise NotKnownError(f"the mirror knows nothing {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
+            raise NotKnownError(f"the mirror has no data {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
         async for answer in answers:
             yield answer
 
@@ -252,7 +269,7 @@ def _database(address: str) -> Database:
     if not is_address:
         return SqliteDatabase(Path(address))
     if scheme not in {"postgres", "postgresql"}:
-        raise ConfigurationError("a mirror is an SQLite file or a postgresql:// address")
+        raise ConfigurationError("database must be the path of an SQLite file or a postgresql:// address")
     try:
         from .postgres import PostgresDatabase  # noqa: PLC0415  # an extra
     except ImportError:
@@ -268,7 +285,7 @@ def _aware(name: str, time: object) -> datetime:
 
 
 def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:
-    """Return the callflows of pairs of document and metadata, leaving out those without a document."""
+    """Return the callflows of (document, metadata) pairs. Pairs without a document are left out."""
     whole = (
         f'{{"metadata":{metadata},{document[1:]}' if metadata else document for document, metadata in texts if document
     )
@@ -304,7 +321,7 @@ def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
 
 
 async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until: datetime) -> AsyncIterator[NumberUse]:
-    """Join the versions of a callflow that follow each other, and yield those of the period."""
+    """Join the adjacent periods of a callflow, and yield those that overlap the time from ``since`` to ``until``."""
     last: NumberUse | None = None
 
     def is_asked_for(use: NumberUse) -> bool:

@@ -1,4 +1,4 @@
-"""Ways to break a single callflow, in order to test how a client handles it."""
+"""Breaks a single callflow, to test how a client handles it."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -41,7 +41,7 @@ BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
 
 
 def break_content(how: int | str | None, value: Json) -> Json:
-    """Return a row or document with broken content. Return it unchanged if ``how`` does not concern the content."""
+    """Return a row or document with broken content. Return it unchanged if ``how`` does not break the content."""
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 
 
@@ -53,5 +53,5 @@ def broken_response(how: int | str | None) -> ApiResponse | None:
 
 
 def broken_connection(how: int | str | None) -> str | None:
-    """Return the kind of fault of a response with the callflow, or None if ``how`` is not a fault."""
+    """Return ``how`` if it is a kind of ``Faults``, which is then applied to the response. Otherwise return None."""
     return how if isinstance(how, str) and how in KINDS else None

@@ -1,4 +1,7 @@
-"""Encodes and decodes cursors like Kazoo: the key of a view as an Erlang term, in URL-safe base64 without padding."""
+"""Encodes and decodes cursors like Kazoo.
+
+A cursor is the key of a view as an Erlang term, encoded as URL-safe base64 without padding.
+"""
 
 import base64
 
@@ -9,7 +12,11 @@ _NIL = b"j"
 
 
 def encode_cursor(key: str, account_id: str | None = None) -> str:
-    """Return the cursor of ``key``. With ``account_id``, encode a list of both, as in Kazoo 5's account views."""
+    """Return the cursor of ``key``.
+
+    If ``account_id`` is given, the cursor contains a list of the account id and the key, as in Kazoo 5's listings of
+    accounts.
+    """
     if account_id is None:
         term = _binary(key)
     else:
@@ -18,7 +25,7 @@ def encode_cursor(key: str, account_id: str | None = None) -> str:
 
 
 class InvalidCursorError(Exception):
-    """The cursor is an Erlang term, but not the key of a view. It crashes the server's process for the request."""
+    """The cursor is an Erlang term, but not the key of a view. On the real server, it crashes the request's process."""
 
 
 def decode_cursor(cursor: str) -> str:

@@ -1,4 +1,4 @@
-"""Random faults in a share of the responses. A seeded random generator chooses them, so they can be reproduced."""
+"""Replaces a share of the responses with random faults. The random generator has a seed, so they are reproducible."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Applies the filters of a listing like Kazoo. A document must pass all filters, which test its stored form."""
+"""Applies the filters of a listing like Kazoo. A row is listed if the stored document passes all filters."""
 
 import json
 import math
@@ -53,7 +53,7 @@ def _value_at(document: Mapping[str, Any], path: str) -> Any:
 
 
 def _equals(value: Any, expected: str) -> bool:
-    """Return whether ``value`` equals ``expected`` as text, or one of its items if ``expected`` is a JSON list."""
+    """Return whether ``value`` as text equals ``expected``. If that is a JSON list, compare with each of its items."""
     if expected.startswith("["):
         try:
             return _as_text(value) in {_as_text(each) for each in json.loads(expected)}

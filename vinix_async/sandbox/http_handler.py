@@ -61,7 +61,7 @@ class RecordedRequest:
     """One request and its response. Headers and bodies are not recorded, because they contain secrets.
 
     Args:
-        status: the status of the response before ``fault`` was applied. 0 if an outage left it without a response.
+        status: the status of the response before ``fault`` was applied. 0 if there was no response, due to an outage.
         fault: the kind of the fault or outage that affected the response. None if there was none.
     """
 
@@ -267,9 +267,10 @@ def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any],
 
 
 def _check_condition(request: web.Request, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
-    """Return the response that the ``If-None-Match`` header requires in place of ``response``, or None.
+    """Return the response that the ``If-None-Match`` header requires instead of ``response``, or None.
 
-    Like Cowboy, it compares the ETags weakly, and answers 400 if the header is not ``*`` or a list of quoted ETags.
+    As in Cowboy, ETags are compared weakly, and the response is a 400 if the header is neither ``*`` nor a list of
+    quoted ETags.
     """
     wanted = request.if_none_match
     if wanted is None or response.status != 200:

@@ -59,7 +59,7 @@ class OutageController:
     _timer: asyncio.Task[None] | None = None
 
     def attach(self, listener: Listener, connections: web.Server) -> None:
-        """Set the listener and the connections that outages act on. Called when the sandbox starts to listen."""
+        """Set the listener and the connections that an outage affects. The sandbox calls this when it starts."""
         self._listener = listener
         self._connections = connections
 

@@ -1,4 +1,4 @@
-"""Decoded requests, which do not depend on HTTP."""
+"""Defines decoded requests, which do not depend on HTTP."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

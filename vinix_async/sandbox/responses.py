@@ -1,4 +1,4 @@
-"""Responses before they are encoded, and Kazoo's error responses."""
+"""Defines responses before they are encoded, and Kazoo's error responses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -74,7 +74,7 @@ GONE: Final = early(
 )
 
 INIT_FAILED: Final = ApiResponse(500, message="init failed")
-"""Kazoo's response to a request that crashes one of its modules. Retries get it again. It has no ``data``."""
+"""Kazoo's response if one of its modules crashes. It has no ``data``. A retry gets the same response."""
 
 NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
 """Cowboy's response to an unknown top-level endpoint."""

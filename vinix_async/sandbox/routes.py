@@ -1,4 +1,4 @@
-"""Runs the checks that precede every endpoint and routes requests to endpoints. It does not depend on HTTP."""
+"""Routes requests to endpoints, after the checks that precede every endpoint. This module does not depend on HTTP."""
 
 from collections.abc import Callable
 from functools import partial
@@ -101,7 +101,10 @@ def _top_level(state: SandboxState, request: ApiRequest, name: str, owner: int |
 
 
 def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiResponse | Endpoint:
-    """Charge a login twice, like Kazoo: as a request and as a login. A refused login empties the bucket."""
+    """Charge a login to its token bucket twice, like Kazoo: as a request and as a login.
+
+    If the bucket does not have enough tokens for the login, it is emptied.
+    """
     bucket, now = token_bucket_name(request), state.clock.monotonic()
     is_paid = state.buckets.take(bucket, now, cost=_REQUEST_COST) and state.buckets.take(
         bucket, now, cost=state.login_cost, drain=True

@@ -1,4 +1,4 @@
-"""``Sandbox``: a Vinix server that runs in the current process, with any number of synthetic accounts."""
+"""Defines ``Sandbox``, a Vinix server that runs in the current process with any number of synthetic accounts."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -50,22 +50,22 @@ class Sandbox:
     """A local server that behaves like Vinix.
 
     Args:
-        dialect: the server that is imitated: ``kazoo5``, ``kazoo43``, or ``documented``, which is the vendor's
-            documentation taken literally. They differ in order, filters, cursors and errors.
+        dialect: the server to imitate: ``kazoo5``, ``kazoo43``, or ``documented``, which behaves exactly as described
+            in the vendor's documentation. The dialects differ in order, filters, cursors and errors.
         accounts: the number of accounts, including the root reseller. Accounts are generated when they are first
             requested, so 100,000 accounts need no more memory than 3.
         callflows: the number of callflows per account, or a range (minimum, maximum).
-        findings: whether there is one more account, the last of ``account_ids``, whose callflows have faults. Each rule
-            of ``vinix_async.flows`` finds at least one, and the names of the callflows say what is wrong. The callflows
-            of all other accounts are without faults.
+        findings: whether to add an account whose callflows have faults, at the end of ``account_ids``. Each rule of
+            ``vinix_async.flows`` finds at least one of them, and the names of the callflows describe the faults. The
+            callflows of all other accounts have no faults.
         seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
         host: the address to listen on.
         port: the port to listen on. 0 chooses a free one.
         rate_limit: True for Kazoo's token buckets, one for each pair of client address and account. A bucket has 100
-            tokens and gains 10 per second. Kazoo 5 does not charge requests with a valid token. With a tuple (capacity,
-            tokens per second), every request is charged in every dialect. False for no rate limit.
+            tokens and gains 10 per second. Requests with a valid token are not charged in ``kazoo5``. With a tuple
+            (capacity, tokens per second), every request is charged in every dialect. False disables the rate limit.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
-            35 on servers whose operator has configured costs.
+            35 on a real server whose operator has configured costs.
         token_ttl: the lifetime of a token in seconds.
         faults: a ``Faults`` object, which replaces a share of the responses with faults.
         clock: the source of time, which ``client()`` uses too.
@@ -176,7 +176,7 @@ class Sandbox:
 
     @property
     def root_id(self) -> str:
-        """The id of the root account, which is the reseller of all other accounts or of their resellers."""
+        """The id of the root account, of which all other accounts are descendants."""
         return self.account_ids[0]
 
     def user_auth(self) -> UserAuth:
@@ -236,7 +236,7 @@ class Sandbox:
 
         ``pvt_modified`` is set to the time of the sandbox's clock, and ``pvt_created`` too if the callflow is new. The
         ``modified_from`` and ``created_from`` filters use these dates. With ``dated=False`` the callflow keeps its
-        previous dates, as when Kazoo toggles a member of a ring group. Dates in ``document`` take precedence.
+        previous dates. Kazoo does this when it toggles a member of a ring group. Dates in ``document`` take precedence.
         """
         modified = gregorian_seconds(self._clock.time()) if dated else None
         return self._state.callflows.put(self._index(account_id), dict(document), modified)
@@ -256,16 +256,17 @@ class Sandbox:
     def deny(self, account_id: str, status: int = 403) -> None:
         """Answer every request for an account with an error of this ``status``.
 
-        With 404 the account is unknown, but its row stays in listings. ``remove_account`` removes the row too.
+        With 404, the account appears to be unknown, but listings still contain it. ``remove_account`` removes it from
+        listings too.
         """
         self._index(account_id)
         error = bad_identifier(account_id) if status == 404 else status_error(status)
         self._state.denied_accounts[account_id] = early(error)
 
     def remove_account(self, account_id: str) -> None:
-        """Delete an account. It is missing from listings, and requests for it get a 404 with its id as the ``cause``.
+        """Delete an account. Listings no longer contain it, and requests for it get a 404 with its id as the ``cause``.
 
-        ``account_ids`` still contains it, and ``allow`` restores it.
+        ``account_ids`` still contains the account, and ``allow`` restores it.
         """
         self._index(account_id)
         self._state.removed_accounts.add(account_id)
@@ -303,7 +304,7 @@ class Sandbox:
             seconds: the duration on the sandbox's clock. With None or infinity the outage does not end by itself.
             kind: ``502``, ``503`` and ``504`` answer with this status and HTML, like a load balancer. ``refuse`` closes
                 all connections and refuses new ones. ``reset`` resets the connection of every request. ``hang`` never
-                answers a request that is sent during the outage, not even after the outage.
+                answers a request that is sent during the outage, not even when the outage has ended.
             only: the part of the API that is unavailable: ``callflows`` (listings and documents), ``accounts`` (all
                 other requests for accounts) or ``logins``. None for the whole server. It must be None for ``refuse``.
         """

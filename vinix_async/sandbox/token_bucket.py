@@ -1,4 +1,4 @@
-"""Kazoo's rate limit: a token bucket for each pair of client address and account, refilled once per second."""
+"""Imitates Kazoo's rate limit: a token bucket for each pair of client address and account, refilled once per second."""
 
 from collections import OrderedDict
 

@@ -88,7 +88,7 @@ class TokenIssuer:
         return index if index is not None and 0 <= index < len(self._accounts) else None
 
     def find_account(self, data: Mapping[str, Any]) -> int | None:
-        """Return the index of the account with a phone number, or else realm, or else name, like Kazoo."""
+        """Return the index of the account with the phone number, realm or name in ``data``, tried in Kazoo's order."""
         selectors = (
             (data.get("phone_number"), phone_number),
             (data.get("account_realm") or data.get("realm"), self._accounts.realm),

@@ -60,7 +60,7 @@ _TRADES = [
 ]
 
 _BLOCK_SIZE = 8
-"""The number of accounts in a block: a smaller reseller, two direct customers of the root, the reseller's customers."""
+"""The number of accounts in a block: a smaller reseller, two customers of the root, and the reseller's customers."""
 
 _CREATED = 1_700_000_000
 """Unix time at which every account was created."""

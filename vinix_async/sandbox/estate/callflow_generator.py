@@ -1,8 +1,8 @@
 """Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number.
 
-Every account begins like an installation of Monster UI: a main menu, a callflow with office hours and holidays, a ring
-group, the code that checks voicemail, four users, and outgoing calls. Other feature codes follow at every fourth
-number, and all other numbers are of random kinds.
+The first callflows of every account are those of a Monster UI installation: a main menu, a callflow with office hours
+and holidays, a ring group, the code that checks voicemail, four users, and outgoing calls. After them, every fourth
+number is another feature code, until all feature codes exist. The other numbers are callflows of random kinds.
 """
 
 import random
@@ -13,7 +13,7 @@ from .ids import IdSequence, digest
 from .quirks import QUIRKS, Json
 
 _FIRST_CREATED: Final = 1_700_000_000
-"""Unix time at which the first callflow of an account was created. One more was created every hour after it."""
+"""Unix time at which the first callflow of an account was created. Each further one was created an hour later."""
 
 _QUIRK_SHARE: Final = 1 / 6
 """The probability that a generated document has a quirk. The first callflows of an account have none."""
@@ -65,7 +65,8 @@ _CODE_INTERVAL: Final = 4
 class CallflowGenerator:
     """Generates one document.
 
-    Afterwards ``referenced`` contains the metadata of each entity that the document's nodes refer to, by entity id.
+    After ``document()``, the dict ``referenced`` contains the metadata of each entity that the nodes of the document
+    refer to, by entity id.
 
     Args:
         seed: the seed of the random data.
@@ -131,7 +132,7 @@ class CallflowGenerator:
         return entity
 
     def _owner(self, number: int) -> tuple[str, str]:
-        """Return the id and the name of the user to whom a number belongs. The first 256 users have different names."""
+        """Return the id and the name of the user with a number. The first 256 users have different names."""
         place = int(digest(*self._namespace, "people", size=2), 16) + number
         first, _ = _PEOPLE[place % len(_PEOPLE)]
         _, last = _PEOPLE[(place + number // len(_PEOPLE)) % len(_PEOPLE)]

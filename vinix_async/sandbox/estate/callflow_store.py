@@ -1,4 +1,4 @@
-"""The callflows of all accounts. They are generated on demand and overlaid with the changes that a test makes."""
+"""Stores the callflows of all accounts. They are generated on demand. Changes that a test makes are kept separately."""
 
 import random
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""The callflows of the account with deliberate faults: at least one for each rule of ``vinix_async.flows``.
+"""Defines the callflows of the account with deliberate faults. Each rule of ``vinix_async.flows`` has at least one.
 
-The name of a callflow begins with the code of the rule and says what is wrong. The callflow has no other finding.
+The name of a callflow begins with the code of the rule and describes the fault. The callflow has no other finding.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ _CREATED: Final = 1_700_000_000
 
 
 def _id(name: str) -> str:
-    """Return an id that begins with the first letters of the name, so that the callflows are in order of the codes."""
+    """Return an id that begins with the first letters of the name, so that listings are in the order of the codes."""
     return name[:4].encode().hex() + digest("faulty", name, size=12)
 
 
@@ -102,7 +102,7 @@ _FLOWS: Final[tuple[tuple[str, Json], ...]] = (
     ("S802 lets everyone dial out", _node("disa", {"pin": ""}, _=_HANGUP)),
     ("S803 sends call data without encryption", _node("pivot", {"voice_url": "http://pivot.example.com/"}, _=_HANGUP)),
 )
-"""Callflows that have an extension each: name and flow."""
+"""The name and the flow of each callflow whose fault is in its flow. Each one gets an extension as its number."""
 
 _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("E301 has a number but no flow", {"numbers": ["+15550100101"], "flow": {}}),
@@ -122,7 +122,7 @@ _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("P605 has a pattern that overlaps", {"patterns": [r"^\*8"]}),
     ("Gets some calls of P605", {"patterns": [r"^(\*8[0-9]+)$"]}),
 )
-"""Callflows whose faults are in their numbers and patterns: name and fields."""
+"""The name and the fields of each callflow whose fault is in its numbers or patterns."""
 
 
 def _document(name: str, fields: Json) -> Json:

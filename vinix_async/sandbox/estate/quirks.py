@@ -18,7 +18,7 @@ def _nodes(document: Json) -> Iterator[Json]:
 
 
 def _no_flow(document: Json) -> None:
-    """Make it a callflow that is not in use yet: it has no flow, and no calls reach it."""
+    """Turn the document into a callflow that is not in use yet. It has no flow, and no number or pattern."""
     document.pop("flow")
     document.pop("featurecode", None)
     document |= {"numbers": [], "patterns": []}

@@ -1,4 +1,4 @@
-"""Derives the representations of a stored callflow in the API: a listing's row, public fields, references."""
+"""Derives what the API returns for a stored callflow: its row in a listing, its public fields and its references."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a listing. It has no ``flow``, but ``modules``. A missing ``featurecode`` becomes false."""
+    """Return the row of a listing. It has ``modules`` instead of ``flow``. A missing ``featurecode`` becomes false."""
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
