@@ -301,7 +301,7 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(shared: Shared,
         (folder / "notes.txt").write_text("mine")
         await write(client, shared, folder, details=True)
         assert ids(folder) == shared.truth()
-        with pytest.raises(ConfigurationError, match="holds an export with another details, filters: name another"):
+        with pytest.raises(ConfigurationError, match="has an export with a different details, filters: use another"):
             await write(client, shared, folder, filters={"filter_type": "main"})
         sandbox.requests.clear()
         await write(client, shared, folder, fewer, overwrite=True)
@@ -340,7 +340,7 @@ async def test_a_cluster_that_cannot_do_it_says_why(
     async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
         with pytest.raises(ConfigurationError, match="folder must be an absolute path, not 'out'"):
             await write(client, shared, Path("out"))
-        with pytest.raises(ConfigurationError, match=r"does not see .*: the folder must be on a file system"):
+        with pytest.raises(ConfigurationError, match=r"cannot access .*: the folder must be on a file system"):
             await anext(write_callflows(client, unseen(), folder))
         no_credentials = partial(VinixClient.from_env, auth="")
         with pytest.raises(ConfigurationError, match=r"on the worker .*: token must be"):
@@ -350,14 +350,14 @@ async def test_a_cluster_that_cannot_do_it_says_why(
         ):
             await write(client, shared, folder, [account_id], connect=missing)
         await client.run(exec, "import sys; sys.modules['vinix_async.dask'] = None")
-        with pytest.raises(VinixError, match=r"a worker lacks vinix-async\[dask\]: "):
+        with pytest.raises(VinixError, match=r"vinix-async\[dask\] is not installed on a worker: "):
             await write(client, shared, folder, [account_id])
         await client.run(exec, "import sys; del sys.modules['vinix_async.dask']")
         monkeypatch.setattr("vinix_async.dask.__version__", "9.9")
-        with pytest.raises(VinixError, match=r"a worker has vinix-async \d.*, not 9\.9 as here"):
+        with pytest.raises(VinixError, match=r"a worker has vinix-async \d.*, but this process has 9\.9"):
             await write(client, shared, folder, [account_id])
         (folder / "_vinix.json").write_text("{")
-        with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: name another folder"):
+        with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):
             await write(client, shared, folder)
     assert sorted(path.name for path in folder.iterdir()) == ["_vinix.json"]
 
@@ -421,7 +421,7 @@ def test_worker_processes_ctrl_c_and_the_same_command_again(
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     refused = vinix("callflows", "export", "--all", "--to", "mine", "--scheduler", address)
     assert refused.returncode == 2
-    assert "mine holds other files: name a new or an empty folder" in refused.stderr
+    assert "mine contains other files: use a new or an empty folder" in refused.stderr
     assert not sandbox.requests
     alone = vinix("callflows", "export", "--all", "--to", str(tmp_path / "alone.parquet"))
     assert alone.returncode == 0, alone.stderr

@@ -1,7 +1,8 @@
-"""Callflows of many accounts, read by the workers of a Dask cluster. The extra ``dask`` installs what is needed.
+"""Reads the callflows of many accounts with the workers of a Dask cluster. Needs the extra ``dask``.
 
-``read_callflows`` returns a Dask DataFrame. ``write_callflows`` writes a dataset of Parquet files that can be resumed.
-Each worker process has one client, which it makes itself, so the graph and the scheduler hold no credentials.
+``read_callflows`` returns a Dask DataFrame. ``write_callflows`` writes a dataset of Parquet files, and can continue
+after an interruption. Each worker process creates its own client, so neither the task graph nor the scheduler contains
+credentials.
 """
 
 import asyncio
@@ -58,24 +59,24 @@ T = TypeVar("T")
 _MANIFEST: Final = "_vinix.json"
 _MANIFEST_VERSION: Final = 1
 _FILE: Final = re.compile(r"callflows-[0-9a-f]{2}\.parquet|\.callflows-[0-9a-f]{2}-[0-9a-f]{32}")
-"""The name of a part, and of a file that is to become one."""
+"""The file names of a part, and of the temporary file that is renamed to a part when it is complete."""
 
 _METADATA: Final = "vinix"
-"""The key of a part's metadata in its Parquet footer."""
+"""The key of our metadata in the Parquet footer of a part."""
 
 _GROUP_ROWS: Final = 10_000
-
+"""The number of rows in a row group of a Parquet file."""
 _MAX_REFUSED: Final = 5
-"""The number of consecutive accounts with refused credentials after which a call ends, as a sweep does."""
+"""The number of consecutive accounts with refused credentials after which a call ends. A sweep has the same limit."""
 
 _CLUSTER_FAILURES: Final = (
-    *(distributed.KilledWorker, concurrent.futures.CancelledError),  # workers were killed, the scheduler was lost
+    *(distributed.KilledWorker, concurrent.futures.CancelledError),  # workers were killed, or the scheduler was lost
     *(CommClosedError, ConnectionError),
     *(ImportError, RuntimeError),  # the scheduler or a worker cannot load the task
 )
 
-_POLL: Final = 0.5  # seconds between two looks at whether the task that a worker runs has been cancelled
-_CLOSE: Final = 2.0  # seconds for the clients of a process to close at its end
+_POLL: Final = 0.5  # seconds between two checks whether Dask has cancelled the current task
+_CLOSE: Final = 2.0  # seconds to wait at the end of a process until its clients are closed
 _COUNTERS: Final = ("requests", "logins", "retries", "rate_limited", "bad_items", "deleted")
 
 
@@ -94,24 +95,27 @@ def read_callflows(
 ) -> "dd.DataFrame":
     """Return the callflows of many accounts as a Dask DataFrame. Nothing is sent before it is computed.
 
-    The columns are those of the command's Parquet exports, as Arrow strings and lists of strings, and ``error``. A row
-    whose ``error`` is not null is not a callflow: it says that an account, or the row or document ``id`` of it, could
-    not be read. ``frame[frame.error.isna()]`` has the callflows.
+    The columns are those of the Parquet files that the ``vinix`` command exports, followed by ``error``. Their types
+    are Arrow strings and lists of strings. If ``error`` is not null, the row is not a callflow but describes a failure:
+    the callflow with the ``id`` could not be read or, if ``id`` is null, the account or a row without an id.
+    ``frame[frame.error.isna()]`` contains only callflows.
 
-    Each computation reads the API anew. A partition that is lost with its worker is read again by another worker.
+    Each computation reads the callflows from the API again. If a worker is lost, another worker reads its partitions
+    again.
 
     Args:
         account_ids: account ids or ``Account`` objects. Duplicates are skipped.
-        connect: called once in each worker process to make its client. It must be importable there, and it is sent
-            through the scheduler, so it must not hold a secret. By default the client is made from the worker's
-            environment variables.
-        details: whether to read the full document of each callflow. Adds ``flow``, ``metaflow``, ``ringback``,
-            ``metadata`` and ``extra``, which hold JSON.
+        connect: a function that returns a client. It is called once in each worker process, and must be importable
+            there. It is sent through the scheduler, so it must not contain a secret. By default, the client is created
+            from the environment variables of the worker.
+        details: whether to read the full document of each callflow. This adds the columns ``flow``, ``metaflow``,
+            ``ringback``, ``metadata`` and ``extra``, which contain JSON.
         filters: as for ``callflows.list``.
         page_size: as for ``callflows.list``.
-        partition_size: the number of accounts in a partition. A partition should take at least a second.
-        max_concurrency: the number of accounts of a partition to read at once. A worker with several threads reads as
-            many partitions at once.
+        partition_size: the number of accounts in a partition. Choose it so that reading a partition takes at least a
+            second.
+        max_concurrency: the maximum number of accounts of a partition that are read concurrently. A worker reads one
+            partition in each of its threads.
 
     Raises:
         ConfigurationError: an argument is invalid.
@@ -134,7 +138,7 @@ def read_callflows(
         [accounts[start : start + partition_size] for start in range(0, len(accounts), partition_size)] or [[]],
         connect=cloudpickle.dumps(connect),
         options=options,
-        reading=uuid.uuid4().hex,  # a second reading is another computation, even while the first one is persisted
+        reading=uuid.uuid4().hex,  # without it, Dask would reuse the result of an identical call that is persisted
         meta=_frame([], details=details),
         enforce_metadata=False,
         label="read-callflows",
@@ -167,7 +171,10 @@ def _frame(rows: Sequence[Sequence[Cell]], *, details: bool) -> "pd.DataFrame":
 
 
 def _checked(connect: Connect, options: Mapping[str, Any]) -> Callflows:
-    """Raise ``ConfigurationError`` for arguments that workers could not use. Return what checks ids without sending."""
+    """Raise ``ConfigurationError`` if an argument is invalid. Return an object that checks account ids.
+
+    The object belongs to a client that is never used to send a request.
+    """
     if not callable(connect):
         raise ConfigurationError(f"connect must be a function that returns a VinixClient, not {type(connect).__name__}")
     checks = VinixClient(auth="checks-the-arguments").callflows
@@ -176,7 +183,7 @@ def _checked(connect: Connect, options: Mapping[str, Any]) -> Callflows:
 
 
 def _add(given: str | Account, accounts: dict[str, Account], checks: Callflows) -> None:
-    """Add what the workers need of an account, unless it is known: its id, and its name if there is one."""
+    """Add an account to ``accounts``, with its id and its name only. Do nothing if it was already added."""
     if not isinstance(given, str | Account):
         raise ConfigurationError(f"each of account_ids must be a str or an Account, not {type(given).__name__}")
     account = Account(id=given) if isinstance(given, str) else Account(id=given.id, name=given.name)
@@ -189,16 +196,16 @@ def _add(given: str | Account, accounts: dict[str, Account], checks: Callflows) 
 
 @attrs.frozen(kw_only=True)
 class DatasetPart:
-    """A part of a dataset: the Parquet file with the callflows of the accounts that belong to it.
+    """A part of a dataset, which is a Parquet file with the callflows of some of the accounts.
 
     Attributes:
-        path: the file.
-        accounts: the number of its accounts.
-        callflows: the number of its rows.
+        path: the path of the file.
+        accounts: the number of accounts in the part.
+        callflows: the number of rows in the file.
         problems: for each account that failed or has bad items, a page with its ``error`` and ``bad_items``.
-        counters: ``requests``, ``logins``, ``retries``, ``rate_limited``, ``bad_items`` and ``deleted``, as in
+        counters: the counters ``requests``, ``logins``, ``retries``, ``rate_limited``, ``bad_items`` and ``deleted`` of
             ``client.stats``.
-        written: False if the part was whole before, so that nothing was read.
+        written: False if an earlier call has completed the part. It was then not read again.
     """
 
     path: Path
@@ -222,34 +229,38 @@ async def write_callflows(
     source: str = "",
     overwrite: bool = False,
 ) -> AsyncGenerator[DatasetPart, None]:
-    """Write the callflows of many accounts as a dataset of up to 256 Parquet files. Yield each part when it is whole.
+    """Write the callflows of many accounts as a dataset of up to 256 Parquet files, and yield each complete part.
 
-    A run that was interrupted is continued by the same call. A part is written again if an account of it failed, or if
-    the part has other accounts than before; whole parts are not read again, and files that belong to none of
-    ``account_ids`` are removed. The part of an account is the first byte of the SHA-256 of its id, so that a new
-    account changes one part. A file is complete whenever it is visible.
+    To continue after an interruption, call the function again with the same arguments. Parts that are complete are not
+    read again. A part is written again if an account in it has failed or has bad items, or if its accounts have
+    changed. Files that contain none of ``account_ids`` are removed. A file gets its final name when it is complete.
 
-    An account that failed does not affect the others. The rows that were read before its error are in its part.
+    An account belongs to the part that is named after the first byte of the SHA-256 hash of its id. So adding an
+    account changes only one part.
+
+    A failing account does not affect the others. Its part contains the callflows that were read before the error.
 
     Args:
         client: an asynchronous client of the cluster: ``distributed.Client(address, asynchronous=True)``.
         account_ids: an iterable or async iterable of account ids or ``Account`` objects. Duplicates are skipped.
-        folder: an absolute path that means the same folder here and on every worker. It is created if necessary. Only
-            one call at a time may write to it.
+        folder: the absolute path of a folder that this process and all workers share. It is created if necessary. Only
+            one call may write to it at a time.
         connect: as for ``read_callflows``.
         details: as for ``read_callflows``.
         filters: as for ``callflows.list``.
         page_size: as for ``callflows.list``.
-        max_concurrency: the number of accounts of a part to read at once. A worker with several threads reads as many
-            parts at once.
-        source: a text that names the server. A folder holds the callflows of one server, and is refused for others.
-        overwrite: whether to remove what an earlier call has written, instead of continuing it.
+        max_concurrency: the maximum number of accounts of a part that are read concurrently. A worker reads one part in
+            each of its threads.
+        source: a text that identifies the server. It is stored in the folder, and a later call with another ``source``
+            is refused.
+        overwrite: whether to remove the files of an earlier call instead of continuing it.
 
     Raises:
-        ConfigurationError: an argument is invalid, or ``folder`` holds something else.
+        ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export.
         AuthenticationError: the server refused the workers' credentials for five accounts in a row.
         OSError: a file cannot be written.
-        VinixError: the cluster failed: the scheduler was lost, or a part has ended several workers.
+        VinixError: the cluster failed. For example, the scheduler was lost, or several workers died while they wrote
+            the same part.
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
     checks = _checked(connect, options)
@@ -282,7 +293,7 @@ async def write_callflows(
     try:
         async for task in distributed.as_completed(tasks):
             part = await task.result()
-            task.release()  # or Dask would write the part again if it lost the worker that holds the summary
+            task.release()  # otherwise Dask would write the part again if it lost the worker that holds this result
             refused = [page.error for page in part.problems if isinstance(page.error, AuthenticationError)]
             in_a_row = in_a_row + len(refused) if len(refused) == part.accounts else 0
             yield part
@@ -291,7 +302,7 @@ async def write_callflows(
     except _CLUSTER_FAILURES as error:
         text = f"the cluster failed: {' '.join(str(error).split())}"
         if isinstance(error, ImportError | RuntimeError):
-            text += " (the scheduler and all workers need the same Python, the same packages, and what connect needs)"
+            text += " (the scheduler and all workers need the same Python and packages, and the modules of connect)"
         raise VinixError(text) from error
     finally:
         with suppress(OSError):  # the scheduler may be gone
@@ -300,13 +311,16 @@ async def write_callflows(
 
 
 async def _check_workers(client: "distributed.Client") -> None:
-    """Raise ``VinixError`` if a worker cannot run the tasks. Dask would give them to one worker after the other."""
+    """Raise ``VinixError`` if a worker does not have this version of the library.
+
+    Without this check, Dask would start each task on one worker after the other before it fails.
+    """
     try:
         versions = await client.run(eval, "__import__('vinix_async.dask').__version__")
     except ImportError as error:
-        raise VinixError(f"a worker lacks vinix-async[dask]: {error}") from error
+        raise VinixError(f"vinix-async[dask] is not installed on a worker: {error}") from error
     if other := {version for version in versions.values() if version != __version__}:
-        raise VinixError(f"a worker has vinix-async {other.pop()}, not {__version__} as here")
+        raise VinixError(f"a worker has vinix-async {other.pop()}, but this process has {__version__}")
 
 
 async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
@@ -323,7 +337,10 @@ def _plain(filters: Filters | None) -> dict[str, str]:
 
 
 def _claim(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Create the folder and the manifest in it. Raise ``ConfigurationError`` if the folder holds something else."""
+    """Create the folder and its manifest, which describes the export.
+
+    Raise ``ConfigurationError`` if the folder contains other files or a different export.
+    """
     manifest = folder / _MANIFEST
     wanted = {"version": _MANIFEST_VERSION, **job}
     folder.mkdir(parents=True, exist_ok=True)
@@ -331,22 +348,22 @@ def _claim(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
         found = json.loads(manifest.read_bytes())
     except FileNotFoundError:
         if any(folder.iterdir()):
-            raise ConfigurationError(f"{folder} holds other files: name a new or an empty folder") from None
+            raise ConfigurationError(f"{folder} contains other files: use a new or an empty folder") from None
         found = None
     except ValueError:
-        raise ConfigurationError(f"{manifest} is damaged: name another folder") from None
+        raise ConfigurationError(f"{manifest} is damaged: use another folder") from None
     if overwrite and found:
         _remove(folder)
     elif found and found != wanted:
         other = ", ".join(sorted(name for name in wanted if wanted[name] != found.get(name)))
-        raise ConfigurationError(f"{folder} holds an export with another {other}: name another folder, or overwrite it")
+        raise ConfigurationError(f"{folder} has an export with a different {other}: use another folder or overwrite it")
     new = manifest.with_suffix(".new")
     new.write_text(json.dumps(wanted))
     new.replace(manifest)
 
 
 def _remove(folder: Path, keep: Iterable[Path] = ()) -> None:
-    """Remove all parts but those in ``keep``, and what interrupted tasks have left."""
+    """Remove all parts except those in ``keep``, and the temporary files of interrupted tasks."""
     kept = set(keep)
     for path in folder.iterdir():
         if _FILE.fullmatch(path.name) and path not in kept:
@@ -354,7 +371,7 @@ def _remove(folder: Path, keep: Iterable[Path] = ()) -> None:
 
 
 def _whole_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> dict[Path, int]:
-    """Return the numbers of rows of the parts that are whole. Remove the files that are none of ``parts``."""
+    """Return the number of rows of each part that is complete. Remove the files that are not among ``parts``."""
     _remove(folder, keep=parts)
     found: dict[Path, int] = {}
     for path, accounts in parts.items():
@@ -366,15 +383,15 @@ def _whole_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> dict[
 
 
 def _digest(accounts: Sequence[Account]) -> str:
-    """Return the metadata of a part that has all callflows of these accounts."""
+    """Return the metadata of a part that is complete and has these accounts."""
     return hashlib.sha256("\n".join(sorted(account.id for account in accounts)).encode()).hexdigest()
 
 
 def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any]) -> DatasetPart:
-    """Write a part on a worker, and return a summary of it."""
+    """Write a part, and return its description. This function runs on a worker."""
     if not (path.parent / _MANIFEST).exists():
         raise ConfigurationError(
-            f"a worker does not see {path.parent}: the folder must be on a file system that all workers share"
+            f"a worker cannot access {path.parent}: the folder must be on a file system that all workers share"
         )
     results, counters = _read(accounts, connect, options)
     rows = [row for result in results for row in result.rows]
@@ -403,7 +420,7 @@ def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, opti
 
 @attrs.frozen(kw_only=True)
 class _Result:
-    """The rows of an account, and what could not be read of it."""
+    """The rows of an account, its bad items and its error."""
 
     account: Account
     rows: list[list[Cell]]
@@ -414,7 +431,7 @@ class _Result:
 def _read(
     accounts: Sequence[Account], connect: bytes, options: Mapping[str, Any]
 ) -> tuple[list[_Result], dict[str, int]]:
-    """Read some accounts. Return their results in the same order, and the counters of the sweep."""
+    """Read the accounts of a part or partition. Return their results in the same order, and the sweep's counters."""
     here = _process()
     sweep = here.client(connect).callflows.list_many(accounts, **options)
     found: dict[str, _Result] = {}
@@ -437,10 +454,10 @@ def _read(
 
 
 class _Process:
-    """The clients of this process, and the event loop that they share. The loop runs in a thread of its own.
+    """The clients of this process, and the event loop that they share. The loop runs in a separate thread.
 
-    A task runs in another thread and waits for the loop. Making a client for each task would cost a pool of
-    connections and a login each time.
+    Dask runs each task in another thread, which waits for the loop. The tasks share the clients, because a new client
+    for each task would need its own connections and its own login.
     """
 
     def __init__(self) -> None:
@@ -451,7 +468,7 @@ class _Process:
         atexit.register(self._close)
 
     def client(self, connect: bytes) -> VinixClient:
-        """Return the client that a pickled function makes. A function that cannot be loaded is an error of its task."""
+        """Return the client of a pickled ``connect`` function. It is created by the first task that needs it."""
         with self._lock:
             if connect not in self._clients:
                 try:
@@ -464,7 +481,7 @@ class _Process:
             return self._clients[connect]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and return its result. It is cancelled when Dask cancels the current task."""
+        """Run a coroutine in the loop and return its result. If Dask cancels the current task, cancel the coroutine."""
         cancelled = _cancelled_test()
 
         async def watch() -> T:
@@ -486,10 +503,10 @@ class _Process:
 
 
 def _cancelled_test() -> Callable[[], bool]:
-    """Return a function that says whether the current task has been cancelled. Dask itself does not stop it."""
+    """Return a function that checks whether Dask has cancelled the current task. Dask itself does not stop a task."""
     try:
         worker = distributed.get_worker()
-    except ValueError:  # a scheduler of dask itself, with threads or processes of this machine
+    except ValueError:  # the task does not run on a worker, because Dask uses its local scheduler
         return lambda: False
     key = worker.get_current_task()
 
@@ -505,7 +522,10 @@ _processes: Final[dict[int, _Process]] = {}
 
 
 def _process() -> _Process:
-    """Return the clients of this process. A fork gets its own, since the thread of the loop does not survive a fork."""
+    """Return the clients of this process.
+
+    A forked process does not use those of its parent, because the thread of the loop does not exist in it.
+    """
     with _lock:
         if os.getpid() not in _processes:
             _processes[os.getpid()] = _Process()

@@ -1,4 +1,6 @@
-"""OpenTelemetry for a client: traces and metrics, by the semantic conventions for HTTP. Needs the extra ``otel``.
+"""Adds OpenTelemetry traces and metrics to a client. Needs the extra ``otel``.
+
+They follow OpenTelemetry's semantic conventions for HTTP.
 
 ::
 
@@ -7,11 +9,11 @@
     client = VinixClient.from_env()
     instrument(client)
 
-**Spans.** Each call (a page of a listing, a document, a login) is a span, for example ``callflows.list``. Each attempt
-is a child of it, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT`` and attributes of
-the HTTP conventions. A sweep is the span ``sweep``. Its counters are attributes, and the calls of the
-sweep are its children. Retries and waits are events of a call. Outages are events of the sweeps that are running. A
-document that cannot be read is an event of the span around the listing.
+**Spans.** Each call (a page of a listing, a document, a login) has a span, for example ``callflows.list``. Each attempt
+of a call has a child span, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT`` and the
+attributes of the conventions. A sweep has the span ``sweep``, with its counters as attributes and its calls as
+children. Retries and waits are events in the span of the call. Outages are events in the spans of all running sweeps. A
+row or document that cannot be read is an event in the span that is current around the listing.
 
 **Metrics**
 
@@ -19,13 +21,13 @@ document that cannot be read is an event of the span around the listing.
 name                           instrument       unit    value
 ============================== ================ ======= ============================================================
 http.client.request.duration   histogram        s       the duration of each attempt
-vinix.client.retries           counter                  requests that were retried, by the error of the last attempt
+vinix.client.retries           counter                  retried requests, with the error of the last attempt
 vinix.client.rate_limit.wait   histogram        s       waits for an account's rate limit
 vinix.client.outage            histogram        s       outages of the server, recorded when they end
-vinix.client.active_outages    up-down counter          1 while the server is unavailable
+vinix.client.active_outages    up-down counter          1 while the server is unavailable, otherwise 0
 ============================== ================ ======= ============================================================
 
-Neither spans nor metrics contain a token, a password, an API key or a query. Account ids are in spans only.
+Neither spans nor metrics contain a token, a password, an API key or a query. Account ids occur only in spans.
 """
 
 import time
@@ -71,7 +73,7 @@ _SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 """The version of the semantic conventions whose attribute names are used."""
 
 _REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""The bucket boundaries that the conventions advise for ``http.client.request.duration``."""
+"""The bucket boundaries that the conventions recommend for ``http.client.request.duration``."""
 
 _WAIT_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 _OUTAGE_SECONDS: Final = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 900, 1800)
@@ -88,10 +90,10 @@ def instrument(
 
     Args:
         client: the client, or any of its views.
-        tracer_provider: where spans go. None means the global provider.
-        meter_provider: where metrics go. None means the global provider.
-        traceparent: whether to send the headers ``traceparent`` and ``tracestate`` to the server. They are not sent by
-            default, because the server belongs to somebody else. Baggage is never sent.
+        tracer_provider: the provider that receives the spans. None means the global provider.
+        meter_provider: the provider that receives the metrics. None means the global provider.
+        traceparent: whether to send the headers ``traceparent`` and ``tracestate`` to the server. By default they are
+            not sent, because the server belongs to another organization. Baggage is never sent.
 
     Raises:
         ConfigurationError: ``client`` is not a ``VinixClient``, or it is already instrumented.
@@ -105,7 +107,7 @@ def instrument(
 
 
 def uninstrument(client: VinixClient) -> None:
-    """Undo ``instrument``. Sweeps and attempts that are running end in the trace now.
+    """Undo ``instrument``. The spans of running sweeps and attempts end immediately.
 
     This has no effect if the client is not instrumented. Raises ``ConfigurationError`` if ``client`` is not a
     ``VinixClient``.
@@ -119,7 +121,7 @@ def uninstrument(client: VinixClient) -> None:
 def _log_of(client: object) -> Log:
     if not isinstance(client, VinixClient):
         raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
-    return client._sender.log  # noqa: SLF001  # the place for an observer within this package
+    return client._sender.log  # noqa: SLF001  # of this same package
 
 
 class _Telemetry:
@@ -129,7 +131,7 @@ class _Telemetry:
         url = urlsplit(base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
         self._server: Mapping[str, AttributeValue] = {"server.address": url.hostname or "", "server.port": port}
-        self._base_url = base_url  # never has credentials: VinixClient refuses them in a base URL
+        self._base_url = base_url  # contains no credentials, because VinixClient refuses a base URL with credentials
         self._base_path = url.path
         self._tracer = tracer
         self._sends_traceparent = sends_traceparent
@@ -175,19 +177,19 @@ class _Telemetry:
                 raise
 
     def headers(self) -> Mapping[str, str]:
-        """Return the ``traceparent`` of the attempt that has just started, if it is to be sent."""
+        """Return the headers of the attempt that has just started. They are empty unless ``traceparent`` is set."""
         headers: dict[str, str] = {}
         if self._sends_traceparent:
             TraceContextTextMapPropagator().inject(headers)
         return headers
 
     def close(self) -> None:
-        """Record an outage that has lasted until the client was closed."""
+        """Record the current outage, if any, as ending now, because the client is closed."""
         if self._outage_began is not None:
             self._end_outage(time.monotonic() - self._outage_began)
 
     def stop(self) -> None:
-        """End the spans whose end will not be observed."""
+        """End all open spans, because the events that would end them will not be received."""
         self.close()
         for span in (*self._sweeps, *(span for span, _ in self._attempts.values())):
             span.end()
@@ -226,11 +228,11 @@ class _Telemetry:
                     span.add_event("outage ended", {"vinix.seconds": event.seconds, "vinix.probes": event.probes})
             case SweepStarted():
                 span = self._tracer.start_span("sweep", attributes=_numbers(event))
-                context.attach(trace.set_span_in_context(span))  # never detached: the context is the sweep's own
+                context.attach(trace.set_span_in_context(span))  # not detached, because only the sweep has this context
                 self._sweeps.add(span)
             case SweepEnded():
                 span = trace.get_current_span()
-                if span in self._sweeps:  # else the sweep has begun without this observer
+                if span in self._sweeps:  # otherwise the sweep began before the client was instrumented
                     self._sweeps.remove(span)
                     span.set_attributes(_numbers(event))
                     span.end()
@@ -239,7 +241,7 @@ class _Telemetry:
 
     def _end_outage(self, seconds: float) -> None:
         self._outages.record(seconds, self._server)
-        if self._outage_began is not None:  # else the outage has begun without this observer
+        if self._outage_began is not None:  # otherwise the outage began before the client was instrumented
             self._active_outages.add(-1, self._server)
             self._outage_began = None
 
@@ -261,10 +263,10 @@ class _Telemetry:
         outcome: dict[str, AttributeValue] = {}
         if event.status is not None:
             outcome["http.response.status_code"] = event.status
-        if event.error is not None:  # None for a cancelled attempt, too, which the conventions do not count as an error
+        if event.error is not None:  # a cancelled attempt has no error, and the conventions do not require one
             outcome["error.type"] = _error_type(event.error)
         self._durations.record(event.seconds, {**self._server, **self._route(event.method, event.path), **outcome})
-        if event.request_id in self._attempts:  # else the attempt has begun without this observer
+        if event.request_id in self._attempts:  # otherwise the attempt began before the client was instrumented
             span, token = self._attempts.pop(event.request_id)
             span.set_attributes(outcome)
             if event.error is not None:
@@ -278,7 +280,7 @@ class _Telemetry:
 
 
 def _template(path: str) -> str:
-    """Return ``path`` with placeholders for the ids: every second segment is one, after the name of its collection."""
+    """Return ``path`` with placeholders for the ids. An id follows each name of a collection, such as ``accounts``."""
     segments = path.split("/")
     for index in range(2, len(segments), 2):
         segments[index] = f"{{{segments[index - 1].removesuffix('s')}_id}}"

@@ -5,9 +5,8 @@
 ...     assert len(callflows) == len(vinix_sandbox.callflow_ids(vinix_sandbox.root_id))
 
 ``@pytest.mark.vinix_sandbox(dialect="kazoo43", accounts=5)`` sets the arguments of the sandbox. Waits take no real
-time: the client's retries and the sandbox's rate limit share a ``VirtualClock``. The fixtures need pytest-asyncio and
-work with every ``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs
-``@pytest.mark.asyncio``.
+time, because the client and the sandbox share a ``VirtualClock``. The fixtures need pytest-asyncio and work with every
+``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs ``@pytest.mark.asyncio``.
 
 ``vinix_aioresponses`` mocks aiohttp, for tests that need no server. It needs the aioresponses package.
 """
@@ -45,14 +44,17 @@ if TYPE_CHECKING:
 _LOOP_SCOPES: Final = ("function", "class", "module", "package", "session")
 
 _IDLE_TURNS: Final = 50
-"""Iterations of the event loop before virtual time advances. In this time a request can be sent and answered."""
+"""The number of idle iterations of the event loop before virtual time advances.
+
+It is large enough for a request to be sent and answered.
+"""
 
 
 class VirtualClock:
     """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
-    Virtual time does not advance while other tasks are running. When the event loop is idle, it jumps to the end of the
-    earliest sleep. ``random()`` always returns 0.5.
+    Virtual time does not advance while other tasks are running. When the event loop is idle, virtual time jumps to the
+    end of the earliest sleep. ``random()`` always returns 0.5.
     """
 
     def __init__(self, *, epoch: float = 1_767_225_600.0) -> None:
@@ -116,7 +118,7 @@ def vinix_client(request: pytest.FixtureRequest) -> "VinixClient":
 
 @pytest.fixture
 def vinix_aioresponses() -> "Iterator[aioresponses]":
-    """An active ``aioresponses`` mock whose replies have a ``Content-Length``, as a real server's have.
+    """An active ``aioresponses`` mock whose responses have a ``Content-Length``, like those of a real server.
 
     It also works with the versions of aiohttp whose ``ClientResponse`` requires an argument that aioresponses 0.7.9
     does not pass.

@@ -1,6 +1,6 @@
-"""Brings the mirror up to date: two listings for each account, and then only the documents that may have changed.
+"""Refreshes a mirror. It requests two listings of each account, and then only the documents that may have changed.
 
-``docs/mirror.md`` says what this guarantees and what it costs.
+``docs/mirror.md`` describes what a refresh guarantees and how many requests it sends.
 """
 
 import asyncio
@@ -49,16 +49,17 @@ _LEAST_GREGORIAN: Final = 10**10
 """The smallest number that the client accepts as a time in Gregorian seconds."""
 
 _LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
-"""Before the date of any document."""
+"""A time before the date of every document."""
 
 _BATCH: Final = 32
-"""How many documents of an account are read at once, hashed without a pause, and written in one transaction.
+"""The maximum number of documents of an account that are read concurrently or written in one transaction.
 
-Larger transactions would hold the interpreter's lock so long that the event loop stops for more than 10 ms.
+It is also the number of rows that are hashed before other tasks may run. A larger transaction would hold Python's
+global interpreter lock (GIL) for so long that it would block the event loop for more than 10 ms.
 """
 
 _UNDISTURBED: Final = 1_000
-"""How many known callflows are compared with the listing without a pause, which takes about a millisecond."""
+"""The number of callflows that are compared with the listing, in about a millisecond, before other tasks may run."""
 
 _MOST_DAYS: Final = 36_500
 
@@ -71,16 +72,21 @@ class AccountRefresh:
 
     Attributes:
         account_id: the id of the account.
-        state: ``ok``: the mirror contains what the server has, except for ``bad_items``. ``fresh``: the account was
-            left out because of ``max_age``. ``skipped``: another process is refreshing the account or, with SQLite, the
-            file. ``forbidden`` (403), ``gone`` (the server does not know the account) and ``failed`` (any other error):
-            the mirror keeps what it had, and what was read before the error.
-        added: the number of callflows that were new.
-        changed: the number of callflows that had another content.
-        deleted: the number of callflows that did not exist any more.
-        requests: the number of requests that the account needed, including retries, but not logins.
-        bad_items: rows and documents that could not be read. The mirror keeps what it had of these callflows.
-        error: the error with which the account failed. None for an account that was gone in the last refresh already.
+        state: one of these values. In the last three cases, the mirror keeps the previous data and stores the documents
+            that were read before the error.
+
+            - ``ok``: the mirror contains what the server has, except for ``bad_items``.
+            - ``fresh``: the account was left out because of ``max_age``.
+            - ``skipped``: another process is refreshing the account. With SQLite, it may be any account of the file.
+            - ``forbidden``: the server answered 403.
+            - ``gone``: the server does not know the account.
+            - ``failed``: another error occurred.
+        added: the number of new callflows.
+        changed: the number of callflows whose content has changed.
+        deleted: the number of callflows that no longer exist.
+        requests: the number of requests that were sent for the account, including retries but not logins.
+        bad_items: rows and documents that could not be read. The mirror keeps the previous data of these callflows.
+        error: the error with which the account failed. None if the account was already ``gone`` in the last refresh.
     """
 
     account_id: str
@@ -94,7 +100,7 @@ class AccountRefresh:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing, which means no error and no bad items."""
+        """Whether the account has neither an error nor bad items."""
         return self.error is None and not self.bad_items
 
 
@@ -121,10 +127,12 @@ class RefreshOptions:
 class MirrorRefresh(Sweep):
     """A refresh of many accounts. ``async for result in refresh`` yields one ``AccountRefresh`` for each account.
 
-    As with ``callflows.list_many``, leaving the loop ends all work, ``async with refresh:`` waits until it has ended,
-    and a failing account does not affect the others. If all accounts share the same credentials and these are refused
-    for five accounts in a row, the loop raises ``AuthenticationError``. If the database fails, it raises
-    ``MirrorError``. To continue, start another refresh: the database knows what has been done.
+    A failing account does not affect the others. Leaving the loop cancels the requests in flight. Use
+    ``async with refresh:`` to wait until they have ended. If all accounts share the same credentials and these are
+    refused for five accounts in a row, the loop raises ``AuthenticationError``. If the database fails, the loop raises
+    ``MirrorError``.
+
+    To continue a refresh that was interrupted, start another one. It does not read again what is already stored.
 
     Attributes:
         stats: counters, which are always up to date.
@@ -140,7 +148,7 @@ class MirrorRefresh(Sweep):
         options: RefreshOptions,
     ) -> None:
         calls = client.callflows
-        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # the mirror is ours
+        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # of this same package
         in_sweep = calls._in_sweep  # noqa: SLF001  # as above
         self._run = _Run(
             store=store,
@@ -155,8 +163,8 @@ class MirrorRefresh(Sweep):
     def filters_work(self) -> bool | None:
         """Whether the server applies the filter ``modified_from``. None until this is known.
 
-        If it does not, a refresh finds the changes that the rows of a listing show, and all others only after
-        ``recheck_days``.
+        If the server ignores the filter, a refresh finds only the changes that are visible in the rows of a listing.
+        It finds other changes when it reads the callflow again after ``recheck_days``.
         """
         return self._run.filters_work
 
@@ -164,7 +172,7 @@ class MirrorRefresh(Sweep):
         return self._begin(self._refresh)
 
     async def close(self) -> None:
-        """End the loop. If another task is waiting for its next result, that task gets a ``MirrorError``."""
+        """End the loop. If another task is waiting for the next result, ``MirrorError`` is raised in that task."""
         await self._stop(MirrorError("the mirror was closed"))
 
     async def _before(self) -> None:
@@ -206,7 +214,10 @@ class MirrorRefresh(Sweep):
 
 @define(kw_only=True, eq=False)
 class _Run:
-    """What the accounts of a refresh share. ``calls`` returns a view of the client that also notifies its arguments."""
+    """The state that all accounts of a refresh share.
+
+    ``calls`` accepts listeners, and returns a view of the client's callflows that notifies them.
+    """
 
     store: Store
     options: RefreshOptions
@@ -221,9 +232,11 @@ class _Run:
         return datetime.fromtimestamp(self.clock.time(), UTC)
 
     async def can_filter(self, account_id: str) -> bool:
-        """Return whether the server applies filters. The first account with callflows finds out for the others.
+        """Return whether the server applies filters. This is tested once, with the first account that has callflows.
 
-        A document without a date passes every ``modified_from``, so a filter with a future time would prove nothing.
+        The test uses a time before the date of every document. If the server applies filters, ``modified_from`` then
+        returns rows and ``modified_to`` returns none. A future time cannot be used, because a document without a date
+        passes every ``modified_from``.
         """
         async with self._probing:
             if self.filters_work is None:
@@ -233,8 +246,8 @@ class _Run:
                     return True  # unknown; if the server ignores the filter, more documents are read than necessary
                 if not self.filters_work:
                     _logger.warning(
-                        "the server ignores the filter modified_from: changes that no row of a listing shows are found "
-                        "only when a callflow is read in any case (recheck_days=%g)",
+                        "the server ignores the filter modified_from, so a change that is not visible in a listing is "
+                        "found only when the callflow is read again (recheck_days=%g)",
                         self.options.recheck_days,
                     )
             return self.filters_work
@@ -242,7 +255,7 @@ class _Run:
     async def _probe(self, account_id: str) -> bool:
         calls = self.calls()
         some = await calls.list(account_id, page_size=1, filters={"modified_from": _LONG_AGO}, on_bad_item="skip")
-        # Kazoo 4.3 reads the whole account to find nothing, in steps of the page size. So it must be large.
+        # If no row passes a filter, Kazoo 4.3 reads the whole account in steps of the page size, so use a large one.
         size = self.options.page_size
         none = await calls.list(account_id, page_size=size, filters={"modified_to": _LONG_AGO}, on_bad_item="skip")
         return bool(some.items or some.bad_items) and not (none.items or none.bad_items)
@@ -250,9 +263,11 @@ class _Run:
 
 @define(eq=False)
 class _Listing:
-    """The rows of a listing: the hash of each by id, or None if it has none.
+    """The rows of a listing.
 
-    ``began`` is a Unix time, by the server's clock, at which it had not read the first row yet.
+    ``rows`` maps the id of each row to its hash. The hash is None if the row is invalid or the listing has filters.
+    ``began`` is the Unix time, according to the server's clock, at which the listing was requested. The server had not
+    read any row at this time.
     """
 
     began: float
@@ -273,16 +288,16 @@ class _AccountWork:
         self._began_at = run.now()
         self._known = KnownAccount("new", None, None, {})
         self._batch: list[Read] = []
-        self._not_found: list[NotFoundError] = []  # for callflows that the mirror knows
+        self._not_found: list[NotFoundError] = []  # the 404s for callflows that the mirror contains
         self._unreadable: list[str] = []
         self._toggled: set[str] = set()
         self._recent: set[str] = set()  # callflows that are new or have changed since the last refresh
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
-        """Refresh the account, and return its state and its error."""
+        """Refresh the account. Return its state and the error with which it failed."""
         try:
             self._calls.list(self._account_id)
-        except ConfigurationError as error:  # not the id of an account, so it must not enter the database
+        except ConfigurationError as error:  # the account id is invalid, so it must not be stored
             return "failed", error
         try:
             known = await self._store.lock(self._account_id, name)
@@ -304,13 +319,13 @@ class _AccountWork:
             await self._update()
         except (MirrorError, ClientClosedError):
             raise
-        except AuthenticationError as error:  # says nothing about the account
+        except AuthenticationError as error:  # the credentials failed, so the stored state of the account is kept
             return "failed", error.with_traceback(None)
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the rows in memory
         else:
             return "ok", None
-        await self._write()  # what was read need not be read again
+        await self._write()  # store what was read before the error, so that the next refresh need not read it again
         state = _state_after(failure)
         if state == "gone" == self._known.state:
             return state, None
@@ -330,12 +345,14 @@ class _AccountWork:
             modified = ()
         began = int(min(listing.began for listing in (everything, *others))) + _GREGORIAN_EPOCH
         if known.watermark is None:
-            # Before the first document is read. Otherwise, if this refresh is killed, the next one would begin with a
-            # later watermark, and never find what changed in between after it had been stored.
+            # Store the watermark before the first document is read. If this refresh is killed, the next one then looks
+            # for all changes since this time. With a later watermark, it would miss changes to documents that this
+            # refresh has already stored.
             await self._store.begin(self._account_id, began)
         suspects = await self._suspects(modified, began)
         await self._read_all(suspects)
-        await self._read_all(self._toggled.difference(suspects) & known.callflows.keys())  # by a callflow that is new
+        # Documents that were just read may show that further callflows can be toggled.
+        await self._read_all(self._toggled.difference(suspects) & known.callflows.keys())
         deleted = await self._deleted()
         await self._store.finish(
             self._account_id,
@@ -350,7 +367,10 @@ class _AccountWork:
     # --- listings ---
 
     async def _list(self, **filters: str) -> _Listing:
-        """Return all rows of a listing. After a 416, which is the server's limit of memory, the pages are halved."""
+        """Return all rows of a listing.
+
+        If the server answers 416, because a page exceeds its memory limit, continue with half the page size.
+        """
         clock = self._run.clock
         asked, is_first_page = clock.monotonic(), True
         found = _Listing(clock.time())
@@ -389,7 +409,7 @@ class _AccountWork:
                 self._add_bad_item(None, DecodeError("a row of the listing has no id", account_id=self._account_id))
         for item in bad_items:
             if item.id:
-                rows[item.id] = None  # its document may be valid
+                rows[item.id] = None  # the document is read even if the row is invalid, because it may be valid
             else:
                 self.bad_items.append(item)
 
@@ -415,23 +435,26 @@ class _AccountWork:
                 everything
                 or callflow is None
                 or callflow_id in self._recent
-                or callflow_id not in self.rows  # only a 404 of its own proves that it was deleted
+                or callflow_id not in self.rows  # only a 404 for the callflow itself proves that it was deleted
                 or callflow.row_hash is None
-                or callflow_id in self._toggled  # the server rewrites it without a date
+                or callflow_id in self._toggled  # the server can change it without updating its date
                 or self._is_due(callflow_id, callflow)
             ):
                 found.append(callflow_id)
         return found
 
     def _is_due(self, callflow_id: str, callflow: KnownCallflow) -> bool:
-        """Whether it is time to read a callflow in any case. The days depend on the id, to spread them over nights."""
+        """Whether a callflow must be read again because it was last read too long ago.
+
+        The number of days depends on the id, so that the callflows of an account are not all due on the same day.
+        """
         share = 0.5 + zlib.crc32(callflow_id.encode()) / 2**33
         return self._began_at - callflow.read_at >= timedelta(days=self._run.options.recheck_days) * share
 
     def _clock_was_set_back(self, began: int) -> bool:
         """Whether the server's clock has advanced less than ours since the last refresh.
 
-        What changed in the meantime may then be dated before the watermark, even before the overlap.
+        The date of a change in the meantime may then be before the watermark, and even before the ``overlap``.
         """
         watermark, refreshed_at = self._known.watermark, self._known.refreshed_at
         if watermark is None or refreshed_at is None:
@@ -494,7 +517,11 @@ class _AccountWork:
             self.changed += written.changed
 
     async def _deleted(self) -> list[str]:
-        """Return the ids of the callflows that the server does not find, although it finds the account."""
+        """Return the ids of the callflows that were deleted, which are those for which the server has answered 404.
+
+        If a 404 does not name the callflow as its cause, first list the account. This raises an error if the account
+        itself does not exist.
+        """
         if any(error.cause in {None, self._account_id} for error in self._not_found):
             await self._calls.list(self._account_id, page_size=1, on_bad_item="skip")
         return [error.callflow_id or "" for error in self._not_found]

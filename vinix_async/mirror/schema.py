@@ -1,6 +1,6 @@
-"""The tables, and how older databases become current.
+"""Defines the tables, and the migrations that upgrade older databases.
 
-A statement is written once for both databases. The words in braces are the types of each.
+Each statement is used for both databases. The names in braces are replaced by the database's own types.
 """
 
 from typing import Final
@@ -16,24 +16,24 @@ MIGRATIONS: Final = (
           error        {text},
           known_since  {time},                       -- the end of the first complete refresh
           refreshed_at {time},                       -- the beginning of the last complete refresh
-          watermark    bigint                        -- the server's time then, in Gregorian seconds
+          watermark    bigint                        -- the server's time at refreshed_at, in Gregorian seconds
         )""",
         """
-        CREATE TABLE versions (                      -- a row for each content that a callflow had
+        CREATE TABLE versions (                      -- a row for each version of a callflow
           version_id   {key},                        -- ascending in time for each callflow
           account_id   {text} NOT NULL,
           callflow_id  {text} NOT NULL,
           revision     {text},
           name         {text},
           type         {text},
-          valid_from   {time} NOT NULL,              -- first seen
-          not_before   {time},                       -- last seen otherwise; NULL: found by the account's first refresh
-          valid_to     {time},                       -- replaced or found deleted; NULL: current
-          ended_after  {time},                       -- if deleted: when it was seen last
+          valid_from   {time} NOT NULL,              -- when a refresh first found it
+          not_before   {time},                       -- it began after this time; NULL: found by the first refresh
+          valid_to     {time},                       -- when it was replaced or found to be deleted; NULL: current
+          ended_after  {time},                       -- if deleted: when it was last known to exist
           ended_by     {text},                       -- change, delete
-          replaces     bigint,                       -- the version before it, if that was ended by this change
+          replaces     bigint,                       -- the previous version, if this version ended it
           run_id       bigint NOT NULL,
-          hash         {bytes} NOT NULL,             -- of the document; without metadata, the keys sorted
+          hash         {bytes} NOT NULL,             -- of the document without metadata, with sorted keys
           document     {json} NOT NULL,              -- as the server sent it, without metadata
           metadata     {json}                        -- as of the last time when the document was read
         )""",
@@ -42,14 +42,14 @@ MIGRATIONS: Final = (
         "CREATE INDEX versions_begun ON versions (valid_from, version_id) WHERE not_before IS NOT NULL",
         "CREATE INDEX versions_deleted ON versions (valid_to, version_id) WHERE ended_by = 'delete'",
         """
-        CREATE TABLE callflows (                     -- what the next refresh must know of each current callflow
+        CREATE TABLE callflows (                     -- what the next refresh must know about each existing callflow
           account_id   {text} NOT NULL,
           callflow_id  {text} NOT NULL,
           version_id   bigint NOT NULL REFERENCES versions,
           revision     {text},
-          row_hash     {bytes},                      -- of its row in the listing; NULL: read it again
-          read_at      {time} NOT NULL,              -- the last request that confirmed the document
-          toggles      {text},                       -- JSON array: the callflows that it rewrites without a date
+          row_hash     {bytes},                      -- of its row in the listing; NULL: the document must be read again
+          read_at      {time} NOT NULL,              -- when the last request that confirmed the document was sent
+          toggles      {text},                       -- JSON array: ids of callflows that dialling this one changes
           PRIMARY KEY (account_id, callflow_id)
         ) {clustered}""",
         """
@@ -74,7 +74,7 @@ MIGRATIONS: Final = (
         CREATE TABLE runs (
           run_id       {key},
           started_at   {time} NOT NULL,
-          ended_at     {time},                       -- NULL: under way, or killed
+          ended_at     {time},                       -- NULL: still running, or killed
           accounts_ok  bigint,
           accounts_failed bigint,
           requests     bigint,
@@ -84,4 +84,4 @@ MIGRATIONS: Final = (
         )""",
     ),
 )
-"""The statements that lead from each version of the schema to the next. The version is the number of those done."""
+"""The statements of each migration. The schema's version is the number of migrations that were applied."""

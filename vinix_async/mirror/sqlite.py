@@ -1,4 +1,4 @@
-"""The mirror in an SQLite file."""
+"""Stores a mirror in an SQLite file."""
 
 import os
 import sqlite3
@@ -26,10 +26,10 @@ else:
 
 
 _APPLICATION: Final = 0x56_4E_58_4D
-"""Marks the file as a mirror ("VNXM"), so that other programs' databases are refused."""
+"""The application id of a mirror's file ("VNXM"). It distinguishes a mirror from other SQLite databases."""
 
 _BUSY_TIMEOUT: Final = 30.0
-"""How many seconds to wait for another process that writes to the file."""
+"""The number of seconds to wait while another process writes to the file."""
 
 _CACHE_KIB: Final = 65_536
 
@@ -54,7 +54,7 @@ _MEANINGS: Final = {
 
 
 class SqliteDatabase:
-    """A connection to an SQLite file. All methods are called from one thread."""
+    """A connection to an SQLite file. All methods must be called from the same thread."""
 
     failures = sqlite3.Error
 
@@ -64,7 +64,7 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection
 
     def connect(self, *, create: bool) -> None:
-        """Open the file. With ``create``, it is created if it does not exist. Older tables are made current."""
+        """Open the file. If ``create`` is true, a missing file is created. Tables of an older version are upgraded."""
         if not self._path.parent.is_dir():
             raise MirrorError(f"the mirror {self._path} cannot be opened: its folder does not exist")
         if not create and not self._path.exists():
@@ -119,11 +119,11 @@ class SqliteDatabase:
         return self._connection.execute(statement, _adapted(values)).fetchall()
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement for each row of values."""
+        """Run a statement once for each row of values."""
         self._connection.executemany(statement, map(_adapted, rows))
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Insert rows."""
+        """Insert ``rows`` into a table."""
         places = ", ".join("?" * len(columns))
         self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608  # our names
 
@@ -134,7 +134,7 @@ class SqliteDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what the block does, or nothing of it if the block fails."""
+        """Run the ``with`` block in a transaction. If the block raises an exception, the transaction is rolled back."""
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -147,10 +147,10 @@ class SqliteDatabase:
     # --- locks ---
 
     def try_lock(self, account_id: str, *queries: str) -> list[list[tuple[Any, ...]]] | None:
-        """Lock the file for this process, for all accounts, until ``end_run``. Return None if another one has it.
+        """Lock the file, with all its accounts, until ``end_run``. Return None if another process has locked it.
 
-        Otherwise, return the rows of the queries, whose only value is the account's id. The lock is that of the
-        operating system, on a file beside the database: it ends with the process.
+        Otherwise, run the ``queries`` with the account id as their only value, and return their rows. The operating
+        system provides the lock, on a separate file next to the database. It releases the lock when the process ends.
         """
         if self._lock_file is None:
             descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -163,7 +163,7 @@ class SqliteDatabase:
         return [self.execute(query, account_id) for query in queries]
 
     def unlock(self, account_id: str) -> None:
-        """Do nothing: the file stays locked until ``end_run``."""
+        """Do nothing, because the file stays locked until ``end_run``."""
 
     def end_run(self) -> None:
         """Release the lock of the file."""
@@ -174,7 +174,7 @@ class SqliteDatabase:
     # --- errors ---
 
     def explain(self, error: Exception) -> MirrorError:
-        """Return an error of the driver in words."""
+        """Return the ``MirrorError`` that describes an error of the driver."""
         name = getattr(error, "sqlite_errorname", "")
         meaning = next(
             (words for code, words in _MEANINGS.items() if name.startswith(code)), f"cannot be used: {error}"
@@ -183,5 +183,5 @@ class SqliteDatabase:
 
 
 def _adapted(values: Sequence[Any]) -> list[Any]:
-    """Return values with times as text."""
+    """Return ``values`` with datetimes converted to text."""
     return [to_text(value) if isinstance(value, datetime) else value for value in values]

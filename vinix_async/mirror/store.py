@@ -1,21 +1,21 @@
-"""What a refresh needs from the database.
+"""Reads and writes the database for a refresh.
 
-The order of the calls in a refresh::
+A refresh calls the methods in this order::
 
     run_id = await store.begin_run(now)
-    for each account, in any number of tasks at once:
-        known = await store.lock(account_id, name)     # None: another process refreshes it ("skipped")
+    for each account, in any number of concurrent tasks:
+        known = await store.lock(account_id, name)     # None if another process is refreshing the account
         try:
-            await store.begin(account_id, watermark)   # if known.watermark is None: before the first document is read
-            await store.write(account_id, reads, run_id=run_id, now=now)       # about 32 documents in each call
+            await store.begin(account_id, watermark)   # only if known.watermark is None
+            await store.write(account_id, reads, run_id=run_id, now=now)       # once for about 32 documents
             await store.finish(account_id, ...)        # or: await store.fail(account_id, "forbidden", ...)
         finally:
-            await store.unlock(account_id)             # also if lock() was cancelled; does nothing if it is not locked
+            await store.unlock(account_id)             # has no effect if the account is not locked
     await store.end_run(run_id, now, ...)
 
-Each call is one transaction and runs on the store's own thread, in the order of the calls. If the task is cancelled
-meanwhile, a transaction that was begun is still completed. Times are aware datetimes: the caller's clock is used, not
-the database's. Every method raises ``MirrorError``.
+Each call is one transaction. The store runs the calls one after the other in its own thread. If a task is cancelled
+during a call, the transaction is still completed. Times are aware datetimes. The caller passes the current time,
+because the database may have a different clock. Every method raises ``MirrorError`` if the database fails.
 """
 
 import asyncio
@@ -45,11 +45,14 @@ State = Literal["new", "ok", "failed", "forbidden", "gone"]
 
 @frozen
 class KnownCallflow:
-    """What the mirror knows of a callflow that existed when it was last looked for.
+    """What the mirror knows about a callflow that existed in the last refresh.
 
-    ``revision`` is what ``get_if_changed`` takes. ``row_hash`` is the ``content_hash`` of its row in the listing, or
-    None if the document must be read again. ``read_at`` is when the server last confirmed the stored document (200 or
-    304). ``toggles`` has the ids of the callflows that its ``ring_group_toggle`` nodes rewrite.
+    Attributes:
+        revision: the revision of the stored document, for ``get_if_changed``.
+        row_hash: the ``content_hash`` of the callflow's row in the listing. None if the document must be read again.
+        read_at: the time of the last request in which the server confirmed the stored document (200 or 304).
+        toggles: the ids of the callflows that the server changes if this callflow, which has ``ring_group_toggle``
+            nodes, is dialled.
     """
 
     revision: str | None
@@ -60,10 +63,14 @@ class KnownCallflow:
 
 @frozen
 class KnownAccount:
-    """What the mirror knows of an account.
+    """What the mirror knows about an account.
 
-    ``watermark`` is the server's time in Gregorian seconds from which the next refresh must look for changes, or None
-    before the first refresh. ``refreshed_at`` is when the last complete refresh began, or None.
+    Attributes:
+        state: the result of the last refresh.
+        watermark: the server's time, in Gregorian seconds, from which the next refresh must look for changes. None
+            before the first refresh.
+        refreshed_at: the beginning of the last complete refresh. None if there was none.
+        callflows: the callflows that existed in the last refresh, by id.
     """
 
     state: State
@@ -74,12 +81,17 @@ class KnownAccount:
 
 @frozen(kw_only=True)
 class Read:
-    """A document that was read.
+    """The response to a request for a document.
 
-    ``callflow`` is None if the server answered 304. ``read_at`` is when the request was sent. ``not_before`` is a time
-    at which the callflow is known to have been as it was stored; if it has changed since, it has changed after that
-    time. It is usually ``KnownAccount.refreshed_at``. The store itself takes a later ``read_at`` of the stored document
-    into account. None: nothing is known.
+    Attributes:
+        callflow_id: the id of the callflow.
+        callflow: the callflow. None if the server answered 304.
+        revision: the revision of the callflow. None if it is unknown or the server answered 304.
+        row_hash: the ``content_hash`` of the callflow's row in the listing. None if it is unknown.
+        read_at: the time at which the request was sent.
+        not_before: a time at which the callflow still had its stored content, such as the beginning of the last
+            refresh. If the callflow has changed, the change is later. None if no such time is known. The store also
+            uses the ``read_at`` of the stored document, if that is later.
     """
 
     callflow_id: str
@@ -92,7 +104,7 @@ class Read:
 
 @frozen
 class Written:
-    """How many callflows of a batch were new, and how many had changed."""
+    """The numbers of new and of changed callflows in a batch."""
 
     added: int
     changed: int
@@ -100,10 +112,17 @@ class Written:
 
 @frozen
 class AccountStatus:
-    """An account of the mirror.
+    """The status of an account in the mirror.
 
-    ``refreshed_at`` is when the last complete refresh began, ``known_since`` when the first one was complete; None
-    before it. ``error`` is the text of the error that the last refresh met, or None.
+    Attributes:
+        account_id: the id of the account.
+        name: the name of the account. None if it is unknown.
+        state: ``new`` if the account has never been refreshed, or else the state after the last refresh: ``ok``,
+            ``failed``, ``forbidden`` or ``gone``.
+        state_since: the time since which the account has had this state.
+        refreshed_at: the beginning of the last complete refresh. None if there was none.
+        known_since: the end of the first complete refresh. None if there was none.
+        error: the text of the error in the last refresh. None if it succeeded.
     """
 
     account_id: str
@@ -117,7 +136,7 @@ class AccountStatus:
 
 @define
 class _Locked:
-    """An account that is locked, with the id of the current version of each callflow."""
+    """A locked account. ``version_ids`` contains the id of the current version of each callflow."""
 
     account_id: str
     known: KnownAccount
@@ -125,7 +144,10 @@ class _Locked:
     version_ids: dict[str, int]
 
     def last_seen(self, callflow_id: str, other: datetime | None) -> datetime | None:
-        """Return the latest time at which a callflow was known to be as it is stored, or None."""
+        """Return the last time at which a callflow still had its stored content, as far as is known.
+
+        ``other`` is a time at which it had this content. Return None if no such time is known.
+        """
         known = self.known.callflows.get(callflow_id)
         return max((time for time in (other, known and known.read_at) if time), default=None)
 
@@ -141,7 +163,10 @@ class Store:
         self._is_closed = False
 
     async def run(self, work: Callable[[Database], T], *, create: bool = False) -> T:
-        """Run ``work`` on the store's thread and return its result. The first call connects."""
+        """Run ``work`` in the store's thread and return its result. The first call connects to the database.
+
+        If ``create`` is true, this first call creates the file or the tables if they are missing.
+        """
         if self._is_closed:
             raise MirrorError("the mirror was closed")
 
@@ -153,12 +178,12 @@ class Store:
                 return work(self._database)
             except self._database.failures as error:
                 failure = self._database.explain(error)
-            raise failure  # outside of the except block, so that the driver's error is not its context
+            raise failure  # raised outside the except block, so that the driver's error is not its context
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     async def close(self) -> None:
-        """Release all locks and disconnect, after the calls that were begun. Does nothing if the store was closed."""
+        """Wait for calls that are running, release all locks and disconnect. Closing again has no effect."""
         if not self._is_closed:
             self._is_closed = True
             if self._is_connected:
@@ -168,7 +193,7 @@ class Store:
     # --- a run ---
 
     async def begin_run(self, now: datetime) -> int:
-        """Begin a run, and return its id. Creates the tables, and with SQLite the file, if they are missing."""
+        """Record the beginning of a run and return its id. Creates the file or the tables if they are missing."""
 
         def work(database: Database) -> int:
             ((run_id,),) = database.execute("INSERT INTO runs (started_at) VALUES (?) RETURNING run_id", now)
@@ -179,7 +204,7 @@ class Store:
     async def end_run(
         self, run_id: int, now: datetime, *, ok: int, failed: int, requests: int, added: int, changed: int, deleted: int
     ) -> None:
-        """Record what a run has done, and release the lock of the file."""
+        """Record the results of a run, and release the lock of an SQLite file."""
 
         def work(database: Database) -> None:
             database.execute(
@@ -190,14 +215,15 @@ class Store:
             if not self._locked:
                 database.end_run()
 
-        await asyncio.shield(self.run(work))  # as for unlock
+        await asyncio.shield(self.run(work))  # a cancelled task must not leave the file locked
 
     # --- an account ---
 
     async def lock(self, account_id: str, name: str | None = None) -> KnownAccount | None:
-        """Lock an account and return what is known of it. None if it is locked already, here or by another process.
+        """Lock an account and return what is known about it. An account that is not known yet is added.
 
-        ``name`` is stored with the account.
+        Return None if the account is already locked by this store or by another process. If ``name`` is given, it is
+        stored as the name of the account.
         """
 
         def work(database: Database) -> KnownAccount | None:
@@ -215,18 +241,19 @@ class Store:
             if self._locked.pop(account_id, None):
                 database.unlock(account_id)
 
-        await asyncio.shield(self.run(work))  # also if the task is cancelled before the thread is free
+        await asyncio.shield(self.run(work))  # a cancelled task must not leave the account locked
 
     async def begin(self, account_id: str, watermark: int) -> None:
-        """Store the watermark of an account that has none, before its first document is read."""
+        """Store the watermark of an account that has none. Called before the account's first document is read."""
         statement = "UPDATE accounts SET watermark = ? WHERE account_id = ? AND watermark IS NULL"
         await self.run(lambda database: database.execute(statement, watermark, account_id))
 
     async def write(self, account_id: str, reads: Sequence[Read], *, run_id: int, now: datetime) -> Written:
         """Store documents that were read.
 
-        A document whose ``content_hash`` is that of the stored one begins no new version: ``metadata`` and
-        ``_read_only`` do not count. A new version begins at ``now``, or later if the version before it did.
+        A document begins a new version if its ``content_hash`` differs from that of the stored document. The hash does
+        not include ``metadata`` and ``_read_only``. The new version begins at ``now``. If the previous version began
+        later, because the clock was set back, the new version begins at the same time as the previous one.
         """
         return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
 
@@ -240,16 +267,16 @@ class Store:
         unreadable: Collection[str],
         now: datetime,
     ) -> None:
-        """End a complete refresh of an account: its state is "ok".
+        """Record that a refresh of an account is complete. The state of the account becomes ``ok``.
 
         Args:
-            account_id: the account.
-            began_at: when the refresh began, by our clock. It becomes ``refreshed_at``.
-            watermark: the server's time when the refresh began, in Gregorian seconds.
-            deleted: the ids of callflows that do not exist any more.
-            unreadable: the ids of callflows that could not be read. Their stored versions stay, and ``row_hash``
-                becomes None.
-            now: when the deleted callflows end.
+            account_id: the id of the account.
+            began_at: the beginning of the refresh on the local clock. It becomes ``refreshed_at``.
+            watermark: the beginning of the refresh on the server's clock, in Gregorian seconds.
+            deleted: the ids of callflows that no longer exist.
+            unreadable: the ids of callflows that could not be read. Their stored versions are kept, and their
+                ``row_hash`` becomes None.
+            now: the time at which the versions of the deleted callflows end.
         """
 
         def work(database: Database) -> None:
@@ -282,7 +309,7 @@ class Store:
     async def fail(
         self, account_id: str, state: Literal["failed", "forbidden", "gone"], error: str, now: datetime
     ) -> None:
-        """Record that an account could not be refreshed. Its callflows stay as they are."""
+        """Record that an account could not be refreshed. Its stored callflows are not changed."""
         statement = (
             "UPDATE accounts SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, error = ?"
             " WHERE account_id = ?"
@@ -290,7 +317,7 @@ class Store:
         await self.run(lambda database: database.execute(statement, state, now, state, storable(error), account_id))
 
     async def accounts(self) -> list[AccountStatus]:
-        """Return all accounts of the mirror, by id."""
+        """Return the status of all accounts, in the order of their ids."""
         statement = (
             "SELECT account_id, name, state, state_since, refreshed_at, known_since, error FROM accounts"
             " ORDER BY account_id"
@@ -313,7 +340,7 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 
 
 def _known(database: Database, account_id: str, name: str | None, account: Rows, rows: Rows) -> _Locked:
-    """Return what is known of an account that was locked. Adds a new one to the mirror."""
+    """Return what is known about an account that was just locked. An account that is not known yet is added."""
     if not account:
         database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)
         account = [(name, "new", None, None, None)]
@@ -331,7 +358,7 @@ def _known(database: Database, account_id: str, name: str | None, account: Rows,
 
 @frozen
 class _NewVersion:
-    """A content that a callflow did not have before."""
+    """A new version of a callflow, which is about to be stored."""
 
     read: Read
     content: Content
@@ -342,7 +369,7 @@ class _NewVersion:
 
 
 def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: int, now: datetime) -> Written:
-    """Store documents in one transaction."""
+    """Store documents that were read, in one transaction."""
     contents = {read.callflow_id: content_of(read.callflow) for read in reads if read.callflow is not None}
     known = [locked.version_ids[each] for each in contents if each in locked.version_ids]
     confirmed: list[tuple[Any, ...]] = []
@@ -370,7 +397,7 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
                     statement = "UPDATE versions SET metadata = ? WHERE version_id = ?"
                     database.execute(statement, content.metadata, version_id)
                 else:
-                    revision = None  # a 304 has none of its own
+                    revision = None  # after a 304, the stored revision is kept
                 confirmed.append((revision, read.row_hash, read.read_at, locked.account_id, read.callflow_id))
         database.execute_many(
             "UPDATE callflows SET revision = coalesce(?, revision), row_hash = ?, read_at = ?"
@@ -384,7 +411,7 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
 
 
 def _ends(database: Database, locked: _Locked, callflow_ids: Collection[str]) -> dict[str, datetime]:
-    """Return when the callflows were deleted that existed before. A version must not begin before that."""
+    """Return the end of the last version of each callflow that was deleted. A new version must not begin earlier."""
     if locked.known_since is None:  # nothing is marked as deleted before the first refresh is complete
         return {}
     statement = (
@@ -395,7 +422,7 @@ def _ends(database: Database, locked: _Locked, callflow_ids: Collection[str]) ->
 
 
 def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersion], run_id: int) -> dict[str, int]:
-    """End the versions that are replaced, and insert the new ones. Return their ids by callflow."""
+    """End the versions that are replaced, and insert the new versions. Return the new version ids by callflow id."""
     database.execute_many(
         "UPDATE versions SET valid_to = ?, ended_by = 'change' WHERE version_id = ?",
         [(each.valid_from, each.replaces) for each in new if each.replaces is not None],
@@ -453,5 +480,8 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
 
 
 def _select_in(database: Database, statement: str, keys: Collection[Any], *values: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that ends with ``IN (*)``, or with it and more without values."""
+    """Return the rows of a statement in which ``IN (*)`` stands for the keys.
+
+    The placeholders for ``values`` must come before it.
+    """
     return database.execute(statement.replace("*", ", ".join("?" * len(keys))), *values, *keys) if keys else []
