@@ -105,6 +105,8 @@ def names_for(page: Path, sandbox: Sandbox, client: vinix_async.VinixClient) -> 
 async def test_every_example_runs_and_prints_what_the_page_says(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    if any("vinix_async.dask" in code for _, code, _ in EXAMPLES[page]):
+        pytest.importorskip("dask", reason="dask is not installed: pip install 'vinix-async[dask]'")
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.NOTSET, "vinix_async")  # an example sets a level, which is undone with this one
     async with Sandbox(accounts=6, clock=VirtualClock()) as sandbox, sandbox.client() as client:

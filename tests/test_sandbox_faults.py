@@ -12,6 +12,7 @@ from vinix_async import (
     APITimeoutError,
     ConfigurationError,
     DecodeError,
+    Limits,
     RateLimitError,
     RetryPolicy,
     ServerError,
@@ -102,7 +103,9 @@ def test_s2_requests_that_hang_leave_nothing_behind(clients_close_first: bool) -
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
         async with Sandbox() as sandbox:
-            client = sandbox.client(timeout=0.05, retry=RetryPolicy(attempts=1))
+            timeout = 0.05 if clients_close_first else 30
+            limits = Limits(per_account=10)
+            client = sandbox.client(timeout=timeout, limits=limits, retry=RetryPolicy(attempts=1))
             await client.accounts.descendants(sandbox.root_id)
             sandbox.hang(sandbox.root_id)
             asked = [client.callflows.list(sandbox.root_id).to_list() for _ in range(10)]
