@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Final
@@ -25,6 +26,13 @@ PUBLIC_MODULES: Final = [vinix_async, *(module for module in MODULES if hasattr(
 
 MADE_BY_USERS: Final = {"ApiKeyAuth", "Faults", "Limits", "RetryPolicy", "TokenAuth", "UserAuth"}
 MADE_BY_THE_LIBRARY: Final = {"Accounts", "AccountSweep", "Callflows", "Clock", "MirrorRefresh", "Pager"}
+DEFAULTS: Final = {
+    repr(vinix_async.RetryPolicy()): "RetryPolicy()",
+    repr(vinix_async.Limits()): "Limits()",
+    repr(vinix_async.VinixClient.from_env): "VinixClient.from_env",
+    "<object object>": "...",
+}
+"""How the signatures show defaults."""
 
 project = "vinix-async"
 author = "the vinix-async developers"
@@ -38,6 +46,7 @@ extensions: Final = [
     "sphinx.ext.napoleon",
 ]
 exclude_patterns: Final = ["_build"]
+smartquotes = False  # quotes and dashes of a command that is pasted from the text must be those of the shell
 nitpicky = True  # a reference to a name that does not exist is an error
 nitpick_ignore_regex: Final = [
     # Types whose content the text of the argument gives, and base classes of which only the fields are public.
@@ -79,7 +88,10 @@ def add_commands(_: Any, page: str, source: list[str]) -> None:
     """Append what the command says of itself to its reference, without the title and the table of contents."""
     if page == "command":
         text = command.generate_docs(output_format="markdown")
-        source[0] += "\n" + text[text.index("**Commands**") :]
+        text = text[text.index("**Commands**") :]
+        # cyclopts repeats the command in front of a usage of ours.
+        text = re.sub(r"^(vinix (.+)) \2 ", r"\1 ", text, flags=re.MULTILINE)
+        source[0] += "\n" + re.sub(r"^Example: (.+)$", r"```console\n\1\n```", text, flags=re.MULTILINE)
 
 
 def shorten_signature(
@@ -87,7 +99,8 @@ def shorten_signature(
 ) -> tuple[str | None, str | None]:
     """Hide the signature where it says nothing: of what users do not create, and where the attributes are listed.
 
-    A default such as ``RetryPolicy()`` is shown without all of its settings.
+    A default such as ``RetryPolicy()`` is shown without all of its settings, and as ``...`` if leaving the argument out
+    is not the same as any value.
     """
     short = name.rpartition(".")[2]
     text = value.__doc__ or ""
@@ -96,9 +109,21 @@ def shorten_signature(
         return "", returned
     if short.startswith("vinix_"):  # a pytest fixture, whose arguments are other fixtures
         return "()", returned
-    for default in (vinix_async.RetryPolicy(), vinix_async.Limits()):
-        signature = signature and signature.replace(repr(default), f"{type(default).__name__}()")
+    for default, shown in DEFAULTS.items():
+        signature = signature and signature.replace(default, shown)
     return signature, returned
+
+
+def shorten_types(*arguments: Any) -> None:
+    """Show a type variable by its name. Napoleon, which has run before, writes it with its private module."""
+    lines: list[str] = arguments[-1]
+    lines[:] = [re.sub(r"\bvinix_async\._[a-z_.]+\.(?=[A-Z])", "", line) for line in lines]
+
+
+def add_anchors(_: Any, env: Any) -> None:
+    """Let ``[text](page.md#vinix_async.Name)`` link to a documented name. MyST knows the headings of a page alone."""
+    for name, found in env.get_domain("py").objects.items():
+        env.metadata[found.docname].setdefault("myst_slugs", {})[name] = (None, found.node_id, name)
 
 
 def find_undocumented(_: Any, env: Any) -> None:
@@ -129,6 +154,8 @@ def setup(app: Any) -> None:
     for field in PythonDomain.directives["class"].doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
+    app.connect("env-updated", add_anchors)
     app.connect("env-check-consistency", find_undocumented)
     app.connect("source-read", add_commands)
     app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("autodoc-process-docstring", shorten_types, priority=900)
