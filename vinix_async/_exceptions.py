@@ -235,7 +235,7 @@ class NotFoundError(APIStatusError):
     """404: there is no such account, callflow or endpoint.
 
     Attributes:
-        cause: the id that the server did not find, of an account or of a callflow. None if the server did not name it.
+        cause: the id of the account or callflow that the server did not find. None if the server did not name it.
     """
 
     def __init__(self, message: str = "", *, cause: str | None = None, **context: Any) -> None:

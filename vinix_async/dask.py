@@ -96,9 +96,9 @@ def read_callflows(
     """Return the callflows of many accounts as a Dask DataFrame. Nothing is sent before it is computed.
 
     The columns are those of the Parquet files that the ``vinix`` command exports, followed by ``error``. Their types
-    are Arrow strings and lists of strings. If ``error`` is not null, the row is not a callflow but describes a failure:
-    the callflow with the ``id`` could not be read or, if ``id`` is null, the account or a row without an id.
-    ``frame[frame.error.isna()]`` contains only callflows.
+    are Arrow strings and lists of strings. A row whose ``error`` is not null is not a callflow. It says that the
+    callflow with this ``id`` could not be read. If ``id`` is null, the account or a row without an id could not be
+    read. ``frame[frame.error.isna()]`` contains only callflows.
 
     Each computation reads the callflows from the API again. If a worker is lost, another worker reads its partitions
     again.

@@ -13,7 +13,7 @@ They follow OpenTelemetry's semantic conventions for HTTP.
 of a call has a child span, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT`` and the
 attributes of the conventions. A sweep has the span ``sweep``, with its counters as attributes and its calls as
 children. Retries and waits are events in the span of the call. Outages are events in the spans of all running sweeps. A
-row or document that cannot be read is an event in the span that is current around the listing.
+row or document that cannot be read is an event in the span that is active where the listing is iterated over.
 
 **Metrics**
 
@@ -121,7 +121,7 @@ def uninstrument(client: VinixClient) -> None:
 def _log_of(client: object) -> Log:
     if not isinstance(client, VinixClient):
         raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
-    return client._sender.log  # noqa: SLF001  # of this same package
+    return client._sender.log  # noqa: SLF001  # part of this package
 
 
 class _Telemetry:
@@ -263,7 +263,7 @@ class _Telemetry:
         outcome: dict[str, AttributeValue] = {}
         if event.status is not None:
             outcome["http.response.status_code"] = event.status
-        if event.error is not None:  # a cancelled attempt has no error, and the conventions do not require one
+        if event.error is not None:  # a cancelled attempt has no error, as in the conventions
             outcome["error.type"] = _error_type(event.error)
         self._durations.record(event.seconds, {**self._server, **self._route(event.method, event.path), **outcome})
         if event.request_id in self._attempts:  # otherwise the attempt began before the client was instrumented

@@ -147,7 +147,7 @@ def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], 
 
     @async_fixture(loop_scope=scope, name=names["sandbox"])
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
-        from .sandbox import Sandbox  # noqa: PLC0415  # keeps pytest's startup fast: it always imports this plugin
+        from .sandbox import Sandbox  # noqa: PLC0415  # pytest always imports this plugin, so it must be fast
 
         marker = request.node.get_closest_marker("vinix_sandbox")
         async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:

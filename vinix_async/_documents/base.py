@@ -114,7 +114,7 @@ _CONSTRUCTORS: Final[dict[type, Callable[..., Any]]] = {}
 
 
 def field_names(kind: type[Document]) -> tuple[str, ...]:
-    """Return the names of all fields of ``kind``: first the fields of ``Document``, then its own, in order."""
+    """Return the names of all fields of ``kind``, in order. The fields of ``Document`` come first."""
     if kind not in _NAMES:
         _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
     return _NAMES[kind]
@@ -135,8 +135,8 @@ def write_constructor(
     The ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which takes about eight times as
     long as an assignment. This matters because documents are created by the thousand. The returned function creates an
     instance of an unfrozen subclass with the same slots, assigns the fields, and then changes the ``__class__`` of the
-    instance to ``kind``. Its source is generated, as attrs generates an ``__init__``. No other code in the library
-    changes the class of an object.
+    instance to ``kind``. The source of the function is generated, in the same way as attrs generates an ``__init__``.
+    No other code in the library changes the class of an object.
     """
     slots = {name: field.slot for name, field in vars(kind).items() if isinstance(field, BuiltField)}
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
@@ -151,7 +151,7 @@ def write_constructor(
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` that accepts all field values in the order of ``field_names``, unchecked."""
+    """Return a constructor of ``kind`` that accepts the field values in the order of ``field_names`` without checks."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})

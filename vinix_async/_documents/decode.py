@@ -39,7 +39,7 @@ _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
 MISSING: Final = object()
-"""The value that is used in place of the ``data`` of an envelope without this key."""
+"""The value that stands for ``data`` if an envelope does not have this key."""
 
 
 def json_type(value: object) -> str:
@@ -122,7 +122,7 @@ The tuples are cheap to create. They are converted to a string only for an error
 
 
 class Problems(list[str]):
-    """Descriptions of invalid values, at most 100."""
+    """A list of descriptions of invalid values. It has at most 100 items."""
 
     def add(self, path: Path, expected: str, got: object) -> None:
         """Record that the value at ``path`` is invalid."""
@@ -274,7 +274,7 @@ def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
     used. Then ``data`` is a list that must be passed to ``iter_rows`` or ``read_rows``, and the envelope contains only
     the keys that the library uses.
 
-    Raises ``DecodeError``. It is ``transient`` if the body is not valid JSON.
+    Raises ``DecodeError``, which is ``transient`` if the body is not valid JSON.
     """
     if kind and (fast := _FAST.get(kind)):
         envelope = fast.parse_envelope(check_text(body))
@@ -295,7 +295,7 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]
     """
     if type(data) is list:
         for first in range(0, len(data), _ROWS_AT_ONCE):
-            yield _read_rows(_take(data, first), kind, first)  # not kept in a variable, so that the caller can free it
+            yield _read_rows(_take(data, first), kind, first)  # not kept in a variable, to free its memory early
     elif type(data) is dict and any(rule.name in data for rule in RULES[kind]):
         yield _read_values([data], kind, 0, ["$.data"])
     else:

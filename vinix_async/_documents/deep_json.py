@@ -14,7 +14,7 @@ import msgspec
 from .._exceptions import DecodeError
 
 _MAX_DEPTH: Final = 20_100
-"""The maximum depth of nesting. A flow of 10,000 nested nodes fits: each adds two levels, and the envelope a few."""
+"""The maximum depth of nesting. It allows a flow of 10,000 nested nodes, because each node adds two levels."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _decode: Final = msgspec.json.Decoder().decode
@@ -43,7 +43,7 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
 
     A ``Raw`` is a part of a text that ``check_text`` has already checked.
 
-    Raises ``DecodeError``. It is ``transient`` unless the text is nested too deeply.
+    Raises ``DecodeError``, which is ``transient`` unless the text is nested too deeply.
     """
     body = text if type(text) is msgspec.Raw else check_text(text)
     try:
@@ -72,9 +72,9 @@ def _not_json(where: str) -> DecodeError:
 
 
 def _find_error(text: str) -> str:
-    """Return the position at which ``text`` stops being valid JSON, in words.
+    """Return a description of the first error in ``text``, such as ``at byte 17``.
 
-    The standard library reports the position as a number. msgspec reports it only in the text of its error.
+    The position comes from the standard library, because msgspec reports it only in the text of its error.
     """
     try:
         json.loads(text)
@@ -94,7 +94,7 @@ _INVALID: Final[Any] = object()
 
 
 def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each kind of token
-    """Return the value of ``text``. msgspec parses the strings, numbers and literals, and this function the rest."""
+    """Return the value of ``text``. This function parses objects and arrays. msgspec parses all other values."""
     containers: list[Any] = [[]]  # the open containers; the first one is not in the text and receives the whole value
     key: Any = None
     last = "["  # the previous token: a punctuation mark, "key" or "value"

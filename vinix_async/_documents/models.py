@@ -32,7 +32,7 @@ class FlowNode(Document):
     children: "Mapping[str, FlowNode]" = ABSENT_OBJECT
 
     def walk(self) -> "Iterator[FlowNode]":
-        """Yield this node and all its descendants, parents before children, siblings in the server's order."""
+        """Yield this node and all its descendants. Parents precede children. Siblings are in the server's order."""
         waiting: list[FlowNode] = [self]
         while waiting:
             node = waiting.pop()

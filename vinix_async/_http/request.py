@@ -37,7 +37,7 @@ class Request:
     path: str
     account_id: str | None = None
     callflow_id: str | None = None
-    body: bytes | None = field(default=None, repr=False)  # credentials; debuggers and tracebacks show reprs
+    body: bytes | None = field(default=None, repr=False)  # may contain credentials, which a repr must not show
     kind: type[Document] | None = None
     login_as: str | None = None
     query: str = ""
@@ -150,7 +150,7 @@ def check_id(name: str, value: object) -> str:
     if not value.isprintable():
         raise ConfigurationError(f"{name} must not contain control characters or other unprintable characters")
     if wrong := [letter for letter in _NOT_IN_A_SEGMENT if letter in value]:
-        raise ConfigurationError(f"{name} must not contain {wrong[0]!r}, because it is sent as one segment of the path")
+        raise ConfigurationError(f"{name} must not contain {wrong[0]!r}, because an id is one segment of the path")
     return value
 
 
@@ -195,8 +195,8 @@ def _filter_name(name: object) -> str:
         raise ConfigurationError(f"{name!r} is not a filter: sort the callflows after reading them")
     if name not in {*_TIMES, *_KEYS} and not re.fullmatch(r"filter_(not_)?(?!not_$).+", name):
         raise ConfigurationError(
-            f"the server has no filter {name[:80]!r}. It would ignore this parameter and send all rows. Its filters "
-            f"are filter_<path>, filter_not_<path>, {', '.join(_KEYS)}, {', '.join(_TIMES)}"
+            f"the server has no filter {name[:80]!r}. It would ignore the parameter and send all rows. The filters are "
+            f"filter_<path>, filter_not_<path>, {', '.join(_KEYS)}, {', '.join(_TIMES)}"
         )
     return name
 
@@ -226,7 +226,7 @@ def _filter_value(name: str, value: object) -> str:
 def _gregorian_seconds(name: str, value: object) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ConfigurationError(f"{name} must have a time zone, as datetime.now(UTC) has")
+            raise ConfigurationError(f"{name} must have a time zone, such as datetime.now(UTC)")
         return str(int(value.timestamp()) + _GREGORIAN_EPOCH)
     digits = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"[0-9]{1,20}", digits):
@@ -238,7 +238,7 @@ def _gregorian_seconds(name: str, value: object) -> str:
         )
     if int(digits) >= _MOST_GREGORIAN:
         raise ConfigurationError(
-            f"{name} is after the year 9999: give a datetime with a time zone, or Gregorian seconds, not milliseconds"
+            f"{name} is after the year 9999: pass a datetime with a time zone, or Gregorian seconds (not milliseconds)"
         )
     return digits
 

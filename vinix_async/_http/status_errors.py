@@ -36,7 +36,7 @@ _MAX_SHOWN: Final = 200
 """The maximum length of a body's field in an error message, in characters."""
 
 _LEAST_SECRET: Final = 4
-"""Shorter secrets are not redacted, because their text is too likely to occur in ordinary words."""
+"""The minimum length of a secret that is redacted. A shorter one is too likely to occur in ordinary words."""
 
 
 # --- the parts of a body that may be shown ------------------------------------------------------------------
@@ -60,7 +60,10 @@ NO_SECRETS: Final = Secrets()
 
 
 def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
-    """Return a string or number from a body in a form that messages may contain: printable, short, without secrets."""
+    """Return a string or number from a body as text for a message. The text is printable, short and without secrets.
+
+    Return None for a value of another type and for an empty string.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = secrets.redact(str(value))[:_MAX_SHOWN]
@@ -106,7 +109,7 @@ def status_error(request: Request, response: Response, now: float, secrets: Secr
     except DecodeError:
         body = None  # for example a proxy's HTML, so only the status is known
     error = error_of_body(status, body if isinstance(body, dict) else {}, request, retry_after, secrets)
-    # A gateway status counts even if the body is the API's JSON, because a server that is starting sends such a 503.
+    # A gateway status may mean an outage even if the body is the API's JSON. A starting server sends such a 503.
     error.server_away = status in _GATEWAY_STATUSES or (status >= 500 and not isinstance(body, dict))
     return error
 
@@ -151,7 +154,7 @@ def error_of_body(
 
 
 def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
-    """Return the reason for a refused login, in words (api-facts 5.3 and 12).
+    """Return the reason for a refused login (api-facts 5.3 and 12).
 
     The server's own message is not used, because the error for an unknown API key repeats the key.
     """
@@ -173,7 +176,10 @@ def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
 
 
 def _validation_problems(data: object, secrets: Secrets) -> list[str]:
-    """Read Kazoo's ``{path: {rule: {message, value, ...}}}``. ``value`` is not read, because it may be a secret."""
+    """Return a description of each invalid field in Kazoo's ``{path: {rule: {message, value, ...}}}``.
+
+    The description does not contain ``value``, because it may be a secret.
+    """
     if not isinstance(data, dict):
         return []
     problems = []

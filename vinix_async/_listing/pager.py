@@ -47,7 +47,7 @@ _MAX_EMPTY_PAGES: Final = 1_000
 _MAX_REMEMBERED: Final = 100_000
 """The maximum number of row ids that are kept to recognize repeated rows.
 
-It may be limited, because a server repeats rows of the previous page, but not much older ones.
+A limit is possible, because servers repeat recent rows, but not much older ones.
 """
 
 
@@ -261,11 +261,11 @@ class Pager(Generic[T]):
 
 def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
     if not isinstance(resume, Checkpoint):
-        raise ConfigurationError("resume must be a Checkpoint, such as pager.checkpoint() returns")
+        raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
     if start_key is not None:
         raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
     if resume.scope != scope:
-        raise ConfigurationError(f"the checkpoint is of the listing {resume.scope}, not of {scope}")
+        raise ConfigurationError(f"the checkpoint belongs to the listing {resume.scope}, not to {scope}")
 
 
 class PageReader(Generic[T]):

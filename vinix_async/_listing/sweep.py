@@ -176,7 +176,8 @@ class Sweep:
         self._resumed = resume is not None
         self._done = set(resume.done) if resume else set[str]()
         self._refused = 0
-        # A weak reference, so that a loop that is left early is closed at once. A strong one would form a cycle.
+        # A weak reference, so that the generator is closed as soon as the caller leaves the loop. A strong reference
+        # would form a cycle, which exists until the garbage collector finds it.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
         self._ended: asyncio.Event | None = None  # set when the latest loop has ended
         self._workers: _Workers[Any] | None = None
@@ -323,11 +324,11 @@ class AccountSweep(Sweep):
         resume: SweepCheckpoint | None,
     ) -> None:
         if resume is not None and not isinstance(resume, SweepCheckpoint):
-            raise ConfigurationError("resume must be a SweepCheckpoint, such as sweep.checkpoint() returns")
+            raise ConfigurationError("resume must be a SweepCheckpoint, which sweep.checkpoint() returns")
         if resume is not None and resume.scope != scope:
             raise ConfigurationError(
-                f"the checkpoint is of a sweep with the filters {resume.scope!r}, but this sweep has {scope!r}: use "
-                "the same filters"
+                f"the checkpoint belongs to a sweep with the filters {resume.scope!r}, but this sweep has the filters "
+                f"{scope!r}: use the same filters"
             )
         super().__init__(context, ordered=ordered, resume=resume)
         self._open_pager = open_pager
@@ -538,7 +539,7 @@ class _Workers(Generic[R]):
 
 
 async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Account, None]:
-    """Yield each account once, and leave out those in ``skip``. The source is read no faster than needed."""
+    """Yield each account once, and leave out those in ``skip``. Ids are taken from the source only when needed."""
     source: AsyncIterator[str | Account]
     source = aiter(account_ids) if isinstance(account_ids, AsyncIterable) else _as_async(account_ids)
     try:

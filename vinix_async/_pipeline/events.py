@@ -56,7 +56,10 @@ class AttemptStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class AttemptEnded(AttemptStarted):
-    """A request was answered or failed. ``status`` is None if there was no response. ``error`` is None on success."""
+    """A request was answered, failed or was cancelled.
+
+    ``status`` is None if there was no response. ``error`` is None after a success or a cancellation.
+    """
 
     status: int | None
     error: VinixError | None

@@ -31,7 +31,7 @@ from .clock import StoppableClock
 from .events import Listener, OutageEnded, OutageStarted, WaitEnded, WaitStarted, notify
 
 _MIN_ACCOUNTS: Final = 4
-"""The number of failed accounts from which an outage is suspected, even if other accounts have not failed."""
+"""An outage is suspected if at least this number of accounts have failed, even if other accounts have not failed."""
 
 _FIRST_INTERVAL: Final = 0.1
 _MAX_INTERVAL: Final = 10.0
@@ -121,13 +121,14 @@ class OutageDetector:
         # Accounts that count as evidence of an outage, with the time of their first failure. Once the server answers a
         # request, the accounts that failed before it was sent are removed.
         self._streak: dict[Key, float] = {}
-        self._charges: Counter[Ticket] = Counter()  # counted attempts of each call that failed as part of the streak
+        # For each call, the number of attempts that were counted while its account was in _streak.
+        self._charges: Counter[Ticket] = Counter()
         self._second_opinion: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.
         self._outage: _Outage | None = None
         self._outages = 0
-        self._prober: Ticket | None = None
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # in order of arrival, without the prober
+        self._prober: Ticket | None = None  # the call that sends the probes
+        self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # the other waiting calls, in order of arrival
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
         self._wakes_at = math.inf
         # State after an outage.
@@ -315,7 +316,7 @@ class OutageDetector:
                 await asyncio.wait({self._second_opinion})
         if not ticket.callflows:
             self._outage.spares_others = False
-        return True  # an attempt that was not a probe was sent before the outage was detected
+        return True  # this attempt was not a probe, so it was sent before the outage was detected
 
     def _suspects_outage(self, ticket: Ticket, *, several: bool) -> bool:
         if ticket.key not in self._streak:
@@ -347,7 +348,8 @@ class OutageDetector:
         self._schedule_probe(outage, error)
         self._prober = ticket
         self._step = None
-        # The failures that revealed the outage do not count, and later failures of these accounts are counted anew.
+        # The failures that revealed the outage do not count as attempts. Later failures of these accounts are evidence
+        # of an outage again.
         for each, attempts in self._charges.items():
             each.given_back += attempts
         self._failing -= self._streak.keys()
@@ -364,7 +366,7 @@ class OutageDetector:
         is_back = _is_own_500(error) and await ask_again()
         ticket.probing = False
         if self._outage is not outage:
-            return  # another call has ended it in the meantime
+            return  # another call has ended the outage in the meantime
         if is_back:
             self._end_outage(outage, ticket)
             self._done_waiting(ticket)
@@ -448,7 +450,8 @@ class OutageDetector:
     def _patience_ends(self, ticket: Ticket) -> float:
         """Return the time at which the ``outage_wait`` of the call ends.
 
-        It is counted from the time at which the outage began, or reached the account of the call.
+        It is counted from the beginning of the outage. If the first failure of the call's account was later, it is
+        counted from this failure.
         """
         if self._outage is None:
             return math.inf

@@ -72,7 +72,10 @@ class TokenCache:
         return Secrets((*self._secrets, *((token.value,) if token else ())))
 
     async def get(self, login: Login) -> Token:
-        """Return a token that has not expired as far as is known. If necessary, log in first and raise its error."""
+        """Return a token that, as far as is known, has not expired. Log in first if necessary.
+
+        Raises the error of the login if no usable token is left.
+        """
         token, now = self._token, self._clock.monotonic()
         if token is None or now >= token.expires_at:
             return await self._log_in(login)

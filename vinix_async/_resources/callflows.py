@@ -115,7 +115,7 @@ class Callflows(Resource):
 
         Args:
             account_ids: an iterable or async iterable of account ids or ``Account`` objects, such as
-                ``client.accounts.descendants(...)``. It is read no faster than needed. Duplicates are skipped.
+                ``client.accounts.descendants(...)``. Ids are taken from it only when needed. Duplicates are skipped.
             max_concurrency: the maximum number of accounts that are read concurrently. An account counts until its
                 result has been yielded, so the memory that a sweep needs does not grow with the number of accounts.
             ordered: whether to yield results in the order of ``account_ids`` instead of as they complete.

@@ -17,8 +17,8 @@ class StoredChange:
         callflow_id: the id of the callflow.
         kind: the kind of the change.
         at: the time at which a refresh found the change.
-        not_before: the last time at which the callflow was known to be unchanged. The change was made between this time
-            and ``at``.
+        not_before: the last time at which the change is known not to have been made yet. It was made between this time
+            and ``at``. None if no such time is known.
         old: the callflow before the change. None if it was added.
         new: the callflow after the change. None if it was deleted.
     """
@@ -78,7 +78,7 @@ class Version:
 
     Attributes:
         valid_from: the time at which a refresh first found this version.
-        not_before: the last time at which the callflow was known not to have this content yet. The version began
+        not_before: the last time at which the callflow is known not to have had this content yet. The version began
             between this time and ``valid_from``. None for a version that the first refresh of the account found.
         valid_to: the time at which the version ended. None for the current version.
         ended_by: whether a change or a deletion ended the version. None for the current version.

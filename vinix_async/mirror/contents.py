@@ -23,7 +23,7 @@ _KEPT: Final = 900
 """The number of bytes that are kept of a longer text."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-"""Characters that cannot be stored. PostgreSQL does not accept NUL, and both drivers do not accept lone surrogates."""
+"""Characters that cannot be stored. PostgreSQL does not accept NUL, and neither driver accepts lone surrogates."""
 
 _TOGGLE: Final = "ring_group_toggle"
 

@@ -131,8 +131,8 @@ class Mirror:
             account_ids: as for ``callflows.list_many``.
             max_concurrency: as for ``callflows.list_many``.
             page_size: the number of rows per request.
-            overlap: a refresh also asks for the changes of this number of seconds before the last refresh. The reason
-                is that the servers of a cluster may have different clocks, or may see a change at different times.
+            overlap: the number of seconds before the last refresh whose changes are requested again. This is necessary
+                because the servers of a cluster may have different clocks, or may see a change at different times.
             recheck_days: the number of days after which a callflow is read even if it does not seem to have changed.
             max_age: if set, accounts whose last complete refresh began less than this time ago are left out.
 

@@ -85,7 +85,7 @@ class PostgresDatabase:
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
             self.execute("CREATE TABLE schema_version AS SELECT 0 AS version")
         if version > len(MIGRATIONS):
-            raise MirrorError(f"the mirror {self._name} was written by a newer version of vinix-async: upgrade")
+            raise MirrorError(f"the mirror {self._name} was written by a newer version of vinix-async: install it")
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 self.execute(statement.format_map(_TYPES))

@@ -148,7 +148,7 @@ class MirrorRefresh(Sweep):
         options: RefreshOptions,
     ) -> None:
         calls = client.callflows
-        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # of this same package
+        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # part of this package
         in_sweep = calls._in_sweep  # noqa: SLF001  # as above
         self._run = _Run(
             store=store,
@@ -243,7 +243,7 @@ class _Run:
                 try:
                     self.filters_work = await self._probe(account_id)
                 except VinixError:
-                    return True  # unknown; if the server ignores the filter, more documents are read than necessary
+                    return True  # not known yet; at worst, more documents are read than necessary
                 if not self.filters_work:
                     _logger.warning(
                         "the server ignores the filter modified_from, so a change that is not visible in a listing is "

@@ -96,7 +96,7 @@ class SqliteDatabase:
         if not is_empty and self._pragma("application_id") != _APPLICATION:
             raise MirrorError(f"{self._path} is an SQLite database, but not a mirror")
         if version > len(MIGRATIONS):
-            raise MirrorError(f"the mirror {self._path} was written by a newer version of vinix-async: upgrade")
+            raise MirrorError(f"the mirror {self._path} was written by a newer version of vinix-async: install it")
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 self.execute(statement.format_map(_TYPES))

@@ -37,7 +37,7 @@ def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400
 
 
 def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_pretty: bool = False) -> bytes:
-    """Return ``content`` as JSON, or with ``callback`` as JSONP."""
+    """Return ``content`` as JSON. If ``callback`` is given, return it as JSONP."""
     body = msgspec.json.encode(content)
     if is_pretty:
         body = msgspec.json.format(body, indent=2)

@@ -53,7 +53,7 @@ def _value_at(document: Mapping[str, Any], path: str) -> Any:
 
 
 def _equals(value: Any, expected: str) -> bool:
-    """Return whether ``value`` as text equals ``expected``. If that is a JSON list, compare with each of its items."""
+    """Return whether ``value``, converted to text, equals ``expected`` or, if that is a JSON list, one of its items."""
     if expected.startswith("["):
         try:
             return _as_text(value) in {_as_text(each) for each in json.loads(expected)}

@@ -114,7 +114,7 @@ class HttpHandler:
             return response
         if fault == "hang":
             return await self._hang(request)
-        # A request that was read just before an outage of kind "refuse" began must lose its connection too.
+        # If an outage of the kind "refuse" began just after this request was read, reset its connection too.
         return await SENDERS["reset" if fault == "refuse" else fault](request, response)
 
     def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
@@ -279,7 +279,7 @@ def _check_condition(request: web.Request, response: ApiResponse, headers: dict[
         return web.Response(status=400)
     if {"*", response.revision} & {each.value for each in wanted}:
         return web.Response(status=304, headers={name: headers[name] for name in headers if name != "Content-Type"})
-    if response.revision is None:  # an empty listing has no ETag, and Cowboy refuses the condition
+    if response.revision is None:  # an empty listing has no ETag, so the condition fails in Cowboy
         return web.Response(status=412, headers=_NEGOTIATED_HEADERS)
     return None
 

@@ -117,7 +117,7 @@ def _account_endpoint(
 ) -> ApiResponse | Endpoint:
     """Return the endpoint of ``/accounts/...``. ``path`` contains the segments after ``/accounts``."""
     if not path:
-        return METHOD_NOT_ALLOWED  # nobody may list all accounts, and the sandbox does not support creating one
+        return METHOD_NOT_ALLOWED  # nobody may list all accounts (GET), and the sandbox cannot create one (PUT)
     account_id, *below = path
     if request.method not in _allowed_methods(below, request.method):
         return METHOD_NOT_ALLOWED

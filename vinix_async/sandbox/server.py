@@ -185,7 +185,7 @@ class Sandbox:
         return UserAuth(USERNAME, self._state.tokens.password, account_name=name)
 
     def api_key_auth(self, account_id: str | None = None) -> ApiKeyAuth:
-        """Return the API key of an account. Without an id, return that of the root account."""
+        """Return the API key of an account. Without ``account_id``, return the API key of the root account."""
         return ApiKeyAuth(self._state.tokens.api_key(self._index(account_id or self.root_id)))
 
     def client(self, **options: Any) -> "VinixClient":
@@ -250,7 +250,7 @@ class Sandbox:
         self._state.tokens.expire_all()
 
     def refuse_logins(self, refuse: bool = True) -> None:  # noqa: FBT001, FBT002  # refuse_logins(False) reads well
-        """Answer all logins with 401 from now on, or with ``refuse_logins(False)`` accept them again."""
+        """Answer all logins with 401 from now on. After ``refuse_logins(False)``, logins are accepted again."""
         self._state.logins_refused = refuse
 
     def deny(self, account_id: str, status: int = 403) -> None:

@@ -146,7 +146,7 @@ class AccountTree(Sequence[str]):
         return self.parent(index) or 0
 
     def document(self, index: int) -> dict[str, Any]:
-        """Return the document of the account, as a ``GET`` request for it returns it."""
+        """Return the document that a ``GET`` request for the account returns."""
         return {
             "id": self[index],
             "name": self.name(index),

@@ -92,7 +92,7 @@ class CallflowGenerator:
         return document
 
     def _fields(self) -> Json:
-        """Return the fields of a document of the kind that the account has at this number."""
+        """Return the fields of the document. The kind of the callflow depends on its number."""
         first_kinds = (
             self._main_menu,
             self._after_hours,
@@ -132,7 +132,7 @@ class CallflowGenerator:
         return entity
 
     def _owner(self, number: int) -> tuple[str, str]:
-        """Return the id and the name of the user with a number. The first 256 users have different names."""
+        """Return the id and the name of the user who belongs to a number. The first 256 users have different names."""
         place = int(digest(*self._namespace, "people", size=2), 16) + number
         first, _ = _PEOPLE[place % len(_PEOPLE)]
         _, last = _PEOPLE[(place + number // len(_PEOPLE)) % len(_PEOPLE)]

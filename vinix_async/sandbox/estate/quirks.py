@@ -1,6 +1,6 @@
 """Quirks of real documents, which a client's parser must accept. Each function adds one quirk to a document.
 
-None of them makes a call fail.
+No quirk makes a call fail.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def _children_as_a_list(document: Json) -> None:
 
 
 def _skipped_node(document: Json) -> None:
-    """Switch off the first node that something follows, so that calls continue."""
+    """Make the server skip the first node that has a child ``_``, so that calls continue with this child."""
     for node in _nodes(document):
         if "_" in node.get("children", ()):
             node.setdefault("data", {})["skip_module"] = True
