@@ -205,7 +205,7 @@ class DatasetPart:
         problems: for each account that failed or has bad items, a page with its ``error`` and ``bad_items``.
         counters: the counters ``requests``, ``logins``, ``retries``, ``rate_limited``, ``bad_items`` and ``deleted`` of
             ``client.stats``.
-        written: False if an earlier call has completed the part. It was then not read again.
+        written: False if an earlier call has completed the part, so that this call has not read it again.
     """
 
     path: Path

@@ -92,7 +92,7 @@ class FastDecoder:
         return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
 
     def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
-        """Return the documents of ``rows``, which are Structs or ``Raw``, or None if ``decode.py`` has to read them."""
+        """Return the documents of ``rows``, or None if ``decode.py`` has to read them. Rows are Structs or ``Raw``."""
         if type(rows[0]) is Raw:
             try:
                 rows = self._decode_rows(b"[%b]" % b",".join(rows))
@@ -105,9 +105,9 @@ class FastDecoder:
         return _build(rows, self._builder)
 
     def _has_true(self, rows: Sequence[Any]) -> bool:
-        """Whether a field that accepts ``false`` is ``true``, which the Struct accepts by mistake.
+        """Whether a row has ``true`` in a field that accepts ``false`` but not ``true``.
 
-        msgspec has no type for ``false`` alone, so the Struct declares the field as a bool.
+        The Struct does not refuse ``true``, because msgspec has no type for ``false`` alone.
         """
         return any(True in map(field, rows) for field in self._false_fields)
 
@@ -148,7 +148,8 @@ def _write_builder(
 ) -> _Builder:
     """Return a function that builds a document from a Struct.
 
-    It does not build the documents in mappings, but appends these mappings to a list, which ``_build`` processes.
+    If a field is a mapping of documents, the function does not build these documents. It appends the mapping to a list,
+    which ``_build`` processes.
     """
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}

@@ -162,7 +162,7 @@ def is_revision(value: object) -> bool:
 _TIMES: Final = ("created_from", "created_to", "modified_from", "modified_to")
 _KEYS: Final = ("has_key", "key_missing", "has_value", "value_missing")
 _GREGORIAN_EPOCH: Final = 62_167_219_200
-"""Seconds from the beginning of the year 0, from which the server counts, to the beginning of 1970."""
+"""The number of seconds from the beginning of the year 0, which is the server's epoch, to the beginning of 1970."""
 
 _LEAST_GREGORIAN: Final = 10**10
 """Smaller numbers are refused, because they must be Unix times.

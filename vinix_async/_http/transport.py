@@ -40,7 +40,7 @@ class Response:
 
 
 class Transport:
-    """The connection pool: an aiohttp session, which the caller supplies or the first request opens."""
+    """The connection pool, which is an aiohttp session. The caller supplies it, or the first request opens it."""
 
     def __init__(
         self,

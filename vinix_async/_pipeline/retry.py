@@ -104,7 +104,7 @@ def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
 
 
 def why_final(error: VinixError, policy: RetryPolicy) -> str | None:
-    """Return the reason for not retrying ``error``, in words. None if it is retryable, or if no request failed."""
+    """Return the reason why ``error`` is not retried. Return None if it is retryable, or if no request failed."""
     match error:
         case _ if is_retryable(error, policy):
             return None

@@ -17,8 +17,8 @@ class StoredChange:
         callflow_id: the id of the callflow.
         kind: the kind of the change.
         at: the time at which a refresh found the change.
-        not_before: the last time at which the change is known not to have been made yet. It was made between this time
-            and ``at``. None if no such time is known.
+        not_before: the latest time that is known to be before the change. The change was made between this time and
+            ``at``. None if no such time is known.
         old: the callflow before the change. None if it was added.
         new: the callflow after the change. None if it was deleted.
     """
@@ -78,8 +78,8 @@ class Version:
 
     Attributes:
         valid_from: the time at which a refresh first found this version.
-        not_before: the last time at which the callflow is known not to have had this content yet. The version began
-            between this time and ``valid_from``. None for a version that the first refresh of the account found.
+        not_before: the latest time that is known to be before the beginning of the version. The version began between
+            this time and ``valid_from``. None for a version that the first refresh of the account found.
         valid_to: the time at which the version ended. None for the current version.
         ended_by: whether a change or a deletion ended the version. None for the current version.
         document: the content of the version.

@@ -4,7 +4,7 @@ from .. import VinixError
 
 
 class MirrorError(VinixError):
-    """The database cannot be used. It is missing, damaged, locked, unreachable or was written by a newer version."""
+    """The database cannot be used. It is missing, damaged, locked or unreachable, or a newer version wrote it."""
 
 
 class NotKnownError(VinixError):

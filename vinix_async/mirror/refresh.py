@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger("vinix_async")
 
 _GREGORIAN_EPOCH: Final = 62_167_219_200
-"""Seconds from the beginning of the year 0, from which the server counts, to the beginning of 1970."""
+"""The number of seconds from the beginning of the year 0, which is the server's epoch, to the beginning of 1970."""
 
 _LEAST_GREGORIAN: Final = 10**10
 """The smallest number that the client accepts as a time in Gregorian seconds."""

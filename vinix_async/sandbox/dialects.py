@@ -1,4 +1,4 @@
-"""The differences between the server's two engines and the vendor's documentation.
+"""Defines how the server's two engines and the vendor's documentation differ.
 
 - ``kazoo5``: Kazoo's master branch.
 - ``kazoo43``: Kazoo's 4.3 series.

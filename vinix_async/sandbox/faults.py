@@ -15,7 +15,7 @@ from attrs import field, frozen
 from .. import ConfigurationError
 
 SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
-"""A function that sends something else in place of a response, or breaks the connection."""
+"""A function that sends a faulty response instead of a given one, or breaks the connection."""
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
 """The value of ``SO_LINGER`` that makes closing a socket send a TCP reset."""

@@ -1,4 +1,4 @@
-"""The pagination of the two engines: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
+"""Imitates the pagination of the two engines: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
 
 This module contains pure functions that operate on sorted keys.
 """
@@ -27,9 +27,9 @@ class KeyPage:
 
 
 def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate, *, ascending: bool) -> KeyPage:
-    """Return a full page of keys that pass the filters, in descending order unless ``ascending`` is set.
+    """Return a page of keys that pass the filters, in descending order unless ``ascending`` is set.
 
-    The ``next_key`` is a key that passes the filters too.
+    Every page except the last one is full. The ``next_key`` also passes the filters.
     """
     if ascending:
         places = range(0 if start is None else bisect_left(keys, start), len(keys))
