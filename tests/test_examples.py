@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,36 @@ async def test_nightly_says_in_one_line_why_it_cannot_run(
         assert "404" in await fails(1)
         monkeypatch.delenv("VINIX_API_KEY")
         assert "no credentials" in await fails(2)
+
+
+async def test_the_export_of_a_night_is_continued_until_nothing_is_missing(tmp_path: Path) -> None:
+    async with Sandbox(accounts=4) as sandbox:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        plain = {"PATH": path, "HOME": str(tmp_path), "TZ": "UTC"}
+        environment = {**plain, **environment_of(sandbox), "VINIX_ACCOUNT_ID": sandbox.root_id}
+
+        async def export() -> tuple[int, list[str]]:
+            process = await asyncio.create_subprocess_exec(
+                EXAMPLES / "nightly_export.sh", tmp_path, env=environment, stderr=asyncio.subprocess.PIPE
+            )
+            _, errors = await process.communicate()
+            return process.returncode or 0, errors.decode().splitlines()
+
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        final, part = tmp_path / f"{day}.ndjson", tmp_path / f"{day}.part.ndjson"
+        part.write_text("a run that was killed before its first checkpoint")
+        denied = sandbox.account_ids[2]
+        sandbox.deny(denied, 403)
+        code, errors = await export()
+        assert (code, final.exists()) == (3, False)
+        assert any(denied in line and "403" in line for line in errors)
+        sandbox.allow(denied)
+        assert (await export())[0] == 0
+        rows = [json.loads(line) for line in final.read_text().splitlines()]
+        assert sorted((row["account_id"], row["id"]) for row in rows) == everything_in(sandbox)
+        assert all("flow" in row for row in rows)
+        assert not part.exists()
+        assert await export() == (0, [])
 
 
 @pytest.mark.parametrize("arguments", [[], ["one"], ["one", "two", "three"]])

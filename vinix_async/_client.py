@@ -66,8 +66,8 @@ class VinixClient:
         retry: how often, and after which failures, a request is retried.
         limits: bounds on connections, concurrency and response size, and the assumed rate limit.
         timeout: the timeout of one attempt, including reading the body: seconds or an ``aiohttp.ClientTimeout``.
-        deadline: the time limit of a whole call in seconds, including queueing, all attempts and waits, and all pages
-            of a listing. None means no limit.
+        deadline: the time limit of a call in seconds, including queueing, all attempts and waits, and all pages of a
+            listing. In a sweep, it is the limit of each account. None means no limit.
         ssl: a custom TLS context. It must verify certificates.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to read the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.

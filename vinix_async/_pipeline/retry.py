@@ -51,16 +51,17 @@ class RetryPolicy:
     Attributes:
         attempts: the maximum number of attempts, including the first one. 1 disables retries.
         deadline: the time limit of one request, including all attempts and waits. None means no limit.
-        wait_initial: after a 429, the wait is a random time between 0 and
-            ``min(wait_max, wait_initial * 2 ** (attempt - 1))`` (full jitter). After any other failure,
-            ``wait_initial`` is multiplied by 2.5.
-        wait_max: the longest of these waits.
+        wait_initial: the wait after a failure is a random time between 0 and
+            ``min(wait_max, 2.5 * wait_initial * 2 ** (attempt - 1))`` (full jitter). After a 429 it is the pause of the
+            account, which begins with ``1 / Limits.rate``, and then such a time without the factor 2.5.
+        wait_max: the longest of these random times.
         retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
         statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that
             are not JSON are always retried.
         outage_wait: how long calls wait while the server is unavailable, counted from the beginning of the outage.
-            None means 60 seconds for a single call, and 900 for a sweep or a listing of accounts. 0 turns outage
-            detection off: each call then follows its own retry policy alone.
+            None means 900 seconds for a sweep or a listing of accounts, and 60 for any other call, such as the listing
+            of one account's callflows. 0 turns outage detection off, as ``attempts=1`` does: each call then follows
+            its own retry policy alone.
     """
 
     attempts: int = field(default=5, validator=count_validator)

@@ -4,7 +4,7 @@ All functions are pure. They take the documents of one account, in any order, an
 nothing is read from the server. Passwords and tokens stay out of all that they return, except for the values of a
 ``Change`` and the target of a ``Reference``; ``to_plain`` hides them there, too.
 
-``lookup`` and ``findings`` match patterns with the package pcre2: ``pip install 'vinix-async[flows]'``.
+``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """
 
 from .descriptions import (

@@ -1,7 +1,7 @@
 """Keeps a copy of the callflows of many accounts in a database, with their history.
 
 If nothing has changed in an account, refreshing it takes two requests. The database is an SQLite file or a PostgreSQL
-database. PostgreSQL needs ``pip install 'vinix-async[postgres]'``.
+database. PostgreSQL needs the extra ``postgres``.
 """
 
 from .answers import NumberUse, StoredChange, Use, Version
