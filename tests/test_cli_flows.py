@@ -306,10 +306,10 @@ def test_uses_shows_each_place(vinix: Command) -> None:
         "Ann Ash (user) is used in 2 callflows (3 places)\n"
         "  Main   2000, +12125550100  Office hours: User Ann Ash\n"
         r"  Sales  ^\*7([0-9]*)$       start: Ring Group Sales, member 1" + "\n"
-        r"  Sales  ^\*7([0-9]*)$       486: User Ann Ash" + "\n"
+        r"  Sales  ^\*7([0-9]*)$       486: User Ann Ash (never taken)" + "\n"
         "Ann Ash (vmbox) is used in 2 callflows\n"
         "  Main   2000, +12125550100  Office hours, no answer or busy: Voicemail Ann Ash\n"
-        r"  Sales  ^\*7([0-9]*)$       486, no answer or busy: Voicemail Ann Ash" + "\n"
+        r"  Sales  ^\*7([0-9]*)$       486, no answer or busy: Voicemail Ann Ash (never taken)" + "\n"
     )
     assert vinix("callflows", "uses", "a.ndjson", ANN[:8]).stdout == done.stdout.partition("Ann Ash (vmbox)")[0]
     rows = json.loads(vinix("callflows", "uses", "a.ndjson", BOX, "--output", "json").stdout)
@@ -317,6 +317,32 @@ def test_uses_shows_each_place(vinix: Command) -> None:
         ("Main", "Office hours, no answer or busy", "Ann Ash", "vmbox"),
         ("Sales", "486, no answer or busy", "Ann Ash", "vmbox"),
     ]
+
+
+def test_uses_and_trace_tell_who_never_rings(vinix: Command) -> None:
+    off = node("user", {"id": ANN, "skip_module": "true"}, _=RING)
+    one = {"id": ANN, "delay": 5}
+    group = {"name": "All", "timeout": 20, "endpoints": [one, {"id": BOX, "delay": 20}]}
+    turns = {"name": "Turns", "strategy": "single", "timeout": 30, "endpoints": [one, one, {"id": BOX}]}
+    menu = node("menu", {"id": "m"}, **{"1": off, "2": node("group", group), "3": node("ring_group", turns)})
+    (vinix.home / "a.ndjson").write_bytes(lines(document(menu, numbers=["+12125550100"])))
+    rows = json.loads(vinix("callflows", "uses", "a.ndjson", "ann ash", "--output", "json").stdout)
+    assert [(row["place"], row["used_by"], row["inactive"]) for row in rows] == [
+        ("key 1", "User Ann Ash (switched off)", "switched off"),
+        ("key 1, no answer or busy", "User Ann Ash", None),
+        ("key 1, no answer or busy, no answer or busy", "Voicemail Ann Ash", None),
+        ("key 2", "Group All, member 1, after 5 s", None),
+        ("key 2", "Group All, member 2, after 20 s (never rings)", "never rings"),
+        ("key 3", "Ring Group Turns, member 1", None),
+        ("key 3", "Ring Group Turns, member 2", None),
+        ("key 3", "Ring Group Turns, member 3 (never rings)", "never rings"),
+    ]
+    traced = vinix("callflows", "trace", "a.ndjson", "2125550100", COLUMNS="120").stdout
+    assert "key 2: Group All (Ann Ash after 5 s, Ann Ash after 20 s (never rings); 20 s)\n" in traced
+    assert "key 3: Ring Group Turns (Ann Ash, Ann Ash (never rings); 30 s; one after the other)\n" in traced
+    page_group = document(node("page_group", group), numbers=[])
+    (vinix.home / "a.ndjson").write_bytes(lines(page_group))
+    assert "never" not in vinix("callflows", "uses", "a.ndjson", BOX).stdout
 
 
 def test_uses_follows_jumps(vinix: Command) -> None:

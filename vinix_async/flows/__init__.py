@@ -22,7 +22,7 @@ from .findings import Finding, findings
 from .module_catalog import METAFLOW_MODULES, MODULES, Module, label
 from .plain import to_plain
 from .positions import is_summary
-from .references import Name, Reference, ReferenceIndex, names_of, references
+from .references import Name, Reference, ReferenceIndex, inactive, names_of, references
 from .routing import Rival, Route, lookup, normalize
 from .rules import RULES, Rule
 from .secrets import masked
@@ -51,6 +51,7 @@ __all__ = [
     "description_of",
     "diff",
     "findings",
+    "inactive",
     "is_summary",
     "label",
     "lookup",

@@ -14,7 +14,7 @@ from .differences import Change
 from .jumps import MAX_JUMPS
 from .module_catalog import MODULES, is_switch, label
 from .positions import escape, is_empty, keys_of, node_at
-from .references import UNTOLD, Name, Reference, flow_references, members, seconds
+from .references import UNTOLD, Name, Reference, flow_references, inactive, members, seconds, silent_members
 from .secrets import masked
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def name_of(each: str, names: Mapping[str, Name]) -> str:
 class Description:
     """What a node does, in words: its label, the name of what it refers to, a group's members, details.
 
-    A member has its delay (``Ann Ash after 5 s``), and its kind if its name is not known (``user a56a7604``).
+    A member has its delay (``Ann Ash after 5 s``), its kind if its name is not known (``user a56a7604``), and ``(never
+    rings)`` if its turn never comes.
     ``details`` holds the action of a module that has several, how many seconds it rings, how often if more than once,
     and in which order if not all members of a group ring at once.
     """
@@ -141,10 +142,11 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
     if module in _TIMED and isinstance(time, str | int) and time and not isinstance(time, bool):
         details.append(f"{time} s")
     if module in _GROUPS:
-        for kind, _, each, settings in members(data):
-            delay = seconds(settings.get("delay"), 0) if strategy == "simultaneous" else 0
+        silent = silent_members(node)
+        for kind, field, each, settings in members(data):
             shown = f"{kind} {short(each)}" if each not in names and _is_id(each) else name_of(each, names)
-            group.append(f"{shown} after {delay} s" if delay > 0 else shown)
+            after, never = _delay(data, settings), " (never rings)" if field in silent else ""
+            group.append(" ".join(filter(None, (shown, after))) + never)
         if (times := seconds(data.get("repeats"), 1)) > 1:
             details.append(f"{times} times")
         details += filter(None, [_STRATEGIES.get(strategy, strategy)])
@@ -154,6 +156,13 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
         members=tuple(masked(list(dict.fromkeys(group)))),
         details=tuple(details),
     )
+
+
+def _delay(data: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Return after which time a member of a group rings, if not at once and not in its turn."""
+    is_simultaneous = (_text(data.get("strategy")) or "simultaneous") == "simultaneous"
+    delay = seconds(settings.get("delay"), 0) if is_simultaneous else 0
+    return f"after {delay} s" if delay > 0 else ""
 
 
 def _named(node: FlowNode, names: Mapping[str, Name]) -> str:
@@ -241,14 +250,24 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
 
 
 def describe_reference(reference: Reference, callflow: Callflow | None, names: Mapping[str, Name]) -> str:
-    """Return what refers, in words, such as ``User Ann Ash`` or ``Ring Group Sales, member 2``."""
+    """Return what refers, in words, such as ``User Ann Ash`` or ``Ring Group Sales, member 2, after 5 s``.
+
+    It ends with ``(switched off)``, ``(never rings)`` or ``(never taken)`` if calls never use it.
+    """
     node = node_at(callflow, reference.path)
     field, bracket, rest = reference.field.partition("[")
     if bracket:
         word = f"{_ITEMS.get(field, field)} {int(rest.partition(']')[0]) + 1}"
     else:
         word = _FIELDS.get(field.partition(".")[0], field)
-    return ", ".join(filter(None, (_subject(node, names) if node else label(reference.module), word)))
+    settings = next((each for _, at, _, each in members(node.data) if at == reference.field), {}) if node else {}
+    words = (
+        _subject(node, names) if node else label(reference.module),
+        word,
+        _delay(node.data, settings) if node else "",
+    )
+    why = inactive(reference, callflow)
+    return ", ".join(filter(None, words)) + (f" ({why})" if why else "")
 
 
 _ITEMS: Final = {"endpoints": "member", "lists": "list", "macros": "sound", "recipients": "recipient", "rules": "rule"}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -16,17 +16,17 @@ from .module_catalog import (
     MODULES,
     OTHER_VENDORS,
     Module,
-    allows,
     is_cause,
     is_digits,
     is_integer,
     is_skipped,
     is_switch,
+    never_taken,
     outcomes,
 )
 from .number_findings import number_findings
 from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
-from .references import UNTOLD, Found, Name, flow_references, members, metaflow_references, names_of, seconds
+from .references import UNTOLD, Found, Name, flow_references, members, metaflow_references, names_of, silent_members
 from .rules import RULES, Rule, Severity
 from .secrets import find_secrets
 
@@ -56,9 +56,6 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     "temporal_rule": frozenset({"temporal_rule", "temporal_rule_set"}),
 }
 """The kinds of documents that a reference of a kind may name."""
-
-_RING_SECONDS: Final = 20
-"""How long a group and each of its members ring by default (``cf_ring_group.erl``)."""
 
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
 """Modules that name another callflow."""
@@ -210,7 +207,7 @@ class _Survey:
         for index, (node, key, above) in enumerate(self.table):
             if above >= 0:
                 parent = self.table[above][0]
-                if _never_taken(parent, key):
+                if never_taken(parent, key):
                     self.never.setdefault(above, []).append(key)
                     self.dead.add(index)
                 elif above in self.dead:
@@ -234,13 +231,6 @@ class _Survey:
                 path = pointer(self.table, index)
                 back = not is_empty(node.children.get("_"))
                 self.jumps.append(Jump(self.callflow.id, path, target, is_paused, back))
-
-
-def _never_taken(parent: FlowNode, key: str) -> bool:
-    known = MODULES.get(parent.module or "")
-    if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
-        return False
-    return allows(parent.module, parent, key) is False
 
 
 def _takes_time(node: FlowNode) -> bool:
@@ -482,15 +472,17 @@ class _Check:
         return "E302", "info" if self.returns else "warning", message, ()
 
     def group(self, node: FlowNode) -> Iterator[FoundHere]:
-        data = node.data
-        listed = list(members(data))
+        listed = list(members(node.data))
         if not listed:
             if node.module != "group":
                 label = MODULES[node.module].label if node.module else ""
                 yield "M703", "warning", f"{label} has no members: it rings nobody", ()
             return
-        if node.module != "page_group":
-            yield from self._silent_members(data, [(target, settings) for _, _, target, settings in listed])
+        silent = silent_members(node)
+        for _, field, target, _ in listed:
+            if field in silent:
+                message = f"member {name_of(target, self.names)} never rings: {silent[field]}"
+                yield "M704", "warning", message, (target,)
         seen: set[str] = set()
         twice: dict[str, None] = {}
         for _, _, target, _ in listed:
@@ -499,25 +491,6 @@ class _Check:
             seen.add(target)
         for target in twice:
             yield "M705", "info", f"member {name_of(target, self.names)} is in the group twice", (target,)
-
-    def _silent_members(
-        self, data: Mapping[str, Any], listed: list[tuple[str, Mapping[str, Any]]]
-    ) -> Iterator[FoundHere]:
-        total = seconds(data.get("timeout"), _RING_SECONDS)
-        strategy = data.get("strategy") or "simultaneous"
-        spent = 0
-        for target, settings in listed:
-            shown = name_of(target, self.names)
-            if strategy == "simultaneous":
-                delay = seconds(settings.get("delay"), 0)
-                if delay >= total > 0:
-                    message = f"member {shown} never rings: its delay of {delay} s is not shorter than the group's"
-                    yield "M704", "warning", f"{message} {total} s", (target,)
-            elif strategy == "single":
-                if spent >= total > 0:
-                    message = f"member {shown} never rings: those before it take {spent} s of the group's {total} s"
-                    yield "M704", "warning", message, (target,)
-                spent += seconds(settings.get("timeout"), _RING_SECONDS)
 
     def disa(self, node: FlowNode) -> Iterator[FoundHere]:
         if not node.data.get("pin"):

@@ -283,6 +283,14 @@ def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa
     return _allows_named(branches, node, key)
 
 
+def never_taken(parent: FlowNode, key: str) -> bool:
+    """Whether the server never takes the child ``key``; a default child counts only under a carrier or an end."""
+    known = MODULES.get(parent.module or "")
+    if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
+        return False
+    return allows(parent.module, parent, key) is False
+
+
 def _allows_named(  # noqa: PLR0911  # an answer for each kind
     branches: Branches, node: FlowNode, key: str
 ) -> bool | None:

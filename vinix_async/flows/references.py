@@ -10,8 +10,8 @@ from attrs import frozen
 
 from .. import Callflow, FlowNode
 from .jumps import MAX_JUMPS
-from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch
-from .positions import metaflow_tops, node_at, ordered, pointer, rows
+from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch, never_taken
+from .positions import keys_of, metaflow_tops, node_at, ordered, pointer, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
@@ -215,6 +215,46 @@ def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[st
                 target = item.get("id")
                 if isinstance(target, str) and target:
                     yield _member_kind(item), f"endpoints[{position}].id", target, item
+
+
+_RING_SECONDS: Final = 20
+"""How long a group and each of its members ring by default (``cf_ring_group.erl``)."""
+
+
+def silent_members(node: FlowNode) -> dict[str, str]:
+    """Return why members of a group never ring, by their fields: the reason is the end of a sentence."""
+    data, silent = node.data, dict[str, str]()
+    if node.module not in {"group", "ring_group"}:
+        return silent
+    total = seconds(data.get("timeout"), _RING_SECONDS)
+    strategy = data.get("strategy") or "simultaneous"
+    spent = 0
+    for _, field, _, settings in members(data):
+        delay = seconds(settings.get("delay"), 0)
+        if strategy == "simultaneous" and delay >= total > 0:
+            silent[field] = f"its delay of {delay} s is not shorter than the group's {total} s"
+        elif strategy == "single":
+            if spent >= total > 0:
+                silent[field] = f"those before it take {spent} s of the group's {total} s"
+            spent += seconds(settings.get("timeout"), _RING_SECONDS)
+    return silent
+
+
+def inactive(reference: Reference, callflow: Callflow | None) -> str:
+    """Return why a call never uses the reference: ``never taken``, ``switched off``, ``never rings``, or ``""``.
+
+    These are a branch that the server never takes, a module with ``skip_module``, and a member of a group whose turn
+    never comes.
+    """
+    first, *keys = keys_of(reference.path) or [""]
+    node = callflow.flow if callflow and first == "flow" else None
+    for key in keys[1::2]:
+        if node and never_taken(node, key):
+            return "never taken"
+        node = node.children.get(key) if node else None
+    if node is None:
+        return ""
+    return "switched off" if is_skipped(node) else "never rings" if reference.field in silent_members(node) else ""
 
 
 def _member_kind(settings: Mapping[str, Any]) -> str:
