@@ -326,6 +326,8 @@ async def test_a_sweep_and_its_outage() -> None:
     assert 25 < outage.sum < 45
     ((_, active),) = recorder.metric("vinix.client.active_outages")
     assert active.value == 0
+    ((_, outages),) = recorder.metric("vinix.client.outages")
+    assert outages.value == 1
     measured = sum(data.count for _, data in recorder.metric("http.client.request.duration"))
     assert measured == client.stats.requests == len(server.requests)
 
@@ -336,6 +338,8 @@ async def test_an_outage_that_outlasts_the_client_is_measured() -> None:
     server.fate = lambda *_: "refused"
     async with server.client() as client:
         recorder.instrument(client)
+        ((_, outages),) = recorder.metric("vinix.client.outages")
+        assert outages.value == 0
         with pytest.raises(Exception, match="unavailable"):
             await client.accounts.get("account")
         ((_, active),) = recorder.metric("vinix.client.active_outages")
@@ -568,6 +572,7 @@ EVERY_METRIC = {
     "http.client.request.duration",
     "vinix.client.active_outages",
     "vinix.client.outage",
+    "vinix.client.outages",
     "vinix.client.rate_limit.wait",
     "vinix.client.retries",
 }

@@ -9,11 +9,11 @@ They follow OpenTelemetry's semantic conventions for HTTP.
     client = VinixClient.from_env()
     instrument(client)
 
-**Spans.** Each call (a page of a listing, a document, a login) has a span, for example ``callflows.list``. Each attempt
-of a call has a child span, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT`` and the
-attributes of the conventions. A sweep has the span ``sweep``, with its counters as attributes and its calls as
-children. Retries and waits are events in the span of the call. Outages are events in the spans of all running sweeps. A
-row or document that cannot be read is an event in the span that is active where the listing is iterated over.
+**Spans.** Each request (for a page of a listing, a document, a login) has a span, for example ``callflows.list``. Each
+attempt of a request has a child span, for example ``GET /v2/accounts/{account_id}/callflows``, with the kind ``CLIENT``
+and the attributes of the conventions. A sweep has the span ``sweep``, with its counters as attributes and its requests
+as children. Retries and waits are events in the span of the request. Outages are events in the spans of all running
+sweeps. A row or document that cannot be read is an event in the span that is active where the listing is iterated over.
 
 **Metrics**
 
@@ -23,7 +23,8 @@ name                           instrument       unit    value
 http.client.request.duration   histogram        s       the duration of each attempt
 vinix.client.retries           counter                  retried requests, with the error of the last attempt
 vinix.client.rate_limit.wait   histogram        s       waits for an account's rate limit
-vinix.client.outage            histogram        s       outages of the server, recorded when they end
+vinix.client.outages           counter                  outages of the server, counted when they begin
+vinix.client.outage            histogram        s       the duration of each outage, recorded when it ends
 vinix.client.active_outages    up-down counter          1 while the server is unavailable, otherwise 0
 ============================== ================ ======= ============================================================
 
@@ -151,20 +152,24 @@ class _Telemetry:
             "Waits for the rate limit of an account.",
             explicit_bucket_boundaries_advisory=_WAIT_SECONDS,
         )
-        self._outages = meter.create_histogram(
+        self._outages = meter.create_counter("vinix.client.outages", "{outage}", "Outages of the server.")
+        self._outage_seconds = meter.create_histogram(
             "vinix.client.outage",
             "s",
-            "Outages of the server.",
+            "Durations of outages of the server.",
             explicit_bucket_boundaries_advisory=_OUTAGE_SECONDS,
         )
         self._active_outages = meter.create_up_down_counter(
             "vinix.client.active_outages", "{outage}", "Whether the server is unavailable."
         )
-        self._active_outages.add(0, self._server)  # makes the series exist, so that an alert can refer to it
+        # These series exist from the beginning: an alert can refer to them, and Prometheus sees the first outage. It
+        # computes no increase for a series whose first value is 1.
+        self._active_outages.add(0, self._server)
+        self._outages.add(0, self._server)
 
     @contextmanager
     def call(self, request: "Request") -> Iterator[None]:
-        """Trace a call or a login."""
+        """Trace a request with its attempts, or a login."""
         attributes = _ids(request.account_id, request.callflow_id)
         with self._tracer.start_as_current_span(
             _operation(request), attributes=attributes, record_exception=False, set_status_on_exception=False
@@ -220,6 +225,7 @@ class _Telemetry:
             case OutageStarted():
                 self._outage_began = time.monotonic()
                 self._active_outages.add(1, self._server)
+                self._outages.add(1, self._server)
                 for span in self._sweeps:
                     span.add_event("outage started", {"error.type": _error_type(event.error)})
             case OutageEnded():
@@ -240,7 +246,7 @@ class _Telemetry:
                 pass
 
     def _end_outage(self, seconds: float) -> None:
-        self._outages.record(seconds, self._server)
+        self._outage_seconds.record(seconds, self._server)
         if self._outage_began is not None:  # otherwise the outage began before the client was instrumented
             self._active_outages.add(-1, self._server)
             self._outage_began = None
@@ -288,7 +294,7 @@ def _template(path: str) -> str:
 
 
 def _operation(request: "Request") -> str:
-    """Return the name of a call, such as ``callflows.list``, ``callflows.get``, ``login`` or ``whoami``."""
+    """Return the name of a request's span, such as ``callflows.list``, ``callflows.get``, ``login`` or ``whoami``."""
     if request.login_as is not None:
         return "login"
     *_, parent, last = _template(request.path).split("/")
