@@ -19,11 +19,11 @@ GROUPS = {
 
 HEAD = """# Findings
 
-`vinix callflows check` and `vinix_async.flows.findings` look for these in the callflows of an account. The severity is
-the hardest that a code can have; a finding may be milder. **error**: calls fail, or somebody else can make them.
-**warning**: probably not what was meant. **info**: worth knowing, and often intended. `select` and `ignore` take codes
-or beginnings of codes: `R` stands for all references. A child of a module is a branch of the callflow; the default
-branch is the child `_`. `vinix callflows check --explain E302` prints a section of this page.
+`vinix callflows check` and `vinix_async.flows.findings` look for these in the callflows of an account. If a code has
+two severities, its section says which findings have the milder one. **error**: calls fail, or somebody else can make
+them. **warning**: probably not what was meant. **info**: worth knowing, and often intended. `select` and `ignore` take
+codes or beginnings of codes: `R` stands for all references. A child of a module is a branch of the callflow; the
+default branch is the child `_`. `vinix callflows check --explain E302` prints a section of this page.
 
 This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sources are files of
 [Kazoo](https://github.com/2600hz/kazoo).
@@ -33,12 +33,17 @@ This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sour
 def page() -> str:
     """Return the page: a table of all codes, then each group with its rules."""
     parts = [HEAD, "| code | severity | finding |", "| --- | --- | --- |"]
-    parts += [f"| [{rule.code}](#{anchor(rule)}) | {rule.severity} | {rule.title} |" for rule in RULES.values()]
+    parts += [f"| [{rule.code}](#{anchor(rule)}) | {rule.severities} | {rule.title} |" for rule in RULES.values()]
     for letter, title in GROUPS.items():
         parts += ["", f"## {title}"]
         for rule in RULES.values():
             if rule.code.startswith(letter):
-                parts += ["", f"### {rule.code} {rule.title}", "", f"{rule.severity.capitalize()}. {rule.explanation}"]
+                parts += [
+                    "",
+                    f"### {rule.code} {rule.title}",
+                    "",
+                    f"{rule.severities.capitalize()}. {rule.explanation}",
+                ]
                 parts += ["", f"Source: {rule.source}."]
     return "\n".join(parts) + "\n"
 

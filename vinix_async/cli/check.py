@@ -90,7 +90,7 @@ async def check(
 
 def _explained(rule: Rule) -> Iterator[Text]:
     yield Text.assemble(
-        (rule.code, "cyan"), "  ", (rule.severity, _SEVERITIES[rule.severity]), "  ", (rule.title, "bold")
+        (rule.code, "cyan"), "  ", (rule.severities, _SEVERITIES[rule.severity]), "  ", (rule.title, "bold")
     )
     yield from (Text(f"  {line}") for line in (*textwrap.wrap(rule.explanation, 100), f"Source: {rule.source}"))
 

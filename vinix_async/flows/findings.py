@@ -60,6 +60,17 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
 """Modules that name another callflow."""
 
+_RINGING: Final = frozenset({"device", "group", "ring_group", "user"})
+"""Modules that ring somebody in particular."""
+
+_CONNECTING: Final = frozenset(
+    {
+        *("conference", "directory", "disa", "dynamic_cid", "faxbox", "hotdesk", "intercom", "menu", "park"),
+        *("receive_fax", "transfer"),
+    }
+)
+"""Modules at which a caller reaches somebody or something other than a mailbox, beside those that are ``answered``."""
+
 _REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
 """Modules that do not ring, but without whose id a call fails."""
 
@@ -244,6 +255,14 @@ def _takes_time(node: FlowNode) -> bool:
     return known.pauses or known.choice or known.ending == "jumps" or known.branches not in {"default", "none"}
 
 
+def _may_connect(node: FlowNode) -> bool:
+    """Whether the caller may reach somebody or something at the node, or be sent elsewhere."""
+    known = MODULES.get(node.module or "")
+    if node.module is None or is_skipped(node):
+        return False
+    return known is None or known.ending in {"answered", "carrier", "jumps"} or known.name in _CONNECTING
+
+
 FoundHere = tuple[str, Severity, str, tuple[str, ...]]
 """A code, a severity, a message and what it is about."""
 
@@ -299,7 +318,9 @@ class _Check:
         if known and "skip_module" in data and is_skipped(node):
             ends = is_empty(node.children.get("_")) and not self.returns
             what = "is cut off, since nothing follows it" if ends else "continues with what follows it"
-            found.append(("M702", "warning" if ends else "info", f"{module} is switched off: the call {what}", ()))
+            nobody = " and rings nobody" if self._rings_nobody(node) else ""
+            severity: Severity = "warning" if ends or nobody else "info"
+            found.append(("M702", severity, f"{module} is switched off: the call {what}{nobody}", ()))
             return found
         for reference in flow_references(node, self.survey.callflow.metadata):
             if self.told or reference[0] in _JUDGED_ALWAYS:
@@ -318,6 +339,14 @@ class _Check:
         if module in _OWN_RULES:
             found.extend(_OWN_RULES[module](self, node))
         return found
+
+    def _rings_nobody(self, switched_off: FlowNode) -> bool:
+        """Whether calls to the callflow's numbers ring nobody, since a node that would ring is switched off."""
+        callflow = self.survey.callflow
+        is_dialled = (callflow.numbers or callflow.patterns) and not callflow.featurecode
+        return bool(is_dialled and switched_off.module in _RINGING) and not any(
+            _may_connect(node) for index, (node, _, _) in enumerate(self.survey.table) if index not in self.survey.dead
+        )
 
     def _reference(  # noqa: C901  # one case after the other
         self, module: str, reference: Found

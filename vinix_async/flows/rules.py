@@ -10,13 +10,22 @@ Severity = Literal["error", "warning", "info"]
 
 @frozen
 class Rule:
-    """A rule. ``severity`` is its hardest; a finding may be milder. ``source`` names what the rule rests on."""
+    """A rule. ``severity`` is its hardest; ``milder`` that of its other findings, if it has any.
+
+    ``explanation`` says which findings are milder. ``source`` names what the rule rests on.
+    """
 
     code: str
     severity: Severity
     title: str
     explanation: str
     source: str
+    milder: Severity | None = None
+
+    @property
+    def severities(self) -> str:
+        """The severities of its findings, in words: ``error``, ``warning or info``."""
+        return " or ".join(filter(None, (self.severity, self.milder)))
 
 
 _MODULES: Final = "Kazoo, applications/callflow/src/module"
@@ -42,7 +51,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A module does not say what it is for",
         (
             "The module needs the id of a user, a device, a menu or the like, and its data has none. The server "
-            "skips it, or tells the caller that something is wrong."
+            "skips it, or tells the caller that something is wrong. It is a warning where the module neither rings nor "
+            "decides where the call goes."
         ),
         _MODULES,
     ),
@@ -92,8 +102,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A choice has no default",
         (
-            "Calls for which none of the children applies are cut off, because there is no default branch. It is a "
-            "note only if a jump leads to this callflow, since the call may continue after the jump."
+            "Calls for which none of the children applies are cut off, because there is no default branch. It is "
+            "info where a jump leads to this callflow, since the call may continue after the jump."
         ),
         _EXE,
     ),
@@ -117,7 +127,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A child is empty",
         (
             "A child without a module ends the call that takes it: the default branch is not tried instead. Under a "
-            "menu or a hangup cause, an empty child counts as missing."
+            "menu or a hangup cause, an empty child counts as missing. It is info for a default branch after which "
+            "nothing is expected, or to whose callflow a jump leads, since the call may continue after the jump."
         ),
         _EXE,
     ),
@@ -151,8 +162,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A child is never taken",
         (
             "The module never continues with a child of this name. Hangup causes are in upper case (USER_BUSY), and "
-            "SIP statuses begin with sip: (sip:486). It is a note only for a default branch of a module that ends "
-            "the call."
+            "SIP statuses begin with sip: (sip:486). It is info for the default branch of a module that ends the "
+            "call."
         ),
         _MODULES,
     ),
@@ -276,7 +287,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "M701",
         "warning",
         "An unknown module",
-        "Kazoo has no module of this name. A server that has none either skips it and takes the default branch.",
+        (
+            "Kazoo has no module of this name. A server that has none either skips it and takes the default branch. "
+            "It is info where there is one."
+        ),
         _EXE,
     ),
     (
@@ -284,8 +298,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A module is switched off",
         (
-            "With skip_module, the call continues with the default branch. It is a note only if there is one, or if a "
-            "jump leads to this callflow."
+            "With skip_module, the call continues with the default branch. It is info where there is one, or a jump "
+            "leads to this callflow, unless calls to the callflow's numbers then ring nobody: a user, a device or a "
+            "group is switched off, and nothing else in the callflow rings or connects."
         ),
         _EXE,
     ),
@@ -336,5 +351,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
     ),
 )
 
-RULES: Final[Mapping[str, Rule]] = {row[0]: Rule(*row) for row in _RULES}
+_MILDER: Final[Mapping[str, Severity]] = {
+    "R102": "warning",
+    "E302": "info",
+    "E305": "info",
+    "B401": "info",
+    "M701": "info",
+    "M702": "info",
+}
+
+RULES: Final[Mapping[str, Rule]] = {row[0]: Rule(*row, _MILDER.get(row[0])) for row in _RULES}
 """All rules, by code."""
