@@ -132,6 +132,10 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("check summary.ndjson", "summary.ndjson:1: the callflow has no flow: write the export with --details"),
         ("trace summary.ndjson 2000", "summary.ndjson:1: the callflow has no flow"),
         ("uses summary.ndjson x", "summary.ndjson:1: the callflow has no flow"),
+        ("trace 2000 a.ndjson", "the file comes first: vinix callflows trace a.ndjson 2000"),
+        ("show 2000 a.ndjson", "the file comes first: vinix callflows show a.ndjson 2000"),
+        ("uses A'B a.ndjson", """the file comes first: vinix callflows uses a.ndjson 'A'"'"'B'"""),
+        ("uses a.ndjson both.ndjson", "name what to look for"),
         ("uses", "name what to look for"),
         ("uses ROOT", "name what to look for"),
         ("uses a.ndjson", "name what to look for"),
@@ -237,7 +241,7 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
 @pytest.mark.parametrize(
     ("what", "caller", "start", "text"),
     [
-        ("*72 2000", "outside", STARRED, r"*722000 matches ^\*7[0-9]*$ of Starred; ^\*7([0-9]*)$ of Sales also match"),
+        ("*72 2000", "phone", STARRED, r"*722000 matches ^\*7[0-9]*$ of Starred; ^\*7([0-9]*)$ of Sales also match"),
         ("**5", "outside", None, "nobody gets a call to **5: no callflow has this number or name, and no pattern"),
         ("*5", "phone", None, r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without any of its groups"),
         ("99", "phone", OTHERS, "99 is not a number of the account: All others takes all other numbers (no_match)"),
@@ -259,6 +263,9 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
             None,
             "nobody gets a call to starry: no callflow has this number or name, and no",
         ),
+        ("24", "outside", STARRED, "24, called from outside, is a number of Starred"),
+        ("24", "phone", STARRED, "24 is a number of Starred"),
+        ("2000", "outside", MAIN_LINE, "2000 is a number of Main"),
         ("starred", "outside", STARRED, r"Starred  24, ^\*7[0-9]*$"),
     ],
 )
@@ -271,7 +278,10 @@ def test_who_gets_the_call(what: str, caller: Any, start: Json | None, text: str
 
 def test_a_pattern_tells_what_it_captures() -> None:
     _, found, sentence = find_start(flows(SALES_LINE), "*72000", "outside")
-    assert (found, sentence.plain) == (SALES, r"*72000 matches ^\*7([0-9]*)$ of Sales, which captures 2000")
+    assert (found, sentence.plain) == (
+        SALES,
+        r"*72000, called from outside, matches ^\*7([0-9]*)$ of Sales, which captures 2000",
+    )
 
 
 def test_a_captured_mailbox(vinix: Command) -> None:
@@ -280,7 +290,7 @@ def test_a_captured_mailbox(vinix: Command) -> None:
     )
     (vinix.home / "a.ndjson").write_bytes(lines(MAIN_LINE, direct))
     assert vinix("callflows", "trace", "a.ndjson", "**2000").stdout == (
-        "**2000 matches ^[*]{2}(.+) of Direct, which captures 2000 (a number of Main)\n"
+        "**2000, called from outside, matches ^[*]{2}(.+) of Direct, which captures 2000 (a number of Main)\n"
         "Direct to Voicemail (mailbox 2000, if it exists)\n"
     )
     assert vinix("callflows", "trace", "a.ndjson", "Direct").stdout.endswith("\nDirect to Voicemail\n")
@@ -294,6 +304,23 @@ def test_a_number_of_two_callflows() -> None:
     )
     assert find_start(account, "Sales", "outside")[2].plain == "Sales  2000, 2001; 2000 goes to Main"
     assert find_start(account, SALES[:8], "outside")[1] == SALES
+
+
+def test_a_number_without_its_country_code(vinix: Command) -> None:
+    german = document(RING, numbers=["+493012345678", "12345678901"])
+    (vinix.home / "g.ndjson").write_bytes(lines(german))
+    for what in ("30 1234 5678", "030/12345678", "012345678"):
+        for command in ("trace", "uses", "show"):
+            said = vinix("callflows", command, "g.ndjson", what)
+            assert said.returncode in {1, 5}
+            assert "; did you mean +493012345678?" in said.stdout + said.stderr
+    assert "did you mean" not in vinix("callflows", "trace", "g.ndjson", "45678").stdout
+    (vinix.home / "g.ndjson").write_bytes(lines(german, document(RING, SALES, name="All others", numbers=["no_match"])))
+    for caller in ("outside", "phone"):
+        assert (
+            "; did you mean +493012345678?"
+            in vinix("callflows", "trace", "g.ndjson", "030 12345678", "--from", caller).stdout
+        )
 
 
 # --- uses ---
@@ -401,6 +428,19 @@ def test_what_is_used_nowhere(vinix: Command, what: str, hint: str) -> None:
     done = vinix("callflows", "uses", "a.ndjson", what)
     assert (done.returncode, done.stdout, done.stderr) == (5, "", f"{hint.format(what)}\n")
     assert vinix("callflows", "uses", "a.ndjson", what, "--output", "json").stdout == "[]\n"
+
+
+def test_a_number_of_two_callflows_names_both(vinix: Command) -> None:
+    both = [document(RING), document(RING, SALES, name="Sales")]
+    (vinix.home / "a.ndjson").write_bytes(lines(*both))
+    shared = "2000 is a number of Main; also of Sales, which gets no calls to it\n"
+    nowhere = vinix("callflows", "uses", "a.ndjson", "2000")
+    assert nowhere.returncode == 5
+    assert nowhere.stderr == f"2000 is used nowhere: nothing jumps to the callflows that have it; {shared}"
+    jumping = document(node("callflow", {"id": SALES}), GONE, numbers=[])
+    (vinix.home / "a.ndjson").write_bytes(lines(*both, jumping))
+    found = vinix("callflows", "uses", "a.ndjson", "2000")
+    assert (found.returncode, found.stderr) == (0, shared)
 
 
 def test_a_number_stands_for_its_callflow_and_for_transfers(vinix: Command) -> None:

@@ -15,6 +15,11 @@ def is_file(word: str) -> bool:
     return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
+def is_swapped(first: str, second: str) -> bool:
+    """Return whether an export file, which comes first, was given in the second place."""
+    return second.lower().endswith(EXPORT_SUFFIXES) and Path(second).is_file() and not is_file(first)
+
+
 def write_private_file(path: Path, data: bytes) -> None:
     """Replace a file atomically by one with mode 0600, and return when it is on the disk."""
     with replacing(path, mode=0o600) as new:

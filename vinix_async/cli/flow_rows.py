@@ -23,9 +23,12 @@ Row: TypeAlias = dict[str, Any]
 MIN_ID: Final = 8  # digits of an id, as every command cuts it
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
+_PREFIX: Final = re.compile(r"^(?:\+1?|0+)")
+"""What is not of the number itself: a trunk prefix, or the ``+1`` that the server puts before ten digits."""
 _MAX_WIDTH: Final = 40  # columns of a table's column; longer texts are not aligned
 _MAX_NUMBERS: Final = 6
 _MAX_SIMILAR: Final = 5
+_MIN_DIGITS: Final = 6  # of a number without its country code
 
 
 def as_number(text: str) -> str | None:
@@ -33,8 +36,16 @@ def as_number(text: str) -> str | None:
     return _SEPARATORS.sub("", text) if _SEPARATED.fullmatch(text) else None
 
 
-def similar(wanted: str, names: Iterable[str]) -> str:
-    """Return the names that may have been meant, as the end of a sentence."""
+def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
+    """Return the names that may have been meant, or the numbers that end as ``wanted`` does, as the end of a sentence.
+
+    Such a number was given without its country code.
+    """
+    digits = _PREFIX.sub("", _SEPARATORS.sub("", wanted))
+    if len(digits) >= _MIN_DIGITS and digits.isdigit():
+        numbers = [each for each in dialled if each.endswith(digits)]
+        if numbers:
+            return f"; did you mean {' or '.join(numbers[:_MAX_SIMILAR])}?"
     wanted, known = wanted.casefold(), {name.casefold(): name for name in names}
     near = [each for each in known if wanted in each] or get_close_matches(wanted, known)
     return f"; similar names: {', '.join(repr(known[each]) for each in near[:_MAX_SIMILAR])}" if near else ""

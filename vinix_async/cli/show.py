@@ -21,7 +21,7 @@ from .flow_rows import MIN_ID, OneAccount, Source, similar
 from .names import feature_code, numbers, title, type_name
 from .options import CONNECTION, Connection, Shown
 from .rows import indented
-from .sources import Sources
+from .sources import Sources, check_order
 from .table import facts_table
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ async def show(
     connection: Connection = CONNECTION,
 ) -> None:
     """Show one callflow with its flow: a tree on a terminal, JSON in a pipe, or a picture."""
+    check_order("show", source, callflow)
     if output == "png":
         if to_terminal():
             raise UsageError("PNG cannot be shown on a terminal: redirect stdout")
@@ -102,7 +103,7 @@ def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: 
     """Return the only callflow that matches."""
     found = match(rows, wanted)
     if not found:
-        hint = similar(wanted, map(title, rows))
+        hint = similar(wanted, map(title, rows), (number for row in rows for number in row.numbers))
         known_rows = f"the account has {len(rows)}{f' and {unreadable} that cannot be read' if unreadable else ''}"
         raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
     if len(found) > 1:

@@ -1,6 +1,7 @@
 """Where the callflows of an account come from: the API, an export file, or a mirror."""
 
 import gzip
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from .connection import connect
 from .console import count, note
 from .database import open_mirror
 from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
-from .files import is_file
+from .files import is_file, is_swapped
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, progress_line
 from .run import completed
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LISTED: Final = 20
+
+
+def check_order(command: str, source: str, what: str) -> None:
+    """Raise ``UsageError`` if the export file comes after what to look for in it."""
+    if is_swapped(source, what):
+        raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 
 
 @define(kw_only=True)

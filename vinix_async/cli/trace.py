@@ -14,7 +14,7 @@ from .names import title
 from .options import CONNECTION, Connection, FromMirror
 from .rows import indented
 from .show import match
-from .sources import Sources
+from .sources import Sources, check_order
 from .text import display, printable
 
 _ASCII: Final = str.maketrans("├└─│…", "+`-|.")
@@ -52,6 +52,7 @@ async def trace_call(
 
     Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"
     """
+    check_order("trace", source, what or "")
     reading = Sources(words=[source], connection=connection, account=account, db=db)
     read: list[AccountFlows] = []
     await reading.read(read.append)
@@ -102,34 +103,42 @@ def find_start(
         }
         return None, found[0].id, head(found[0]).append("".join(f"; {each} goes to {to}" for each, to in lost.items()))
     start = route.callflow_id if route.how != "refused" else None
-    return route, start, Text(display(route_text(route, number, flows)))
+    callflow = flows.by_id.get(start or "")
+    is_inside = callflow and not any(each.startswith("+") for each in (number, *callflow.numbers))
+    side = ", called from outside," if is_inside and caller == "outside" else ""
+    return route, start, Text(display(route_text(route, number, flows, side)))
 
 
-def route_text(route: Route, number: str, flows: AccountFlows) -> str:
-    """Return a sentence that says which callflow gets a call to a number, and why."""
+def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -> str:
+    """Return a sentence that says which callflow gets a call to a number, and why.
+
+    ``side`` says where the call comes from. It matters for a callflow that has inside numbers only.
+    """
     name = flows.title(route.callflow_id or "")
     match route.how:
         case "number":
             others = [title(each) for each in flows.by_number[number] if each.id != route.callflow_id]
             also = f"; also of {', '.join(others)}, which {'gets' if len(others) == 1 else 'get'} no calls to it"
-            return f"{number} is a number of {name}{also if others else ''}"
+            return f"{number}{side} is a number of {name}{also if others else ''}"
         case "pattern":
             captured = f", which captures {route.capture}" if route.capture not in {"", number} else ""
             if captured and (owner := flows.by_number.get(route.capture)):
                 captured += f" (a number of {title(owner[0])})"
             rivals = [f"{each.pattern} of {flows.title(each.callflow_id)}" for each in route.rivals]
             also = f"; {', '.join(rivals)} also match{'es' if len(rivals) == 1 else ''}" if rivals else ""
-            return f"{number} matches {route.by} of {name}{captured}{also}"
+            return f"{number}{side} matches {route.by} of {name}{captured}{also}"
         case "no_match":
-            return f"{number} is not a number of the account: {name} takes all other numbers (no_match)"
+            near = similar(number, (), flows.by_number)
+            return f"{number} is not a number of the account: {name} takes all other numbers (no_match){near}"
         case "refused" if route.by == "no_match":
             why = f"{name} takes all other numbers (no_match), but calls from phones only (--from phone)"
-            return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}"
+            near = similar(number, (), flows.by_number)
+            return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}{near}"
         case "refused":
             why = f"{name} has it, but also no_match, and so takes calls from phones only (--from phone)"
         case "crash":
             why = f"the pattern {route.by} matches without any of its groups, on which the server fails"
         case "none":
-            near = similar(number, map(title, flows.callflows))
+            near = similar(number, map(title, flows.callflows), flows.by_number)
             why = f"no callflow has this number or name, and no pattern matches it{near}"
     return f"nobody gets a call to {number}: {why}"

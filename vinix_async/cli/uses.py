@@ -15,9 +15,10 @@ from .flow_rows import MIN_ID, OneAccount, Row, about, aligned, as_number, few, 
 from .names import title
 from .options import CONNECTION, SELECTION, Connection, FromMirror, Selection
 from .rows import indented
-from .sources import Sources
+from .sources import Sources, check_order
 from .table import heading
 from .text import display
+from .trace import route_text
 
 _START: Final = "start"
 _MAX_JUMPS: Final = 40  # lines about jumps; JSON has all of them
@@ -43,17 +44,22 @@ async def uses(
 
     Example: vinix callflows uses ROOT "Ann Ash"
     """
+    if len(words) > 1:
+        check_order("uses", words[-2], words[-1])
     if not words or words[-1] == "ROOT" or is_file(words[-1]):
         raise UsageError("name what to look for, after the account or file: a name, an id or a number")
     what = words[-1]
     reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account, db=db)
     rows: list[Row] = []
+    shared: list[str] = []
     why = ""
 
     def search(flows: AccountFlows) -> None:
         nonlocal why
         found = use_rows(flows, what)
         rows.extend(found)
+        if found and (about_number := _shared_number(flows, what)):
+            shared.append(about_number)
         if not found:
             why = why or _why_nowhere(flows, what)
         elif output == "table":
@@ -63,6 +69,8 @@ async def uses(
     await reading.read(search)
     if output == "json":
         write_data(indented(rows) + b"\n")
+    for each in shared:
+        note(display(each))
     if not rows:
         note(display(why or f"{what} is used nowhere"))
     return reading.exit_code(ExitCode.OK if rows else ExitCode.NEGATIVE)
@@ -110,11 +118,21 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
             return f"{name.name} ({name.kind or 'document'}) exists, but nothing {uses_it}"
     number = as_number(what)
     route = lookup(flows.callflows, normalize(number), caller="phone") if number else None
+    if shared := _shared_number(flows, what):
+        return f"{what} is used nowhere: nothing jumps to the callflows that have it; {shared}"
     if route and route.how in {"number", "pattern"}:
         how = "is a number" if route.how == "number" else f"matches {route.by}"
         return f"{what} is used nowhere; it {how} of {flows.title(route.callflow_id or '')}, to which nothing jumps"
-    near = similar(what, (name.name for name in flows.names.values()))
+    near = similar(what, (name.name for name in flows.names.values()), flows.by_number)
     return f"{what} is used nowhere{near}" if near else ""
+
+
+def _shared_number(flows: AccountFlows, what: str) -> str:
+    """Return which callflow gets the calls to a number that several callflows have, as a sentence, or an empty text."""
+    number = normalize(as_number(what) or what)
+    if len(flows.by_number.get(number, ())) < 2:
+        return ""
+    return route_text(lookup(flows.callflows, number, caller="phone"), number, flows)
 
 
 def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
