@@ -80,7 +80,8 @@ class AccountResult:
         callflows: all callflows of the account, or if it failed, those that were read before the ``error``.
         bad_items: rows and documents that could not be read.
         error: the error with which the account failed.
-        next_start_key: the cursor of the page that failed. None for the first page, and if there is no error.
+        next_start_key: the cursor of the next page to read, which is the page that failed. None if that is the first
+            page, or if there is no error.
         elapsed: the seconds from the start of reading the account to its end.
     """
 
