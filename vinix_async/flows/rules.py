@@ -24,7 +24,7 @@ class Rule:
 
     @property
     def severities(self) -> str:
-        """The severities of its findings, in words: ``error``, ``warning or info``."""
+        """The severities that a finding can have, such as ``error`` or ``warning or info``."""
         return " or ".join(filter(None, (self.severity, self.milder)))
 
 
