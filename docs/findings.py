@@ -1,4 +1,4 @@
-"""Makes the page of all findings from their rules: ``python docs/findings.py``."""
+"""Generate the page of all findings from their rules: ``python docs/findings.py``."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ GROUPS = {
 
 HEAD = """# Findings
 
-`vinix callflows check` and `vinix_async.flows.findings` look for these in the callflows of an account. If a code has
-two severities, its section says which findings have the milder one. **error**: calls fail, or somebody else can make
-them. **warning**: probably not what was meant. **info**: worth knowing, and often intended. `select` and `ignore` take
+`vinix callflows check` and `vinix_async.flows.findings` look for these faults in the callflows of an account. If a code
+has two severities, its section says which findings have the lower one. **error**: calls fail, or somebody else can make
+them. **warning**: probably a mistake. **info**: worth knowing, and often intended. `select` and `ignore` take
 codes or beginnings of codes: `R` stands for all references. A child of a module is a branch of the callflow; the
 default branch is the child `_`. `vinix callflows check --explain E302` prints a section of this page.
 
-This page is made from `vinix_async.flows.RULES` by `docs/findings.py`. The sources are files of
+`docs/findings.py` generates this page from `vinix_async.flows.RULES`. The sources are files of
 [Kazoo](https://github.com/2600hz/kazoo).
 """
 

@@ -309,8 +309,8 @@ def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, san
     path = str(tmp_path / "all.csv.checkpoint")
     for arguments, words in (
         (("callflows", "list", "--resume", path), "vinix callflows export"),
-        (("callflows", "export", "--all", "--resume", path), "leave the other options out"),
-        (("callflows", "export", "--base", "http://127.0.0.1:1/v2", "--resume", path), "is for http"),
+        (("callflows", "export", "--all", "--resume", path), "remove the other options"),
+        (("callflows", "export", "--base", "http://127.0.0.1:1/v2", "--resume", path), "belongs to a job on http"),
     ):
         done = vinix(*arguments)
         assert done.returncode == 2

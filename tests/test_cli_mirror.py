@@ -184,7 +184,7 @@ def test_refresh(tmp_path: Path) -> None:
         assert "\n3 accounts (1 failed), 0 added, 0 changed, 1 deleted, " in done.stderr
         done = vinix("mirror", "refresh", "--all", "--max-age", "12h", "--page-size", "3")
         assert done.returncode == 0  # it is known to be gone
-        assert done.stderr.startswith("2 accounts left out: refreshed within --max-age\n3 accounts, ")
+        assert done.stderr.startswith("2 accounts skipped: refreshed within --max-age\n3 accounts, ")
         assert "gone" in vinix("mirror", "status").stdout
         assert vinix("mirror", "refresh", other, "--max-age", "soon").returncode == 2
 
@@ -198,7 +198,7 @@ def test_refresh(tmp_path: Path) -> None:
         fcntl.flock(locked, fcntl.LOCK_EX)
         done = vinix("mirror", "refresh", other)
         assert done.returncode == 0
-        assert done.stderr.startswith("1 account left out: another process refreshes the database\n")
+        assert done.stderr.startswith("1 account skipped: another process is refreshing the database\n")
         os.close(locked)
 
         done = vinix("mirror", "refresh", "--all", VINIX_PASSWORD="wrong")

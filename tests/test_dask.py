@@ -488,11 +488,11 @@ def test_the_command_refuses_what_does_not_fit(vinix: Command, shared: Shared, t
     for arguments, message in (
         (("--workers", "1"), "--workers needs --to, the folder to write to"),
         (("--scheduler", "tcp://127.0.0.1:8786"), "--scheduler needs --to, the folder to write to"),
-        ((*local, "--scheduler", "tcp://127.0.0.1:1"), "leave --workers out"),
+        ((*local, "--scheduler", "tcp://127.0.0.1:1"), "remove --workers"),
         (("--workers", "0", "--to", "out"), "--workers must be at least 1, not 0"),
         (("--scheduler", "127.0.0.1", "--to", "out"), "--scheduler must be an address such as tcp://10.0.0.1:8786"),
         (("--scheduler", "tcp://127.0.0.1:1", "--to", "out", "--sandbox"), "use --workers"),
-        (("--workers", "1", "--to", "mine/notes.txt"), "--to: mine/notes.txt is not a folder"),
+        (("--workers", "1", "--to", "mine/notes.txt"), "--to is a file: mine/notes.txt"),
         ((*local, "--resume", "out.checkpoint"), "run the same command again"),
         ((*local, "--checkpoint", "out.checkpoint"), "run the same command again"),
         ((*local, "--output", "csv"), "--workers writes Parquet"),

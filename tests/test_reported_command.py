@@ -612,7 +612,7 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
         ("--base ftp://x", {}, "--base must be an absolute URL"),
         ("--base http://example.com/v2", {}, "--allow-http"),
         ("--outage-wait inf", {}, "--outage-wait must be at least 0, not inf"),
-        ("--filter modified_from=2026-01-01", {}, "--modified-from takes dates"),
+        ("--filter modified_from=2026-01-01", {}, "for dates, use --modified-from"),
         ("--modified-from 7d --modified-to 52w", {}, "--modified-from is after --modified-to, so nothing would match"),
         ("--created-from 2026-11-20 --created-to 2026-11-01", {}, "--created-from is after --created-to"),
         ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),
@@ -640,9 +640,9 @@ def test_c16_the_librarys_class_names_are_not_in_a_usage_error(alone: Command) -
     [
         ("callflows list --accounts-from nothing", "nothing"),
         ("callflows list --accounts-from .", "cannot read ."),
-        ("callflows export --to nowhere/x.csv", "there is no folder"),
+        ("callflows export --to nowhere/x.csv", "does not exist"),
         ("callflows export --to a-folder.csv", "is a folder"),
-        ("report --to nowhere/x.html", "there is no folder"),
+        ("report --to nowhere/x.html", "does not exist"),
         ("callflows list --resume nothing", "nothing"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The callflows of an account, and an export file of them: NDJSON as ``vinix callflows export --details`` writes it."""
+"""Hold the callflows of an account, and read export files (NDJSON, written by ``vinix callflows export --details``)."""
 
 import gzip
 import zlib
@@ -16,15 +16,15 @@ from .names import title
 
 _BOM: Final = b"\xef\xbb\xbf"
 _KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
-"""The keys of which every callflow has at least one, and nothing else has any."""
+"""Every callflow has at least one of these keys. Other objects have none of them."""
 
 
 @define
 class AccountFlows:
     """The callflows of an account.
 
-    ``unread``: the ids of those that could not be read. ``file``: the export file, if they come from one. ``lines``:
-    the line of each callflow there, by id.
+    ``unread``: the ids of callflows that could not be read. ``file``: the export file that was read, or an empty text.
+    ``lines``: the line number of each callflow in that file, by id.
     """
 
     account: Account
@@ -40,7 +40,7 @@ class AccountFlows:
 
     @cached_property
     def names(self) -> Mapping[str, Name]:
-        """The names and kinds of what the account has, by id."""
+        """The names and kinds of the account's documents, by id."""
         return names_of(self.callflows)
 
     @cached_property
@@ -53,23 +53,25 @@ class AccountFlows:
         return found
 
     def title(self, callflow_id: str) -> str:
-        """Return what a callflow is called."""
+        """Return the title of a callflow, or its id if the callflow is not known."""
         callflow = self.by_id.get(callflow_id)
         return title(callflow) if callflow else callflow_id
 
     def place(self, callflow_id: str, path: str) -> str:
-        """Return a place within a callflow, a JSON pointer, in words."""
+        """Return a JSON pointer within a callflow in words."""
         return describe_place(self.by_id.get(callflow_id), path, self.names)
 
     def check_details(self) -> None:
-        """Raise ``UsageError`` for the row of a listing, which has no flow."""
+        """Raise ``UsageError`` if a callflow is the row of a listing, which has no flow."""
         if summary := next(filter(is_summary, self.callflows), None):
             line = self.lines.get(summary.id)
-            raise UsageError(f"{self.file}:{line}: the callflow has no flow: write the export with --details")
+            raise UsageError(
+                f"{self.file}:{line}: the callflow was exported without its flow: export it again with --details"
+            )
 
 
 def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
-    """Return the callflows of the file ``name`` by account. Raise ``UsageError`` for a file that is not an export."""
+    """Return the callflows of the file ``name`` by account. Raise ``UsageError`` if it is not an export file."""
     rows: dict[str, tuple[Account, dict[str, int], list[Callflow]]] = {}
     number = 0
     for number, line in _numbered(lines, name):
@@ -104,7 +106,7 @@ def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
         if not problems and not line.endswith(b"\n"):
             problems = "the line is cut off, so the export is not complete"
         raise UsageError(f"{where}{problems or 'the line is not a JSON object'}") from None
-    except ValueError:  # several values
+    except ValueError:  # the line has several JSON values
         raise UsageError(f"{where}the line is not a JSON object") from None
     if not (callflow.flow or callflow.numbers or _KEYS & to_dict(callflow).keys()):
         raise UsageError(f"{where}the object is not a callflow")

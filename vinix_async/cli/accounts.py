@@ -22,8 +22,12 @@ accounts: App = App(name="accounts", help="List the accounts below an account.")
 @accounts.command(name="list")
 async def list_accounts(
     *,
-    of: Annotated[str | None, Parameter(help="The account above them (default: your own account, ROOT).")] = None,
-    children: Annotated[Flag, Parameter(help="Only the direct children, each with the number below it.")] = False,
+    of: Annotated[
+        str | None, Parameter(help="The account whose descendants are listed (default: ROOT, your own account).")
+    ] = None,
+    children: Annotated[
+        Flag, Parameter(help="List only the direct children, each with its number of descendants.")
+    ] = False,
     page_size: PageSize = None,
     max_items: MaxItems = None,
     output: Annotated[Literal["table", "json", "ndjson", "csv"] | None, Parameter(help="The format.")] = None,
@@ -31,7 +35,7 @@ async def list_accounts(
     bom: Bom = False,
     connection: Connection = CONNECTION,
 ) -> int:
-    """List the accounts below an account, at any depth: a table on a terminal, NDJSON in a pipe."""
+    """List the accounts below an account, at any depth. The output is a table on a terminal, and NDJSON in a pipe."""
     output = output or ("table" if to_terminal() else "ndjson")
     if bom and output != "csv":
         raise UsageError("--bom is for CSV only")
@@ -42,7 +46,7 @@ async def list_accounts(
 
 
 async def write_accounts(pager: "Pager[Account]", output: str, *, raw: bool, bom: bool) -> int:
-    """Print a listing as it is read, and return the exit code."""
+    """Print each page of a listing when it is read, and return the exit code."""
     written = 0
     if output == "csv":
         write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)

@@ -1,4 +1,4 @@
-"""Findings for other programs: workflow commands of GitHub Actions, and SARIF 2.1.0."""
+"""Convert findings to workflow commands of GitHub Actions, and to SARIF 2.1.0."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def github(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a line for each finding, from which GitHub Actions makes an annotation of the line in the file.
+    """Yield a workflow command for each finding. GitHub Actions annotates the line of the file with it.
 
     Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those of @actions/core.
     """
@@ -39,7 +39,7 @@ def _property(text: str) -> str:
 
 
 def sarif(rows: Sequence[Row], *, complete: bool) -> dict[str, Any]:
-    """Return a SARIF log. ``complete`` says whether all accounts could be read."""
+    """Return a SARIF log. ``complete`` is true if all accounts could be read."""
     codes = list(RULES)
     rules = [
         {
@@ -80,6 +80,6 @@ def _location(row: Row) -> dict[str, Any]:
 
 
 def _fingerprint(row: Row) -> str:
-    """Return what tells the same finding again, whatever its line, message and severity are by then."""
+    """Return a hash that identifies the finding, even if its line, message or severity changes."""
     parts = [row["code"], row["account_id"], row["callflow_id"], row["path"], row["related"]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

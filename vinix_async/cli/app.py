@@ -1,6 +1,6 @@
-"""The commands of ``vinix``, and the exit code of a command line.
+"""Define the commands of ``vinix``, and run a command line.
 
-Each command is registered by the path of its function, and its module is imported when the command runs. Therefore
+Each command is registered by the path of its function, whose module is imported when the command runs. Therefore
 ``vinix --help`` does not import the client.
 """
 
@@ -24,10 +24,10 @@ from .exit_codes import ExitCode, report_error
 app: App = App(
     name="vinix",
     help="Read the callflows of the Vinix telephony API. `vinix demo` works without an account.",
-    help_format="plaintext",  # importing a Markdown renderer takes as long as everything else
+    help_format="plaintext",  # importing the Markdown renderer would double the start-up time
     version=__version__,
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # run() says that it was interrupted
+    suppress_keyboard_interrupt=False,  # run() reports the interrupt
     console=PipeConsole(),
 )
 for _path, _name, _text in (
@@ -46,7 +46,7 @@ for _path, _name, _text in (
 def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The shell.")], /) -> None:
     """Print the completion script for a shell.
 
-    Bash reads it with `source <(vinix completion bash)`.
+    In Bash, run `source <(vinix completion bash)`.
     """
     write_data(app.generate_completion(shell=shell).encode(), escape=str)
 

@@ -1,7 +1,7 @@
 """``vinix auth`` stores and checks credentials.
 
-A secret is never an argument, since other users see those in the list of processes. It is prompted for, or read from
-stdin.
+A secret is never an argument, because other users can see arguments in the list of processes. The command prompts for
+it, or reads it from stdin.
 """
 
 import json
@@ -34,19 +34,23 @@ _SECRETS: Final = {
 async def login(
     *,
     kind: Annotated[Kind, Parameter(help="A user's password, an API key, or a token.")] = "password",
-    username: Annotated[str | None, Parameter(help="The user whose password it is.")] = None,
+    username: Annotated[str | None, Parameter(help="The name of the user.")] = None,
     account_name: Annotated[str | None, Parameter(help="The name of the user's account.")] = None,
-    account_realm: Annotated[str | None, Parameter(help="Instead, the SIP realm of the user's account.")] = None,
-    phone_number: Annotated[str | None, Parameter(help="Instead, a phone number of the user's account.")] = None,
+    account_realm: Annotated[
+        str | None, Parameter(help="The SIP realm of the user's account, instead of its name.")
+    ] = None,
+    phone_number: Annotated[
+        str | None, Parameter(help="A phone number of the user's account, instead of its name.")
+    ] = None,
     account_id: Annotated[
         str | None, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
     ] = None,
-    keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring.")] = False,
+    keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,
 ) -> None:
     """Check credentials and store them in the profile.
 
-    The secret is prompted for on a terminal, and otherwise read from stdin. Only you can read the stored file.
+    On a terminal the command prompts for the secret; otherwise it reads stdin. Only you can read the stored file.
     """
     if connection.sandbox:
         async with connect(connection) as server:
@@ -81,7 +85,7 @@ async def check(
     output: Annotated[Literal["table", "json"] | None, Parameter(help="The format.")] = None,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Log in with your credentials, read one page of accounts, and print whose they are.
+    """Log in, read one page of accounts, and print the account and user to which your credentials belong.
 
     The exit code is 4 if the server refuses them.
     """
@@ -94,13 +98,15 @@ async def check(
 
 
 async def _check(server: Server) -> dict[str, str | None]:
-    """Use the credentials, and return what is known about them."""
+    """Log in, and return facts about the credentials."""
     from .. import ApiKeyAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
 
     identity = await server.client.whoami()
     account_id = server.root or identity.account_id
     if account_id is None:
-        raise UsageError("the server does not say whose token it is: set VINIX_ACCOUNT_ID, or give --account-id")
+        raise UsageError(
+            "the server does not return the account of this token: set VINIX_ACCOUNT_ID, or give --account-id"
+        )
     await server.client.accounts.children(account_id, max_items=1)
     kinds = {UserAuth: "password", ApiKeyAuth: "API key"}
     return {
@@ -115,7 +121,7 @@ async def _check(server: Server) -> dict[str, str | None]:
 
 def _ask(prompt: str, option: str) -> str:
     if not sys.stdin.isatty():
-        raise UsageError(f"{option} is required without a terminal to ask on")
+        raise UsageError(f"{option} is required, because stdin is not a terminal")
     note(prompt.rstrip())
     answer = input().strip()
     if not answer:

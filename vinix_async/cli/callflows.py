@@ -1,4 +1,4 @@
-"""``vinix callflows`` lists and exports callflows; its other commands have modules of their own."""
+"""``vinix callflows`` lists and exports callflows. Its other commands are in modules of their own."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,10 @@ callflows.command(uses, usage="Usage: vinix callflows uses [OPTIONS] [ACCOUNT|FI
 callflows.command(check, usage="Usage: vinix callflows check [OPTIONS] [ACCOUNT|FILE]...")
 callflows.command(compare, name="diff")
 
-Details = Annotated[Flag, Parameter(help="Read each whole callflow, with its flow. CSV and Parquet get it as JSON.")]
+Details = Annotated[
+    Flag,
+    Parameter(help="Read each whole callflow, including its flow. In CSV and Parquet, the flow is a column of JSON."),
+]
 
 
 @callflows.command(name="list")
@@ -39,9 +42,9 @@ async def list_callflows(
     options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
-    """List the callflows of one account or of many: a table on a terminal, NDJSON in a pipe.
+    """List the callflows of one or more accounts. The output is a table on a terminal, and NDJSON in a pipe.
 
-    Without an account, it lists your own: VINIX_ACCOUNT_ID, or the profile's account_id.
+    Without an account, your own account is listed: VINIX_ACCOUNT_ID, or account_id of the profile.
     """
     job = Job(
         command="callflows list",
@@ -60,11 +63,13 @@ async def list_callflows(
 async def export(
     *accounts: Accounts,
     to: Annotated[
-        Path | None, Parameter(help="The file (default: stdout). Its suffix names the format, and .gz compresses it.")
+        Path | None,
+        Parameter(help="The output file (default: stdout). Its suffix selects the format; .gz compresses it."),
     ] = None,
     details: Details = False,
     output: Annotated[
-        Literal["ndjson", "csv", "parquet"] | None, Parameter(help="The format (default: by the suffix, else ndjson).")
+        Literal["ndjson", "csv", "parquet"] | None,
+        Parameter(help="The format (default: that of the suffix, or ndjson)."),
     ] = None,
     raw_cells: RawCells = False,
     bom: Bom = False,
@@ -73,9 +78,9 @@ async def export(
     cluster: Cluster = NO_CLUSTER,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Write the callflows of any number of accounts to a file as NDJSON, CSV or Parquet.
+    """Write the callflows of one or more accounts to a file, as NDJSON, CSV or Parquet.
 
-    A run that was interrupted, even by SIGKILL, continues with --resume: no row is missing and none is written twice.
+    --resume continues a run that was interrupted, even by SIGKILL. No row is lost or written twice.
     """
     on_cluster = cluster != NO_CLUSTER
     job = Job(

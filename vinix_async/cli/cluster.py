@@ -1,4 +1,4 @@
-"""Exports by the workers of a Dask cluster, to a folder of Parquet files that is its own checkpoint."""
+"""Export with the workers of a Dask cluster, to a folder of Parquet files. The folder also serves as the checkpoint."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ _THREADS: Final = 4  # parts that a worker process of this machine reads at once
 _TICK: Final = 0.1  # seconds between two updates of the progress line
 _CONNECT: Final = 10.0  # seconds for the scheduler to answer
 _IGNORE_CTRL_C: Final = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-"""What worker processes run first. A terminal sends Ctrl-C to them, too, and the command ends them."""
+"""Code that worker processes run first. A terminal sends Ctrl-C to them, too, but the command must end them."""
 
 _AGAIN: Final = "run the same command again"
 
@@ -41,10 +41,11 @@ _AGAIN: Final = "run the same command again"
 @Parameter(name="*", group=Group("Cluster", sort_key=7))
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Export with the workers of a Dask cluster. --to is then a folder of Parquet files.
+    """Options that export with the workers of a Dask cluster. --to must then be a folder, for Parquet files.
 
     Attributes:
-        scheduler: The address of a Dask scheduler, such as tcp://10.0.0.1:8786. Its workers need credentials.
+        scheduler: The address of a Dask scheduler, such as tcp://10.0.0.1:8786. Its workers need
+            credentials in their environment.
         workers: The number of worker processes to start on this machine.
     """
 
@@ -58,7 +59,7 @@ NO_CLUSTER: Final = Cluster()
 async def run_on_cluster(
     job: Job, connection: Connection, options: JobOptions, cluster: Cluster, *, force: bool
 ) -> int:
-    """Write the callflows of a job to a folder, report the failures, and return the exit code."""
+    """Write the callflows of a job to a folder, print the failures, and return the exit code."""
     _check(job, connection, options, cluster)
     async with connect(connection) as server:
         run = _Run(server, completed(job, server), connection, options, overwrite=force)
@@ -79,20 +80,24 @@ async def run_on_cluster(
 def _check(job: Job, connection: Connection, options: JobOptions, cluster: Cluster) -> None:
     """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
     if cluster.scheduler is not None and cluster.workers is not None:
-        raise UsageError("--scheduler uses the workers of that cluster: leave --workers out")
+        raise UsageError("--scheduler uses the workers of that cluster: remove --workers")
     option = "--workers" if cluster.scheduler is None else "--scheduler"
     if cluster.scheduler is not None and "://" not in cluster.scheduler:
         raise UsageError(f"--scheduler must be an address such as tcp://10.0.0.1:8786, not {cluster.scheduler!r}")
     if connection.sandbox and cluster.scheduler is not None:
-        raise UsageError("--sandbox runs inside this command, where other machines cannot reach it: use --workers")
+        raise UsageError(
+            "other machines cannot reach the sandbox inside this command: use --workers instead of --scheduler"
+        )
     if job.to is None:
         raise UsageError(f"{option} needs --to, the folder to write to")
     if Path(job.to).exists() and not Path(job.to).is_dir():
-        raise UsageError(f"--to: {job.to} is not a folder, which {option} needs")
+        raise UsageError(f"{option} needs a folder, but --to is a file: {job.to}")
     if options.resume or options.checkpoint:
-        raise UsageError(f"with {option} the folder is the checkpoint: to continue, {_AGAIN}")
+        raise UsageError(
+            f"{option} needs no checkpoint, since the folder of --to shows what is done: to continue, {_AGAIN}"
+        )
     if job.raw_cells or job.bom or job.output not in {None, "parquet"}:
-        raise UsageError(f"{option} writes Parquet: leave the options of other formats out")
+        raise UsageError(f"{option} writes Parquet: remove the options for other formats")
     try:
         import vinix_async.dask  # noqa: F401, PLC0415  # an extra
     except ModuleNotFoundError as error:
@@ -105,7 +110,7 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
     import dask.config  # noqa: PLC0415  # an extra
     import distributed  # noqa: PLC0415  # an extra
 
-    for name in ("distributed", "distributed.client"):  # what they would print on stderr, the job says itself
+    for name in ("distributed", "distributed.client"):  # the command prints its own messages about these events
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if cluster.scheduler is not None:
         async with distributed.Client(cluster.scheduler, asynchronous=True, timeout=_CONNECT) as client:
@@ -113,8 +118,8 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
                 note("the scheduler has no workers yet: waiting for the first one")
             yield client
         return
-    # Whoever reaches a scheduler can run code in its workers. Therefore it listens on the loopback device only, admits
-    # only holders of a certificate that is made for this run, and serves no pages about its state.
+    # Anyone who can connect to a scheduler can run code in its workers. Therefore this one listens only on the loopback
+    # address, requires a certificate that is created for this run, and serves no dashboard.
     with dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}):
         async with (
             distributed.LocalCluster(
@@ -134,9 +139,9 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
 
 
 def worker_environment(auth: "Auth") -> dict[str, str]:
-    """Return the environment from which a worker process makes its client.
+    """Return the environment variables from which a worker process creates its client.
 
-    Dask hands it over when the process has started, so that it is not in the environment that ``ps`` shows.
+    Dask passes them after the process has started, so that ``ps`` does not show them.
     """
     values = attrs.asdict(cast("attrs.AttrsInstance", auth))
     values["auth_token"] = values.pop("token", None)

@@ -1,4 +1,4 @@
-"""The client that the options, the environment and the profile describe."""
+"""Create the client from the options, the environment and the profile."""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
-_MAX_SHOWN: Final = 60  # the most characters of a wrong id that a message shows
+_MAX_SHOWN: Final = 60  # characters of an invalid id in a message
 
 
 def check_account_id(text: str, where: str = "") -> str:
-    """Return ``text`` if it can be an account id. Raise ``UsageError`` otherwise, with ``where`` in front."""
+    """Return ``text`` if it can be an account id. Otherwise raise ``UsageError``, with ``where`` before the message."""
     if _NOT_AN_ID.fullmatch(text) or not text.isprintable():
         shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
         raise UsageError(f"{where}{shown!r} is not an account id")
@@ -29,10 +29,10 @@ def check_account_id(text: str, where: str = "") -> str:
 
 @frozen
 class Server:
-    """A client and where it connects to.
+    """A client and its server.
 
-    ``root``: the account that ROOT stands for. ``where``: the base URL, or ``sandbox``. ``source``: where the
-    credentials come from.
+    ``root``: the id of the account that ROOT stands for. ``where``: the base URL, or ``sandbox``. ``source``: where the
+    credentials were found, such as ``environment``.
     """
 
     client: "VinixClient" = field(repr=False)
@@ -43,11 +43,11 @@ class Server:
     settings: Settings | None = None
 
     def account_id(self, word: str | None) -> str:
-        """Return the account id for an argument: the argument itself, or your own account for ROOT and None."""
+        """Return the account id for an argument. For ``ROOT`` and None it is that of your own account."""
         if word is not None and word != "ROOT":
             return check_account_id(word)
         if self.root is None:
-            raise UsageError("name an account, or set VINIX_ACCOUNT_ID, or use --sandbox")
+            raise UsageError("your own account is not known: name an account, set VINIX_ACCOUNT_ID, or use --sandbox")
         return self.root
 
 
@@ -55,7 +55,7 @@ class Server:
 async def connect(
     connection: Connection, *, auth: "Auth | None" = None, root: str | None = None
 ) -> AsyncIterator[Server]:
-    """Open the client; nothing is sent yet. With ``auth``, as for a login, the profile is not read."""
+    """Open the client without sending a request. With ``auth``, as for a login, the profile is not read."""
     from .. import RetryPolicy, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
 
     retry = RetryPolicy(outage_wait=connection.outage_wait)

@@ -1,6 +1,6 @@
-"""What the command prints: data on stdout, everything else on stderr.
+"""Print data on stdout, and messages on stderr.
 
-Text from the server is never interpreted as markup, and a terminal never gets its control characters.
+Text from the server is never interpreted as markup, and its control characters never reach a terminal.
 """
 
 import os
@@ -14,11 +14,11 @@ from rich.text import Text
 
 from .text import printable_json
 
-_WIDTH: Final = 80  # columns, if COLUMNS is 0: rich would print nothing
+_WIDTH: Final = 80  # columns if COLUMNS is 0, with which rich would print nothing
 
 
 class PipeConsole(Console):
-    """A console that raises BrokenPipeError where rich would exit, and that has a width even if COLUMNS is 0."""
+    """A console that raises BrokenPipeError, with which rich would exit, and has a width even if COLUMNS is 0."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr)
@@ -26,7 +26,7 @@ class PipeConsole(Console):
             self.width = _WIDTH
 
     def on_broken_pipe(self) -> None:
-        """Raise the error again."""
+        """Raise BrokenPipeError, which ``app.run`` handles."""
         raise BrokenPipeError
 
 
@@ -51,9 +51,9 @@ def to_terminal() -> bool:
 
 
 def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json) -> None:
-    """Write UTF-8 to stdout and flush it. A terminal gets the result of ``escape``, in its own encoding.
+    """Write UTF-8 data to stdout and flush it. On a terminal, the result of ``escape`` is written, in its encoding.
 
-    Without ``escape``, the data is in the encoding of stdout already.
+    If ``escape`` is None, the data is written unchanged, and must be in the encoding of stdout.
     """
     if to_terminal():
         hide_progress()
@@ -77,7 +77,7 @@ def print_data(*renderables: Any) -> None:
 
 
 def print_lines(lines: Iterable[Text]) -> None:
-    """Print lines on stdout, each as it is, however wide the terminal is."""
+    """Print lines on stdout without wrapping them."""
     console = PipeConsole()
     with console.capture() as printed:
         for line in lines:

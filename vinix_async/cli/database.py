@@ -1,4 +1,4 @@
-"""The database of ``vinix mirror``: ``--db``, or ``VINIX_MIRROR``."""
+"""Open the database of ``vinix mirror``, which ``--db`` or ``VINIX_MIRROR`` names."""
 
 import os
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ Database: TypeAlias = Annotated[
 
 
 def database(option: str | None) -> str:
-    """Return the database of ``--db``, or else of ``VINIX_MIRROR``. A command line must not contain a password."""
+    """Return the file or address of the database. Raises ``UsageError`` if ``--db`` contains a password."""
     if option is None:
         if not (address := os.environ.get("VINIX_MIRROR")):
             raise UsageError("name the database with --db, or set VINIX_MIRROR")
@@ -34,7 +34,7 @@ def database(option: str | None) -> str:
             raise UsageError("--db is not a valid postgresql:// address") from None
         if has_password:
             raise UsageError(
-                "--db must not contain a password, because others can read a command line: put the address into "
+                "--db must not contain a password, because other users can see command lines: put the address into "
                 "VINIX_MIRROR, or the password into ~/.pgpass"
             )
     return option
@@ -42,7 +42,7 @@ def database(option: str | None) -> str:
 
 @asynccontextmanager
 async def open_mirror(option: str | None) -> "AsyncIterator[Mirror]":
-    """Open the mirror of ``--db``."""
+    """Open the mirror for a block. ``option`` is the value of ``--db``."""
     from ..mirror import Mirror  # noqa: PLC0415  # slow to import, and --help does not need it
 
     async with Mirror(database(option)) as opened:

@@ -17,7 +17,7 @@ async def demo(
 ) -> int:
     """List the callflows of a few synthetic accounts with the real client and an embedded sandbox.
 
-    The callflows of the last account have faults, which their names describe.
+    The callflows of the last account have faults. Their names describe the faults.
     """
     connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect, sandbox_findings=True)
     return await run_job(Job(command="demo", all=True, output="table"), connection)

@@ -1,4 +1,4 @@
-"""Exit codes, the errors that the command itself raises, and how an error is printed."""
+"""Define the exit codes and the errors of the command, and print errors."""
 
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
 _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
-"""The options of the command for arguments that the library's messages name."""
+"""The command's option for each argument that messages of the library name."""
 
 
 class ExitCode(IntEnum):
@@ -31,15 +31,15 @@ class ExitCode(IntEnum):
 
 
 class UsageError(Exception):
-    """The command line, an input file or the configuration is wrong: exit code 2."""
+    """An error in the command line, an input file or the configuration. The exit code is 2."""
 
 
 class CommandError(Exception):
-    """The command line is valid, but the command cannot do what it asks for: exit code 1."""
+    """An error of a command with a valid command line. The exit code is 1."""
 
 
 def report_error(error: Exception) -> ExitCode:
-    """Print an error and return the exit code for it. Raise an unexpected error again."""
+    """Print an error and return its exit code. An unexpected error is raised again."""
     if not isinstance(error, VinixError | UsageError | CommandError | OSError):
         raise error
     note(f"vinix: {printable(describe(error), lines=True)}")
@@ -49,7 +49,10 @@ def report_error(error: Exception) -> ExitCode:
 
 
 def describe(error: BaseException) -> str:
-    """Return the text of an error: with the class of an error of the library, and with the file of a system error."""
+    """Return the text of an error.
+
+    It includes the class if the library raised the error, and the file if the system did.
+    """
     if isinstance(error, ConfigurationError):
         text = str(error)
         for name, option in _OPTIONS.items():
@@ -68,7 +71,7 @@ def one_line(error: BaseException) -> str:
 
 
 def note_problems(read: "AccountPage | AccountResult", *, one_account: bool) -> None:
-    """Print the bad items and the error of an account. The error of a job for one account is printed at its end."""
+    """Print the bad items and the error of an account. A job for one account prints the error at its end instead."""
     account_id = printable(read.account_id)
     for item in read.bad_items:
         which = printable(item.id or f"row {item.index} without an id")

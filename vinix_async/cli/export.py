@@ -1,7 +1,7 @@
-"""Writers of the rows of a job, as NDJSON, CSV, a JSON array, a table, Parquet or a report. No row is kept in memory.
+"""Write the rows of a job as NDJSON, CSV, a JSON array, a table, Parquet or a report, keeping none in memory.
 
-Parquet and reports are readable only when they are complete. Therefore their rows are first collected in a file of
-lines, which a resumed job can continue.
+Parquet files and reports can be read only when they are complete. Therefore their rows are first collected in a file
+of lines, to which a resumed job can append.
 """
 
 import os
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 _GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
-"""The format that the suffix of an output file names. ``.gz`` after it compresses any of them but Parquet."""
+"""The format for each suffix of an output file. An additional ``.gz`` compresses all formats except Parquet."""
 
 
 def format_of(to: Path, output: str | None) -> str:
-    """Return the format of an output file: ``output``, or the one that the suffix names."""
+    """Return the format of an output file: ``output``, or else the format for its suffix."""
     compressed = _compressed(to)
     name = Path(to.stem) if compressed else to
     found = output or SUFFIXES.get(name.suffix.lower())
     if found is None or (compressed and found == "parquet"):
         known = ", ".join([*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES if suffix != ".parquet")])
-        raise UsageError(f"--to must end with {known}, not {to.name!r}; other names need --output")
+        raise UsageError(f"--to must end with {known}, not {to.name!r}; for other names, give --output")
     return found
 
 
@@ -54,14 +54,14 @@ def _compressed(path: Path) -> bool:
 
 
 class Stdout:
-    """Stdout. A terminal gets the result of ``escape``; without one, the bytes are in its encoding already."""
+    """Stdout. On a terminal, ``escape`` is applied to the text. If it is None, the bytes are written unchanged."""
 
     def __init__(self, escape: Callable[[str], str] | None, size: int = 0) -> None:
         self._escape = escape
         self.size: int = size
 
     def write(self, data: bytes) -> None:
-        """Write and flush."""
+        """Write ``data`` and flush it."""
         write_data(data, self._escape)
         self.size += len(data)
 
@@ -74,7 +74,7 @@ class Stdout:
 
 
 class File:
-    """A file. Its content beyond ``size`` is cut off, and new bytes are appended."""
+    """A file, which is truncated to ``size`` bytes and then appended to."""
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
@@ -83,7 +83,7 @@ class File:
         found = os.fstat(descriptor).st_size
         if found < size:
             self._file.close()
-            raise UsageError(f"{path} is shorter than its checkpoint says, so it is not the file that the job wrote")
+            raise UsageError(f"{path} is shorter than its checkpoint records, so it is not the file that the job wrote")
         if found > size:
             self._file.truncate(size)
         self.size: int = size
@@ -110,7 +110,7 @@ class File:
 
 
 class GzipFile(File):
-    """A compressed file. Each save ends a member of the gzip format, so that a resumed job can append the next one."""
+    """A gzip file. Each save ends a member of the gzip format, so that a resumed job can append another one."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
         super().__init__(path, size)
@@ -143,8 +143,8 @@ class GzipFile(File):
 class Ending:
     """How a job ended.
 
-    ``stopped``: whether there are accounts that were not read. ``resume``: the command that reads what is missing, if
-    the progress was saved. ``problems``: the pages that have an error or bad items.
+    ``stopped``: whether accounts were left unread. ``resume``: the command that reads the missing data, if the progress
+    was saved. ``problems``: the pages that have an error or bad items.
     """
 
     stopped: bool = False
@@ -154,10 +154,10 @@ class Ending:
 
 @define
 class Writer:
-    """Writes rows to ``sink``.
+    """A writer of rows to ``sink``.
 
-    ``encode``: returns the bytes of a page's rows. ``header``, ``footer``: what comes before and after all rows.
-    ``finish``: is called when the sink is closed.
+    ``encode``: a function that returns the bytes of a page's rows. ``header``, ``footer``: the bytes before and after
+    all rows. ``finish``: a function that is called after the sink is closed.
     """
 
     sink: Stdout | File
@@ -178,7 +178,7 @@ class Writer:
             self.sink.write(header)
 
     def save(self) -> int:
-        """Make what was written durable, if the destination allows it, and return its size in bytes."""
+        """Make the output durable, if the destination allows that, and return its size in bytes."""
         return self.sink.save()
 
     def end(self, ending: Ending) -> None:
@@ -219,7 +219,7 @@ def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
 
 
 def _open_collector(job: Job, rows: Path, size: int) -> Writer:
-    """Return a writer that collects rows in a file, and converts it at the end of the job."""
+    """Return a writer that collects rows in a file, and converts the file at the end of the job."""
     to = Path(job.to) if job.to else None
 
     def encode(page: "AccountPage") -> bytes:
@@ -247,8 +247,8 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
         return Writer(File(rows, size, mode=0o600), encode, finish=finish)
     except OSError as error:
         what = "Parquet" if job.output == "parquet" else "a report"
-        hint = "; --checkpoint names another place" if to is None else ""
-        raise UsageError(f"{what} needs a file for its rows: {describe(error)}{hint}") from None
+        hint = "; give another path with --checkpoint" if to is None else ""
+        raise UsageError(f"{what} needs a file for rows, which cannot be written: {describe(error)}{hint}") from None
 
 
 def _array() -> Callable[["AccountPage"], bytes]:
@@ -258,7 +258,7 @@ def _array() -> Callable[["AccountPage"], bytes]:
 
 
 class _Table:
-    """Encodes rows as tables, with a heading for each account."""
+    """An encoder of rows as tables, with a heading for each account."""
 
     def __init__(self, *, one_account: bool) -> None:
         self._one_account = one_account

@@ -1,4 +1,4 @@
-"""Files: which arguments are export files, and how files are replaced as a whole, so that a crash loses neither one."""
+"""Recognize export files among arguments, and replace files atomically."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ EXPORT_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
 
 
 def is_file(word: str) -> bool:
-    """Return whether an argument names an export file, and not an account."""
+    """Return whether an argument is an export file, not an account."""
     return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
@@ -21,17 +21,17 @@ def is_swapped(first: str, second: str) -> bool:
 
 
 def write_private_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically by one with mode 0600, and return when it is on the disk."""
+    """Write a file with mode 0600, replacing an old one atomically. The data is on the disk when this returns."""
     with replacing(path, mode=0o600) as new:
         new.write_bytes(data)
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int) -> Iterator[Path]:
-    """Give a new file for the block to write, and rename it to ``path`` when the block succeeds.
+    """Yield the path of a new file for the block to write, and rename it to ``path`` when the block succeeds.
 
-    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` stays as it is. If
-    ``path`` is a link, the file that it names is replaced.
+    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` is unchanged. If
+    ``path`` is a symbolic link, its target is replaced.
     """
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -50,7 +50,7 @@ def replacing(path: Path, *, mode: int) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name in ``folder`` durable."""
+    """Make new and renamed files in ``folder`` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -59,7 +59,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def default_mode() -> int:
-    """Return the mode that new files of this user have."""
+    """Return the mode of new files, by the process's umask."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -1,4 +1,4 @@
-"""``vinix mirror`` keeps a copy of callflows in a database, and answers questions about it and its past."""
+"""``vinix mirror`` keeps a copy of callflows with its history in a database, and queries it."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ mirror: App = App(name="mirror", help="Keep a copy of callflows in a database, w
 mirror.command(refresh)
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
-OneAccount = Annotated[str | None, Parameter(name="--account", help="Only this account, by its id.")]
+OneAccount = Annotated[str | None, Parameter(name="--account", help="The id of the only account to show.")]
 
 
 @mirror.command
@@ -69,7 +69,7 @@ async def changes(
 
 
 async def _grouped(changes: "AsyncIterator[StoredChange]") -> "AsyncGenerator[list[StoredChange], None]":
-    """Yield the changes that were found together: those of one account at one time."""
+    """Yield the changes in groups. Each group has the changes of one account that were found at the same time."""
     group: list[StoredChange] = []
     async for change in changes:
         if group and (group[0].account_id, group[0].at) != (change.account_id, change.at):
@@ -87,14 +87,14 @@ def _heading(account: Account, change: "StoredChange") -> Text:
 
 @mirror.command
 async def uses(
-    what: Annotated[str, Parameter(help="The id of a user, a mailbox, a media file or anything else.")],
+    what: Annotated[str, Parameter(help="The id of a user, a mailbox, a media file or another document.")],
     /,
     *,
     at: Annotated[str | None, Parameter(help="A date or a span before now (default: now).")] = None,
     db: Database = None,
     output: Output = "table",
 ) -> int:
-    """Show which callflows of all accounts use something, now or at an earlier time."""
+    """Show which callflows, of any account, use a document now or used it at an earlier time."""
     time = None if at is None else utc_time("--at", at)
     async with open_mirror(db) as opened:
         names = await _account_names(opened)
@@ -113,14 +113,14 @@ async def uses(
 
 @mirror.command
 async def number(
-    number: Annotated[str, Parameter(help="A phone number, as the callflows have it or as it is dialled.")],
+    number: Annotated[str, Parameter(help="A phone number, as it is dialled or as it is stored in callflows.")],
     /,
     *,
     during: Annotated[str | None, Parameter(help="A year, a month or a day in UTC, such as 2026-03.")] = None,
     db: Database = None,
     output: Output = "table",
 ) -> int:
-    """Show which callflows had a number, and from when until when."""
+    """Show which callflows had a number, and when."""
     begin, end = utc_period("--during", during) if during is not None else (None, None)
     async with open_mirror(db) as opened:
         names = await _account_names(opened)
@@ -150,7 +150,7 @@ async def history(
     db: Database = None,
     output: Output = "table",
 ) -> int:
-    """Show what a callflow has been, and what changed from each time to the next."""
+    """Show the history of a callflow: each version, and what changed in it."""
     owner = Account(id=account)
     async with open_mirror(db) as opened:
         found = match([each async for each in opened.callflows(account)], callflow)
@@ -177,7 +177,7 @@ async def history(
 
 @mirror.command
 async def status(*, db: Database = None, output: Output = "table") -> int:
-    """Show when each account was refreshed, and with what result."""
+    """Show the time and the result of each account's last refresh."""
     async with open_mirror(db) as opened:
         accounts = await opened.status()
     rows = [_plain(each) for each in accounts]
@@ -194,7 +194,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
 
 
 def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
-    """Print the rows of an answer, and return the exit code."""
+    """Print the rows of an answer, or ``nothing`` if it has none, and return the exit code."""
     if output == "json":
         write_data(indented(rows) + b"\n")
     else:
@@ -210,7 +210,7 @@ async def _account_names(opened: "Mirror") -> dict[str, str | None]:
 
 
 def _plain(answer: Any) -> Row:
-    """Return an answer as a dict of JSON values."""
+    """Return an object of the mirror as a dict of JSON values."""
 
     def value_of(_answer: type, _field: Any, value: Any) -> Any:
         if isinstance(value, Callflow):

@@ -1,6 +1,6 @@
-"""Name callflows, modules, branches and numbers, for the table, the tree, the pictures, the page and the exports alike.
+"""Name callflows, modules, branches and numbers in the same way in tables, trees, pictures, pages and exports.
 
-The words for modules are those of ``vinix_async.flows``. Every function returns text that is safe to show
+The words for modules come from ``vinix_async.flows``. Every function returns text that is safe to show
 (``text.display``).
 """
 
@@ -19,7 +19,7 @@ _TARGETS: Final = {"callflow": "id", "ring_group_toggle": "callflow_id"}
 
 
 def title(callflow: Callflow) -> str:
-    """Return the callflow's name, else its feature's, else the first number, else its id."""
+    """Return the first that the callflow has of: its name, its feature's name, a number, its id."""
     code = callflow.featurecode
     candidates = (callflow.name, code.name if code else None, *numbers(callflow))
     return (
@@ -28,18 +28,18 @@ def title(callflow: Callflow) -> str:
 
 
 def type_name(callflow: Callflow) -> str:
-    """Return the callflow's type; the server stores any JSON there, of which texts are shown."""
+    """Return the callflow's type, or an empty text if it is not a string. The server accepts any JSON value there."""
     return display(callflow.type) if isinstance(callflow.type, str) else ""
 
 
 def numbers(callflow: Callflow) -> list[str]:
-    """Return what is dialled to reach the callflow, each once: its feature code, numbers and patterns."""
+    """Return the callflow's feature code, numbers and patterns, without duplicates."""
     dialled = (feature_code(callflow), *map(display, callflow.numbers), *map(display, callflow.patterns))
     return list(dict.fromkeys(filter(None, dialled)))
 
 
 def feature_code(callflow: Callflow) -> str:
-    """Return what is dialled for the feature code, with a star in front if the numbers or patterns have one there."""
+    """Return the callflow's feature code as it is dialled, with a star if its numbers or patterns begin with one."""
     code = ((callflow.featurecode and callflow.featurecode.number) or "").replace("\\", "")
     if not code:
         return ""
@@ -56,7 +56,7 @@ def target(node: FlowNode) -> str:
 
 
 def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
-    """Return what a ``shown_node`` does, in words. A node without a module is the end of the call."""
+    """Describe a ``shown_node`` in words. A node without a module is the end of the call."""
     about = description_of(node, names)
     return Description(
         label=display(about.label) or "end",
@@ -67,19 +67,19 @@ def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
 
 
 def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
-    """Return what the key of a child means to the parent; nothing where the call simply continues."""
+    """Return the meaning of a child's key in words, or an empty text where the call simply continues."""
     return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
 
 
 def shown_node(node: FlowNode) -> FlowNode:
-    """Return a copy of the node whose data can be shown; see ``shown_data``."""
+    """Return a copy of the node with data that is safe to show (``shown_data``)."""
     return evolve(node, data=shown_data(node.data), extra=shown_data(node.extra))
 
 
 def shown_data(data: Any) -> Any:
     """Return a copy of a JSON value in which passwords, PINs and tokens are hidden and every text is safe to show.
 
-    What is nested too deeply for a person to read is left out.
+    Values that are nested more than ``_MAX_DEPTH`` levels deep are left out.
     """
     top = [masked(data)]
     waiting: list[tuple[Any, int]] = [(top, 0)]

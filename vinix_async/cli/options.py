@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Define the options that several commands share."""
 
 import json
 import math
@@ -13,15 +13,15 @@ from cyclopts import Group, Parameter
 from .exit_codes import UsageError
 from .times import parse_span
 
-DEFAULT_CALLFLOWS: Final = (4, 12)  # the range from which the sandbox takes the number of callflows of an account
+DEFAULT_CALLFLOWS: Final = (4, 12)  # the range of the sandbox's callflows per account
 _GREGORIAN_EPOCH: Final = 62_167_219_200
-"""Seconds from the year 0, from which the server counts, to the year 1970."""
+"""The seconds between the year 0, from which the server counts, and 1970."""
 
 _TIMES: Final = ("modified_from", "modified_to", "created_from", "created_to")
 
 
 def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], None]:
-    """Return a validator for a number."""
+    """Return a validator for a number in a range."""
 
     def check(_type: Any, value: Any) -> None:
         if value is not None and not (least <= value <= most and math.isfinite(value)):
@@ -37,7 +37,7 @@ Dialect: TypeAlias = Annotated[
     Literal["kazoo5", "kazoo43", "documented"], Parameter(help="The server version that the sandbox imitates.")
 ]
 SandboxAccounts: TypeAlias = Annotated[
-    int, Parameter(help="The number of accounts in the sandbox, its reseller included.", validator=between(1))
+    int, Parameter(help="The number of accounts in the sandbox, including its reseller.", validator=between(1))
 ]
 SandboxCallflows: TypeAlias = Annotated[
     int | None, Parameter(help="The number of callflows of each account (default: 4 to 12).", validator=between(0))
@@ -47,17 +47,17 @@ PageSize: TypeAlias = Annotated[
     Parameter(help="The number of rows to request at once (the server's default: 50).", validator=between(1)),
 ]
 MaxItems: TypeAlias = Annotated[
-    int | None, Parameter(help="The largest number of rows to read, of each account.", validator=between(1))
+    int | None, Parameter(help="The most rows to read from each account.", validator=between(1))
 ]
-Accounts: TypeAlias = Annotated[str, Parameter(help="Account ids. ROOT is your own account.")]
+Accounts: TypeAlias = Annotated[str, Parameter(help="Account ids, or ROOT for your own account.")]
 RawCells: TypeAlias = Annotated[
-    Flag, Parameter(help="Do not protect CSV cells that a spreadsheet would run as a formula.")
+    Flag, Parameter(help="Do not put an apostrophe before CSV cells that a spreadsheet would run as formulas.")
 ]
 FromMirror: TypeAlias = Annotated[
     str | None,
     Parameter(
         name="--db",
-        help="Read from this mirror in place of the API: the accounts that are named, or else all of them.",
+        help="Read from this mirror instead of the API, by default all of its accounts.",
     ),
 ]
 Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]
@@ -67,14 +67,14 @@ Force: TypeAlias = Annotated[Flag, Parameter(help="Replace an existing file, and
 @Parameter(name="*", group=Group("Connection", sort_key=8))
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """The server to use. A setting without an option comes from the environment, else from the profile.
+    """The server to use. Settings without an option come from the environment, or else from the profile.
 
     Attributes:
         profile: The profile of the configuration file (default: VINIX_PROFILE).
-        base: The API's address, with its /v2 (default: VINIX_BASE).
+        base: The address of the API, including /v2 (default: VINIX_BASE).
         allow_http: Allow plain HTTP to other machines.
-        outage_wait: The seconds to wait while the server is away (default: 60; for many accounts, 900).
-        sandbox: Use an embedded sandbox. ROOT is its reseller.
+        outage_wait: The seconds to wait while the server is unavailable (default: 60, or 900 for many accounts).
+        sandbox: Use an embedded sandbox. ROOT is the sandbox's reseller.
         sandbox_findings: Add an account whose callflows have faults, at least one for each rule.
         sandbox_faults: The share of replies that fail, from 0 to 1.
     """
@@ -98,8 +98,8 @@ class Selection:
 
     Attributes:
         descendants_of: All accounts below this one, without the account itself. ROOT is your own account.
-        accounts_from: A file with one account id on each line, or a CSV file with a column account_id or id; - reads
-            stdin.
+        accounts_from: A file with one account id on each line, or a CSV file with a column account_id or id. Use - to
+            read stdin.
         all: Your own account and all accounts below it.
         concurrency: The number of accounts to read at once.
     """
@@ -110,7 +110,7 @@ class Selection:
     concurrency: Annotated[int, Parameter(validator=between(1))] = 32
 
     def job_fields(self) -> dict[str, Any]:
-        """Return what is saved with the job."""
+        """Return the fields of a ``Job`` that these options set."""
         return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all")}
 
 
@@ -120,12 +120,12 @@ class JobOptions(Selection):
     """The accounts and callflows that a job reads, and how it runs.
 
     Attributes:
-        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat it for more filters.
-        modified_from: Only callflows modified since a date such as 2026-11-20, or within a span such as 7d.
-        modified_to: Only callflows modified until a date, or before a span.
-        created_from: Only callflows created since a date, or within a span.
-        created_to: Only callflows created until a date, or before a span.
-        checkpoint: Where to save progress (default: beside the output file, or in the user state directory).
+        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat the option for more.
+        modified_from: Only callflows modified since a date such as 2026-11-20, or in a span before now such as 7d.
+        modified_to: Only callflows modified until a date, or until a span before now.
+        created_from: Only callflows created since a date, or in a span before now.
+        created_to: Only callflows created until a date, or until a span before now.
+        checkpoint: The file to save progress in (default: beside the output file, or in the user state directory).
         resume: Continue the job of this checkpoint, and retry the accounts that failed.
     """
 
@@ -139,11 +139,11 @@ class JobOptions(Selection):
     resume: Path | None = None
 
     def job_fields(self) -> dict[str, Any]:
-        """Return what is saved with the job."""
+        """Return the fields of a ``Job`` that these options set."""
         return {**super().job_fields(), "filters": self._server_filters(), "page_size": self.page_size}
 
     def _server_filters(self) -> dict[str, str]:
-        """Return the filters as query parameters. Several values of one ``filter_`` name mean any of them."""
+        """Return the filters as query parameters. Several values of a ``filter_`` name select rows with any of them."""
         values: dict[str, list[str]] = {}
         for text in self.filters:
             name, equals, value = text.partition("=")
@@ -151,7 +151,7 @@ class JobOptions(Selection):
                 raise UsageError(f"--filter must be KEY=VALUE, not {text!r}")
             if name in _TIMES and not value.isdecimal():
                 raise UsageError(
-                    f"--filter {name} must be in the server's seconds: --{name.replace('_', '-')} takes dates"
+                    f"--filter {name} must be in seconds of the server: for dates, use --{name.replace('_', '-')}"
                 )
             values.setdefault(name, []).append(value)
         for name in _TIMES:
@@ -173,7 +173,7 @@ JOB_OPTIONS: Final = JobOptions()
 
 
 def _server_time(option: str, text: str) -> str:
-    """Return a date, a time or a span before now in the server's seconds. Without a zone, it is local time."""
+    """Convert a date, a time or a span before now to seconds of the server. Local time is the default zone."""
     try:
         span = parse_span(text)
         moment = datetime.now(UTC) - span if span is not None else datetime.fromisoformat(text).astimezone()

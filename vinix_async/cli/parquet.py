@@ -1,4 +1,4 @@
-"""Parquet files, made from a file with a JSON array of cells on each line."""
+"""Convert a file with a JSON array of cells on each line to Parquet."""
 
 import sys
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from .files import default_mode, replacing
 
 _GROUP_ROWS: Final = 10_000
 _GROUP_BYTES: Final = 16 * 2**20
-"""The size at which a row group ends, in rows and in bytes of their lines."""
+"""The most rows of a row group, and the most bytes of its lines."""
 
 
 def check_pyarrow() -> None:
-    """Raise ``UsageError`` if the extra is not installed."""
+    """Raise ``UsageError`` if the extra ``parquet`` is not installed."""
     try:
         import pyarrow  # noqa: F401, ICN001, PLC0415  # an extra
     except ModuleNotFoundError:
@@ -26,7 +26,7 @@ def check_pyarrow() -> None:
 
 
 def write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
-    """Convert the rows in ``lines`` to a Parquet file. Without ``to`` it goes to stdout."""
+    """Convert the rows in ``lines`` to a Parquet file, or write it to stdout if ``to`` is None."""
     if to is None:
         _convert(lines, sys.stdout.buffer, details=details)
         sys.stdout.flush()
@@ -36,7 +36,7 @@ def write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
 
 
 def _convert(lines: Path, file: Any, *, details: bool) -> None:
-    """Convert one row group at a time."""
+    """Convert the rows, one row group at a time."""
     from pyarrow import parquet  # noqa: PLC0415  # an extra
 
     schema = arrow_schema(details=details)

@@ -1,4 +1,4 @@
-"""The progress line at the bottom of a terminal, and the summary of a job."""
+"""Count the work of a job, and show it as a progress line and a summary."""
 
 import logging
 import sys
@@ -30,7 +30,7 @@ class Tally:
 
     @property
     def accounts(self) -> int:
-        """The number of accounts that were read or have failed."""
+        """The number of accounts that are finished, including those that failed."""
         return self.sweep.accounts_done + self.sweep.accounts_failed
 
     @property
@@ -59,7 +59,7 @@ class Tally:
         return ", ".join(parts)
 
     def summary(self) -> str:
-        """Return the line that ends a job."""
+        """Return the summary that is printed at the end of a job."""
         failed = self.sweep.accounts_failed
         parts = [
             count(self.accounts, "account") + (f" ({failed:,} failed)" if failed else ""),
@@ -77,13 +77,13 @@ class Tally:
         return count(self.callflows, "callflow")
 
     def _outages(self) -> list[str]:
-        client, lost = self.client, self.client.outage_seconds  # which counts an outage when it has ended
+        client, lost = self.client, self.client.outage_seconds  # outage_seconds excludes an outage that lasts
         return [count(client.outages, "outage") + (f" of {lost:,.1f} s" if lost else "")] if client.outages else []
 
 
 @define(kw_only=True)
 class RefreshTally(Tally):
-    """The counters of a refresh: the callflows that were new, had changed, or did not exist any more."""
+    """The counters of a refresh: the numbers of callflows that were added, changed or deleted."""
 
     added: int = 0
     changed: int = 0
@@ -95,7 +95,7 @@ class RefreshTally(Tally):
 
 @contextmanager
 def progress_line(tally: Tally) -> Iterator[Callable[[], None]]:
-    """Give a function that shows the progress line, or updates it, if stderr is a terminal."""
+    """Yield a function that shows or updates the progress line. It does nothing if stderr is not a terminal."""
     console = PipeConsole(stderr=True)
     if not sys.stderr.isatty() or console.is_dumb_terminal:  # console.is_terminal may be forced by FORCE_COLOR
         yield lambda: None

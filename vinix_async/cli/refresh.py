@@ -1,4 +1,4 @@
-"""``vinix mirror refresh`` brings the copy of callflows in a database up to date."""
+"""``vinix mirror refresh`` updates the copy of callflows in a database."""
 
 import asyncio
 from collections import Counter
@@ -30,16 +30,16 @@ async def refresh(
     *accounts: Accounts,
     db: Database = None,
     max_age: Annotated[
-        str | None, Parameter(help="Leave out accounts that were refreshed within a span such as 12h.")
+        str | None, Parameter(help="Skip accounts that were refreshed within this time, such as 12h.")
     ] = None,
     page_size: PageSize = None,
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Bring the copy of one account or of many up to date.
+    """Update the copy of one or more accounts.
 
-    An account in which nothing has changed costs two requests. --all includes the accounts that the mirror has already.
-    A run that was interrupted continues when the command is run again.
+    An account without changes costs two requests. --all includes the accounts that the mirror already has. Run the
+    command again to continue a run that was interrupted.
     """
     age = None if max_age is None else span("--max-age", max_age)
     async with open_mirror(db) as opened, connect(connection) as server:
@@ -49,7 +49,7 @@ async def refresh(
 
 
 class _Refresh:
-    """A refresh of the accounts of a job."""
+    """A refresh of all accounts of a job."""
 
     def __init__(self, opened: "Mirror", server: Server, job: Job, options: dict[str, Any]) -> None:
         self._problems: list[AccountPage] = []
@@ -60,7 +60,7 @@ class _Refresh:
         self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
 
     async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
-        """Yield the accounts of a job. With ``--all``, the mirror's own follow, since some may be gone elsewhere."""
+        """Yield the accounts of a job. With ``--all``, add those of the mirror, since the server may not list them."""
         async for account in selected_accounts(server, job, self._note):
             self._named.setdefault(account.id, account)
             yield account
@@ -103,10 +103,10 @@ class _Refresh:
         note_problems(page, one_account=False)
 
     def _note_left_out(self) -> None:
-        reasons = {"skipped": "another process refreshes the database", "fresh": "refreshed within --max-age"}
+        reasons = {"skipped": "another process is refreshing the database", "fresh": "refreshed within --max-age"}
         for state, reason in reasons.items():
             if number := self._states[state]:
-                note(f"{count(number, 'account')} left out: {reason}")
+                note(f"{count(number, 'account')} skipped: {reason}")
 
 
 async def _repeat(show: Callable[[], None]) -> None:

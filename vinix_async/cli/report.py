@@ -18,16 +18,16 @@ _SUFFIXES: Final = (".html", ".htm")
 
 async def report(
     *accounts: Accounts,
-    to: Annotated[Path | None, Parameter(help="The file. Required without --resume.")] = None,
+    to: Annotated[Path | None, Parameter(help="The file to write. It is required without --resume.")] = None,
     title: Annotated[str | None, Parameter(help="The heading of the page (default: Callflows).")] = None,
     force: Force = False,
     db: FromMirror = None,
     options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Write one HTML page about the callflows of many accounts. The page needs no network.
+    """Write one HTML page about the callflows of many accounts. The page loads nothing from the network.
 
-    An interrupted run writes the page with what it has read, and continues with --resume.
+    An interrupted run writes the page with the callflows that it has read. To continue it, use --resume.
     """
     if to is None and options.resume is None:
         raise UsageError("--to is required")
@@ -45,7 +45,9 @@ async def report(
     if db is None:
         return await run_job(job, connection, options, force=force)
     if options != JobOptions(**Selection.job_fields(options), concurrency=options.concurrency):
-        raise UsageError("--db reads whole accounts from a mirror: leave filters, --page-size and checkpoints out")
+        raise UsageError(
+            "--db reads whole accounts from a mirror: remove filters, --page-size, --checkpoint and --resume"
+        )
     from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
 
     reading = Sources(words=accounts, connection=connection, selection=options, db=db)
@@ -70,6 +72,6 @@ def _open(job: Job, *, force: bool) -> Writer:
 
 
 def _discard(job: Job, writer: Writer) -> None:
-    """Delete what was collected for a report that failed."""
+    """Delete the rows that were collected for a report that failed."""
     writer.sink.close()
     Path(f"{job.to}.rows").unlink()

@@ -1,4 +1,4 @@
-"""A callflow or an account as a line of NDJSON, and rows of cells as lines of CSV."""
+"""Convert callflows and accounts to JSON, and rows of cells to CSV."""
 
 import json
 import re
@@ -15,19 +15,19 @@ from .._columns import Cell, json_text
 ACCOUNT_COLUMNS: Final = ("id", "name", "realm", "tree", "flags", "descendants_count")
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The beginnings of a cell that a spreadsheet may run as a formula; the last four are full-width forms."""
+"""The beginnings of cells that a spreadsheet may run as a formula. The last four are full-width forms."""
 
 _NEEDS_QUOTES: Final = re.compile(r'[,"\r\n]')
 _BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 _STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _MAX_INDENTED: Final = 500
-"""The levels of nesting up to which JSON is indented. The spaces of 20,000 levels would be a gigabyte."""
+"""The most levels of nesting at which JSON is indented. Indenting 20,000 levels would add a gigabyte of spaces."""
 
 _PHONE_NUMBERS: Final = re.compile(r"[+-]?\d+(; [+-]?\d+)*")
 
 
 def row_json(account: Account, callflow: Callflow) -> bytes:
-    """Return the document as the server sent it, with the account's id and name in front."""
+    """Return the callflow as the server sent it, with ``account_id`` and ``account_name`` as its first keys."""
     front = {"account_id": account.id} | ({"account_name": account.name} if account.name else {})
     if front.keys() & callflow.extra.keys():  # a key must not appear twice
         extra = {key: value for key, value in callflow.extra.items() if key not in front}
@@ -45,7 +45,7 @@ def account_cells(account: Account) -> list[Cell]:
 
 
 def indented(value: Any) -> bytes:
-    """Return a document or any JSON value as indented JSON, or on one line if it is nested too deeply."""
+    """Return a document or a JSON value as indented JSON, or on one line if it is nested too deeply."""
     text = json_text(value).encode()
     depth = max(accumulate(_STEPS.get(token[0], 0) for token in _BRACKET.finditer(text)), default=0)
     return msgspec.json.format(text, indent=2) if depth <= _MAX_INDENTED else text
@@ -54,7 +54,7 @@ def indented(value: Any) -> bytes:
 def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:
     """Return rows as CSV (RFC 4180, with line feeds as line ends). The items of a list are joined by ``; ``.
 
-    Unless ``raw``, a cell that a spreadsheet might run as a formula gets an apostrophe in front. Phone numbers do not.
+    Unless ``raw``, an apostrophe is put before a cell that a spreadsheet may run as a formula, except phone numbers.
     """
     lines = (
         ",".join(_csv_cell("; ".join(cell) if isinstance(cell, list) else cell or "", raw=raw) for cell in row)

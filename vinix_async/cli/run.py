@@ -1,4 +1,4 @@
-"""Run a job from its beginning or from its checkpoint to its exit code."""
+"""Run a job, from its beginning or from a checkpoint."""
 
 import asyncio
 import shlex
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 _TICK: Final = 0.1  # seconds between two updates of the progress line
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05
-"""Seconds between two saves of the progress, and the largest share of the time that saving may take."""
+"""The least seconds between two saves of the progress, and the largest share of time that saving may take."""
 
 
 async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
-    """Read the callflows of a job, write them, report the failures, and return the exit code."""
+    """Read and write the callflows of a job, print the failures, and return the exit code."""
     check_output(job)
     resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
-            raise UsageError(f"the checkpoint is for {resumed.job.where}, not for {server.where}")
+            raise UsageError(f"the checkpoint belongs to a job on {resumed.job.where}, not on {server.where}")
         job = resumed.job if resumed else completed(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         _check_replaceable("--checkpoint", checkpoint)
@@ -60,7 +60,7 @@ def check_output(job: Job) -> None:
         raise UsageError("--bom is for CSV only")
     to = Path(job.to).absolute() if job.to else None
     if to and not to.parent.is_dir():
-        raise UsageError(f"--to: there is no folder {to.parent}")
+        raise UsageError(f"--to: the folder {to.parent} does not exist")
     if to and to.is_dir():
         raise UsageError(f"--to: {to} is a folder")
     if to and job.output in {"parquet", "html"}:
@@ -68,13 +68,13 @@ def check_output(job: Job) -> None:
 
 
 def _check_replaceable(option: str, path: Path) -> None:
-    """Raise ``UsageError`` for a device or a pipe: a new file would be put in its place."""
+    """Raise ``UsageError`` for a device or a pipe, which a new file would replace."""
     if path.exists() and not path.is_file():
         raise UsageError(f"{option}: {path} is not a regular file")
 
 
 def completed(job: Job, server: Server) -> Job:
-    """Return the job with the ids of its accounts, its format and its server."""
+    """Return the job with account ids, format and server filled in."""
     accounts = [server.account_id(word) for word in named_accounts(job)]
     below = server.account_id(job.descendants_of) if job.descendants_of else None
     if not (job.accounts or job.accounts_from or below or job.all):
@@ -123,9 +123,11 @@ class _Run:
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
 
     def refuse_to_overwrite(self) -> None:
-        """Raise ``UsageError`` if the output file exists, or the checkpoint of an unfinished run."""
+        """Raise ``UsageError`` if the output file or the checkpoint of an unfinished run exists."""
         if self._checkpoint.exists():
-            raise UsageError(f"an earlier run did not finish: continue it with `{self._resume}`, or delete that file")
+            raise UsageError(
+                f"an earlier run did not finish: continue it with `{self._resume}`, or delete its checkpoint"
+            )
         if self._job.to and Path(self._job.to).exists():
             raise UsageError(f"{self._job.to} exists already; --force replaces it")
 
@@ -146,7 +148,7 @@ class _Run:
     # --- while the job runs ---
 
     def _write(self, page: "AccountPage") -> None:
-        """Write a page. An account is done in the sweep's checkpoint when its last page has been handed out."""
+        """Write a page. The sweep marks an account as done when it has returned the account's last page."""
         self._writer.write(page)
         self._tally.callflows += len(page.items)
         if page.error is None:
@@ -155,12 +157,12 @@ class _Run:
             self._note_problems(page)
 
     def _note_problems(self, page: "AccountPage") -> None:
-        """Print the bad items and the error of a page, and keep them for the report and the summary."""
+        """Print the bad items and the error of a page, and store them for the report and the summary."""
         self._problems.append(attrs.evolve(page, items=()))
         note_problems(page, one_account=self._job.one_account)
 
     def _save(self) -> bool:
-        """Make the rows durable, and then the checkpoint that counts them. Return whether there is a checkpoint."""
+        """Make the rows durable, then write the checkpoint with their size. Return whether that succeeded."""
         size = self._writer.save()
         saved = SavedJob(job=self._job, connection=self._connection, size=size, sweep=self._sweep.checkpoint())
         try:
@@ -186,7 +188,7 @@ class _Run:
     # --- when it ends ---
 
     def _break_off(self, error: asyncio.CancelledError | VinixError | OSError) -> int:
-        """End a job that was interrupted, or that an error has ended which is not one account's."""
+        """End a job after an interrupt, or after an error that concerns more than one account."""
         if isinstance(error, asyncio.CancelledError):
             self._stop("interrupted")
             return ExitCode.INTERRUPTED
@@ -200,7 +202,7 @@ class _Run:
             self._checkpoint.unlink(missing_ok=True)
             discard_output()
             return ExitCode.READER_GONE
-        report_error(error)  # such as a full disk; the last checkpoint is still valid
+        report_error(error)  # for example a full disk; the last checkpoint is still valid
         if self._checkpoint.exists():
             note(f"to continue from the last saved state, run:\n  {self._resume}")
         else:
@@ -208,7 +210,7 @@ class _Run:
         return ExitCode.ERROR
 
     def _stop(self, how: str) -> None:
-        """Save the progress, so that a resumed job reads and writes nothing twice."""
+        """Save the progress, so that a resumed job repeats nothing."""
         try:
             resume = self._resume if self._begun and self._save() else None
             if resume:
@@ -216,11 +218,11 @@ class _Run:
             elif how == "interrupted":
                 note(how)
             self._writer.end(Ending(stopped=True, resume=resume, problems=self._problems))
-        except BrokenPipeError:  # Ctrl-C ended the reader of the pipe, too
+        except BrokenPipeError:  # Ctrl-C also ended the reader of the pipe
             discard_output()
 
     def _finish(self) -> int:
-        """End a job after all accounts were read or have failed."""
+        """End a job whose accounts have all been read or have failed."""
         job, problems = self._job, self._problems
         saved = (problems or job.output in {"parquet", "html"}) and self._save()
         resumable = problems and (self._begun or not job.one_account)
@@ -242,7 +244,7 @@ class _Run:
 
 
 def cancel_on_sigterm() -> list[int]:
-    """Let SIGTERM cancel the current task, as Ctrl-C does. The list contains the signal once it came."""
+    """Let SIGTERM cancel the current task, as Ctrl-C does. The returned list is empty until the signal arrives."""
     received: list[int] = []
     task = asyncio.current_task()
 
@@ -257,7 +259,7 @@ def cancel_on_sigterm() -> list[int]:
 
 @asynccontextmanager
 async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run ``work`` during the block. If it fails, the block is cancelled, and the error is raised in its place."""
+    """Run ``work`` during the block. If ``work`` fails, cancel the block and raise the error."""
     block = asyncio.current_task()
 
     async def watched() -> None:
@@ -274,6 +276,6 @@ async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        work.close()  # it has not been started if the block ended at once
+        work.close()  # avoids a warning if the block ended before the task started
         if not task.cancelled():
             task.result()

@@ -12,14 +12,14 @@ from .options import DEFAULT_CALLFLOWS, Dialect, Flag, SandboxAccounts, SandboxC
 
 async def sandbox(
     *,
-    port: Annotated[int, Parameter(validator=between(0, 65535), help="The port; 0 selects a free one.")] = 8080,
+    port: Annotated[int, Parameter(validator=between(0, 65535), help="The port. 0 selects a free port.")] = 8080,
     dialect: Dialect = "kazoo5",
     accounts: SandboxAccounts = 3,
     callflows: SandboxCallflows = None,
     findings: Annotated[Flag, Parameter(help="Add an account whose callflows have faults.")] = False,
-    seed: Annotated[int, Parameter(help="Another seed gives other accounts.")] = 0,
+    seed: Annotated[int, Parameter(help="The seed of the generated accounts. Another seed gives other accounts.")] = 0,
 ) -> None:
-    """Run a sandbox server on this machine until Ctrl-C, and print the variables that point a client to it."""
+    """Run a sandbox server on this machine until Ctrl-C, and print the environment variables that a client needs."""
     server = Sandbox(
         port=port,
         dialect=dialect,

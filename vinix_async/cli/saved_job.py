@@ -1,4 +1,4 @@
-"""A job over accounts: what was asked for, and the checkpoint file with which it can be resumed."""
+"""Define jobs over accounts, and the checkpoint files with which they are resumed."""
 
 import json
 import os
@@ -21,9 +21,9 @@ _VERSION: Final = 2
 
 @frozen(kw_only=True)
 class Job:
-    """Which callflows of which accounts to read, and where to write them.
+    """A job: the accounts and callflows to read, and the output to write.
 
-    ``where``: the base URL, or ``sandbox``. ``to``: the output file as an absolute path; None for stdout.
+    ``where``: the base URL, or ``sandbox``. ``to``: the absolute path of the output file, or None for stdout.
     """
 
     command: str
@@ -50,7 +50,7 @@ class Job:
 
 @frozen(kw_only=True)
 class SavedJob:
-    """A job with its progress: the size of its output file, and what was read so far."""
+    """A job with its progress: the size of its output file, and the accounts that were read."""
 
     job: Job
     connection: Connection
@@ -65,13 +65,15 @@ class SavedJob:
 
     @classmethod
     def from_json(cls, text: str | bytes, connection: Connection) -> Self:
-        """Read a checkpoint file. Its profile, credentials and server are those of ``connection``."""
+        """Read a checkpoint file. Profile, credentials and server are not in it: they come from ``connection``."""
         try:
             value = json.loads(text)
             if msgspec.convert(value["version"], int) not in {1, _VERSION}:
                 raise UsageError("the checkpoint was written by another version of vinix: start the job again")
             saved = cls(
-                job=msgspec.convert(asdict(Job(**value["job"]), recurse=False), Job),  # no unknown name, no wrong type
+                job=msgspec.convert(
+                    asdict(Job(**value["job"]), recurse=False), Job
+                ),  # rejects unknown names and wrong types
                 connection=msgspec.convert({**vars(connection), **_sandbox_options(value["sandbox"])}, Connection),
                 size=msgspec.convert(value["size"], Annotated[int, msgspec.Meta(ge=0)]),
                 sweep=SweepCheckpoint.from_value(value["sweep"]),
@@ -84,7 +86,7 @@ class SavedJob:
 
     @classmethod
     def read(cls, path: Path, job: Job, connection: Connection) -> Self:
-        """Read the checkpoint file of a job. ``job`` must name the same command, and have no other option."""
+        """Read the checkpoint file of a job. ``job`` must have the same command and no options."""
         try:
             text = path.read_bytes()
         except OSError as error:
@@ -93,11 +95,11 @@ class SavedJob:
         if saved.job.command != job.command:
             raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`")
         if job != Job(command=job.command):
-            raise UsageError("--resume takes accounts, filters and output from its file: leave the other options out")
+            raise UsageError("--resume reads accounts, filters and output from its file: remove the other options")
         return saved
 
     def write(self, path: Path) -> None:
-        """Write a checkpoint file, and return when it is on the disk."""
+        """Write a checkpoint file. It is on the disk when this returns."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private_file(path, self.to_json().encode())
 

@@ -1,4 +1,4 @@
-"""The accounts of a job: those that are named, those of an input file, and those below an account."""
+"""Select the accounts of a job: named accounts, those of an input file, and those below an account."""
 
 import asyncio
 import codecs
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from .. import AccountPage
 
 _ID_COLUMNS: Final = ("account_id", "id")
-"""The columns of a CSV file that may hold the ids. The first one that the header names is used."""
+"""Names of the column of a CSV file that holds the ids, in the order in which they are tried."""
 
 _DELIMITERS: Final = ",;\t|"
 
 
 def named_accounts(job: Job) -> Iterator[str]:
-    """Yield the accounts of the command line, and then those of ``--accounts-from``."""
+    """Yield the accounts of the command line, then those of ``--accounts-from``."""
     yield from job.accounts
     if job.accounts_from is not None:
         yield from _read_list(job.accounts_from)
 
 
 def _read_list(path: str) -> Iterator[str]:
-    """Yield the ids of a file: one on each line, or in a column of a CSV file. Lines that begin with # are comments."""
+    """Yield the ids of a file, from its lines or from a column of CSV. Lines that begin with # are comments."""
     name = "stdin" if path == "-" else path
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -52,7 +52,7 @@ def _read_list(path: str) -> Iterator[str]:
 
 
 def _lines(data: bytes, name: str) -> list[str]:
-    """Return the lines of a text in UTF-8, or in UTF-16 with a byte order mark."""
+    """Decode a text in UTF-8, or in UTF-16 with a byte order mark, and return its lines."""
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return io.StringIO(data.decode(encoding), newline=None).read().split("\n")
@@ -78,9 +78,9 @@ OnProblem = Callable[["AccountPage"], None]
 async def selected_accounts(
     server: Server, job: Job, on_problem: OnProblem, done: Container[str] = ()
 ) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job, some twice. ``on_problem`` is called for those that cannot be read.
+    """Yield the accounts of a job. An account may be repeated. ``on_problem`` is called for rows that cannot be read.
 
-    Your own account has its name, and in a report every account has, unless it is ``done``.
+    The name of your own account is read, and in a report the name of each account, except for those in ``done``.
     """
     from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
 
@@ -98,7 +98,7 @@ async def selected_accounts(
 
 
 async def _with_name(server: Server, account_id: str) -> Account:
-    """Return the account, or its id alone if it cannot be read: its callflows may be readable nevertheless."""
+    """Return the account, or only its id if the account cannot be read, since its callflows may still be readable."""
     try:
         return await server.client.accounts.get(account_id)
     except VinixError:
@@ -106,13 +106,13 @@ async def _with_name(server: Server, account_id: str) -> Account:
 
 
 class ReadAhead:
-    """Yields accounts while a task reads the following ones, so that progress can be measured.
+    """An iterator of accounts that reads the following ones in a task, so that progress can be measured.
 
     If reading fails, the error is raised after the accounts that were read before it.
 
     Attributes:
-        found: how many different accounts were read that are not in ``done``.
-        all_found: whether there are no more.
+        found: The number of different accounts that were read and are not in ``done``.
+        all_found: Whether all accounts have been read.
     """
 
     def __init__(self, accounts: AsyncGenerator[Account, None], done: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Settings and credentials: from the environment, then from the profile, then from the keyring.
+"""Find settings and credentials in the environment, then in the profile, then in the keyring.
 
 A profile is a table of the configuration file.
 """
@@ -37,7 +37,7 @@ VARIABLES: Final = {
 """The environment variable of each setting."""
 
 _USER_ACCOUNT: Final = ("account_name", "account_realm", "phone_number")
-"""The settings that name the account of a user; a login needs one of them."""
+"""The settings that name a user's account. A login needs exactly one of them."""
 
 
 SECRETS: Final = ("auth_token", "api_key", "password")
@@ -50,7 +50,7 @@ _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @frozen
 class Settings:
-    """The settings of the environment and of one profile. The repr shows neither, since both may hold secrets."""
+    """The settings of the environment and of one profile. Both may hold secrets, so the repr omits them."""
 
     profile: str
     environment: Mapping[str, str] = field(repr=False)
@@ -62,7 +62,7 @@ class Settings:
         return [("environment", self.environment), (f"profile {self.profile}", self.stored)]
 
     def get(self, name: str) -> str | None:
-        """Return a setting that is not a secret."""
+        """Return a setting that is not a secret, from the first source that has it."""
         return next((source[name] for _, source in self.sources if name in source), None)
 
     def user(self) -> dict[str, str]:
@@ -75,14 +75,14 @@ class Settings:
 
 
 def read_settings(profile: str | None, *, use_profile: bool = True) -> Settings:
-    """Read the settings; the keyring is not opened. Raises ``UsageError`` for a profile that cannot be used."""
+    """Read the settings without opening the keyring. Raises ``UsageError`` for an unusable profile."""
     environment = {name: value for name, variable in VARIABLES.items() if (value := os.environ.get(variable))}
     name = profile or os.environ.get("VINIX_PROFILE") or None
     return Settings(name or "default", environment, read_profile(name) if use_profile else {})
 
 
 def find_credentials(settings: Settings) -> tuple["Auth", str]:
-    """Return the credentials and the name of their source. The first source that has a secret decides."""
+    """Return the credentials and the name of their source, which is the first one that has a secret."""
     for source, values in settings.sources:
         for kind in SECRETS:
             if kind in values:
@@ -99,7 +99,7 @@ def find_credentials(settings: Settings) -> tuple["Auth", str]:
 
 
 def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "Auth":
-    """Return the library's credentials for a secret; ``kind`` is one of ``SECRETS``."""
+    """Return the library's credentials for a secret. ``kind`` is one of ``SECRETS``."""
     from .. import ApiKeyAuth, TokenAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
 
     if kind == "auth_token":
@@ -111,7 +111,7 @@ def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "Auth":
     account: dict[str, Any] = {name: user[name] for name in _USER_ACCOUNT if name in user}
     if len(account) != 1:
         known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
-        raise UsageError(f"a user needs an account: set exactly one of {known}, or of their options or profile keys")
+        raise UsageError(f"a user needs an account: set exactly one of {known}, or give its option or profile key")
     return UserAuth(user["username"], secret, **account)
 
 
@@ -125,12 +125,12 @@ def config_path() -> Path:
 
 
 def read_profile(name: str | None) -> dict[str, str]:
-    """Return a profile's settings. Without a name it is ``default``, which may be missing."""
+    """Return a profile's settings. Without a name, read ``default``, which may be missing."""
     path = config_path()
     profiles = _parse(_read(path), path)
     if name is not None and name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
-        raise UsageError(f"there is no profile {name!r} in {path}; its profiles: {known}")
+        raise UsageError(f"{path} has no profile {name!r}; its profiles are: {known}")
     profile = profiles.get(name or "default", {})
     if unknown := sorted(profile.keys() - _KEYS):
         raise UsageError(f"{path}: {unknown[0]!r} is not a setting; the settings are {', '.join(sorted(_KEYS))}")
@@ -142,7 +142,7 @@ def read_profile(name: str | None) -> dict[str, str]:
 
 
 def save_profile(name: str, settings: Mapping[str, str]) -> Path:
-    """Write one profile and return the file. The other profiles in it stay unchanged, with their comments."""
+    """Write one profile and return the file. Other profiles and their comments stay unchanged."""
     path = config_path()
     if not _PROFILE_NAME.fullmatch(name):
         raise UsageError(f"--profile may contain only letters, digits, - and _, not {name!r}")
@@ -190,10 +190,12 @@ def _quoted(value: str) -> str:
 
 
 def read_secret(profile: str) -> str:
-    """Return a profile's secret. Raises ``UsageError`` if there is none, or no keyring."""
+    """Return a profile's secret. Raises ``UsageError`` if the secret or the keyring is missing."""
     secret = _use_keyring(lambda keyring: keyring.get_password(_KEYRING_SERVICE, profile))
     if not secret:
-        raise UsageError(f"the keyring has no secret of this profile: run vinix auth login --profile {profile}")
+        raise UsageError(
+            f"the keyring has no secret for profile {profile}: run `vinix auth login --profile {profile} --keyring`"
+        )
     return str(secret)
 
 
@@ -210,7 +212,7 @@ def _use_keyring(action: Any) -> Any:
         raise UsageError("the keyring needs the extra keyring: pip install 'vinix-async[keyring]'") from None
     try:
         return action(keyring)
-    except KeyringError as error:  # such as NoKeyringError, on a machine without a desktop
+    except KeyringError as error:  # for example NoKeyringError on a machine without a desktop
         kind = type(error).__name__
         raise UsageError(
             f"this machine has no usable keyring ({kind}): store the secret in a profile, or set VINIX_PASSWORD"

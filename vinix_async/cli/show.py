@@ -1,4 +1,4 @@
-"""``vinix callflows show`` prints one callflow, found by its id, number or name."""
+"""``vinix callflows show`` prints one callflow, which it finds by id, number or name."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ async def show(
     output: Annotated[Shown | None, Parameter(help="The format.")] = None,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Show one callflow with its flow: a tree on a terminal, JSON in a pipe, or a picture."""
+    """Show one callflow with its flow, as a tree on a terminal, as JSON in a pipe, or as a picture."""
     check_order("show", source, callflow)
     if output == "png":
         if to_terminal():
@@ -85,12 +85,12 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
 async def _find(
     client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
 ) -> tuple[Callflow, dict[str, Name]]:
-    """Return the whole callflow, and the names of the account's callflows by id, if they were read."""
+    """Return the whole callflow, and the names of the account's callflows, if they were read, by id."""
     if _ID.fullmatch(wanted):
         try:
             callflow = await client.callflows.get(account_id, wanted)
         except NotFoundError:
-            pass  # a callflow may have a name of this form
+            pass  # it may be a name that looks like an id
         else:
             return callflow, await _titles(client, account_id) if with_titles else {}
     listing = client.callflows.list(account_id, on_bad_item="skip")
@@ -100,7 +100,7 @@ async def _find(
 
 
 def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
-    """Return the only callflow that matches."""
+    """Return the callflow that matches. Raises an error unless exactly one does."""
     found = match(rows, wanted)
     if not found:
         hint = similar(wanted, map(title, rows), (number for row in rows for number in row.numbers))
@@ -117,7 +117,7 @@ def _names(rows: Iterable[Callflow]) -> dict[str, Name]:
 
 
 async def _titles(client: "VinixClient", account_id: str) -> dict[str, Name]:
-    """Return the names of the account's callflows by id, or none of them if its listing cannot be read."""
+    """Return the names of the account's callflows by id, or an empty dict if the listing cannot be read."""
     try:
         return _names(await client.callflows.list(account_id, on_bad_item="skip").to_list())
     except DecodeError:
@@ -125,7 +125,7 @@ async def _titles(client: "VinixClient", account_id: str) -> dict[str, Name]:
 
 
 def match(rows: Sequence[Callflow], wanted: str) -> list[Callflow]:
-    """Return the callflows that match by id, else by number, name, a part of the name, or the beginning of the id."""
+    """Return the callflows that match by id, or else by number, by name, by a part of the name, or by a partial id."""
     number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
     ways = (
         lambda row: row.id == wanted,

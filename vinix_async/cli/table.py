@@ -1,4 +1,4 @@
-"""Tables for a terminal. The columns depend on the terminal's width, so that rows can be printed as they come."""
+"""Build tables for a terminal. Columns depend on its width, not on the rows, so rows can be printed as they arrive."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -13,7 +13,7 @@ from .text import display
 
 _REALM_FROM: Final = 100
 _ID_COLUMN_FROM: Final = 60
-"""The terminal's width from which an account's realm is shown, and from which its id is not under its name."""
+"""The smallest widths of a terminal at which accounts have a column for the realm, and one for the id."""
 
 _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow], str]]]] = {
     "Callflow": (0, {"style": "cyan", "ratio": 3}, title),
@@ -21,11 +21,11 @@ _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow
     "Type": (120, {"style": "dim", "width": 16}, type_name),
     "Modules": (60, {"style": "green", "ratio": 5}, lambda callflow: ", ".join(callflow.modules)),
 }
-"""Each column with the terminal's width from which it is shown, its form, and its text."""
+"""For each column: the smallest terminal width at which it is shown, its style, and the function of its text."""
 
 
 def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:
-    """Return the columns of a table that begins with ``callflows``. A column without a type is left out."""
+    """Return the columns of a table that begins with ``callflows``. Type is left out if none of them has a type."""
     untyped = not any(map(type_name, callflows))
     return [
         name for name, (least, *_) in _CALLFLOW_COLUMNS.items() if width >= least and not (name == "Type" and untyped)
@@ -33,7 +33,7 @@ def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:
 
 
 def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, header: bool) -> Table:
-    """Return a table of callflows. Its text is cut at words."""
+    """Return a table of callflows. Long texts are shortened and end with an ellipsis."""
     table = _table(header=header)
     for name in columns:
         table.add_column(name, overflow="ellipsis", **_CALLFLOW_COLUMNS[name][1])
@@ -54,7 +54,7 @@ def facts_table(facts: Mapping[str, str | None]) -> Table:
 
 
 def heading(account: Account) -> Text:
-    """Return the line above the rows of an account."""
+    """Return the heading of an account: its name and id."""
     name = f"{display(account.name)}  " if account.name else ""
     return Text.assemble("\n ", (name, "bold"), (display(account.id), "dim"))
 

@@ -1,4 +1,4 @@
-"""Make text from the server safe to show: escape what a display could act on, and leave secrets out of URLs."""
+"""Make text from the server safe to show: escape control characters, and remove secrets from URLs."""
 
 import re
 import unicodedata
@@ -13,21 +13,21 @@ SHOWN: Final = {
     "\U000e0020-\U000e007f": "tags spell the region of a flag emoji",
     "\U0001f000-\U0001faff": "this block is reserved for emoji, also those newer than Python's Unicode tables",
 }
-"""Characters that are shown although their category is escaped, as ranges of a regular expression, with reasons."""
+"""Ranges of characters that are shown although their category is escaped, each with the reason."""
 
 _ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-# Controls and line separators move the cursor; bidirectional embeddings, overrides and isolates are format characters
-# that reorder the text around them; lone surrogates and noncharacters are not allowed in UTF-8 and XML.
+# Controls and line separators move the cursor. Some format characters (bidirectional embeddings, overrides and
+# isolates) reorder the text around them. Lone surrogates and noncharacters are not allowed in UTF-8 and XML.
 _EXCEPTIONS: Final = re.compile(f"[{''.join(SHOWN)}]")
 
 
 def is_shown(letter: str) -> bool:
-    """Whether a character is shown as it is, and not as an escape; the rule for every output."""
+    """Whether every output shows the character itself, and not an escape."""
     return unicodedata.category(letter) not in _ESCAPED_CATEGORIES or _EXCEPTIONS.match(letter) is not None
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with Python's escapes in place of what is not shown; ``lines`` keeps newlines."""
+    """Return ``text`` with unsafe characters replaced by Python's escapes. With ``lines``, newlines are kept."""
     if text.isprintable():
         return text
     return "".join(
@@ -40,7 +40,7 @@ printable_lines: Final = partial(printable, lines=True)
 
 
 def printable_json(text: str) -> str:
-    """Return JSON text with JSON's own escapes in place of what is not shown, so that it still decodes to the same."""
+    """Return JSON text with unsafe characters replaced by JSON's escapes, so that it decodes to the same value."""
     return "".join(letter if letter == "\n" or is_shown(letter) else _json_escape(letter) for letter in text)
 
 
@@ -50,7 +50,7 @@ def _json_escape(letter: str) -> str:
 
 
 def display(text: str) -> str:
-    """Return ``text`` as every table, picture and page shows it: without secrets in URLs, and printable."""
+    """Return ``text`` for tables, pictures and pages, without secrets in URLs and without unsafe characters."""
     return printable(without_secrets(text))
 
 
@@ -69,8 +69,8 @@ _URL: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # one of them is in every secret, and in few texts
-_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # there the user is an extension or a number
+_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # every secret needs one of these, few texts have one
+_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
 _AT: Final = re.compile(r"@|%(?:25)*40", re.IGNORECASE)
@@ -84,9 +84,9 @@ _VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <nam
 def without_secrets(text: str) -> str:
     """Return ``text`` with every URL reduced to scheme, host and path.
 
-    User, password, parameters, query and fragment are left out, whatever the scheme; the user of a ``sip:``, ``sips:``
-    or ``tel:`` address without a password stays. Where it is not certain which part is a password, ``…`` stands for the
-    address and for all that follows it.
+    User, password, parameters, query and fragment are removed for every scheme. Only the user of a ``sip:``, ``sips:``
+    or ``tel:`` address without a password is kept. If it is not certain which part is a password, ``…`` replaces the
+    address and the rest of the text.
     """
     if not _SUSPECT.search(text):
         return text
@@ -104,7 +104,7 @@ def without_secrets(text: str) -> str:
 
 
 def _shown_host(scheme: str, authority: str) -> str | None:
-    """Return the host, with the user where it may be shown, or None if a part of it may be a password."""
+    """Return the host, with the user if that may be shown, or None if a part may be a password."""
     user, at, host = authority.rpartition("@")
     host = host.partition(";")[0]
     if not _HOST.fullmatch(host):
@@ -117,5 +117,5 @@ def _shown_host(scheme: str, authority: str) -> str | None:
 def _shown_path(path: str) -> str:
     colon = _COLON.search(path)
     if colon and _AT.search(path, colon.end()):
-        return "/…"  # a URL with a user inside the path
+        return "/…"  # the path contains another URL with a user
     return _PATH_PARAMETERS.sub("", _PATH_END.split(path, maxsplit=1)[0])

@@ -1,4 +1,4 @@
-"""Times on the command line of ``vinix mirror``: in UTC, or counted back from now."""
+"""Parse the times of ``vinix mirror``, which are in UTC or count back from now, and format times."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ def parse_span(text: str) -> timedelta | None:
 
 
 def span(option: str, text: str) -> timedelta:
-    """Return the length of a span such as ``12h``."""
+    """Return the length of a span such as ``12h``. Raises ``UsageError``, naming ``option``, for any other text."""
     try:
         if (length := parse_span(text)) is not None:
             return length
@@ -28,7 +28,7 @@ def span(option: str, text: str) -> timedelta:
 
 
 def utc_time(option: str, text: str) -> datetime:
-    """Return a date, a time or a span before now. A date is its beginning; without a zone, both are in UTC."""
+    """Return the time that a text names: a date, a time, or a span before now. UTC is the default zone."""
     try:
         length = parse_span(text)
         time = datetime.now(UTC) - length if length is not None else datetime.fromisoformat(text)
@@ -57,5 +57,5 @@ def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
 
 
 def shown_time(time: datetime | None) -> str:
-    """Return a time in UTC, to the second, as a person reads it."""
+    """Return a time in UTC to the second, such as ``2026-11-20 08:30:00Z``, or an empty text for None."""
     return f"{time:%Y-%m-%d %H:%M:%S}Z" if time else ""

@@ -1,8 +1,8 @@
-"""What callflows mean: where a call goes, what uses what, what is wrong, and what has changed.
+"""Analyse callflows: where a call goes, what a callflow refers to, what is wrong in it, and what has changed.
 
-All functions are pure. They take the documents of one account, in any order, and the result does not depend on it;
-nothing is read from the server. Passwords and tokens stay out of all that they return, except for the values of a
-``Change`` and the target of a ``Reference``; ``to_plain`` hides them there, too.
+All functions are pure and read nothing from the server. They take the callflows of one account, in any order, and the
+result does not depend on the order. Results contain no passwords or tokens, except for the values of a ``Change`` and
+the target of a ``Reference``. ``to_plain`` hides them there, too.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """
@@ -66,7 +66,7 @@ __all__ = [
 
 
 def _claim() -> None:
-    """Let the public classes and functions say where users import them, for tracebacks, pickles and ``help()``."""
+    """Make this package the ``__module__`` of the public names, for tracebacks, pickles and ``help()``."""
     for name in __all__:
         if hasattr(globals()[name], "__qualname__"):
             globals()[name].__module__ = __name__

@@ -1,4 +1,4 @@
-"""What changed between two states of the callflows of an account."""
+"""Compare two states of the callflows of an account."""
 
 from bisect import bisect_right
 from collections import Counter, deque
@@ -36,12 +36,12 @@ _UNORDERED: Final = frozenset({"endpoints", "recipients"})
 """Arrays in ``data`` whose order has no effect, except for the members of a group that rings one after the other."""
 
 _CHAIN: Final = 8
-"""How far below a node the one that it has pushed down is looked for, if that was changed too."""
+"""How many levels below a node ``similar_below`` searches."""
 
 
 @frozen
 class Change:
-    """One difference.
+    """One difference between two states of an account's callflows.
 
     ``path`` is the JSON pointer of the node: in the new document, or in the old one for a node that is gone. It is
     ``""`` for the document itself. What ``field``, ``old`` and ``new`` hold depends on ``kind``:
@@ -49,23 +49,22 @@ class Change:
     ================== =====================================================================================
     ``added``          ``new`` is the callflow
     ``removed``        ``old`` is the callflow
-    ``field``          a field of the document or of a node outside ``data``, its old and new value, or None
+    ``field``          ``field`` is a key of the document or node; ``old`` and ``new`` are its values, or None
     ``number_added``   ``field`` and ``new`` are the number or pattern
     ``number_removed`` ``field`` and ``old`` are the number or pattern
     ``number_moved``   ``field`` is the number; ``old`` and ``new`` are the ids of its callflows
     ``node_added``     ``new`` is the node, with all below it
     ``node_removed``   ``old`` is the node, with all below it
-    ``node_moved``     ``old`` is the pointer of its former place, ``new`` the node
+    ``node_moved``     ``old`` is the former JSON pointer of the node, ``new`` is the node
     ``node_inserted``  ``new`` is a node that was put above others, with the branches that came with it
     ``node_taken_out`` ``old`` is a node that was removed while others below it stayed, with its other branches
     ``node_replaced``  ``old`` and ``new`` are the nodes, with the branches that only one of them has
     ``rekeyed``        ``old`` and ``new`` are the keys of a child of the node at ``path``
-    ``data``           ``field`` is the place within ``data``, such as ``timeout`` or ``endpoints[ID].delay``
-    ``order``          ``field`` is an array in ``data``, or ``children``; ``old`` and ``new`` are ids or keys
+    ``data``           ``field`` is the path within ``data``, such as ``timeout`` or ``endpoints[ID].delay``
+    ``order``          ``field`` is an array in ``data``, or ``children``; ``old`` and ``new`` list ids or keys
     ================== =====================================================================================
 
-    The values are those of the documents: they may hold passwords. ``to_plain`` and ``describe_change``
-    hide them.
+    ``old`` and ``new`` may contain passwords from the documents. ``to_plain`` and ``describe_change`` hide them.
     """
 
     kind: Kind
@@ -79,10 +78,10 @@ class Change:
 def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
     """Yield what changed from the callflows ``old`` to the callflows ``new`` of one account.
 
-    Callflows are compared by id. ``metadata``, ``modules`` and ``ui_metadata`` do not count, nor do differences that
-    mean nothing to the server: ``20`` and ``"20"`` in data, null and absent, the order of numbers, and that of the
-    members of a group that rings all at once. The row of a listing is compared with a whole document by the fields that
-    rows have. The order is: whole callflows, numbers, then what has changed in each callflow, by id.
+    Callflows are compared by id. ``metadata``, ``modules`` and ``ui_metadata`` are ignored. So are differences that the
+    server treats as equal: ``20`` and ``"20"`` in ``data``, a null and an absent field, the order of numbers, and the
+    order of members in a group that rings all at once. If one side is the row of a listing, only the fields that rows
+    have are compared. Changes of whole callflows come first, then those of numbers, then those in each callflow, by id.
     """
     before, after = ordered(old), ordered(new)
     old_by_id = {callflow.id: callflow for callflow in before if callflow.id}
@@ -98,7 +97,7 @@ def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
 
 
 def _without_ids(before: list[Callflow], after: list[Callflow]) -> Iterator[Change]:
-    """Compare callflows that have no id: only equal ones are the same."""
+    """Compare the callflows that have no id. Only equal callflows count as the same."""
     gone = Counter(to_json(callflow) for callflow in before if not callflow.id)
     for callflow in after:
         if not callflow.id:
@@ -112,7 +111,7 @@ def _without_ids(before: list[Callflow], after: list[Callflow]) -> Iterator[Chan
             yield Change("removed", "", "", "", callflow, None)
 
 
-def _numbers(  # noqa: C901  # one case for each way to change hands
+def _numbers(  # noqa: C901  # one case for each way in which a number changes its callflow
     before: Mapping[str, Callflow], after: Mapping[str, Callflow]
 ) -> Iterator[Change]:
     owners: list[dict[str, list[str]]] = []
@@ -221,7 +220,7 @@ def _number(value: Any) -> str:
 
 
 def _canonical_data(data: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the canonical form of a node's data, in which the arrays whose order means nothing are sorted."""
+    """Return the canonical form of a node's data. Arrays whose order has no effect are sorted."""
     unordered = [key for key in _UNORDERED if isinstance(data.get(key), list | tuple) and _is_unordered(key, data)]
     if not unordered:
         flat = canonical(data)
@@ -239,10 +238,9 @@ def _is_unordered(key: str, data: Mapping[str, Any]) -> bool:
 
 
 class _Side:
-    """The trees of one document as one list of nodes, parents before children, so that a tree is a range.
+    """The nodes of one document as one list. Parents come before children, so that each tree is a contiguous range.
 
-    ``prints`` holds a number for each tree: equal trees have the same one. The numbers are given in the order in which
-    trees are first seen, and both documents share them.
+    ``prints`` holds a number for the tree below each node. Equal trees have the same number, in both documents.
     """
 
     def __init__(self, tops: Mapping[str, Mapping[str, FlowNode]], numbers: dict[Any, int]) -> None:
@@ -292,7 +290,7 @@ class _Side:
         return "/children/".join((self._parts[at], *reversed(parts)))
 
     def below(self, upper: int, wanted: int) -> list[int] | None:
-        """Return the way from below a node down to the first tree with the number ``wanted``, if there is one."""
+        """Return the nodes from a child of ``upper`` down to the first tree with the number ``wanted``, or None."""
         candidates = self.by_print.get(wanted, [])
         first = bisect_right(candidates, upper)
         if first == len(candidates) or candidates[first] >= self.ends[upper]:
@@ -304,7 +302,10 @@ class _Side:
         return way[::-1]
 
     def similar_below(self, upper: int, wanted: FlowNode) -> list[int] | None:
-        """Return the way along default and only children to the step ``wanted`` with other settings or branches."""
+        """Return the nodes from a child of ``upper`` down to a step like ``wanted`` with other settings, or None.
+
+        The search follows default children, and children without siblings.
+        """
         way: list[int] = []
         while len(way) < _CHAIN:
             children = self.children[upper]
@@ -319,12 +320,12 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the children counts: rules that no array lists are tried in the document's order."""
+    """Whether the order of the children matters. Without an array of rules, the server tries them in that order."""
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
 
 def _tried_last(child: tuple[str, int]) -> tuple[bool, str]:
-    """Return a sorting key that keeps time rules in their order, before the children that are tried last anyway."""
+    """Return a sort key that keeps time rules in their order, before the children that the server always tries last."""
     key = child[0]
     return (True, key) if key in {"_", "rule_set"} else (False, "")
 
@@ -341,7 +342,7 @@ def _is_same(old: FlowNode, new: FlowNode) -> bool:
 
 @frozen(eq=False)
 class _Placed:
-    """A tree that is gone or has come. ``told`` is whether another change already tells it."""
+    """A tree that was removed or added. ``told`` is true if another change already covers it."""
 
     at: int
     told: bool
@@ -349,11 +350,11 @@ class _Placed:
 
 @frozen(kw_only=True)
 class _Pairing:
-    """How the nodes of two trees are paired.
+    """A set of rules for pairing the nodes of two trees.
 
-    A node may be paired with an equal tree, or with a similar node, that is below the other side's. A node may become
-    the copy of a tree elsewhere. Children may have changed keys although both keys are still there. The children of a
-    replaced node may be kept.
+    ``finds_equal`` and ``finds_similar``: a node may be paired with an equal tree or a similar node further down in the
+    other tree. ``finds_copies``: a node may have become a copy of another tree. ``finds_swaps``: children may have
+    exchanged keys that both sides have. ``keeps_children``: a replaced node may have kept its children.
     """
 
     finds_equal: bool = False
@@ -373,13 +374,13 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""Each is the only one that tells some edits in few changes."""
+"""Each pairing is needed: it is the only one that describes certain edits in few changes."""
 
 _FEW: Final = 2
-"""So many changes at most tell one edit."""
+"""With at most this many changes, no further pairing is tried."""
 
 _MANY: Final = 4
-"""More changes than these come from several edits, however nodes are paired."""
+"""More changes than this come from several edits, whatever the pairing."""
 
 Pair: TypeAlias = tuple[int, int]
 """The positions of an old and a new node that are to be compared."""
@@ -399,11 +400,11 @@ class _FlowDifferences:
         self._come: list[_Placed] = []
 
     def changes(self) -> list[Change]:
-        """Return the changes, by the first way to pair nodes that needs few; else by the one that needs the fewest."""
+        """Return the changes of the first pairing that needs few of them, or else of the one that needs the fewest."""
         shortest: list[Change] = []
         for pairing in _PAIRINGS:
             if len(shortest) > _MANY and not pairing.keeps_children:
-                break  # several edits: it would hide them in one
+                break  # the other pairings would report several edits as one
             self._pairing = pairing
             self._changes, self._gone, self._come = [], [], []
             self._compare()
@@ -426,7 +427,7 @@ class _FlowDifferences:
         self._changes.append(Change(kind, self._callflow_id, path, field, old, new))
 
     def _tell_moves(self) -> None:
-        """Tell the trees that are gone and have come: a tree that is both has moved."""
+        """Record removed and added trees as changes. A tree that was both removed and added has moved."""
         sources: dict[int, deque[_Placed]] = {}
         for gone in sorted(self._gone, key=lambda each: each.told):
             sources.setdefault(self._old.prints[gone.at], deque()).append(gone)
@@ -445,7 +446,7 @@ class _FlowDifferences:
                 self._tell("node_removed", self._old.path(gone.at), "", self._old.nodes[gone.at], None)
 
     def _pair(self, old: int, new: int) -> Iterator[Pair]:
-        """Compare two nodes that have the same place, and yield the pairs that are to be compared next."""
+        """Compare two paired nodes, and yield the pairs to compare next."""
         before, after = self._old, self._new
         if before.prints[old] == after.prints[new]:
             return
@@ -469,7 +470,7 @@ class _FlowDifferences:
     def _way_down(
         self, side: _Side, upper: int, wanted: FlowNode, wanted_print: int, beside: FlowNode
     ) -> list[int] | None:
-        """Return the way from a node down to the one that should be paired with the other side's, if there is one."""
+        """Return the nodes from a child of ``upper`` down to the one to be paired with ``wanted``, or None."""
         way = side.below(upper, wanted_print) if self._pairing.finds_equal else None
         if way is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, beside):
             return side.similar_below(upper, wanted)
@@ -521,11 +522,11 @@ class _FlowDifferences:
 
     @staticmethod
     def _leave(into: list[_Placed], side: _Side, node: int, without: set[int]) -> None:
-        """Note the branches of a node that a change to the node itself tells already; they may have moved."""
+        """Note the branches that the change of their node already covers, since they may have moved."""
         into.extend(_Placed(child, told=True) for child in side.children[node].values() if child not in without)
 
     def _children(self, parent: str, old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Pair]:
-        """Compare two sets of children: tell those that have changed keys, are gone or have come; yield the others."""
+        """Compare two sets of children. Record changed keys, removed and added children, and yield the other pairs."""
         before, after = self._old, self._new
         lost = {key: at for key, at in old.items() if key not in new or before.prints[at] != after.prints[new[key]]}
         found = {key: at for key, at in new.items() if key not in old or before.prints[old[key]] != after.prints[at]}
@@ -554,7 +555,7 @@ DataChange: TypeAlias = tuple[str, Any, Any, Literal["data", "order"]]
 
 
 def _data_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[DataChange]:
-    """Yield field, old value, new value and kind of each difference within the data of two nodes."""
+    """Yield the field, the old and the new value, and the kind of each difference in the data of two nodes."""
     waiting: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [("", old, new)]
     while waiting:
         prefix, before, after = waiting.pop()
@@ -584,9 +585,9 @@ def _are_items(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
 def _item_changes(
     field: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], *, unordered: bool
 ) -> Generator[DataChange, None, list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]]:
-    """Compare two arrays of objects by the ids of their items, and by content where there is none.
+    """Yield the differences between two arrays of objects. Items are matched by id, or by content if they have no id.
 
-    Returns the items that are in both, to be compared.
+    Returns the pairs of items that are in both arrays, which the caller compares.
     """
     before, after = _by_identity(old), _by_identity(new)
     pairs = [(f"{field}[{shown}].", before[each][1], item) for each, (shown, item) in after.items() if each in before]
@@ -608,7 +609,10 @@ def _item_changes(
 
 
 def _by_identity(items: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[str, Mapping[str, Any]]]:
-    """Return the items by id or content, and how often it came before, with the text that names each: id or place."""
+    """Return the items by id, or else by content, each with its id or index as a text.
+
+    The key also has the number of equal items before it, so that repeated items are kept.
+    """
     found: dict[Any, tuple[str, Mapping[str, Any]]] = {}
     times: Counter[Any] = Counter()
     for position, item in enumerate(items):

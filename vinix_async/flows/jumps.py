@@ -6,15 +6,15 @@ from typing import Final
 from attrs import frozen
 
 MAX_JUMPS: Final = 50
-"""How many jumps the server allows a call (``callflow.max_branch_count``)."""
+"""The number of jumps that the server allows in one call (``callflow.max_branch_count``)."""
 
 
 @frozen
 class Jump:
     """A jump from one callflow to another.
 
-    ``path`` is the JSON pointer of the node. ``is_paused`` is whether a call waits or chooses before it gets there,
-    ``comes_back`` whether the call continues below the node after the other callflow.
+    ``path`` is the JSON pointer of the node that jumps. ``is_paused`` is true if a call waits or makes a choice before
+    it reaches the node. ``comes_back`` is true if the call continues below the node after the other callflow.
     """
 
     source: str
@@ -25,7 +25,7 @@ class Jump:
 
 
 def returning(jumps: Iterable[Jump]) -> set[str]:
-    """Return the ids of the callflows that a call may enter by a jump after which it continues elsewhere."""
+    """Return the ids of the callflows after whose end a call may continue in a callflow that jumped there."""
     onward: dict[str, list[str]] = {}
     found: set[str] = set()
     for jump in jumps:
@@ -42,10 +42,10 @@ def returning(jumps: Iterable[Jump]) -> set[str]:
 
 
 def circles(jumps: Sequence[Jump]) -> Iterator[tuple[Jump, bool, list[str]]]:
-    """Yield each group of callflows that lead back to each other.
+    """Yield each group of callflows that jump in a circle, as a jump, a flag and the sorted ids.
 
-    For each, yields the first jump of the callflow with the lowest id, whether there is a circle in which nothing
-    pauses, and all ids, sorted.
+    The jump is the first one within the group of the callflow with the lowest id. The flag is true if the group has a
+    circle without a pause.
     """
     outgoing: dict[str, list[Jump]] = {}
     for jump in jumps:
@@ -64,7 +64,7 @@ def circles(jumps: Sequence[Jump]) -> Iterator[tuple[Jump, bool, list[str]]]:
 
 
 def components(targets: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:  # noqa: C901  # one loop, as published
-    """Yield the strongly connected components that have a circle (Tarjan's algorithm, without recursion)."""
+    """Yield the strongly connected components that contain a circle (Tarjan's algorithm, without recursion)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     path: list[str] = []

@@ -1,7 +1,7 @@
-"""The one table of callflow modules: labels, references, branches and endings.
+"""The table of callflow modules, with their labels, references, branches and endings.
 
 Sources: the schemas ``callflows.*.json`` of Kazoo's crossbar, and the modules ``cf_*.erl`` of its callflow application.
-The labels are those of Monster UI, where it has one.
+The labels are those of Monster UI, if it has the module.
 """
 
 import re
@@ -18,21 +18,27 @@ Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
 
 @frozen(kw_only=True, eq=False)
 class Module:
-    """What is known of a module. There is one object for each.
+    """The properties of a callflow module, such as ``menu`` or ``device``.
 
     ``references`` holds pairs of a path in ``data`` and the kind of document to which its value refers; ``[]`` in a
     path means each item of an array. ``required`` is the field without which the module does nothing.
 
-    ``branches`` says which keys of children the module may take: ``default`` is ``_`` only; ``none`` is no child at
-    all; ``cause`` is hangup causes, ``sip:NNN`` and ``_``; ``carrier`` is the same without ``_``.
+    ``branches`` names the keys of the children with which the module can continue: ``default`` is only ``_``; ``none``
+    is no key; ``cause`` is hangup causes, ``sip:NNN`` and ``_``; ``carrier`` is the same without ``_``. The others
+    stand for the keys of a few modules.
 
-    ``ending`` says how the call may end there: the module ``continues`` with a child; a call that is ``answered`` ends,
-    and any other continues; it ``jumps`` into another callflow and continues afterwards; a failed call to a ``carrier``
-    stops the callflow; it ``stops`` the callflow, so that a call that has jumped there returns; it ``ends`` the call.
+    ``ending`` is how the call goes on after the module:
 
-    ``silent`` modules let the caller hear nothing. ``pauses`` is whether the module takes time or waits for somebody,
-    so that callflows that jump in a circle do not use up the server's 50 jumps at once. ``choice`` is whether its
-    children are alternatives among which the call itself decides.
+    - ``continues``: it continues with a child.
+    - ``answered``: it ends if somebody answered, and continues otherwise.
+    - ``jumps``: it runs another callflow and continues afterwards.
+    - ``carrier``: if the call to the carrier fails, the callflow stops.
+    - ``stops``: the callflow stops, and a call that has jumped there returns.
+    - ``ends``: the call ends.
+
+    ``silent`` is true if the caller hears nothing from the module. ``pauses`` is true if the module takes time or waits
+    for somebody, so that callflows that jump in a circle do not use up the server's 50 jumps at once. ``choice`` is
+    true if the children are alternatives, such as the keys of a menu.
     """
 
     name: str
@@ -208,7 +214,7 @@ METAFLOW_MODULES: Final[Mapping[str, Module]] = {
         ("tts", "TTS", {}),
     )
 }
-"""The modules of metaflows (Kazoo's konami application), by name. Their children and endings are not described."""
+"""The modules of metaflows (Kazoo's konami application), by name. ``branches`` and ``ending`` are not filled in."""
 
 OTHER_VENDORS: Final = frozenset(
     {"acdc_agent_availability", "agent", "call_failover", "qubicle", "queue", "temporal_set"}
@@ -221,9 +227,9 @@ _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
 def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
-    """Return the name that people know a module by; of an unknown module, its own name.
+    """Return the label of a module, or the module's own name if it is unknown.
 
-    With ``data``, the label also tells the uses of voicemail apart.
+    With ``data``, the label also distinguishes the uses of ``voicemail``.
     """
     if module == "voicemail" and data is not None:
         if data.get("action") == "check":
@@ -239,7 +245,7 @@ def is_skipped(node: FlowNode) -> bool:
 
 
 def is_true(value: Any) -> bool:
-    """Whether the server takes a JSON value for true: it accepts the string too (``kz_term:is_true``)."""
+    """Whether the server reads a JSON value as true: ``true`` or ``"true"`` (``kz_term:is_true``)."""
     return value is True or value == "true"
 
 
@@ -249,7 +255,7 @@ def is_cause(key: str) -> bool:
 
 
 def is_digits(key: str) -> bool:
-    """Whether ``key`` can be pressed in a menu."""
+    """Whether ``key`` consists of digits, stars and pound signs, which can be pressed in a menu."""
     return _DIGITS.fullmatch(key) is not None
 
 
@@ -261,8 +267,8 @@ def is_integer(key: str) -> bool:
 def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa: PLR0911  # an answer for each kind
     """Whether the server can ever take the child ``key`` of ``node``, or None if that cannot be known.
 
-    It cannot be known for an unknown module, for one that runs on another server (``remote_execution``), and where the
-    key is compared with a value of the call.
+    It cannot be known if the module is unknown, if it runs on another server (``remote_execution``), or if the server
+    compares the key with a value of the call.
     """
     known = MODULES.get(module or "")
     if known is None or node.extra.get("remote_execution") is True:
@@ -294,7 +300,7 @@ def never_taken(parent: FlowNode, key: str) -> bool:
 def _allows_named(  # noqa: PLR0911  # an answer for each kind
     branches: Branches, node: FlowNode, key: str
 ) -> bool | None:
-    """Whether the child can be taken, for modules whose children have names of their own."""
+    """Return the answer of ``allows`` for modules that have keys of their own, such as ``match``."""
     data = node.data
     match branches:
         case "menu":
@@ -316,7 +322,7 @@ def _allows_named(  # noqa: PLR0911  # an answer for each kind
 
 
 def is_switch(data: Mapping[str, Any]) -> bool:
-    """Whether a ``temporal_route`` changes its rules, and takes no branch by them."""
+    """Whether a ``temporal_route`` changes its rules, instead of choosing a branch by them."""
     return data.get("action") in ("disable", "enable", "menu", "reset")  # any JSON value
 
 
@@ -326,7 +332,7 @@ def is_absolute(data: Mapping[str, Any]) -> bool:
 
 
 def outcomes(node: FlowNode) -> tuple[str, ...]:
-    """Return the keys that together take every call, of a module whose children are few and known."""
+    """Return the keys that together cover every call, or an empty tuple if the module has no such set."""
     if node.module == "check_cid":
         return ("_" if is_absolute(node.data) else "match", *(["nomatch"] if can_fail(node.data) else []))
     return {"cidlistmatch": ("match", "nomatch"), "fax_detect": FAX_CHILDREN}.get(node.module or "", ())
@@ -336,5 +342,5 @@ FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
 
 
 def can_fail(data: Mapping[str, Any]) -> bool:
-    """Whether the ``regex`` of a ``check_cid`` can fail; the default, ``.*``, matches every caller."""
+    """Whether the ``regex`` of a ``check_cid`` may not match. The default, ``.*``, matches every caller."""
     return data.get("regex") not in (None, "", ".*")

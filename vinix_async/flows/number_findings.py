@@ -12,7 +12,7 @@ from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
 from .rules import Severity
 
 PLACEHOLDER: Final = re.compile(r"undefined.*", re.DOTALL)
-"""What user interfaces save as the number of a callflow that has none yet."""
+"""The number that user interfaces store in a callflow that does not have one yet."""
 
 _LETTER: Final = re.compile(r"[A-Za-z]")
 
@@ -27,15 +27,15 @@ _TAILS: Final = (
     "12125550123",
     "8ca0e4c50aa1e2901d749307e19b2e4b",
 )
-"""What is appended to the beginning of a pattern, to have numbers that match it."""
+"""Texts that are appended to the literal beginning of a pattern, to get numbers that match it."""
 
 _CODE_TAILS: Final = ("", "1", "100", "1000", "5551234", "2125550123")
-"""What is dialled after a feature code that takes an argument."""
+"""Texts that may be dialled after a feature code, as its argument."""
 
 _SAMPLES_KEPT: Final = 8192
 
 _PROBES: Final = ("+12125550123", "+442071234567", "5551234", "411")
-"""Numbers that have nothing in common."""
+"""Unrelated numbers. If patterns take all of them, they are assumed to take every number (P604)."""
 
 NumberFinding = tuple[str, Severity, str, tuple[str, ...]]
 
@@ -45,8 +45,8 @@ def number_findings(
 ) -> list[list[NumberFinding]]:
     """Return the findings on numbers and patterns of each callflow.
 
-    ``callflows`` are in the order of their ids. ``used`` holds the ids to which any callflow leads, or is None if that
-    is not known. Patterns are not tried if no code about them is ``wanted``.
+    ``callflows`` are sorted by id. ``used`` holds the ids of the callflows to which others lead, or is None if they are
+    not known. Patterns are matched only if one of the codes in ``wanted`` needs it.
     """
     return _Numbers(callflows, used, complete=complete, wanted=wanted).findings()
 
@@ -89,7 +89,7 @@ class _Numbers:
                 message = f"number {number} is also in {_shown(first)}, which gets the calls"
                 yield "N501", "error", message, (number, first.id)
         if NO_MATCH in real and (beside := [*(number for number in real if number != NO_MATCH), *callflow.patterns]):
-            message = f"no_match is beside {beside[0]}: calls from outside to it are refused"
+            message = f"the callflow has no_match and {beside[0]}: calls from outside are refused"
             yield "N504", "error", message, (NO_MATCH,)
         if self.tries_patterns:
             for pattern in dict.fromkeys(callflow.patterns):
@@ -97,7 +97,7 @@ class _Numbers:
             if self.complete:
                 yield from self._feature_code(callflow)
         if self._is_unused(callflow, real):
-            message = "nothing dials it and nothing jumps to it; a directory, a preflow or a script may"
+            message = "no number, pattern or jump leads here; a directory, a preflow or a script may"
             yield "N502", "info", message, ()
 
     def _is_unused(self, callflow: Callflow, real: list[str]) -> bool:
@@ -144,7 +144,7 @@ class _Numbers:
             yield "P605", "info", message, (pattern, other)
 
     def _swallowed(self, found: list[list[NumberFinding]]) -> None:
-        """Add the finding on patterns that take all numbers, to the callflow that has the first of them."""
+        """Add a finding to the callflow of the first pattern, if patterns take all numbers."""
         other = self.first.get(NO_MATCH)
         if other is None or not self.router.has_patterns:
             return
@@ -160,7 +160,10 @@ class _Numbers:
 
 @lru_cache(_SAMPLES_KEPT)
 def _samples(pattern: str) -> tuple[str, ...]:
-    """Return numbers that match a pattern: its literal beginning, with and without a plus sign, and a tail."""
+    """Return some numbers that match a pattern.
+
+    Each consists of the pattern's literal beginning, with or without a plus sign, and one of ``_TAILS``.
+    """
     head = literal_head(pattern)
     heads = dict.fromkeys((head, head.removeprefix("+")))
     tried = dict.fromkeys(f"{each}{tail}" for each in heads for tail in _TAILS)

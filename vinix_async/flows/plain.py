@@ -1,4 +1,4 @@
-"""Results as plain dicts, for JSON."""
+"""Convert results to plain dicts, for JSON."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
     """Return a result as a dict of JSON values.
 
     A finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens in the values of
-    a change and in the target of a reference are hidden; a change of one is still told.
+    a change and in the target of a reference are hidden.
 
-    Raises ConfigurationError for anything else.
+    Raises ConfigurationError if ``result`` is of another type.
     """
     if isinstance(result, TraceNode):
         return _trace(result)
@@ -47,7 +47,7 @@ def _value(value: Any) -> Any:
 def _trace(tree: TraceNode) -> dict[str, Any]:
     top: list[dict[str, Any]] = []
     waiting = [(tree, top)]
-    for step, siblings in waiting:  # grows in the meantime
+    for step, siblings in waiting:  # the loop appends to it
         plain = attrs.asdict(step, recurse=False) | {"words": list(step.words), "children": []}
         siblings.append(plain)
         waiting.extend((child, plain["children"]) for child in step.children)

@@ -1,4 +1,4 @@
-"""The nodes of a flow with their places, as a flat list. No function here recurses, so that depth does not matter."""
+"""List the nodes of a flow, and convert JSON pointers. No function recurses, so flows may be nested to any depth."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
@@ -69,7 +69,7 @@ def metaflow_tops(callflow: Callflow) -> Iterator[tuple[FlowNode, str]]:
 
 
 def is_empty(node: FlowNode | None) -> bool:
-    """Whether there is no node, or one that the server reads as ``{}``, where a call ends."""
+    """Whether ``node`` is None or has no fields. A call that reaches it ends."""
     return node is None or (node.module is None and not node.children and not to_dict(node))
 
 
@@ -85,9 +85,9 @@ def is_summary(callflow: Callflow) -> bool:
 
 
 def ordered(callflows: Iterable[Callflow]) -> list[Callflow]:
-    """Return the callflows in the order of their ids, each id once; those without an id are all kept.
+    """Return the callflows sorted by id, one for each id. All callflows without an id are kept.
 
-    If documents with the same id differ, the one whose JSON text sorts last is kept: nothing tells which is newer, and
+    If documents with the same id differ, the one whose JSON text sorts last is kept. No field shows which is newer, and
     the result must not depend on the order of ``callflows``.
     """
     by_id: dict[str, list[Callflow]] = {}

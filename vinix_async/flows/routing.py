@@ -1,8 +1,8 @@
-"""Which callflow a dialled number reaches, by the rules of the server.
+"""Find the callflow that a dialled number reaches, by the rules of the server.
 
-Source: ``cf_flow.erl`` and ``cf_route_req.erl`` of Kazoo's callflow application; patterns are those of Erlang's ``re``
-without options, on bytes, which is PCRE. The package pcre2 matches them, because Python's ``re`` reads some of them
-differently and cannot be stopped.
+Source: ``cf_flow.erl`` and ``cf_route_req.erl`` of Kazoo's callflow application. The server matches patterns with
+Erlang's ``re`` (PCRE), on bytes and without options. This module uses the package pcre2, because Python's ``re`` reads
+some patterns differently and cannot limit the steps of a match.
 """
 
 import re
@@ -19,10 +19,10 @@ How = Literal["number", "pattern", "no_match", "none", "refused", "crash"]
 Caller = Literal["outside", "phone"]
 
 NO_MATCH: Final = "no_match"
-"""The entry of ``numbers`` that marks the callflow for all numbers that nothing else has."""
+"""The entry of ``numbers`` that marks the callflow for all numbers that no other callflow takes."""
 
 _MATCH_LIMIT: Final = 100_000
-"""How many steps a pattern may take on one number: a few milliseconds. No ordinary pattern needs a thousand."""
+"""The most steps of one match, which take a few milliseconds. Ordinary patterns need fewer than a thousand."""
 
 _COMPILED_KEPT: Final = 8192
 
@@ -34,12 +34,12 @@ _CONVERTERS: Final = (
 """The default converters to E.164 (``knm_converter_regex.erl``)."""
 
 _ORDER: Final = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789"
-"""The order of ASCII characters in a view of CouchDB, which sorts by ICU's collation; letters come after these."""
+"""The order of ASCII characters in a view of CouchDB, which sorts by ICU's collation. Letters come after these."""
 
 
 @frozen
 class Rival:
-    """A pattern of another callflow that matches the number too, and what it captures."""
+    """A competing match: a pattern of another callflow that also matches the number, and what it captures."""
 
     callflow_id: str
     pattern: str
@@ -50,13 +50,18 @@ class Rival:
 class Route:
     """Where a call to a number goes.
 
-    ``how`` says what decided: ``number`` and ``pattern`` of the callflow; ``no_match``, the callflow for all other
-    numbers; ``none``, no callflow has the number; ``refused``, the callflow ``callflow_id`` has ``no_match`` among its
-    numbers, and such a callflow takes no calls from outside; ``crash``, the pattern ``by`` matches without setting any
-    of its groups, on which the server fails, so that no callflow gets the call.
+    ``how`` is the reason:
 
-    ``by`` is the number or pattern that decided. ``capture`` is what the pattern captures, such as the mailbox's number
-    in a call to the voicemail of somebody. ``rivals`` are the patterns of other callflows that match too.
+    - ``number``: the callflow has the number.
+    - ``pattern``: a pattern of the callflow matches the number.
+    - ``no_match``: no other callflow takes the number, and this one takes all other numbers.
+    - ``none``: no callflow takes the number.
+    - ``refused``: ``callflow_id`` has ``no_match`` among its numbers, so it accepts no calls from outside.
+    - ``crash``: the pattern ``by`` matches without setting any of its groups. The server fails on such a match, and no
+      callflow gets the call.
+
+    ``by`` is the number or pattern that was found. ``capture`` is the text that the pattern captures, such as a mailbox
+    number in a call to voicemail. ``rivals`` are the patterns of other callflows that also match.
     """
 
     callflow_id: str | None
@@ -67,7 +72,7 @@ class Route:
 
     @property
     def is_tie(self) -> bool:
-        """Whether a rival captures as many bytes, so that only the order of the server's view decides."""
+        """Whether one of ``rivals`` captures as many bytes. The server then uses the pattern that it tries first."""
         own = len(_bytes(self.capture))
         return any(len(_bytes(rival.capture)) == own for rival in self.rivals)
 
@@ -75,14 +80,13 @@ class Route:
 def lookup(callflows: Iterable[Callflow], dialled: str, *, caller: Caller = "outside") -> Route:
     """Return the route of a call to ``dialled`` within the account that has these callflows.
 
-    ``caller`` is ``outside`` for a call that a carrier delivers, ``phone`` for one of the account's own devices.
+    ``caller`` is ``outside`` for a call that a carrier delivers, ``phone`` for a call from a device of the account.
 
     ``dialled`` is first converted as the server does by default (``2125550123`` becomes ``+12125550123``). Spaces and
-    dashes are not removed. Not considered are the converters that an account may have of its own, and its dial plan,
-    which is applied before them.
+    dashes are not removed. The account's own converters and dial plan are not considered.
 
-    Raises ConfigurationError if ``caller`` is anything else, and ImportError if the extra ``flows`` is not installed
-    and a pattern is to be matched.
+    Raises ConfigurationError if ``caller`` has another value, and ImportError if a pattern must be matched and the
+    extra ``flows`` is not installed.
     """
     if caller not in {"outside", "phone"}:
         raise ConfigurationError(f"caller must be 'outside' or 'phone', not {caller!r}")
@@ -100,10 +104,10 @@ def normalize(dialled: str) -> str:
 
 
 class Router:
-    """The numbers and patterns of an account, for many lookups. ``callflows`` must be in the order of their ids.
+    """An index of the numbers and patterns of an account, for many lookups. ``callflows`` must be sorted by id.
 
-    A pattern is tried only on numbers that begin with its literal head, which changes no result: an account with
-    20,000 patterns needs few matches for each number.
+    A pattern is tried only on numbers that begin with its literal head (``literal_head``). Other numbers cannot match,
+    and an account with 20,000 patterns needs few matches for each number.
     """
 
     def __init__(self, callflows: Iterable[Callflow]) -> None:
@@ -174,9 +178,10 @@ Matched: TypeAlias = bytes | Literal["unset"] | None
 
 
 def match(pattern: str, number: str) -> Matched:
-    """Return what the server compares of a match: the longest group, or all that matches if there are no groups.
+    """Return the longest group of a match, by which the server compares matches, or the whole match without groups.
 
-    None means no match: also if the pattern is invalid, or needs more steps than a match may take.
+    Returns ``UNSET`` if the match sets no group. Returns None if the pattern does not match, is invalid, or needs more
+    steps than ``_MATCH_LIMIT``.
     """
     search = _compiled(pattern)
     return None if isinstance(search, str) else search(number)
@@ -194,7 +199,7 @@ def _compiled(pattern: str) -> Callable[[str], Matched] | str:
     pcre2 = _pcre2()
     limit = b"(*LIMIT_MATCH=%d)" % _MATCH_LIMIT
     try:
-        # Without the compiler to machine code, whose own limit is not the server's, and which is slow to start.
+        # The JIT compiler stays off: it is slow to start, and counts the steps of a match differently.
         compiled = pcre2.compile(limit + _bytes(pattern), jit=False)
     except pcre2.PatternError as error:
         return str(error.msg).partition("; ")[2] or str(error.msg)
@@ -233,25 +238,25 @@ _HEAD: Final = re.compile(r"\^((?:\\[*+#.]|[0-9A-Za-z#]|\[\*\])+)")
 
 
 def literal_head(pattern: str) -> str:
-    """Return a text with which every number that matches begins; it is empty if none is certain."""
+    """Return the text with which every matching number begins, or an empty text if it cannot be determined."""
     found = _HEAD.match(pattern)
     if not found or "|" in pattern or "(?#" in pattern or "\\E" in pattern:
         return ""
     head = found[1].replace("[*]", "\\*")
     letters = re.findall(r"\\?(.)", head)
     if pattern[found.end() : found.end() + 1] in {"?", "*", "{"}:
-        letters.pop()  # it may be missing
+        letters.pop()  # the quantifier may allow it to be missing
     return "".join(letters)
 
 
 def _is_plain(number: str) -> bool:
-    """Whether a number has digits only, after a plus sign that may be missing; the server accepts a lone plus sign."""
+    """Whether a number consists of digits after an optional plus sign. The server also accepts a lone plus sign."""
     return all(digit in "0123456789" for digit in number.removeprefix("+"))
 
 
 @lru_cache(_COMPILED_KEPT)
 def _collation_key(pattern: str) -> tuple[Any, ...]:
-    """Return a key that sorts patterns as a view of CouchDB does: ASCII exactly, other characters after it."""
+    """Return a key that sorts patterns as a view of CouchDB does. Characters beyond ASCII come last."""
     primary = tuple(_primary(letter) for letter in pattern)
     return primary, tuple(letter.isupper() for letter in pattern), pattern
 

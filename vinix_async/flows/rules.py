@@ -10,9 +10,9 @@ Severity = Literal["error", "warning", "info"]
 
 @frozen
 class Rule:
-    """A rule. ``severity`` is its hardest; ``milder`` that of its other findings, if it has any.
+    """A rule of ``findings``. ``severity`` is the highest of its findings; ``milder`` is that of the others, if any.
 
-    ``explanation`` says which findings are milder. ``source`` names what the rule rests on.
+    ``explanation`` says which findings are milder. ``source`` is what the rule is based on.
     """
 
     code: str
@@ -39,20 +39,20 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "A referenced document does not exist",
         (
-            "The server adds the name of each document to which a callflow refers. It did not find this one: it was "
-            "deleted, or belongs to another account. The module does nothing, or the call fails there; the child of "
-            "a time rule that does not exist is never taken."
+            "The server adds the name of each document to which a callflow refers. It did not find this document, "
+            "which was deleted or belongs to another account. The module does nothing, or the call fails there. If a "
+            "time rule does not exist, its child is never taken."
         ),
         _METADATA,
     ),
     (
         "R102",
         "error",
-        "A module does not say what it is for",
+        "A module lacks the id that it needs",
         (
-            "The module needs the id of a user, a device, a menu or the like, and its data has none. The server "
-            "skips it, or tells the caller that something is wrong. It is a warning where the module neither rings nor "
-            "decides where the call goes."
+            "The module needs the id of a user, a device, a menu or another document, but its data has none. The "
+            "server skips the module, or tells the caller that something is wrong. The severity is warning if the "
+            "module neither rings nor decides where the call goes."
         ),
         _MODULES,
     ),
@@ -60,7 +60,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "R103",
         "error",
         "A referenced document is of another kind",
-        "The id exists, but is that of something else, for instance a device's in a user module.",
+        "The id belongs to a document of another kind, for example to a device in a user module.",
         _METADATA,
     ),
     (
@@ -78,8 +78,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "Callflows jump in a circle without a pause",
         (
-            "Nothing on the way rings, plays, asks or waits. The call uses up the 50 jumps that the server allows "
-            "within a moment, and is dropped."
+            "No module in the circle rings, plays, asks or waits. Within a moment, the call uses up the 50 jumps "
+            "that the server allows, and is dropped."
         ),
         _EXE,
     ),
@@ -87,14 +87,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "J203",
         "info",
         "Callflows jump in a circle",
-        "This is normal for menus that repeat. The server allows 50 jumps a call, then drops it.",
+        "This is normal for menus that repeat. The server drops a call after 50 jumps.",
         _EXE,
     ),
     (
         "E301",
         "error",
         "A callflow with numbers has no flow",
-        "Calls to the numbers reach the callflow, and fail.",
+        "Calls to its numbers reach the callflow and fail.",
         _EXE,
     ),
     (
@@ -102,8 +102,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A choice has no default",
         (
-            "Calls for which none of the children applies are cut off, because there is no default branch. It is "
-            "info where a jump leads to this callflow, since the call may continue after the jump."
+            "Calls for which none of the children applies are cut off, because there is no default branch. The "
+            "severity is info if a jump leads to this callflow, since the call may continue after the jump."
         ),
         _EXE,
     ),
@@ -111,14 +111,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E303",
         "warning",
         "The call ends without a word",
-        "The last module of the flow is one that callers do not hear, so that they are cut off in silence.",
+        "Callers hear nothing from the last module of the flow, and are cut off in silence.",
         _EXE,
     ),
     (
         "E304",
         "info",
         "A menu has no keys",
-        "Nothing can be pressed but extensions, and those only if the menu's own settings allow it.",
+        "Callers can dial only extensions, and only if the settings of the menu allow it.",
         f"{_MODULES}/cf_menu.erl",
     ),
     (
@@ -126,9 +126,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A child is empty",
         (
-            "A child without a module ends the call that takes it: the default branch is not tried instead. Under a "
-            "menu or a hangup cause, an empty child counts as missing. It is info for a default branch after which "
-            "nothing is expected, or to whose callflow a jump leads, since the call may continue after the jump."
+            "A call that takes a child without a module ends there. The default branch is not tried instead. In a "
+            "menu, or for a hangup cause, an empty child counts as missing. The severity is info for a default branch "
+            "after which nothing is expected, and if a jump leads to this callflow, since the call may continue after "
+            "the jump."
         ),
         _EXE,
     ),
@@ -136,7 +137,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E306",
         "info",
         "If nobody answers, the call is cut off",
-        "The flow says nothing for a call that is not answered. Voicemail or another destination is usual.",
+        "The flow has no branch for a call that nobody answers. Usually voicemail or another destination follows.",
         _EXE,
     ),
     (
@@ -144,8 +145,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "info",
         "A menu ends without a destination",
         (
-            "Callers who press nothing, or wrong keys only, hear goodbye and are cut off: the menu has neither of "
-            "the children timeout, max_retries and _."
+            "The menu has none of the children timeout, max_retries and _. Callers who press no key, or only wrong "
+            "keys, hear a goodbye and are cut off."
         ),
         f"{_MODULES}/cf_menu.erl",
     ),
@@ -162,8 +163,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A child is never taken",
         (
             "The module never continues with a child of this name. Hangup causes are in upper case (USER_BUSY), and "
-            "SIP statuses begin with sip: (sip:486). It is info for the default branch of a module that ends the "
-            "call."
+            "SIP statuses begin with sip: (sip:486). The severity is info for the default branch of a module that "
+            "ends the call."
         ),
         _MODULES,
     ),
@@ -178,7 +179,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "B403",
         "warning",
         "The default branch of a menu is never taken",
-        ("After too many tries the server takes max_retries, and the default branch only if there is no max_retries."),
+        (
+            "After too many tries, the server takes the child max_retries. It takes the default branch only if "
+            "max_retries is missing."
+        ),
         f"{_MODULES}/cf_menu.erl",
     ),
     (
@@ -195,14 +199,17 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "B405",
         "info",
         "No time rules",
-        "All calls take the default branch. Some user interfaces start with such a module.",
+        "All calls take the default branch. Some user interfaces create a time module without rules.",
         f"{_MODULES}/cf_temporal_route.erl",
     ),
     (
         "B406",
         "error",
         "A waiting time is not a number",
-        ("The children of the module are seconds. On any other key it stops, and all calls take the default branch."),
+        (
+            "The keys of the module's children must be numbers of seconds. If any of them is not, all calls take the "
+            "default branch."
+        ),
         "Kazoo, applications/acdc/src/cf_acdc_wait_time.erl",
     ),
     (
@@ -217,8 +224,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "info",
         "Nothing leads to a callflow",
         (
-            "No number or pattern that can be dialled, and no jump of the account's callflows. A directory, a "
-            "preflow or a script may still use it."
+            "The callflow has no number or pattern that can be dialled, and no other callflow of the account jumps to "
+            "it. A directory, a preflow or a script may still use it."
         ),
         _FLOW,
     ),
@@ -232,11 +239,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
     (
         "N504",
         "error",
-        "no_match is beside a number",
-        (
-            "A callflow that has no_match among its numbers refuses calls from outside, whichever of its numbers "
-            "they are for."
-        ),
+        "A callflow has no_match and a number",
+        ("A callflow with no_match among its numbers refuses calls from outside to any of its numbers and patterns."),
         "Kazoo, applications/callflow/src/cf_route_req.erl",
     ),
     (
@@ -254,8 +258,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A pattern never gets a call",
         (
-            "All numbers that were tried go to another callflow: one that has the number itself, or whose pattern "
-            "captures more. They are numbers that begin as the pattern does."
+            "The check tries some numbers that match the pattern. All of them go to another callflow, which has the "
+            "number itself or a pattern that captures more."
         ),
         _FLOW,
     ),
@@ -271,8 +275,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "Patterns leave nothing for no_match",
         (
-            "Each of four quite different numbers is taken by a pattern, so that the callflow for all other numbers "
-            "is never used."
+            "Patterns take each of four unrelated numbers that the check tries, so that the callflow for all other "
+            "numbers (no_match) is never used."
         ),
         _FLOW,
     ),
@@ -288,8 +292,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "An unknown module",
         (
-            "Kazoo has no module of this name. A server that has none either skips it and takes the default branch. "
-            "It is info where there is one."
+            "Kazoo has no module of this name. A server without this module skips it and takes the default branch. The "
+            "severity is info if there is a default branch."
         ),
         _EXE,
     ),
@@ -298,9 +302,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A module is switched off",
         (
-            "With skip_module, the call continues with the default branch. It is info where there is one, or a jump "
-            "leads to this callflow, unless calls to the callflow's numbers then ring nobody: a user, a device or a "
-            "group is switched off, and nothing else in the callflow rings or connects."
+            "Because of skip_module, the call continues with the default branch. The severity is info if there is a "
+            "default branch, or if a jump leads to this callflow. It is warning nevertheless if calls to the "
+            "callflow's numbers then ring nobody: a user, a device or a group is switched off, and nothing else in "
+            "the callflow rings or connects."
         ),
         _EXE,
     ),
@@ -316,8 +321,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A member of a group never rings",
         (
-            "The member's delay is not shorter than the time for which the group rings, or those before it use up "
-            "that time."
+            "The member's delay is at least as long as the group rings, or the members before it use up all of that "
+            "time."
         ),
         f"{_MODULES}/cf_ring_group.erl",
     ),
@@ -325,14 +330,14 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "M705",
         "info",
         "A member is in a group twice",
-        "It is probably a mistake.",
+        "This is probably a mistake.",
         f"{_MODULES}/cf_ring_group.erl",
     ),
     (
         "S801",
         "warning",
         "A password or token in a callflow",
-        "Everyone who may read callflows can read it. The finding names the field only.",
+        "Everyone who may read callflows can read it. The finding shows the field, but not the value.",
         "the documents themselves",
     ),
     (
@@ -346,7 +351,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "S803",
         "info",
         "Call data is sent without encryption",
-        "The address begins with http://, so that numbers or recordings can be read on the way.",
+        "The address begins with http://, so others on the network can read the numbers or recordings.",
         f"{_MODULES}/cf_pivot.erl, cf_record_call.erl, cf_webhook.erl",
     ),
 )

@@ -1,4 +1,4 @@
-"""Passwords and tokens in documents: finding them, and showing documents without them."""
+"""Find passwords and tokens in documents, and hide them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,18 +24,18 @@ _HIDDEN: Final = re.compile(
 
 @lru_cache(4096)
 def is_secret(key: str) -> bool:
-    """Whether a key holds a password or a token. The whole key counts: ``token_type`` does not."""
+    """Whether a key names a password or a token. The whole key must match, so ``token_type`` does not."""
     return _SECRET.fullmatch(key) is not None
 
 
 @lru_cache(4096)
 def _is_hidden(key: str) -> bool:
-    """Whether the value of a key is hidden: also where it is less certain that it is a secret."""
+    """Whether the value of a key is hidden. This includes keys that are less certain than those of ``is_secret``."""
     return _HIDDEN.search(key) is not None
 
 
 def find_secrets(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the field of each secret in a node's ``data``, and what it holds; never the secret itself."""
+    """Yield the field of each secret in a node's ``data``, and what kind of secret it is. The secret is left out."""
     waiting: list[tuple[str, Any]] = [("", data)]
     while waiting:
         field, value = waiting.pop()
@@ -71,9 +71,10 @@ def _secret_in_url(url: str) -> str:
 
 
 def masked(value: Any, key: str = "") -> Any:
-    """Return a copy of a JSON value without secrets: values of secret keys, ``pin``, and parts of URLs.
+    """Return a copy of a JSON value in which secrets are hidden.
 
-    Of a URL, the user information and the query are hidden. ``key`` is the key or field that holds the value.
+    Secrets are the values of keys such as ``password`` and ``pin``, and the user information and query of URLs. ``key``
+    is the key or field that holds the value.
     """
     top: list[Any] = [None]
     waiting: list[tuple[Any, Any, Any, str]] = [(top, 0, value, re.split(r"[.\[\]]", key.rstrip("]"))[-1])]

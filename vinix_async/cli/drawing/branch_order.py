@@ -1,4 +1,4 @@
-"""The order of a node's children in a picture."""
+"""Sort the children of a node for a picture."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _KEYPAD: Final = "1234567890*#"
 def in_order(node: FlowNode) -> list[tuple[str, FlowNode]]:
     """Return the children with their keys.
 
-    Rules come in the order in which they are tried, digits as on a keypad, others as they came, and ``_`` last.
+    Time rules come first, in the order in which they are tried, then digits as on a keypad, other keys, and ``_``.
     """
     rules = node.data.get("rules")
     rules = rules if isinstance(rules, list | tuple) else []

@@ -1,4 +1,4 @@
-"""Turn a callflow into the boxes and edges that every picture draws, and fold those of large flows."""
+"""Convert a callflow to the boxes and edges that all pictures draw, and fold large flows."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +18,12 @@ from .branch_order import in_order
 class Box:
     """A box and the edge that leads to it; its texts are safe to show.
 
-    ``parent``: the parent's index in the list, -1 for a head. ``branch``: the text on the edge. ``label``: what people
-    call the module; ``module``: its name in the API; ``lines``: what it refers to, and a group's members; of a head,
-    the title and what is dialled. ``target``: the id of the callflow to which it leads; of a head, its own. ``more``:
-    how many boxes are folded into it. ``step``: the part of the JSON pointer that leads from the parent to this node.
-    ``node``: the node, with data that can be shown.
+    ``parent``: the parent's index in the list, or -1 for the head of a tree. ``branch``: the text on the edge.
+    ``label``: the label of the module, or the title of a head. ``module``: the module's name in the API. ``lines``: the
+    documents to which the module refers, and a group's members; for a head, the numbers. ``target``: the id of the
+    callflow to which the module leads; for a head, the callflow's own id. ``more``: the number of boxes that are folded
+    into this one. ``step``: the part of the JSON pointer that leads from the parent to this node. ``node``: the node,
+    with data that is safe to show.
     """
 
     parent: int
@@ -38,12 +39,12 @@ class Box:
 
     @property
     def kind(self) -> str:
-        """The group of modules to which this one belongs, which decides its colour and icon."""
+        """The group of modules to which the module belongs. It selects the colour and the icon."""
         return MODULE_KINDS.get(self.module, "other")
 
     @property
     def texts(self) -> list[str]:
-        """The texts of the box, each on a line of its own. The module's name is left out where it is the label."""
+        """The lines of text in the box. The module's name is left out if it equals the label."""
         module = "" if self.module == self.label else self.module
         return list(filter(None, (self.label, module, *self.lines, "disabled" if self.disabled else "")))
 
@@ -63,13 +64,13 @@ MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for modu
 
 _MAX_MEMBERS: Final = 4
 _BINDING_DIGIT: Final = "*"
-"""What is pressed before the key of a metaflow, by default (Kazoo's schema of metaflows)."""
+"""The key that callers press before the key of a metaflow, by default (Kazoo's schema of metaflows)."""
 
 
 def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list[Box]:
-    """Return the head and a box for each node of the flow, parents first; then the same of the metaflow, if it has any.
+    """Return a head and a box for each node of the flow, then the same for a metaflow. Parents come before children.
 
-    ``names``: the names of the account, by id (default: those that the callflow's own ``metadata`` tells).
+    ``names``: the names of the account's documents, by id (default: those in the callflow's ``metadata``).
     """
     known = names_of([callflow]) if names is None else names
     name = title(callflow)
@@ -88,7 +89,7 @@ def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list
 
 
 def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names: Mapping[str, Name]) -> None:
-    """Add the boxes of some nodes and of all that is below them. The last node comes first."""
+    """Add the boxes of some nodes and of all nodes below them. The last node of ``waiting`` comes first."""
     while waiting:
         node, parent, branch, step = waiting.pop()
         index = len(boxes)
@@ -123,7 +124,7 @@ def _step(field: str, key: str) -> str:
 def find(boxes: Sequence[Box]) -> Callable[[str], int]:
     """Return a function that takes a JSON pointer into the callflow and returns the index of its box.
 
-    What is not drawn itself, such as a child that is missing, belongs to the box above it.
+    A pointer to a node that is not drawn, such as a missing child, belongs to the box above it.
     """
     steps = {(box.parent, box.step): index for index, box in enumerate(boxes)}
 
@@ -148,9 +149,9 @@ def children(boxes: Sequence[Box]) -> list[list[int]]:
 
 
 def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
-    """Return the upper ``limit`` boxes, each followed by at most one box that counts those left out below it.
+    """Return the upper ``limit`` boxes, and for each box with hidden boxes below it a box with their number.
 
-    ``breadth``: the most children shown of one box. ``depth``: the most levels.
+    ``breadth``: the most children that are shown of one box. ``depth``: the most levels that are shown.
     """
     below = children(boxes)
     sizes = [1] * len(boxes)
@@ -160,7 +161,7 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
     heads = [index for index, box in enumerate(boxes) if box.parent < 0]
     shown = [boxes[index] for index in heads]
     folded: list[Box] = []
-    waiting = deque((index, place, 1) for place, index in enumerate(heads))  # before and after folding, and the level
+    waiting = deque((index, place, 1) for place, index in enumerate(heads))  # old index, new index, level
     while waiting:
         index, new_index, level = waiting.popleft()
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0

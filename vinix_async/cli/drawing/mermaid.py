@@ -11,10 +11,10 @@ from ... import Callflow
 from ...flows import Name
 from .diagram import Box, diagram, fold
 
-_MAX_BOXES: Final = 250  # with the boxes of what is folded there are fewer than 500 edges, the most that Mermaid draws
-_MAX_CHARACTERS: Final = 50_000  # of UTF-16: Mermaid's maxTextSize
+_MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and folding adds at most one box for each of these
+_MAX_CHARACTERS: Final = 50_000  # in UTF-16 code units: Mermaid's maxTextSize
 _MAX_CELLS: Final = 40
-_MAX_LABEL: Final = 160  # characters: combining ones need no cell
+_MAX_LABEL: Final = 160  # in characters, since combining ones need no cell
 _MAX_TARGET: Final = 64
 _MAX_NUMBERS: Final = 4
 
@@ -80,9 +80,9 @@ def _chart(boxes: list[Box]) -> str:
 
 
 def label_text(text: str) -> str:
-    """Return ``text`` for a label in quotes, where neither Mermaid nor its Markdown finds syntax in it.
+    """Return ``text`` for a label in quotes, escaped so that Mermaid and its Markdown show it unchanged.
 
-    Mermaid 11 reads labels as Markdown, Mermaid 10 as text: what is put in has no width in either.
+    Mermaid 11 reads labels as Markdown, and Mermaid 10 as text. The inserted characters have no width in either.
     """
     if cell_len(text) > _MAX_CELLS or len(text) > _MAX_LABEL:
         text = set_cell_size(text[:_MAX_LABEL], _MAX_CELLS - 1).rstrip() + "…"

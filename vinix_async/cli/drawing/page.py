@@ -1,4 +1,4 @@
-"""Build the HTML page in which callflows are looked at: one file that loads nothing, its data as escaped JSON."""
+"""Build the HTML page that shows callflows. It is one file that loads nothing, with its data as escaped JSON."""
 
 import base64
 import hashlib
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from ..export import Ending
 
 _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
-"""The fields that the head and the boxes show; its data are the others."""
+"""The fields that the head and the boxes show. The data of the head are the other fields."""
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str, str]:
-    """Return the page in two parts, between which the results of ``account_block`` are put.
+    """Return the beginning and the end of the page. The results of ``account_block`` belong between them.
 
-    ``single``: the page of one callflow, without a list. ``noscript``: what is shown where JavaScript is off.
+    ``single``: whether the page has one callflow, and no list. ``noscript``: the HTML to show without JavaScript.
     """
     heading = display(heading)
     style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
@@ -65,7 +65,7 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
         "policy": policy,
         "title": escape(heading),
         "style": style,
-        "noscript": noscript or "This page needs JavaScript; it loads nothing from the network.",
+        "noscript": noscript or "This page needs JavaScript. It loads nothing from the network.",
         "script": script,
     }
     before, after = asset("page.html").split("{{data}}")
@@ -73,13 +73,13 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Replace each ``{{name}}`` once; what is put in is not searched again."""
+    """Replace each ``{{name}}``. The inserted values are not searched."""
     first, *parts = (part.partition("}}") for part in template.split("{{"))
     return first[0] + "".join(values[name] + text for name, _, text in parts)
 
 
 def end_block(*, complete: bool) -> str:
-    """Return what comes after the last account: whether all of them are in the page."""
+    """Return the block after the last account. It tells the script whether the page has all accounts."""
     return data_block({"complete": complete}, "id=end")
 
 
@@ -92,15 +92,15 @@ def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[s
 
 
 def page_row(page: "AccountPage") -> bytes:
-    """Return a page of callflows as a line of the file from which ``write_report`` makes the report."""
+    """Return a page of callflows as a line of the file that ``write_report`` reads."""
     about = json.dumps([to_dict(page.account), page.next_start_key is None and page.error is None])
     return about.encode() + b'\t{"data":[' + b",".join(map(to_json, page.items)) + b"]}\n"
 
 
 def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending") -> None:
-    """Write the page from a file of ``page_row`` lines. One account at a time is in memory.
+    """Write the page from a file of ``page_row`` lines, with one account at a time in memory.
 
-    ``filtered``: whether the accounts may have callflows that were not read, so that nothing is said to be missing.
+    ``filtered``: whether only some callflows were read. The page then reports no callflow as missing.
     """
     problems: dict[str, list[AccountPage | AccountResult]] = {}
     for problem in ending.problems:
@@ -158,10 +158,10 @@ def account_block(
     error: VinixError | None = None,
     retry: str = "",
 ) -> str:
-    """Return an account with its callflows, its findings, and what could not be read, as the page's script reads it.
+    """Return the data of an account for the page's script: its callflows, findings and unreadable items.
 
-    ``complete``: whether these are all callflows of the account. ``names``: the names, by id, of what the callflows'
-    ``metadata`` does not name. ``retry``: the command that reads the account again.
+    ``complete``: whether these are all callflows of the account. ``names``: the names, by id, of
+    documents that the ``metadata`` of the callflows does not name. ``retry``: the command that reads the account again.
     """
     kept = list(callflows)
     known = {**(names or {}), **names_of(kept)}
@@ -183,13 +183,13 @@ def account_block(
 
 
 def data_block(value: Any, attribute: str) -> str:
-    """Return JSON as an element of the page which nothing in the JSON can end."""
+    """Return an element with JSON data. ``<``, ``>`` and ``&`` are escaped, so that no text can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
     return f'<script type="application/json" {attribute}>{text}</script>\n'
 
 
 def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Finding]) -> list[Any]:
-    """Return a callflow as the script reads it; its modules alone if a listing gave no flow."""
+    """Return the data of a callflow for the script. The row of a listing has no flow, so only its modules are given."""
     whole = callflow.flow is not None or not callflow.modules
     boxes = diagram(callflow, names)
     place = find(boxes)
@@ -211,7 +211,7 @@ def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Fi
 
 
 def _box_data(box: Box, callflow: Callflow, refers_to: list[str]) -> list[Any]:
-    """Return a box as the script reads it. The data of a head are the callflow's own fields, or the metaflow's."""
+    """Return the data of a box for the script. The head of a tree has the fields of the callflow or metaflow."""
     if box.node:
         data: Any = {**box.node.data, **box.node.extra}
     else:

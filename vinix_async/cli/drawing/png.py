@@ -1,4 +1,4 @@
-"""Draw a callflow as PNG, with resvg, in the colours of a light page."""
+"""Draw a callflow as PNG with resvg, in light colours."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from .svg import svg
 
 _ZOOM: Final = 2.0
 _MAX_PIXELS: Final = 50_000_000
-"""How many pixels a picture has at most. A larger one is drawn smaller."""
+"""The most pixels of a picture. A larger picture is scaled down."""
 
 _DARK: Final = re.compile(r"@media .*?\n\}\n", re.DOTALL)
 _VARIABLE: Final = re.compile(r"(--[\w-]+): ([^;]+);")
@@ -23,7 +23,7 @@ _PROBE: Final = '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16">
 def check_renderer() -> None:
     """Raise UsageError if the extra ``png`` is not installed, or if the system has no font.
 
-    Without a font, resvg leaves all text out.
+    Without a font, resvg would draw no text.
     """
     try:
         from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra
@@ -34,10 +34,10 @@ def check_renderer() -> None:
 
 
 def png(callflow: Callflow, names: Mapping[str, Name] | None = None) -> bytes:
-    """Return the picture, twice as large as the SVG, so that its text is sharp. See ``check_renderer``."""
+    """Return the picture, twice as large as the SVG for sharp text. Call ``check_renderer`` first."""
     from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra
 
-    text = _DARK.sub("", svg(callflow, names))  # resvg knows neither media queries nor variables
+    text = _DARK.sub("", svg(callflow, names))  # resvg supports neither media queries nor variables
     values = dict(_VARIABLE.findall(text))
     text = _USE.sub(lambda found: values[found[1]], _VARIABLE.sub("", text))
     width, height = (float(size) for size in re.findall(r'(?:width|height)="([\d.]+)"', text)[:2])

@@ -1,4 +1,4 @@
-"""Draw one callflow as text of any kind: a tree, Mermaid, SVG or an HTML page."""
+"""Draw one callflow as a tree, Mermaid, SVG or an HTML page."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,10 +17,10 @@ Kind = Literal["tree", "mermaid", "svg", "html"]
 
 
 def render(callflow: Callflow, kind: Kind, *, names: Mapping[str, Name] | None = None) -> str:
-    """Return the picture; an HTML page is one file that needs no other.
+    """Return the picture as text. An HTML page needs no other file.
 
-    ``names``: the names of the account, by id (default: those that the callflow's own ``metadata`` tells). A large flow
-    is folded: each picture says how many modules it does not show, and the page opens them.
+    ``names``: the names of the account's documents, by id (default: those in the callflow's ``metadata``). Pictures of
+    large flows show only the upper modules and the number of the others. In the page, the others can be unfolded.
     """
     if kind == "tree":
         return tree_text(callflow, names)

@@ -1,4 +1,4 @@
-"""Draw a callflow as SVG: a tree from the top down, as in the vendor's editor, in light and dark."""
+"""Draw a callflow as SVG: a tree from the top down, as in the vendor's editor, in light and dark colours."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -23,7 +23,7 @@ _MARGIN: Final = 24
 _SIBLING_GAP: Final = 20
 _LEVEL_GAP: Final = 30
 _TREE_GAP: Final = 60
-_FORK_GAP: Final = 6  # more of it where a line forks
+_FORK_GAP: Final = 6  # added to the gap where a line forks
 _LABEL_ROOM: Final = 240
 _PADDING: Final = 8  # at both ends of a label
 _TEXT_LEFT: Final = 48
@@ -44,7 +44,7 @@ ICONS: Final = {
 
 
 def svg(callflow: Callflow, names: Mapping[str, Name] | None = None, *, with_style: bool = True) -> str:
-    """Return the picture; without its own style it takes the colours of the page around it."""
+    """Return the picture. Without ``with_style``, it has the colours of the page that contains it."""
     whole = diagram(callflow, names)
     boxes = fold(whole, limit=_MAX_BOXES, breadth=_MAX_BREADTH)
     sizes = [_size(box) for box in boxes]
@@ -75,15 +75,15 @@ def svg(callflow: Callflow, names: Mapping[str, Name] | None = None, *, with_sty
 def layout(
     boxes: Sequence[Box], sizes: Sequence[tuple[float, float]]
 ) -> tuple[list[tuple[float, float]], float, float]:
-    """Return the middle of each box's upper edge, and the width and the height of the whole.
+    """Return the middle of each box's upper edge, and the width and the height of the picture.
 
-    A box is above the middle of its children, and no two subtrees share a column. Trees are beside each other.
+    A box is centred above its children. Subtrees and trees are placed side by side and do not overlap.
     ``sizes``: the width and the height of each box; the width includes the label above it.
     """
     below = children(boxes)
     spans = [0.0] * len(boxes)  # the width of a subtree
     middles = [0.0] * len(boxes)  # the middle of a box, from the left end of its subtree
-    offsets = [0.0] * len(boxes)  # the left end of a subtree, from that of its parent's
+    offsets = [0.0] * len(boxes)  # the left end of a subtree, from the left end of its parent's
     for index in range(len(boxes) - 1, -1, -1):
         half, reach = sizes[index][0] / 2, 0.0
         for child in below[index]:
@@ -116,7 +116,7 @@ def layout(
 
 
 def _number_lines(head: Box) -> Sequence[str]:
-    """Return what is below the title of a head."""
+    """Return the lines with numbers below the title of a head."""
     dialled = head.lines
     if len(dialled) <= _MAX_NUMBERS:
         return dialled
@@ -141,7 +141,7 @@ def _label_width(box: Box) -> float:
 
 
 def _edge(x: float, y: float, to_x: float, to_y: float) -> str:
-    """Return a path down, across with round corners, and down."""
+    """Return a path that goes down, across with round corners, and down again."""
     if abs(to_x - x) < 1:
         return f"M{x:g} {y:g}V{to_y:g}"
     bend = min(8.0, abs(to_x - x) / 2)
@@ -188,7 +188,7 @@ def _box(box: Box, x: float, y: float, size: Pair) -> str:
 
 
 def _lines(box: Box, height: float) -> Iterator[str]:
-    """Yield the texts of a box: the label, the module's name in the API, and what it refers to."""
+    """Yield the texts of a box: the label, the module's name in the API, and ``lines``."""
     styles = ["label", "name" if box.module in {"", box.label} else "module"]
     top = (height - 16 * len(box.texts)) / 2 + 12
     for row, text in enumerate(box.texts):
@@ -197,7 +197,7 @@ def _lines(box: Box, height: float) -> Iterator[str]:
 
 
 def _text(text: str, style: str, x: float, y: float, room: float) -> str:
-    """Return a text that keeps to its measured width whatever the font."""
+    """Return a text element that has the measured width in every font."""
     shown, width = fit(text, style, room)
     size, bold = TEXT_STYLES[style]
     weight = ' font-weight="700"' if bold else ""

@@ -1,4 +1,4 @@
-"""Measure and cut the text of pictures, by the real widths of the font that they name."""
+"""Measure and shorten the text of pictures, with the character widths of their font."""
 
 import json
 import unicodedata
@@ -19,20 +19,20 @@ TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
 
 
 def widths_table() -> dict[str, Any]:
-    """Return the table that ``docs/text_widths.py`` writes; the page's script reads it too."""
+    """Return the table that ``docs/text_widths.py`` writes. The page's script reads the same table."""
     table: dict[str, Any] = json.loads(asset("text_widths.json"))
     return table
 
 
 def asset(name: str) -> str:
-    """Return the text of a file that is part of pictures and pages."""
+    """Return the text of a file in ``assets``, which pictures and pages contain."""
     return (files("vinix_async.cli.drawing") / "assets" / name).read_text("utf-8")
 
 
 def fit(text: str, style: str, room: float) -> tuple[str, float]:
-    """Return ``text``, cut with ``…`` if it is wider than ``room`` pixels, and its width.
+    """Return ``text`` and its width. A text wider than ``room`` pixels is shortened and ends with ``…``.
 
-    The text needs this width in Arial, Helvetica and Liberation Sans; ``textLength`` makes every other font keep to it.
+    The width is that in Arial, Helvetica and Liberation Sans. In pictures, ``textLength`` forces it for other fonts.
     """
     size, bold = TEXT_STYLES[style]
     widths = _advances(text, bold=bold)
@@ -46,7 +46,7 @@ def fit(text: str, style: str, room: float) -> tuple[str, float]:
 
 
 def _advances(text: str, *, bold: bool) -> list[int]:
-    """Return the width of each character; what a zero-width joiner adds to an emoji has none."""
+    """Return the width of each character. A character that a zero-width joiner adds to an emoji has no width."""
     widths, joined = [], False
     for letter in text:
         widths.append(0 if joined else _width(letter, bold=bold))

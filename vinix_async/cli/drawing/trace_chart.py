@@ -5,7 +5,7 @@ from .mermaid import label_text
 
 
 def trace_chart(head: str, tree: TraceNode) -> str:
-    """Return the chart. ``head`` is the text of the first box."""
+    """Return the flowchart. ``head`` is the text of the first box."""
     lines = ["flowchart TD", f'  n0(["{label_text(head)}"])']
     path = [0]
     for index, (depth, step) in enumerate(tree.walk(), 1):

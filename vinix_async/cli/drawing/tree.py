@@ -25,7 +25,7 @@ _STYLES: Final = {
 
 
 def tree(callflow: Callflow, names: Mapping[str, Name] | None = None) -> Group:
-    """Return the callflow for ``Console.print``, with the number of boxes below those that are shown."""
+    """Return the callflow as a tree for ``Console.print``. Where boxes are hidden, a line shows their number."""
     boxes = fold(diagram(callflow, names), limit=_MAX_BOXES, depth=_MAX_DEPTH)
     trees: list[Tree] = []
     branches: list[Tree] = []
@@ -37,7 +37,7 @@ def tree(callflow: Callflow, names: Mapping[str, Name] | None = None) -> Group:
 
 
 def tree_text(callflow: Callflow, names: Mapping[str, Name] | None = None) -> str:
-    """Return the tree without colours, each box on a line of its own."""
+    """Return the tree as text without colours, with one box on each line."""
     console = Console(file=StringIO(), width=10_000, color_system=None, legacy_windows=False)
     with console.capture() as captured:
         console.print(tree(callflow, names), crop=False)
@@ -49,7 +49,7 @@ def _head(head: Box) -> Text:
 
 
 def _line(box: Box) -> Text:
-    """Return a branch, the module's label, what it refers to with a group's members, and its name in the API."""
+    """Return the line of a box: its branch, its label, its ``lines``, and the module's name in the API."""
     if box.more:
         return Text(f"+ {box.more:,} more", style="dim italic")
     first, *members = box.lines or ("",)
