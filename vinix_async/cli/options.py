@@ -73,7 +73,7 @@ class Connection:
         profile: The profile of the configuration file (default: VINIX_PROFILE).
         base: The address of the API, including /v2 (default: VINIX_BASE).
         allow_http: Allow plain HTTP to other machines.
-        outage_wait: The seconds to wait while the server is unavailable (default: 60, or 900 for many accounts).
+        outage_wait: The seconds to wait while the server is unavailable (default: 900; 60 before its first answer).
         sandbox: Use an embedded sandbox. ROOT is the sandbox's reseller.
         sandbox_findings: Add an account whose callflows have faults, at least one for each rule.
         sandbox_faults: The share of replies that fail, from 0 to 1.
