@@ -389,8 +389,8 @@ def test_uses_follows_jumps(vinix: Command) -> None:
         "Ann Ash (user) is used in 1 callflow (2 places), and reached by jumps from 2 more\n"
         "  Main   2000  the callflow's owner\n"
         "  Main   2000  key 1: User Ann Ash\n"
-        "  Hours  1021  after TTS, Callflow Main, key 1: User Ann Ash\n"
         "  Far          Transfer Hours, after TTS, Callflow Main, key 1: User Ann Ash\n"
+        "  Hours  1021  after TTS, Callflow Main, key 1: User Ann Ash\n"
     )
     owner, ring = json.loads(vinix("callflows", "uses", "a.ndjson", ANN, "--output", "json").stdout)
     assert owner["reached_from"] == []
@@ -444,13 +444,13 @@ def test_a_number_of_two_callflows_names_both(vinix: Command) -> None:
 
 
 def test_a_number_stands_for_its_callflow_and_for_transfers(vinix: Command) -> None:
-    jumping = document(node("callflow", {"id": MAIN}), SALES, numbers=[])
+    jumping = document(node("callflow", {"id": MAIN}), SALES, name="sales", numbers=[])
     transfer = document(node("transfer", {"target": "+12125550100"}), GONE, numbers=[])
     (vinix.home / "a.ndjson").write_bytes(lines(MAIN_LINE, jumping, transfer))
     done = vinix("callflows", "uses", "a.ndjson", "212-555-0100", "--output", "json")
     assert [(row["callflow_id"], row["kind"]) for row in json.loads(done.stdout)] == [
-        (SALES, "callflow"),
-        (GONE, "number"),
+        (GONE, "number"),  # Main
+        (SALES, "callflow"),  # sales
     ]
 
 
@@ -462,6 +462,12 @@ def test_show_reads_export_files(vinix: Command) -> None:
     assert json.loads(shown.stdout) == SALES_LINE
     tree = vinix("callflows", "show", "a.ndjson", "2000", "--output", "tree").stdout
     assert "Office hours → User  Ann Ash · 20 s  user" in tree
+    long = document(node("tts", {"text": "Hello " * 40}))
+    (vinix.home / "long.ndjson").write_bytes(lines(long))
+    wide = vinix("callflows", "show", "long.ndjson", "2000", "--output", "tree").stdout
+    assert ("Hello " * 40).strip() in wide
+    assert all(line == line.rstrip() for line in wide.splitlines())
+    assert "…" in vinix.shown("callflows", "show", "long.ndjson", "2000", "--output", "tree")
     none = vinix("callflows", "show", "a.ndjson", "9")
     assert (none.returncode, none.stderr) == (
         1,

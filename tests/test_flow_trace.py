@@ -5,10 +5,10 @@ import random
 from typing import Any
 
 import pytest
-from flows import node
+from flows import callflow, node
 
-from vinix_async import Callflow, ConfigurationError, structure
-from vinix_async.flows import TraceNode, trace, trace_lines
+from vinix_async import Callflow, ConfigurationError, FlowNode, structure
+from vinix_async.flows import TraceNode, ordered_children, trace, trace_lines
 
 A, B, C, X, Y, Z = "a" * 32, "b" * 32, "c" * 32, "1" * 32, "2" * 32, "3" * 32
 NAMES = {X: ("Ann Ash", "user"), Y: ("Office hours", "temporal_rule"), Z: ("Day menu", "menu")}
@@ -29,6 +29,12 @@ def lines(*flows: Any, start: str = A, **options: Any) -> list[str]:
     assert trace(iter(callflows), start, **options) == tree
     assert [len(line) <= 80 for line in trace_lines(tree)]
     return list(trace_lines(tree))
+
+
+def test_rules_come_as_they_are_tried_and_a_rule_set_after_them() -> None:
+    keys = {"_": HANGUP, "rule_set": VOICEMAIL, Z: ANN, Y: HANGUP, X: ANN}
+    flow = node("temporal_route", {"rules": [Y, Z], "rule_set": B}, **keys)
+    assert [key for key, _ in ordered_children(callflow(flow).flow or FlowNode())] == [Y, Z, X, "rule_set", "_"]
 
 
 def test_a_whole_flow() -> None:
@@ -120,6 +126,32 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
             "Menu Day menu",
             "├─ key 9: back to Flow a (a circle: at most 50 jumps a call)",
             "└─ no or wrong keys: Hang Up",
+        ],
+    ),
+    "keys as on a keypad": (
+        [
+            node(
+                "menu",
+                {"id": Z},
+                **{
+                    "_": HANGUP,
+                    "*": node("play", {"id": Y}),
+                    "0": VOICEMAIL,
+                    "10": node("response"),
+                    "timeout": node("move"),
+                    "9": ANN,
+                },
+            )
+        ],
+        [
+            "Menu Day menu",
+            "├─ key 9: User Ann Ash (20 s)",
+            "│  └─ no answer or busy: Voicemail Ann Ash",
+            "├─ key 0: Voicemail Ann Ash",
+            "├─ key *: Play Media Office hours, then the call ends",
+            "├─ key 10: Response",
+            "├─ no key: Move",
+            "└─ wrong keys: Hang Up",
         ],
     ),
     "a menu with max_retries": (

@@ -62,18 +62,22 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
     sys.stdout.buffer.flush()
 
 
-def rendered(*renderables: Any) -> bytes:
-    """Return tables, trees and text in the encoding of stdout. Characters that it lacks are replaced."""
+def rendered(*renderables: Any, width: int | None = None) -> bytes:
+    """Return tables, trees and text in the encoding of stdout. Characters that it lacks are replaced.
+
+    ``width``: columns (default: those of the terminal, or 80).
+    """
     console = PipeConsole()
+    console.width = width or console.width
     with console.capture() as printed:
         for each in renderables:
             console.print(each)
     return _encode(printed.get())
 
 
-def print_data(*renderables: Any) -> None:
-    """Print tables, trees and text on stdout."""
-    write_data(rendered(*renderables), escape=None)
+def print_data(*renderables: Any, width: int | None = None) -> None:
+    """Print tables, trees and text on stdout, ``width`` columns wide (default: as the terminal, or 80)."""
+    write_data(rendered(*renderables, width=width), escape=None)
 
 
 def print_lines(lines: Iterable[Text]) -> None:

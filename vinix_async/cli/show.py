@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
+_PIPE_WIDTH: Final = 10_000  # columns of a tree that no terminal shows, so that no line is cut
 _MAX_INDENT: Final = 20
 """The deepest level of a flow that the table indents."""
 
@@ -77,7 +78,7 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
         from .drawing.render import render, tree  # noqa: PLC0415  # only pictures need it
 
         if output == "tree":
-            print_data(tree(callflow, names))
+            print_data(tree(callflow, names), width=None if to_terminal() else _PIPE_WIDTH)
         else:
             write_data(render(callflow, output, names=names).encode() + b"\n", escape=str)
 

@@ -77,11 +77,14 @@ async def uses(
 
 
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
-    """Return the references to ``what`` as dicts of JSON values, each with the ways by which jumps lead there."""
+    """Return the references to ``what`` by callflow, as dicts of JSON values.
+
+    Each has the ways by which jumps lead there.
+    """
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
     found = index.where_used(what) or index.where_used(as_number(what) or what)
     ways = {each.callflow_id: _ways(flows, index, each.callflow_id) for each in found if each.path.startswith("/flow")}
-    return [
+    rows = [
         about(flows, each.callflow_id)
         | {"place": flows.place(each.callflow_id, each.path)}
         | {"target_name": flows.names.get(each.target, unknown).name or None}
@@ -91,6 +94,11 @@ def use_rows(flows: AccountFlows, what: str) -> list[Row]:
         | {"reached_from": ways[each.callflow_id] if each.path.startswith("/flow") else []}
         for each in found
     ]
+    return sorted(rows, key=_by_callflow)
+
+
+def _by_callflow(row: Row) -> tuple[str, str]:
+    return row["callflow_name"].casefold(), row["callflow_id"]
 
 
 def _ways(flows: AccountFlows, index: ReferenceIndex, callflow_id: str) -> list[Row]:
@@ -141,6 +149,7 @@ def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
         group = [row for row in rows if row["target"] == target]
         lines = [(row, _place(row["place"]) if row["path"] else "", row) for row in group]
         jumps = [(way, _place(way["place"], row["place"]), row) for row in group for way in row["reached_from"]]
+        jumps.sort(key=lambda line: _by_callflow(line[0]))
         own = {row["callflow_id"] for row in group}
         others = {way["callflow_id"] for way, _, _ in jumps} - own
         name, places = group[0]["target_name"] or target, f" ({len(group):,} places)" if len(group) > len(own) else ""

@@ -7,6 +7,7 @@ the target of a ``Reference``. ``to_plain`` hides them there, too.
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """
 
+from .branch_order import ordered_children
 from .descriptions import (
     Description,
     branch_word,
@@ -58,6 +59,7 @@ __all__ = [
     "masked",
     "names_of",
     "normalize",
+    "ordered_children",
     "references",
     "to_plain",
     "trace",

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from attrs import define, field, frozen
 
 from .. import Callflow, ConfigurationError, FlowNode, to_json
+from .branch_order import ordered_children
 from .descriptions import accepted_words, branch_word, describe_node, name_of
 from .jumps import MAX_JUMPS
 from .module_catalog import MODULES, Module, allows, is_digits, is_skipped, is_switch, outcomes
@@ -278,13 +279,11 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
     if module == "menu":
         return _keys(node, names)
     default = [branch_word(node, "_", names)]
-    keys = [key for key in children if key != "_" and allows(module, node, key) is not False]
+    keys = [key for key, _ in ordered_children(node) if key != "_" and allows(module, node, key) is not False]
     if module == "temporal_route" and not is_switch(node.data):
         rules = node.data.get("rules")
         first = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
         default = [*(name_of(rule, names) for rule in first if rule not in children), *default]
-        keys = [key for key in dict.fromkeys((*first, *keys)) if key in children]
-        keys.sort(key=lambda key: key == "rule_set")
     branches: list[Branch] = [((branch_word(node, key, names),), children[key], key) for key in keys]
     if "_" in children and allows(module, node, "_") is not False:
         branches.append((tuple(filter(None, default)), children["_"], "_"))
@@ -293,9 +292,8 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
     """Return the branches of a menu. An empty child counts as missing there, and ``max_retries`` replaces ``_``."""
-    children = {key: child for key, child in menu.children.items() if key == "_" or not is_empty(child)}
-    keys = [key for key in children if is_digits(key)]
-    keys += [key for key in ("timeout", "max_retries") if key in children]
+    children = {key: child for key, child in ordered_children(menu) if key == "_" or not is_empty(child)}
+    keys = [key for key in children if is_digits(key) or key in {"timeout", "max_retries"}]
     branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]
     if "max_retries" not in children:
         branches.append(((branch_word(menu, "_", names),), children.get("_"), "_"))

@@ -8,10 +8,9 @@ from typing import Final
 from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
-from ...flows import Name, names_of
+from ...flows import Name, names_of, ordered_children
 from ..names import branch_name, describe, numbers, shown_node, target, title
 from ..text import display
-from .branch_order import in_order
 
 
 @frozen
@@ -113,7 +112,7 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
         boxes.append(box)
         waiting.extend(
             (child, index, branch_name(node, key, names), _step("children", key))
-            for key, child in reversed(in_order(node))
+            for key, child in reversed(ordered_children(node))
         )
 
 

@@ -1,14 +1,14 @@
-"""Sort the children of a node for a picture."""
+"""Sort the children of a node for a picture and a trace."""
 
 from typing import Final
 
-from ... import FlowNode
+from .. import FlowNode
 
 _KEYPAD: Final = "1234567890*#"
 
 
-def in_order(node: FlowNode) -> list[tuple[str, FlowNode]]:
-    """Return the children with their keys.
+def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
+    """Return the children of a node with their keys, in the order in which pictures and traces show them.
 
     Time rules come first, in the order in which they are tried, then digits as on a keypad, other keys, and ``_``.
     """
@@ -23,6 +23,6 @@ def in_order(node: FlowNode) -> list[tuple[str, FlowNode]]:
             return 0, rules.index(key), []
         if all(letter in _KEYPAD for letter in key):
             return 1, len(key), [_KEYPAD.index(letter) for letter in key]
-        return 2, 0, []
+        return 2, int(key == "rule_set"), []  # which is tried after the rules
 
     return sorted(node.children.items(), key=rank)
