@@ -356,8 +356,8 @@ def test_uses_and_trace_tell_who_never_rings(vinix: Command) -> None:
     rows = json.loads(vinix("callflows", "uses", "a.ndjson", "ann ash", "--output", "json").stdout)
     assert [(row["place"], row["used_by"], row["inactive"]) for row in rows] == [
         ("key 1", "User Ann Ash (switched off)", "switched off"),
-        ("key 1, no answer or busy", "User Ann Ash", None),
-        ("key 1, no answer or busy, no answer or busy", "Voicemail Ann Ash", None),
+        ("key 1, after User", "User Ann Ash", None),
+        ("key 1, after User, no answer or busy", "Voicemail Ann Ash", None),
         ("key 2", "Group All, member 1, after 5 s", None),
         ("key 2", "Group All, member 2, after 20 s (never rings)", "never rings"),
         ("key 3", "Ring Group Turns, member 1", None),

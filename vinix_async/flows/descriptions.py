@@ -12,7 +12,7 @@ from attrs import frozen
 from .. import Callflow, FlowNode
 from .differences import Change
 from .jumps import MAX_JUMPS
-from .module_catalog import MODULES, is_switch, label
+from .module_catalog import MODULES, is_skipped, is_switch, label
 from .positions import escape, is_empty, keys_of, node_at
 from .references import UNTOLD, Name, Reference, flow_references, inactive, members, seconds, silent_members
 from .secrets import masked
@@ -195,7 +195,7 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
     module = node.module or ""
     known = MODULES.get(module)
     if key == "_":
-        if module == "temporal_route" and is_switch(node.data):
+        if is_skipped(node) or (module == "temporal_route" and is_switch(node.data)):
             return ""
         if module == "menu" and not is_empty(node.children.get("timeout")):
             return "wrong keys"
