@@ -194,6 +194,7 @@ def test_builtin_base_classes() -> None:
         (1, 0, "attempt 1 of 5"),
         (5, 0, "attempt 5 of 5"),
         (9, 4, "9 attempts (5 allowed, 4 probes)"),
+        (1, 1, "1 attempt (5 allowed, 1 probe)"),
         (6, 1, "6 attempts (5 allowed, 1 probe)"),
         (6, 0, "6 attempts (5 allowed, not counting those during an outage or after a new login)"),
     ],

@@ -127,13 +127,17 @@ class VinixError(Exception):
             # A failed login was sent and has a request id, but logins are not counted as attempts.
             return ["not sent"] if self.method and not self.request_id else []
         if self.probes:
-            plural = "s" if self.probes > 1 else ""
-            return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {self.probes} probe{plural})"]
+            attempts, probes = _count(self.attempts, "attempt"), _count(self.probes, "probe")
+            return [f"{attempts} ({self.attempts_allowed} allowed, {probes})"]
         if self.attempts_allowed and self.attempts > self.attempts_allowed:
             more = "not counting those during an outage or after a new login"
             return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {more})"]
         of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
         return [f"attempt {self.attempts}{of}"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @public
