@@ -1,4 +1,4 @@
-"""``vinix callflows check`` shows what is wrong in callflows."""
+"""``vinix callflows check`` reports faults in callflows."""
 
 import textwrap
 from collections import Counter
@@ -29,32 +29,33 @@ _NOUNS: Final = {"error": "error", "warning": "warning", "info": "note"}
 
 async def check(
     *sources: Source,
-    select: Annotated[Codes, Parameter(help="Only these codes, or codes that begin so: R101,J or --select R.")] = (),
-    ignore: Annotated[Codes, Parameter(help="Not these codes, or codes that begin so.")] = (),
+    select: Annotated[Codes, Parameter(help="Report only these codes or beginnings of codes, such as R101,J.")] = (),
+    ignore: Annotated[Codes, Parameter(help="Do not report these codes or beginnings of codes.")] = (),
     fail_on: Annotated[
-        Literal["error", "warning", "info", "never"], Parameter(help="The severity from which the exit code is 5.")
+        Literal["error", "warning", "info", "never"],
+        Parameter(help="The lowest severity for which the exit code is 5."),
     ] = "error",
-    explain: Annotated[Codes, Parameter(help="Explain these codes, and check nothing.")] = (),
-    notes: Annotated[Flag, Parameter(help="Show findings of severity info, too.")] = False,
+    explain: Annotated[Codes, Parameter(help="Explain these codes or beginnings of codes, and check nothing.")] = (),
+    notes: Annotated[Flag, Parameter(help="Also show findings of severity info.")] = False,
     account: OneAccount = None,
     db: FromMirror = None,
     output: Annotated[Literal["table", "json", "github", "sarif"], Parameter(help="The format.")] = "table",
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show what is wrong in callflows, or may be. --explain tells what a code means.
+    """Report faults and possible faults in callflows. --explain describes a code.
 
-    Without an account or file, it checks your own account. If there are errors, the exit code is 5.
+    Without an account or file, your own account is checked. If there are errors, the exit code is 5.
 
     Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
     """
     selected, ignored, explained = _codes(select) or None, _codes(ignore), tuple(_codes(explain))
-    list(findings((), select=selected, ignore=(*ignored, *explained)))  # an unknown code is an error
+    list(findings((), select=selected, ignore=(*ignored, *explained)))  # raises ConfigurationError for an unknown code
     if explained:
         print_lines(line for rule in RULES.values() if rule.code.startswith(explained) for line in _explained(rule))
         return ExitCode.OK
     if output == "github" and not (sources and all(map(is_file, sources)) and selection == SELECTION):
-        raise UsageError("--output github needs an export file: an account has no lines")
+        raise UsageError("--output github needs an export file, since annotations refer to lines of a file")
     reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True, db=db)
     rows: list[Row] = []
     severities: Counter[str] = Counter()
@@ -107,7 +108,7 @@ def finding_row(flows: AccountFlows, finding: Finding) -> Row:
 
 
 def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield the findings of an account as lines, those of each callflow below its name."""
+    """Yield the findings of an account as lines, grouped by callflow below its name."""
     cells = [
         (
             Text(row["severity"], _SEVERITIES[row["severity"]]),

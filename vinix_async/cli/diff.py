@@ -33,7 +33,7 @@ async def compare(
     output: Annotated[Literal["table", "json"], Parameter(help="The format.")] = "table",
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show what changed between two states of callflows, each an export file or an account as it is now.
+    """Show what changed between two states of callflows. Each is an export file, or an account as it is now.
 
     Example: vinix callflows diff monday.ndjson tuesday.ndjson
     """
@@ -65,9 +65,10 @@ async def compare(
 def pair_accounts(
     old: Sequence[AccountFlows], new: Sequence[AccountFlows]
 ) -> Iterator[tuple[AccountFlows, AccountFlows]]:
-    """Yield the two states of each account. One account is compared with one account whatever their ids are.
+    """Yield the two states of each account. If each side has one account, they are compared even if their ids differ.
 
-    Beside an account of the API, only that account of a file counts. An account of one file only is compared with none.
+    If one side is an account of the API, other accounts of a file are ignored. If an account is in only one of two
+    files, its other state is empty.
     """
     if len(old) == len(new) == 1:
         yield old[0], new[0]
@@ -81,7 +82,7 @@ def pair_accounts(
 
 
 def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
-    """Yield what changed as dicts of JSON values, by callflow. What could not be read is left out."""
+    """Yield the changes as dicts of JSON values, grouped by callflow. Unreadable callflows are left out."""
     unread = old.unread | new.unread
     before, after = ([each for each in side.callflows if each.id not in unread] for side in (old, new))
     names = {**old.names, **new.names}
@@ -96,7 +97,7 @@ def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
 
 
 def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:
-    """Yield the changes of an account as lines, those of each callflow below its name."""
+    """Yield the changes of an account as lines, grouped by callflow below its name."""
     for callflow_id, found in groupby(rows, lambda row: row["callflow_id"]):
         group = list(found)
         whole = [row for row in group if row["kind"] in {"added", "removed"}]

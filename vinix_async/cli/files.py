@@ -16,7 +16,7 @@ def is_file(word: str) -> bool:
 
 
 def is_swapped(first: str, second: str) -> bool:
-    """Return whether an export file, which comes first, was given in the second place."""
+    """Return whether the second argument is an export file, which should be the first one."""
     return second.lower().endswith(EXPORT_SUFFIXES) and Path(second).is_file() and not is_file(first)
 
 

@@ -1,4 +1,4 @@
-"""What ``trace``, ``uses``, ``check`` and ``diff`` share: arguments, the first columns of their rows, and lines."""
+"""Define the arguments and the form of rows that ``trace``, ``uses``, ``check`` and ``diff`` share."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,15 +20,15 @@ OneAccount: TypeAlias = Annotated[
 ]
 Row: TypeAlias = dict[str, Any]
 
-MIN_ID: Final = 8  # digits of an id, as every command cuts it
+MIN_ID: Final = 8  # the digits of a shortened id
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _PREFIX: Final = re.compile(r"^(?:\+1?|0+)")
-"""What is not of the number itself: a trunk prefix, or the ``+1`` that the server puts before ten digits."""
-_MAX_WIDTH: Final = 40  # columns of a table's column; longer texts are not aligned
+"""A trunk prefix, or the ``+1`` that the server adds to ten digits."""
+_MAX_WIDTH: Final = 40  # characters of a column; longer texts are not aligned
 _MAX_NUMBERS: Final = 6
 _MAX_SIMILAR: Final = 5
-_MIN_DIGITS: Final = 6  # of a number without its country code
+_MIN_DIGITS: Final = 6  # the least digits of a number without its country code
 
 
 def as_number(text: str) -> str | None:
@@ -37,9 +37,9 @@ def as_number(text: str) -> str | None:
 
 
 def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
-    """Return the names that may have been meant, or the numbers that end as ``wanted`` does, as the end of a sentence.
+    """Return the end of a sentence with names that are similar to ``wanted``, or numbers that end with it.
 
-    Such a number was given without its country code.
+    ``wanted`` may be a number without its country code.
     """
     digits = _PREFIX.sub("", _SEPARATORS.sub("", wanted))
     if len(digits) >= _MIN_DIGITS and digits.isdigit():
@@ -52,7 +52,7 @@ def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> s
 
 
 def about(flows: AccountFlows, callflow_id: str) -> Row:
-    """Return which callflow something is about, as the first columns of each row."""
+    """Return the account and the callflow of a row, as its first columns."""
     callflow = flows.by_id.get(callflow_id)
     return {
         "account_id": flows.account.id,
@@ -63,7 +63,7 @@ def about(flows: AccountFlows, callflow_id: str) -> Row:
 
 
 def head(callflow: Callflow, *, now: bool = False) -> Text:
-    """Return a callflow's name and numbers; ``now`` says that it had others before."""
+    """Return a callflow's name and numbers. If ``now`` is true, the word ``now`` shows that they have changed."""
     name = title(callflow)
     dialled = few([number for number in numbers(callflow) if number != name])
     before = "  now " if now else "  "
@@ -71,13 +71,13 @@ def head(callflow: Callflow, *, now: bool = False) -> Text:
 
 
 def few(dialled: Sequence[str]) -> str:
-    """Return numbers as text: the first ones, and how many more there are."""
+    """Return the first numbers as text, and how many more there are."""
     more = len(dialled) - _MAX_NUMBERS
     return ", ".join(dialled[:_MAX_NUMBERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Yield rows as lines in columns. A text of more than ``_MAX_WIDTH`` columns pushes the rest of its row aside."""
+    """Yield rows as aligned lines. A text longer than ``_MAX_WIDTH`` characters moves the rest of its line."""
     widths = [
         max((cell.cell_len for cell in column if cell.cell_len <= _MAX_WIDTH), default=0)
         for column in zip(*rows, strict=True)

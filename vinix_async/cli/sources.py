@@ -1,4 +1,4 @@
-"""Where the callflows of an account come from: the API, an export file, or a mirror."""
+"""Read the callflows of accounts from the API, an export file or a mirror."""
 
 import gzip
 import shlex
@@ -30,19 +30,19 @@ _MAX_LISTED: Final = 20
 
 
 def check_order(command: str, source: str, what: str) -> None:
-    """Raise ``UsageError`` if the export file comes after what to look for in it."""
+    """Raise ``UsageError`` if the export file was given after the words to search for in it."""
     if is_swapped(source, what):
         raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 
 
 @define(kw_only=True)
 class Sources:
-    """The accounts and export files that a command reads, and what could not be read of them.
+    """The accounts and export files that a command reads, and the problems of reading them.
 
-    ``words``: accounts and files; none is your own account. ``account``: the id or name of the only account to read
-    from a file. ``several``: whether a file may have several accounts. ``summaries``: whether the rows of a listing,
-    which have no flow, are accepted. ``db``: the mirror to read in place of the API. ``one_account``: whether only one
-    account is read; ``read`` sets it first.
+    ``words``: account ids and files; an empty sequence stands for your own account. ``account``: the id or name of the
+    only account to read from a file. ``several``: whether a file may have several accounts. ``summaries``: whether rows
+    of a listing, which have no flow, are accepted. ``db``: the mirror to read instead of the API. ``one_account``:
+    whether only one account is read. ``read`` sets it before it calls ``on_account``.
     """
 
     words: Sequence[str]
@@ -57,16 +57,16 @@ class Sources:
     one_account: bool = False
 
     async def read(self, on_account: Callable[[AccountFlows], None]) -> None:
-        """Call ``on_account`` for each account. Files are read first, and all of them before the first call."""
+        """Call ``on_account`` for each account. All files are read before the first call."""
         files = [word for word in self.words if is_file(word)]
         accounts = tuple(word for word in self.words if not is_file(word))
         if self.db is not None:
             if files:
-                raise UsageError("--db reads accounts from a mirror: leave the files out")
+                raise UsageError("--db reads accounts from a mirror: remove the files")
             await self._read_mirror(self.db, accounts, on_account)
             return
         if self.account is not None and not files:
-            raise UsageError("--account chooses an account of an export file: name the file")
+            raise UsageError("--account selects an account of an export file: name the file")
         chosen = self.selection
         asks = bool(accounts or chosen.all or chosen.descendants_of or chosen.accounts_from or not files)
         exported = [each for file in files for each in self._read_file(file)]
@@ -78,7 +78,7 @@ class Sources:
             await self._read_accounts(accounts, on_account)
 
     def exit_code(self, otherwise: ExitCode) -> ExitCode:
-        """Return the exit code for what could not be read, else ``otherwise``."""
+        """Return the exit code for the problems, or ``otherwise`` if there are none."""
         return problems_code(self.problems, accounts_done=self.accounts_done) or otherwise
 
     def _read_file(self, name: str) -> list[AccountFlows]:
@@ -128,13 +128,15 @@ class Sources:
     async def _read_mirror(
         self, db: str, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]
     ) -> None:
-        """Read accounts from a mirror: those that are named, or else all that are not gone."""
+        """Read accounts from a mirror: the named ones, or else all that still exist on the server."""
         from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
         from ..mirror import NotKnownError  # noqa: PLC0415  # as above
 
         job = Job(command="", accounts=accounts, **self.selection.job_fields())
         if job.descendants_of:
-            raise UsageError("--descendants-of needs the API: with --db, name the accounts, or leave them out for all")
+            raise UsageError(
+                "--descendants-of needs the API: with --db, name accounts, or name none to read all of them"
+            )
         root = read_settings(self.connection.profile).get("account_id")
         if "ROOT" in accounts and root is None:
             raise UsageError("your own account is not known: set VINIX_ACCOUNT_ID, or name the account")

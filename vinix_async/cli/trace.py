@@ -1,4 +1,4 @@
-"""``vinix callflows trace`` shows all that can happen to a call."""
+"""``vinix callflows trace`` shows all steps that a call may take."""
 
 from typing import Annotated, Final, Literal
 
@@ -19,13 +19,14 @@ from .text import display, printable
 
 _ASCII: Final = str.maketrans("├└─│…", "+`-|.")
 _MAX_STEPS: Final = 500
-_MAX_CHART_STEPS: Final = 200  # their text is shorter than the 50,000 characters that Mermaid accepts
+_MAX_CHART_STEPS: Final = 200  # so that the text stays below Mermaid's limit of 50,000 characters
 
 
 async def trace_call(
     source: Source,
     what: Annotated[
-        str | None, Parameter(help="The dialled number, or a callflow's id or name. Without it, all are listed.")
+        str | None,
+        Parameter(help="The dialled number, or a callflow's id or name. Without it, all callflows are listed."),
     ] = None,
     /,
     *,
@@ -34,21 +35,21 @@ async def trace_call(
         Parameter(
             negative=(),
             show_default=False,
-            help="Show only this branch where there is one, such as 'no answer'. Repeat it for more branches.",
+            help="Follow only this branch, such as 'no answer', at steps that have it. Repeat the option for more.",
         ),
     ] = (),
     caller: Annotated[
         Literal["outside", "phone"],
-        Parameter(name="--from", help="Whether a carrier delivers the call, or a phone of the account makes it."),
+        Parameter(name="--from", help="Who makes the call: a caller from outside, or a phone of the account."),
     ] = "outside",
     account: OneAccount = None,
     db: FromMirror = None,
     output: Annotated[Literal["tree", "json", "mermaid"], Parameter(help="The format.")] = "tree",
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show all that can happen to a call to a number.
+    """Show all steps that a call to a number may take.
 
-    Time rules are not evaluated: --assume chooses one. If nobody gets the call, the exit code is 5.
+    Time rules are not evaluated; choose one with --assume. If nobody gets the call, the exit code is 5.
 
     Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"
     """
@@ -88,7 +89,7 @@ def find_start(
 ) -> tuple[Route | None, str | None, Text]:
     """Return the route of a number, the id of the callflow that gets the call, and a sentence about it.
 
-    ``what`` may also be the id or name of a callflow; there is no route then.
+    ``what`` may also be the id or name of a callflow. The route is then None.
     """
     separated = as_number(what)
     number = normalize(separated or what)
@@ -112,7 +113,7 @@ def find_start(
 def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -> str:
     """Return a sentence that says which callflow gets a call to a number, and why.
 
-    ``side`` says where the call comes from. It matters for a callflow that has inside numbers only.
+    ``side`` is the origin of the call, as a part of the sentence, for callflows that have only inside numbers.
     """
     name = flows.title(route.callflow_id or "")
     match route.how:
@@ -131,11 +132,11 @@ def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -
             near = similar(number, (), flows.by_number)
             return f"{number} is not a number of the account: {name} takes all other numbers (no_match){near}"
         case "refused" if route.by == "no_match":
-            why = f"{name} takes all other numbers (no_match), but calls from phones only (--from phone)"
+            why = f"{name} takes all other numbers (no_match), but only calls from phones (--from phone)"
             near = similar(number, (), flows.by_number)
             return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}{near}"
         case "refused":
-            why = f"{name} has it, but also no_match, and so takes calls from phones only (--from phone)"
+            why = f"{name} has it, but also has no_match, so it takes only calls from phones (--from phone)"
         case "crash":
             why = f"the pattern {route.by} matches without any of its groups, on which the server fails"
         case "none":

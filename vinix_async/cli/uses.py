@@ -1,4 +1,4 @@
-"""``vinix callflows uses`` shows which callflows use something."""
+"""``vinix callflows uses`` shows which callflows use a document or a number."""
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, Literal
@@ -21,7 +21,7 @@ from .text import display
 from .trace import route_text
 
 _START: Final = "start"
-_MAX_JUMPS: Final = 40  # lines about jumps; JSON has all of them
+_MAX_JUMPS: Final = 40  # lines of a table; JSON has all jumps
 
 
 async def uses(
@@ -29,7 +29,7 @@ async def uses(
         str,
         Parameter(
             name="[ACCOUNT|FILE]... WHAT",
-            help="Accounts or an export file (default: your own account), and WHAT to look for.",
+            help="The accounts or export file to search (default: your own account), and WHAT to search for.",
         ),
     ],
     account: OneAccount = None,
@@ -38,16 +38,16 @@ async def uses(
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show which callflows use a user, a mailbox, a media file, a callflow, a number or anything else.
+    """Show which callflows use a user, a mailbox, a media file, a callflow, a number or another document.
 
-    WHAT is a whole name (upper or lower case), an id, or a number. If it is used nowhere, the exit code is 5.
+    WHAT is a complete name in upper or lower case, an id, or a number. If it is used nowhere, the exit code is 5.
 
     Example: vinix callflows uses ROOT "Ann Ash"
     """
     if len(words) > 1:
         check_order("uses", words[-2], words[-1])
     if not words or words[-1] == "ROOT" or is_file(words[-1]):
-        raise UsageError("name what to look for, after the account or file: a name, an id or a number")
+        raise UsageError("the last argument must be the name, id or number to search for")
     what = words[-1]
     reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account, db=db)
     rows: list[Row] = []
@@ -77,9 +77,9 @@ async def uses(
 
 
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
-    """Return the references to ``what`` by callflow, as dicts of JSON values.
+    """Return the references to ``what`` as dicts of JSON values, sorted by callflow.
 
-    Each has the ways by which jumps lead there.
+    Each has the ways by which jumps from other callflows lead to its callflow.
     """
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
     found = index.where_used(what) or index.where_used(as_number(what) or what)
@@ -118,7 +118,7 @@ def _place(*words: str) -> str:
 
 
 def _why_nowhere(flows: AccountFlows, what: str) -> str:
-    """Return what the account has that ``what`` may mean, as a sentence, or an empty text."""
+    """Return a sentence about the document, number or names that ``what`` may mean, or an empty text."""
     known = {each.id: Name(title(each), "callflow") for each in flows.callflows}
     for each, name in {**flows.names, **known}.items():
         if what.casefold() == name.name.casefold() or (len(what) >= MIN_ID and each.startswith(what)):
@@ -136,7 +136,7 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
 
 
 def _shared_number(flows: AccountFlows, what: str) -> str:
-    """Return which callflow gets the calls to a number that several callflows have, as a sentence, or an empty text."""
+    """Return a sentence that names the callflow that gets the calls to a shared number, or an empty text."""
     number = normalize(as_number(what) or what)
     if len(flows.by_number.get(number, ())) < 2:
         return ""
@@ -144,7 +144,7 @@ def _shared_number(flows: AccountFlows, what: str) -> str:
 
 
 def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield the references of an account as lines, those to each target together."""
+    """Yield the references of an account as lines, grouped by target."""
     for target in dict.fromkeys(row["target"] for row in rows):
         group = [row for row in rows if row["target"] == target]
         lines = [(row, _place(row["place"]) if row["path"] else "", row) for row in group]

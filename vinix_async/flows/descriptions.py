@@ -1,4 +1,4 @@
-"""Words for nodes and branches. What comes from a document is returned as it is: outputs escape it as they need to."""
+"""Describe nodes, branches and changes in words. Texts from documents are returned unescaped."""
 
 import json
 import re
@@ -33,7 +33,7 @@ OTHERWISE: Final = {
     "page_group": "failed",
     "pivot": "failed",
 }
-"""What the default branch of a module means, where it is not that nobody answers."""
+"""The meaning of the default branch, for modules where it is not that nobody answers."""
 
 _CAUSES: Final = {
     "USER_BUSY": "busy",
@@ -76,7 +76,7 @@ _TELLING: Final = {
     "webhook": "uri",
     "pivot": "voice_url",
 }
-"""The field of ``data`` that tells what a module without a name does."""
+"""The field of ``data`` that best describes a module without a name."""
 
 _GROUPS: Final = frozenset({"group", "page_group", "ring_group"})
 _TIMED: Final = _GROUPS | {"device", "user"}
@@ -86,7 +86,7 @@ _ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def short(each: str) -> str:
-    """Return an id cut to eight characters, and any other text as it is."""
+    """Return the first eight characters of an id, or any other text unchanged."""
     return each[:8] if _is_id(each) else each
 
 
@@ -95,19 +95,20 @@ def _is_id(value: Any) -> TypeGuard[str]:
 
 
 def name_of(each: str, names: Mapping[str, Name]) -> str:
-    """Return the name of a document, or its id, cut."""
+    """Return the name of a document, or else its shortened id."""
     known = names.get(each)
     return known.name if known else short(each)
 
 
 @frozen
 class Description:
-    """What a node does, in words: its label, the name of what it refers to, a group's members, details.
+    """What a node does, in words.
 
-    A member has its delay (``Ann Ash after 5 s``), its kind if its name is not known (``user a56a7604``), and ``(never
-    rings)`` if its turn never comes.
-    ``details`` holds the action of a module that has several, how many seconds it rings, how often if more than once,
-    and in which order if not all members of a group ring at once.
+    ``label`` is the label of the module, and ``name`` is that of the document to which it refers. ``members`` are those
+    of a group, with their delays (``Ann Ash after 5 s``), their kinds if their names are not known (``user a56a7604``),
+    and ``(never rings)`` for a member whose turn never comes. ``details`` holds the action of a module that has several
+    actions, the seconds for which it rings, how often it rings if more than once, and the order in which the members of
+    a group ring if not all at once.
     """
 
     label: str
@@ -117,9 +118,9 @@ class Description:
 
 
 def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
-    """Return what a node does in a few words, as ``description_of`` tells it.
+    """Return the ``Description`` of a node as one text, such as ``User Ann Ash (20 s)``.
 
-    ``names`` are those of the account (``ReferenceIndex.names``).
+    ``names`` are the names of the account's documents (``ReferenceIndex.names``).
     """
     about = description_of(node, names)
     shown = about.members[:_MEMBERS_SHOWN]
@@ -130,14 +131,14 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
 
 
 def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
-    """Return the words for a node. ``names`` are those of the account (``ReferenceIndex.names``)."""
+    """Return a node in words. ``names`` are the names of the account's documents (``ReferenceIndex.names``)."""
     module, data = node.module or "", node.data
     name = _named(node, names)
     action, time = _text(data.get("action")), data.get("timeout")
     strategy = _text(data.get("strategy")) or "simultaneous"
     group: list[str] = []
     details = []
-    if action and action != name and module != "voicemail":  # whose label tells it
+    if action and action != name and module != "voicemail":  # the label of voicemail includes its action
         details.append(action)
     if module in _TIMED and isinstance(time, str | int) and time and not isinstance(time, bool):
         details.append(f"{time} s")
@@ -159,7 +160,7 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
 
 
 def _delay(data: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Return after which time a member of a group rings, if not at once and not in its turn."""
+    """Return the delay after which a member of a group rings, or an empty text if it rings at once or in its turn."""
     is_simultaneous = (_text(data.get("strategy")) or "simultaneous") == "simultaneous"
     delay = seconds(settings.get("delay"), 0) if is_simultaneous else 0
     return f"after {delay} s" if delay > 0 else ""
@@ -190,7 +191,7 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
 ) -> str:
     """Return what the child ``key`` of ``node`` means, such as ``key 1``, ``no answer`` or the name of a time rule.
 
-    It is empty where the call simply continues.
+    The text is empty if the call simply continues.
     """
     module = node.module or ""
     known = MODULES.get(module)
@@ -215,9 +216,9 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
 
 
 def accepted_words(node: FlowNode, word: str) -> set[str]:
-    """Return the words, in lower case, that choose the branch of ``node`` which is shown as ``word``.
+    """Return all words that select the branch of ``node`` that is shown as ``word``, in lower case.
 
-    They include those for calls that have no branch of their own and take this one, such as ``busy``.
+    A default branch can also be selected by words such as ``busy``, if they have no branch of their own.
     """
     known, words = MODULES.get(node.module or ""), {word}
     default = branch_word(node, "_", {})
@@ -231,7 +232,7 @@ def accepted_words(node: FlowNode, word: str) -> set[str]:
 
 
 def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Name]) -> str:
-    """Return a JSON pointer in words: ``start`` for the top of the flow, else the branches that lead to the node."""
+    """Return a JSON pointer as the branches that lead to its node, or ``start`` for the top of the flow."""
     keys = keys_of(path)
     if not keys or callflow is None:
         return ""
@@ -250,9 +251,9 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
 
 
 def describe_reference(reference: Reference, callflow: Callflow | None, names: Mapping[str, Name]) -> str:
-    """Return what refers, in words, such as ``User Ann Ash`` or ``Ring Group Sales, member 2, after 5 s``.
+    """Return the origin of a reference, such as ``User Ann Ash`` or ``Ring Group Sales, member 2, after 5 s``.
 
-    It ends with ``(switched off)``, ``(never rings)`` or ``(never taken)`` if calls never use it.
+    The text ends with ``(switched off)``, ``(never rings)`` or ``(never taken)`` if calls never use the reference.
     """
     node = node_at(callflow, reference.path)
     field, bracket, rest = reference.field.partition("[")
@@ -283,9 +284,9 @@ _FIELDS: Final = {
 def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
     change: Change, old: Callflow | None, new: Callflow | None, names: Mapping[str, Name]
 ) -> str:
-    """Return a change as one line, which begins with ``+``, ``-`` or ``~``. Secrets are hidden.
+    """Return a change as one line that begins with ``+``, ``-`` or ``~``. Secrets are hidden.
 
-    ``old`` and ``new`` are the two states of the callflow, ``names`` the names of both accounts.
+    ``old`` and ``new`` are the two states of the callflow. ``names`` has the names of both accounts' documents.
     """
     before, after = change.old, change.new
     match change.kind:
@@ -340,7 +341,7 @@ def _subject(node: FlowNode, names: Mapping[str, Name]) -> str:
 
 
 def _member(change: Change, names: Mapping[str, Name]) -> str:
-    """Return the name of the member of a group that the change adds or removes, if it does."""
+    """Return the name of the group member that a change adds or removes, or an empty text for another change."""
     inner = re.fullmatch(r"endpoints\[(.+)\]", change.field)
     return name_of(inner[1], names) if inner else ""
 
@@ -359,7 +360,7 @@ def _json(value: Any) -> str:
 
 
 def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
-    """Yield the lines of a trace, drawn as a tree; texts that are longer than ``width`` columns are wrapped."""
+    """Yield the lines of a trace, drawn as a tree. Lines longer than ``width`` columns are wrapped."""
     waiting: list[tuple[str, str, TraceNode]] = [("", "", tree)]
     while waiting:
         indent, branch, step = waiting.pop()
@@ -378,7 +379,7 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
 
 
 _NARROWEST: Final = 24
-"""How many columns the text of a step has at least, however deep it is."""
+"""The least columns for the text of a step, at any depth."""
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _SECONDS: Final = re.compile(rf"(?:after[ {_NO_BREAK}])?\d+[ {_NO_BREAK}]s\b")

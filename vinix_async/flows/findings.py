@@ -1,4 +1,4 @@
-"""What is wrong in the callflows of an account, or may be: the rules of ``RULES`` applied."""
+"""Find faults in the callflows of an account, by the rules of ``RULES``."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ from .secrets import find_secrets
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
 _JUDGED_ALWAYS: Final = frozenset({"callflow", "url"})
-"""Kinds that are judged even if it is not known which documents exist."""
+"""The kinds of references that are checked even if it is not known which documents exist."""
 
 _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     **{
@@ -55,13 +55,13 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     },
     "temporal_rule": frozenset({"temporal_rule", "temporal_rule_set"}),
 }
-"""The kinds of documents that a reference of a kind may name."""
+"""For each kind of reference, the kinds of documents that it may name."""
 
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
-"""Modules that name another callflow."""
+"""Modules that name another callflow in ``data``."""
 
 _RINGING: Final = frozenset({"device", "group", "ring_group", "user"})
-"""Modules that ring somebody in particular."""
+"""Modules that ring a certain person or group."""
 
 _CONNECTING: Final = frozenset(
     {
@@ -69,19 +69,19 @@ _CONNECTING: Final = frozenset(
         *("receive_fax", "transfer"),
     }
 )
-"""Modules at which a caller reaches somebody or something other than a mailbox, beside those that are ``answered``."""
+"""Other modules than those with the ending ``answered`` that connect the caller, except for voicemail."""
 
 _REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
-"""Modules that do not ring, but without whose id a call fails."""
+"""Modules that do not ring, but fail the call if their id is missing."""
 
 
 @frozen
 class Finding:
-    """Something that is wrong, or may be.
+    """A fault, or a possible fault, in a callflow.
 
-    ``callflow_id`` and ``path``, a JSON pointer, are the place; ``path`` is ``""`` for the callflow as a whole.
-    ``related`` holds ids, keys, fields or patterns that the finding is about, in a fixed order for each code. No secret
-    is in any of them.
+    ``path`` is the JSON pointer of the node in the callflow ``callflow_id``, or ``""`` for the callflow as a whole.
+    ``related`` holds the ids, keys, fields or patterns that the finding is about, in a fixed order for each code. A
+    finding contains no secrets.
     """
 
     code: str
@@ -106,19 +106,19 @@ def findings(
     select: Collection[str] | None = None,
     ignore: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Yield what is wrong in the callflows of one account, by callflow and place.
+    """Yield the faults in the callflows of one account, sorted by callflow and position.
 
-    ``complete`` says that these are all callflows of the account, so that a jump to any other leads nowhere, and a
-    callflow to which nothing leads is unused. ``metadata_complete`` says what it means that the metadata of a callflow
-    lacks an id: True, the document does not exist; False, nothing; ``"auto"``, the document does not exist if there is
-    any metadata. ``preflow_id`` is the callflow that the account runs before each call.
+    If ``complete`` is true, ``callflows`` are all callflows of the account. Jumps to other callflows, and callflows to
+    which nothing leads, are then reported. If ``metadata_complete`` is true, each document that the metadata of a
+    callflow lacks is reported as missing. With ``"auto"``, it is reported only if the callflow has any metadata.
+    ``preflow_id`` is the callflow that the account runs before each call.
 
-    ``select`` and ``ignore`` take codes or beginnings of codes (``"R"``, ``"R10"``); ``ignore`` has precedence.
+    ``select`` and ``ignore`` take codes or beginnings of codes (``"R"``, ``"R10"``). ``ignore`` takes precedence.
 
-    Of the rows of a listing, which have no flows, only numbers and patterns are judged.
+    The rows of a listing have no flows. Only their numbers and patterns are checked.
 
-    Raises ConfigurationError if nothing begins with one of the codes, and ImportError if a callflow has patterns and
-    the extra ``flows`` is not installed.
+    Raises ConfigurationError if a text in ``select`` or ``ignore`` is not the beginning of a code, and ImportError if a
+    callflow has patterns and the extra ``flows`` is not installed.
     """
     wanted = _wanted(select, ignore)
     yield from (
@@ -201,9 +201,9 @@ def _circle(first: Jump, ids: Sequence[str], names: Mapping[str, Name], *, is_ha
 
 
 class _Survey:
-    """A callflow's nodes, which of them can never be reached, and where it jumps to.
+    """The nodes and jumps of a callflow, and the nodes that calls can never reach.
 
-    ``never`` holds, by the row of a node, the keys of the children that it never takes.
+    ``never`` maps the row of a node to the keys of the children that it never takes.
     """
 
     def __init__(self, callflow: Callflow) -> None:
@@ -245,9 +245,9 @@ class _Survey:
 
 
 def _takes_time(node: FlowNode) -> bool:
-    """Whether a call waits at the node, or chooses there, before it continues with a child.
+    """Whether a call waits or makes a choice at the node before it continues with a child.
 
-    A jump counts: the callflow to which it leads runs before its default branch.
+    A jump counts too, since the other callflow runs before the default branch of the jump.
     """
     known = MODULES.get(node.module or "")
     if known is None or is_skipped(node):
@@ -256,7 +256,7 @@ def _takes_time(node: FlowNode) -> bool:
 
 
 def _may_connect(node: FlowNode) -> bool:
-    """Whether the caller may reach somebody or something at the node, or be sent elsewhere."""
+    """Whether the node may connect the caller, or send the call elsewhere."""
     known = MODULES.get(node.module or "")
     if node.module is None or is_skipped(node):
         return False
@@ -264,12 +264,16 @@ def _may_connect(node: FlowNode) -> bool:
 
 
 FoundHere = tuple[str, Severity, str, tuple[str, ...]]
-"""A code, a severity, a message and what it is about."""
+"""The code, severity, message and ``related`` of a finding."""
 
 
 @frozen(kw_only=True, eq=False)
 class _Check:
-    """The rules for the nodes of one callflow. ``ids`` are those of all callflows, or None if they are not known."""
+    """The rules for the nodes of one callflow.
+
+    ``ids`` are the ids of all callflows of the account, or None if not all are known. ``told`` is true if a document
+    that the callflow's metadata lacks does not exist. ``returns`` is true if calls may continue in another callflow.
+    """
 
     survey: _Survey
     names: Mapping[str, Name]
@@ -305,7 +309,7 @@ class _Check:
                 yield from _unencrypted(field, target)
         yield from _secrets(node)
 
-    def _node(  # noqa: C901  # each group of rules has its condition, so that few are entered
+    def _node(  # noqa: C901  # each group of rules has a condition, so that most are skipped
         self, node: FlowNode, never: Collection[str]
     ) -> list[FoundHere]:
         module, data = node.module, node.data
@@ -341,7 +345,7 @@ class _Check:
         return found
 
     def _rings_nobody(self, switched_off: FlowNode) -> bool:
-        """Whether calls to the callflow's numbers ring nobody, since a node that would ring is switched off."""
+        """Whether calls to the callflow's numbers ring nobody because ``switched_off`` does not ring."""
         callflow = self.survey.callflow
         is_dialled = (callflow.numbers or callflow.patterns) and not callflow.featurecode
         return bool(is_dialled and switched_off.module in _RINGING) and not any(
@@ -407,7 +411,7 @@ class _Check:
     def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[FoundHere]:
         module = known.name
         if module == "acdc_wait_time":
-            return  # B406 tells it
+            return  # B406 reports it
         if known.branches == "carrier":
             message = f"{known.label} never continues with {key!r}: a failed call ends, unless a child has its cause"
             yield "B404", "warning", message, (key,)
@@ -439,7 +443,7 @@ class _Check:
             yield "E305", "warning", message, (key,)
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
-        """Tell a call that is cut off after the node, because there is no default branch and no jump returns."""
+        """Report that calls are cut off after the node, since they have no default branch and no jump to return to."""
         if self.returns or known.choice:
             return
         callflow = self.survey.callflow
@@ -482,7 +486,7 @@ class _Check:
             yield "B405", "info", "no time rules: every call takes the default branch", ()
 
     def choice(self, node: FlowNode) -> Iterator[FoundHere]:
-        """Check the modules whose children are few and known, so that a missing default may be intended."""
+        """Check the modules with a fixed set of keys. They need a default branch only if one of the keys is missing."""
         children, module = node.children, node.module
         if "_" in children:
             return
@@ -555,19 +559,19 @@ def _hint(known: Module, key: str) -> str:
 
 
 def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
-    """Return the place of a finding on a node: that of the child if its time rule is missing, else the node's."""
+    """Return the path of a finding on a node. For a missing time rule, it is the path of the rule's child."""
     if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
         return f"{path}/children/{escape(related[0])}"
     return path
 
 
 def _in_metadata(field: str) -> bool:
-    """Whether the server tells in its metadata what the field names."""
+    """Whether the server's metadata includes the document that the field names."""
     return field == "id" or "_id" in field or (field.startswith("children.") and len(field) > len("children.") + 1)
 
 
 def _captures_mailbox(callflow: Callflow) -> bool:
-    """Whether the mailbox comes from what is dialled: a pattern captures it, or ``**`` leads to the callflow."""
+    """Whether the dialled number contains the mailbox: a pattern captures it, or the code ``**`` precedes it."""
     code = callflow.featurecode.number if callflow.featurecode else None
     return (
         any("(" in pattern for pattern in callflow.patterns)

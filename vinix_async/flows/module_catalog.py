@@ -290,7 +290,7 @@ def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa
 
 
 def never_taken(parent: FlowNode, key: str) -> bool:
-    """Whether the server never takes the child ``key``; a default child counts only under a carrier or an end."""
+    """Whether the server never takes the child ``key``. A default child counts only if the module allows none."""
     known = MODULES.get(parent.module or "")
     if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
         return False

@@ -1,4 +1,4 @@
-"""What callflows refer to, and where something is used."""
+"""List what callflows refer to, and find where a document or a number is used."""
 
 import re
 from collections import deque
@@ -15,12 +15,12 @@ from .positions import keys_of, metaflow_tops, node_at, ordered, pointer, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
-"""How a generated sound begins, which stands in place of a media file."""
+"""The beginnings of generated sounds, which callflows may have instead of the id of a media file."""
 
 _BEGINNING: Final = re.compile(r"[0-9a-f]{8,31}")
 
 UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
-"""Kinds of which the server's metadata never tells anything."""
+"""The kinds of documents that the server never includes in ``metadata``."""
 
 Found = tuple[str, str, str]
 """A kind, a field and a target."""
@@ -30,12 +30,12 @@ Found = tuple[str, str, str]
 class Reference:
     """A place in a callflow that refers to another document, a number or an address.
 
-    ``path`` is the JSON pointer of the node within the callflow's document, or ``""`` for the document itself;
-    ``field`` is the place within the node's ``data`` (``endpoints[1].id``), or ``children.KEY`` if the key of a child
-    is the id of a time rule. ``module`` is the node's. ``kind`` is a ``pvt_type`` of Kazoo (``user``, ``device``,
-    ``vmbox``, ``media``, ``menu``, ``group``, ``callflow``, ``directory``, ``conference``, ``queue``, ``list``,
-    ``temporal_rule``, ``temporal_rule_set``), or ``faxbox``, ``function``, ``account``, ``url``, ``number`` or
-    ``email``. ``target`` is the id, number or address, as the document has it.
+    ``path`` is the JSON pointer of the node within the callflow's document, or ``""`` for the document itself.
+    ``field`` is the path within the node's ``data`` (``endpoints[1].id``), or ``children.KEY`` if the key of a child is
+    the id of a time rule. ``module`` is the name of the node's module. ``kind`` is a ``pvt_type`` of Kazoo (``user``,
+    ``device``, ``vmbox``, ``media``, ``menu``, ``group``, ``callflow``, ``directory``, ``conference``, ``queue``,
+    ``list``, ``temporal_rule``, ``temporal_rule_set``), or ``faxbox``, ``function``, ``account``, ``url``, ``number``
+    or ``email``. ``target`` is the id, number or address in the document.
     """
 
     callflow_id: str
@@ -48,17 +48,18 @@ class Reference:
 
 @frozen
 class Name:
-    """The name of a document, and its kind (``pvt_type``, or ``""`` if the server did not tell it)."""
+    """The name of a document, and its kind (``pvt_type``, or ``""`` if the server did not send it)."""
 
     name: str
     kind: str
 
 
 def references(callflow: Callflow) -> Iterator[Reference]:
-    """Yield what ``callflow`` refers to: in its flow, its metaflow and its own fields.
+    """Yield the references in the fields of ``callflow``, in its flow and in its metaflow.
 
-    The order is that of the document. A value that is not a string is left out, and so are generated sounds such as
-    ``tone_stream://`` and the dynamic targets of a menu, a directory or a captured number, which no document names.
+    References are in the order of the document. Values that are not strings are left out, and so are generated sounds
+    such as ``tone_stream://``. Targets that are known only during a call are not listed: extensions dialled in a menu
+    or a directory, and captured numbers.
     """
     yield from _of_document(callflow)
     callflow_id, metadata = callflow.id, callflow.metadata
@@ -78,7 +79,7 @@ def references(callflow: Callflow) -> Iterator[Reference]:
 
 
 def _of_document(callflow: Callflow) -> Iterator[Reference]:
-    """Yield what the fields of the document itself refer to."""
+    """Yield the references in the fields of the document itself."""
     for field, kind in (("owner_id", "user"), ("group_id", "group")):
         value = getattr(callflow, field)
         if isinstance(value, str) and value:
@@ -91,7 +92,7 @@ def _of_document(callflow: Callflow) -> Iterator[Reference]:
 
 
 def flow_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
-    """Return what a node of a flow refers to. ``metadata`` is the callflow's."""
+    """Return the references of a node of a flow. ``metadata`` is that of the callflow."""
     module = node.module
     if module is None:
         return []
@@ -112,15 +113,16 @@ def flow_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
 
 
 def metaflow_references(node: FlowNode) -> list[Found]:
-    """Return what a node of a metaflow refers to."""
+    """Return the references of a node of a metaflow."""
     known = METAFLOW_MODULES.get(node.module or "")
     return _of_fields(known, node.data) if known else []
 
 
 def _unknown_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
-    """Return what an unknown module refers to: the ids for which the server looks in every module and which exist.
+    """Return the references of a node with an unknown module.
 
-    It looks at ``id`` and at all names that contain ``_id`` (``get_metadata`` in ``cb_callflows.erl``).
+    In every module, the server looks up the field ``id`` and all fields whose names contain ``_id`` (``get_metadata``
+    in ``cb_callflows.erl``). A field is a reference if ``metadata`` has its value.
     """
     return [
         (kind, field, target)
@@ -130,7 +132,7 @@ def _unknown_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Fou
 
 
 def _told(metadata: Mapping[str, Any], target: str) -> str:
-    """Return the kind of document that the server's metadata tells, or an empty text."""
+    """Return the kind of a document by the server's metadata, or an empty text if it is not there."""
     about = metadata.get(target)
     kind = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
     return kind if isinstance(kind, str) else ""
@@ -138,7 +140,7 @@ def _told(metadata: Mapping[str, Any], target: str) -> str:
 
 @cache
 def _split_fields(module: Module) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, ...], str], ...]]:
-    """Return the fields of a module at the top of ``data``, and its nested ones as the steps that lead to them."""
+    """Return the references of a module in two groups: fields of ``data`` itself, and paths to nested fields."""
     plain = tuple((path, kind) for path, kind in module.references if "." not in path and "[" not in path)
     nested = tuple((tuple(path.split(".")), kind) for path, kind in module.references if "." in path or "[" in path)
     return plain, nested
@@ -199,8 +201,8 @@ def _nested(data: Mapping[str, Any], steps: tuple[str, ...], kind: str) -> Itera
 def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
     """Yield the members of a group: kind, field, id and the settings of the member.
 
-    They are objects with an ``id``, as in ring groups; ids alone, as the schema of ``group`` has them; or an object
-    whose keys are the ids, as in the documents of groups. ``endpoint_type`` is ``device`` by default.
+    ``endpoints`` is an array of objects with an ``id`` (ring groups), an array of ids (the schema of ``group``), or an
+    object whose keys are ids (documents of groups). ``endpoint_type`` is ``device`` by default.
     """
     endpoints = data.get("endpoints")
     if isinstance(endpoints, dict | Mapping):
@@ -222,7 +224,7 @@ _RING_SECONDS: Final = 20
 
 
 def silent_members(node: FlowNode) -> dict[str, str]:
-    """Return why members of a group never ring, by their fields: the reason is the end of a sentence."""
+    """Return the fields of the group members that never ring, each with the reason as the end of a sentence."""
     data, silent = node.data, dict[str, str]()
     if node.module not in {"group", "ring_group"}:
         return silent
@@ -241,10 +243,10 @@ def silent_members(node: FlowNode) -> dict[str, str]:
 
 
 def inactive(reference: Reference, callflow: Callflow | None) -> str:
-    """Return why a call never uses the reference: ``never taken``, ``switched off``, ``never rings``, or ``""``.
+    """Return why calls never use the reference, or ``""`` if they may use it.
 
-    These are a branch that the server never takes, a module with ``skip_module``, and a member of a group whose turn
-    never comes.
+    The reason is ``never taken`` for a branch that the server never takes, ``switched off`` for a module with
+    ``skip_module``, and ``never rings`` for a member of a group whose turn never comes.
     """
     first, *keys = keys_of(reference.path) or [""]
     node = callflow.flow if callflow and first == "flow" else None
@@ -263,7 +265,7 @@ def _member_kind(settings: Mapping[str, Any]) -> str:
 
 
 def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
-    """Yield the recipients of an alert: users or addresses, one or several in each item."""
+    """Yield the recipients of an alert, which are users or addresses. An item may have several of them."""
     recipients = data.get("recipients")
     for position, item in enumerate(recipients if isinstance(recipients, list | tuple) else ()):
         if not isinstance(item, dict | Mapping):
@@ -280,7 +282,7 @@ def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
 
 
 def seconds(value: Any, default: int) -> int:
-    """Return a number of seconds or of times, given as a number or as its text."""
+    """Convert a number or its text to an integer, or return ``default``."""
     try:
         return default if value is None or isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
@@ -288,17 +290,17 @@ def seconds(value: Any, default: int) -> int:
 
 
 def _media_kind(value: str) -> str:
-    """Return "media", "url" for an address outside the server, or an empty text for a generated sound."""
+    """Return ``media`` for a media file, ``url`` for a web address, or an empty text for a generated sound."""
     if value.startswith(("http://", "https://")):
         return "url"
     return "" if value.startswith(_SOUNDS) else "media"
 
 
 class ReferenceIndex:
-    """An index of everything to which the callflows of one account refer.
+    """An index of the references in the callflows of one account.
 
-    ``names`` holds the name and kind of each id that the metadata of any of the callflows tells, and of the callflows
-    themselves. Building the index takes time in proportion to the nodes; ``where_used`` does not.
+    ``names`` holds, by id, the name and kind of the callflows and of all documents in their metadata. The time to build
+    the index is proportional to the number of nodes. ``where_used`` does not scan the nodes again.
     """
 
     def __init__(self, callflows: Iterable[Callflow]) -> None:
@@ -320,11 +322,11 @@ class ReferenceIndex:
             self._by_name.setdefault(about.name.casefold(), []).append(each)
 
     def where_used(self, what: str) -> list[Reference]:
-        """Return the references to an id, a name or a number, by callflow and place.
+        """Return the references to an id, a name or a number, sorted by callflow and position.
 
-        A name must be given whole; case is ignored. A number stands for the callflow that has it: what is returned are
-        the jumps to that callflow, and the transfers to the number. What is none of these may be the beginning of ids,
-        of eight digits or more.
+        A name must be complete, but its case is ignored. For a number, the result has the jumps to the callflow that
+        has the number, and the transfers to the number. If nothing is found, eight or more hexadecimal digits are read
+        as the beginning of an id.
         """
         number = normalize(what)
         targets = [what, number, *self._by_name.get(what.casefold(), ())]
@@ -336,11 +338,11 @@ class ReferenceIndex:
         return [self._references[position] for position in sorted(positions)]
 
     def ways_to(self, callflow_id: str) -> list[tuple[Reference, ...]]:
-        """Return the ways by which calls come to a callflow from others: the jumps, in the order of the call.
+        """Return the ways by which calls reach a callflow from other callflows.
 
-        The first jump of a way is in the callflow where the call begins. There is a way for each jump that leads there;
-        what follows it is the shortest way on. Jumps are modules ``callflow`` that are not switched off, and transfers
-        to a number of a callflow.
+        Each way is a sequence of jumps, in the order of the call. There is one way for each jump that leads, directly
+        or by further jumps, to the callflow. After its first jump, a way is the shortest one. Jumps are modules
+        ``callflow`` that are not switched off, and transfers to a number of a callflow.
         """
         found: list[tuple[Reference, ...]] = []
         onward: dict[str, tuple[Reference, ...]] = {callflow_id: ()}
@@ -369,9 +371,9 @@ class ReferenceIndex:
 
 
 def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
-    """Return the names of all documents that the callflows tell, by id; a callflow's own name comes first.
+    """Return the names of the callflows and of all documents in their ``metadata``, by id.
 
-    A callflow without a name is named by its first number.
+    A callflow that has no name in ``metadata`` is named by its first number there.
     """
     names: dict[str, Name] = {}
     own: dict[str, Name] = {}

@@ -1,4 +1,4 @@
-"""Everything that can happen to a call that reaches a callflow, as a tree.
+"""Trace all ways that a call can take through callflows, as a tree.
 
 Source: ``cf_exe.erl`` of Kazoo's callflow application, and its modules.
 """
@@ -22,7 +22,7 @@ End = Literal["", "ends", "cut off", "circle", "missing", "more"]
 _NATURAL_END: Final = frozenset(
     {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "voicemail"}
 )
-"""Modules that could continue, but where a call usually ends: the caller leaves a message, or is connected."""
+"""Modules after which a call could continue but usually ends: the caller leaves a message, or is connected."""
 
 _DIRECT: Final = "Direct to Voicemail"
 
@@ -31,15 +31,18 @@ _DIRECT: Final = "Direct to Voicemail"
 class TraceNode:
     """A step of a call, and the steps that may follow it.
 
-    ``words`` says which branches of the step before lead here: ``key 1``, ``no key`` (nothing is pressed), ``too many
-    tries``, ``no or wrong keys``, ``other times``, ``no answer or busy``, ``declined``, the name of a time rule, and so
-    on; branches with equal flows are one step with several words, and there is none where the call simply continues.
-    ``label`` is the step in words. ``callflow_id`` and ``path`` (a JSON pointer) are its place.
+    ``words`` are the branches of the previous step that lead here: ``key 1``, ``no key`` (nothing is pressed), ``too
+    many tries``, ``no or wrong keys``, ``other times``, ``no answer or busy``, ``declined``, the name of a time rule,
+    and so on. Branches with equal flows become one step with several words. If the call simply continues, ``words`` is
+    empty. ``label`` describes the step. ``callflow_id`` and ``path`` (a JSON pointer) are those of its node.
 
-    ``ending`` is ``ends`` where the call ends after the step; ``cut off`` for a step without a module, where the server
-    hangs up although nothing was said; ``circle`` for a jump to a callflow in which the call already is; ``missing``
-    for a jump to one that does not exist; ``more`` if the steps that follow were left out because of ``max_steps``; or
-    empty.
+    ``ending`` is empty, or one of these:
+
+    - ``ends``: the call ends after the step.
+    - ``cut off``: the step has no module, so the server hangs up, and the caller hears nothing.
+    - ``circle``: the step jumps to a callflow that the call has already entered.
+    - ``missing``: the step jumps to a callflow that does not exist.
+    - ``more``: the steps that follow are left out because of ``max_steps``.
     """
 
     words: tuple[str, ...]
@@ -77,7 +80,7 @@ class TraceNode:
 
 @frozen(eq=False)
 class _Return:
-    """Where a call continues after the callflow into which it has jumped: the default child of the jump."""
+    """The node at which a call continues after a jump: the default child of the node that jumped."""
 
     node: FlowNode
     place: "_Place"
@@ -85,7 +88,11 @@ class _Return:
 
 @frozen(eq=False)
 class _Place:
-    """A node's place, the callflows in which the call is there, and where it returns to."""
+    """The position of a call: a callflow and the JSON pointer of a node.
+
+    ``returns`` is where the call continues when the callflow ends. ``open`` holds the ids of the callflows that the
+    call has entered and not left.
+    """
 
     callflow: Callflow
     path: str
@@ -95,7 +102,7 @@ class _Place:
 
 @define(eq=False)
 class _Step:
-    """A step while the tree is built."""
+    """A ``TraceNode`` that is being built."""
 
     words: tuple[str, ...]
     node: FlowNode | None
@@ -107,7 +114,7 @@ class _Step:
 
 
 Branch = tuple[tuple[str, ...], FlowNode | None, str]
-"""Words, the child or None, and its key."""
+"""The words of a branch, the child or None, and the child's key."""
 
 
 def trace(
@@ -119,19 +126,20 @@ def trace(
     preflow_id: str | None = None,
     capture: str = "",
 ) -> TraceNode:
-    """Return the tree of all that can happen to a call that reaches the callflow with the id ``start``.
+    """Return the tree of all steps that may follow for a call that reaches the callflow with the id ``start``.
 
-    ``callflows`` are all of the account's, so that jumps can be followed. ``assume`` holds words of branches, such as
-    ``"other times"`` or ``"no answer"``, whose case is ignored: at each step that has such a branch, the others are
-    left out. A word such as ``"busy"`` also chooses the default of a step that has no branch of its own for it. The
-    tree has at most ``max_steps`` steps; those nearest to the start come first. ``preflow_id`` is the callflow that the
-    account runs before each call. ``capture`` is what the pattern that led here captures (``Route.capture``): a
-    voicemail without an id looks for the mailbox with this number (``cf_voicemail.erl``).
+    ``callflows`` must be all callflows of the account, so that jumps can be followed. ``assume`` holds words of
+    branches, such as ``"other times"`` or ``"no answer"``, in upper or lower case. At each step that has one of these
+    branches, the other branches are left out. If a step has no branch for a word such as ``"busy"``, the word selects
+    its default branch. The tree has at most ``max_steps`` steps, those nearest to the start. ``preflow_id`` is the
+    callflow that the account runs before each call. ``capture`` is the text that the pattern captured
+    (``Route.capture``). A voicemail module without an id uses it as the number of the mailbox (``cf_voicemail.erl``).
 
-    Time rules are not evaluated, and dynamic targets (menus that also accept extensions, directories, captured
-    numbers) are not followed.
+    Time rules are not evaluated. Targets that are known only during a call are not followed: extensions dialled in a
+    menu or a directory, and captured numbers.
 
-    Raises ConfigurationError if ``start`` is not one of the callflows, or an assumption is not a branch anywhere.
+    Raises ConfigurationError if none of the callflows has the id ``start``, if ``max_steps`` is less than 1, or if no
+    step has a branch for one of the words in ``assume``.
     """
     flows = ordered(callflows)
     by_id = {callflow.id: callflow for callflow in flows}
@@ -154,7 +162,10 @@ def trace(
 
 
 class _Tracer:
-    """The callflows of an account, the words of all branches that were seen, and all words that choose one of them."""
+    """The state of a trace.
+
+    ``shown`` has the words of all branches that were met. ``accepted`` has all words that select one of them.
+    """
 
     def __init__(self, flows: Mapping[str, Callflow], names: Mapping[str, Name], max_steps: int, capture: str) -> None:
         self.flows = flows
@@ -165,7 +176,7 @@ class _Tracer:
         self.accepted: set[str] = set()
 
     def build(self, start: str, preflow_id: str | None, assume: frozenset[str] = frozenset()) -> list[_Step]:
-        """Return the steps, the first at the top, each with its children, which come after it."""
+        """Return all steps, beginning with the top. Children come after their parents."""
         callflow = self.flows[start]
         place = _Place(callflow, "/flow", None, (start,))
         top = _Step((), callflow.flow, place)
@@ -193,7 +204,7 @@ class _Tracer:
         return steps
 
     def _children(self, step: _Step) -> list[_Step]:
-        """Fill in what ``step`` is, and return the steps that may follow."""
+        """Set the module, label and ending of ``step``, and return the steps that may follow."""
         while is_empty(step.node) and step.place.returns:
             step.node, step.place = step.place.returns.node, step.place.returns.place
         node = step.node
@@ -224,7 +235,7 @@ class _Tracer:
         return f"{label} (mailbox {self.capture}, if it exists)" if self.capture and label == _DIRECT else label
 
     def _end(self, step: _Step, node: FlowNode, known: Module) -> list[Branch]:
-        """Return the default branch of a node that has none, if that is worth a step."""
+        """Return a step for the missing default branch of a node, if calls are cut off or return there."""
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END
         if (needed := outcomes(node)) and all(key in node.children for key in needed):
@@ -240,7 +251,7 @@ class _Tracer:
         place, back = step.place, node.children.get("_")
         target = node.data.get("id")
         callflow = self.flows.get(target) if isinstance(target, str) else None
-        path = f"{place.path}/children/_" if place.path else "/flow"  # the preflow's jump is in no document
+        path = f"{place.path}/children/_" if place.path else "/flow"  # the jump to the preflow is not in a document
         after = _Place(place.callflow, path, place.returns, place.open)
         if callflow is None:
             step.ending = "missing"
@@ -274,7 +285,7 @@ class _Tracer:
 
 
 def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches that the module of ``node`` may take, the default last."""
+    """Return the branches that the module of ``node`` may take, with the default branch last."""
     module, children = node.module or "", node.children
     if module == "menu":
         return _keys(node, names)
@@ -301,7 +312,7 @@ def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 
 def _merged(branches: list[Branch]) -> list[Branch]:
-    """Return the branches with those of equal flows as one."""
+    """Merge branches whose flows are equal."""
     if len(branches) == 1:
         return branches
     merged: dict[bytes, Branch] = {}
