@@ -108,7 +108,7 @@ def test_a_file_elsewhere(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> N
         ('password = "planted-2"\n', 0o600, "[default]"),
         ('[default]\npasword = "planted-2"\n', 0o600, "'pasword' is not a setting"),
         ("[default]\nusername = 7\n", 0o600, "string in quotes"),
-        ('[default]\nkeyring = "all"\n', 0o600, "keyring must name"),
+        ('[default]\nkeyring = "all"\n', 0o600, "keyring must be one of"),
         ('[default]\npassword = "planted-2"\n', 0o600, "VINIX_USERNAME"),
         ('[other]\nusername = "ann"\n', 0o600, "no credentials"),
         ('[default]\nusername = "a"\nkeyring = "password"\n', 0o600, "NoKeyringError"),

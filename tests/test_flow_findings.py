@@ -323,9 +323,9 @@ def test_select_and_ignore() -> None:
     assert {each.code for each in check(document, select=["R", "S80"])} == {"R102", "S802"}
     assert {each.code for each in check(document, ignore=["R102", "P"])} == {"S802", "E306"}
     assert {each.code for each in check(document, select=["P601", "E"], ignore=["E3"])} == {"P601"}
-    with pytest.raises(ConfigurationError, match="no rule begins with 'Q'"):
+    with pytest.raises(ConfigurationError, match="no code begins with 'Q'"):
         check(document, select=["Q"])
-    with pytest.raises(ConfigurationError, match="give a list"):
+    with pytest.raises(ConfigurationError, match="take a list of codes"):
         check(document, ignore="R1")
 
 

@@ -273,4 +273,4 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603  # ours
-    assert done.stdout == "patterns of callflows need an extra: pip install 'vinix-async[flows]'\n"
+    assert done.stdout == "matching patterns of callflows needs an extra: pip install 'vinix-async[flows]'\n"

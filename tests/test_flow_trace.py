@@ -238,7 +238,7 @@ def test_assumptions_prune_only_where_they_are_branches() -> None:
     with pytest.raises(ConfigurationError) as error:
         lines(node("temporal_route", {"rules": [Y]}, **{Y: many, "_": ANN}), assume=["key 7"])
     assert str(error.value) == (
-        "there is no branch 'key 7'; the branches are: Office hours, other times, no key, wrong keys, no answer or "
+        "no step has the branch 'key 7'; the branches are: Office hours, other times, no key, wrong keys, no answer or "
         "busy, key 1, key 9"
     )
 

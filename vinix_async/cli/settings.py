@@ -137,7 +137,7 @@ def read_profile(name: str | None) -> dict[str, str]:
     if wrong := sorted(key for key, value in profile.items() if not isinstance(value, str)):
         raise UsageError(f"{path}: {wrong[0]} must be a string in quotes")
     if profile.get("keyring", "password") not in SECRETS:
-        raise UsageError(f"{path}: keyring must name the stored secret: {', '.join(SECRETS)}")
+        raise UsageError(f"{path}: keyring must be one of {', '.join(SECRETS)}")
     return {key: value for key, value in profile.items() if value}
 
 
@@ -153,7 +153,7 @@ def save_profile(name: str, settings: Mapping[str, str]) -> Path:
     rest, found = old_section.subn(lambda _: section + "\n", text, count=1)
     new = rest.rstrip("\n") + "\n" if found else "\n".join(filter(None, (text.rstrip("\n"), section)))
     if _parse(new, path) != before | {name: dict(settings)}:
-        raise UsageError(f"cannot change {path} without losing parts of it: edit it by hand")
+        raise UsageError(f"cannot change {path} without losing parts of it: edit the file by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private_file(path, new.encode())
     return path

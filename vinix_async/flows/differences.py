@@ -56,8 +56,8 @@ class Change:
     ``node_added``     ``new`` is the node, with all below it
     ``node_removed``   ``old`` is the node, with all below it
     ``node_moved``     ``old`` is the former JSON pointer of the node, ``new`` is the node
-    ``node_inserted``  ``new`` is a node that was put above others, with the branches that came with it
-    ``node_taken_out`` ``old`` is a node that was removed while others below it stayed, with its other branches
+    ``node_inserted``  ``new`` is an inserted node; the former node is now below it
+    ``node_taken_out`` ``old`` is a removed node; a node below it took its place
     ``node_replaced``  ``old`` and ``new`` are the nodes, with the branches that only one of them has
     ``rekeyed``        ``old`` and ``new`` are the keys of a child of the node at ``path``
     ``data``           ``field`` is the path within ``data``, such as ``timeout`` or ``endpoints[ID].delay``
@@ -522,7 +522,7 @@ class _FlowDifferences:
 
     @staticmethod
     def _leave(into: list[_Placed], side: _Side, node: int, without: set[int]) -> None:
-        """Note the branches that the change of their node already covers, since they may have moved."""
+        """Note the branches of a changed node, except ``without``, since they may have moved."""
         into.extend(_Placed(child, told=True) for child in side.children[node].values() if child not in without)
 
     def _children(self, parent: str, old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Pair]:

@@ -137,12 +137,12 @@ def findings(
 def _wanted(select: Collection[str] | None, ignore: Collection[str]) -> frozenset[str]:
     for given in (select, ignore):
         if isinstance(given, str):
-            raise ConfigurationError("select and ignore take several codes: give a list")
+            raise ConfigurationError("select and ignore take a list of codes, not a string")
     for prefix in (*(select or ()), *ignore):
         if not any(code.startswith(prefix) for code in RULES):
             near = get_close_matches(prefix.upper(), RULES, n=5, cutoff=0.5)
             near = near or [code for code in RULES if code[0] == prefix[:1].upper()] or list(RULES)
-            raise ConfigurationError(f"no rule begins with {prefix!r}; similar codes are {', '.join(near)}")
+            raise ConfigurationError(f"no code begins with {prefix!r}; similar codes are {', '.join(near)}")
     chosen = RULES if select is None else [code for code in RULES if code.startswith(tuple(select))]
     return frozenset(code for code in chosen if not code.startswith(tuple(ignore)))
 
@@ -379,7 +379,7 @@ class _Check:
             yield "J201", "error", f"{module} names a callflow that is missing: {target}", (target,)
         elif self.told and about is None and _ID.fullmatch(target) and _in_metadata(field):
             if field.startswith("children."):
-                message = f"the time rule of this child does not exist, so that it is never taken: {target}"
+                message = f"this child is never taken, because its time rule does not exist: {target}"
             else:
                 message = f"{module} names a {what} that does not exist: {target}"
             yield "R101", "error", message, (target,)
@@ -413,10 +413,10 @@ class _Check:
         if module == "acdc_wait_time":
             return  # B406 reports it
         if known.branches == "carrier":
-            message = f"{known.label} never continues with {key!r}: a failed call ends, unless a child has its cause"
+            message = f"{known.label} never continues with {key!r}: a failed call ends, unless a child is named after its cause"
             yield "B404", "warning", message, (key,)
         elif key == "_" and known.branches == "none":
-            yield "B401", "info", f"nothing runs after {module}", (key,)
+            yield "B401", "info", f"the default branch of {module} is never taken", (key,)
         elif key == "rule_set" and known.branches == "rules" and not is_switch(node.data):
             yield "B401", "warning", "the child rule_set is never taken: data.rule_set names no set", (key,)
         else:
@@ -464,7 +464,7 @@ class _Check:
         if not any(map(is_digits, children)):
             yield "E304", "info", "the menu has no keys: only extensions can be dialled, if its settings allow it", ()
         if not any(key in children for key in ("_", "max_retries", "timeout")):
-            message = "callers who press nothing or wrong keys are cut off: no timeout, max_retries or default branch"
+            message = "callers who press no key or wrong keys are cut off: no child timeout, max_retries or default"
             yield "E307", "info", message, ()
 
     def temporal_route(self, node: FlowNode) -> Iterator[FoundHere]:
@@ -481,7 +481,7 @@ class _Check:
                 yield "B402", "info", f"{message} child and later rules are not tried", (rule,)
         has_set = bool(data.get("rule_set"))
         if has_set and "rule_set" not in children:
-            yield "B402", "info", "the rule set has no child named rule_set: it changes nothing", ("rule_set",)
+            yield "B402", "info", "the rule set has no effect, because there is no child named rule_set", ("rule_set",)
         if not rules and not has_set and all(key == "_" for key in children):
             yield "B405", "info", "no time rules: every call takes the default branch", ()
 

@@ -89,7 +89,7 @@ class _Numbers:
                 message = f"number {number} is also in {_shown(first)}, which gets the calls"
                 yield "N501", "error", message, (number, first.id)
         if NO_MATCH in real and (beside := [*(number for number in real if number != NO_MATCH), *callflow.patterns]):
-            message = f"the callflow has no_match and {beside[0]}: calls from outside are refused"
+            message = f"the callflow has no_match and {beside[0]}, so it refuses calls from outside"
             yield "N504", "error", message, (NO_MATCH,)
         if self.tries_patterns:
             for pattern in dict.fromkeys(callflow.patterns):
@@ -97,7 +97,7 @@ class _Numbers:
             if self.complete:
                 yield from self._feature_code(callflow)
         if self._is_unused(callflow, real):
-            message = "no number, pattern or jump leads here; a directory, a preflow or a script may"
+            message = "no number, pattern or jump leads to it; a directory, a preflow or a script may still use it"
             yield "N502", "info", message, ()
 
     def _is_unused(self, callflow: Callflow, real: list[str]) -> bool:

@@ -178,10 +178,10 @@ Matched: TypeAlias = bytes | Literal["unset"] | None
 
 
 def match(pattern: str, number: str) -> Matched:
-    """Return the longest group of a match, by which the server compares matches, or the whole match without groups.
+    """Return the longest group of a match, or the whole match if the pattern has no groups.
 
-    Returns ``UNSET`` if the match sets no group. Returns None if the pattern does not match, is invalid, or needs more
-    steps than ``_MATCH_LIMIT``.
+    The server compares matches by this text. Returns ``UNSET`` if the match sets no group. Returns None if the pattern
+    does not match, is invalid, or needs more steps than ``_MATCH_LIMIT``.
     """
     search = _compiled(pattern)
     return None if isinstance(search, str) else search(number)
@@ -230,7 +230,7 @@ def _pcre2() -> Any:
     try:
         import pcre2  # noqa: PLC0415  # an extra, for those who match patterns
     except ImportError:
-        raise ImportError("patterns of callflows need an extra: pip install 'vinix-async[flows]'") from None
+        raise ImportError("matching patterns of callflows needs an extra: pip install 'vinix-async[flows]'") from None
     return pcre2
 
 

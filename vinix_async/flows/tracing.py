@@ -157,7 +157,7 @@ def trace(
             keys = sorted(each for each in tracer.shown if each.startswith("key "))
             shown = [*(each for each in tracer.shown if each not in keys), *keys]
             branches = ", ".join(shown) or "none"
-            raise ConfigurationError(f"there is no branch {word!r}; the branches are: {branches}")
+            raise ConfigurationError(f"no step has the branch {word!r}; the branches are: {branches}")
     return _frozen(pruned)
 
 
