@@ -77,7 +77,7 @@ class Tally:
         return count(self.callflows, "callflow")
 
     def _outages(self) -> list[str]:
-        client, lost = self.client, self.client.outage_seconds  # outage_seconds excludes an outage that lasts
+        client, lost = self.client, self.client.outage_seconds  # without an outage that has not ended
         return [count(client.outages, "outage") + (f" of {lost:,.1f} s" if lost else "")] if client.outages else []
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
-_PIPE_WIDTH: Final = 10_000  # columns of a tree that no terminal shows, so that no line is cut
+_PIPE_WIDTH: Final = 10_000  # columns of a tree that goes to a pipe, so that no line is cut
 _MAX_INDENT: Final = 20
 """The deepest level of a flow that the table indents."""
 

@@ -42,7 +42,7 @@ def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
     found = _PERIOD.fullmatch(text)
     try:
         if not found:
-            raise ValueError  # noqa: TRY301  # the same message
+            raise ValueError  # noqa: TRY301  # reported below
         year, month, day = (None if part is None else int(part) for part in found.groups())
         begin = datetime(year or 0, month or 1, day or 1, tzinfo=UTC)
         if day:

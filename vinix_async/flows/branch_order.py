@@ -23,6 +23,6 @@ def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
             return 0, rules.index(key), []
         if all(letter in _KEYPAD for letter in key):
             return 1, len(key), [_KEYPAD.index(letter) for letter in key]
-        return 2, int(key == "rule_set"), []  # which is tried after the rules
+        return 2, int(key == "rule_set"), []  # the server tries rule_set after the rules
 
     return sorted(node.children.items(), key=rank)

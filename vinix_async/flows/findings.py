@@ -413,7 +413,7 @@ class _Check:
         if module == "acdc_wait_time":
             return  # B406 reports it
         if known.branches == "carrier":
-            message = f"{known.label} never continues with {key!r}: a failed call ends, unless a child is named after its cause"
+            message = f"{known.label} never continues with {key!r}: a failed call ends, unless its cause has a child"
             yield "B404", "warning", message, (key,)
         elif key == "_" and known.branches == "none":
             yield "B401", "info", f"the default branch of {module} is never taken", (key,)
@@ -429,7 +429,7 @@ class _Check:
             ends_badly = known.choice or known.silent or known.ending == "answered"
             severity: Severity = "warning" if ends_badly and not self.returns else "info"
             if known.name == "menu" and not is_empty(node.children.get("max_retries")):
-                return  # it is never taken
+                return  # with max_retries, the empty default branch is never taken
             yield "E305", severity, f"the default branch of {known.name} is empty: the call is cut off", (key,)
         elif known.branches == "menu":
             outcome = "it counts as a wrong key" if is_digits(key) else "it counts as missing"

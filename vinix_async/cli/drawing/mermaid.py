@@ -33,12 +33,12 @@ _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {
         **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # escapes, entities, links, HTML, formulas
-        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # with which Mermaid itself marks entities
+        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid marks entities with them
         "@": _JOINER + "@",  # addresses
-        "_": _JOINER + "_" + _JOINER,  # emphasis, which it is not inside a word
-        "*": _SPACE + "*" + _SPACE,  # emphasis, which it is not between spaces
+        "_": _JOINER + "_" + _JOINER,  # emphasis, except inside a word
+        "*": _SPACE + "*" + _SPACE,  # emphasis, except between spaces
         "~": _SPACE + "~" + _SPACE,
-        "`": "\u02cb",  # a look-alike: code has no such exception
+        "`": "\u02cb",  # a similar character, since a backtick always begins code
     }
 )
 _LINK: Final = re.compile(r"\w:|www(?=\.)", re.IGNORECASE)
