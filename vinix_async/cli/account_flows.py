@@ -45,7 +45,7 @@ class AccountFlows:
 
     @cached_property
     def by_number(self) -> Mapping[str, Sequence[Callflow]]:
-        """The callflows that have each number. The first one gets the calls: it has the lowest id."""
+        """The callflows by number. The first callflow of a number has the lowest id, and gets the calls."""
         found: dict[str, list[Callflow]] = {}
         for callflow in sorted(self.callflows, key=lambda each: each.id):
             for number in dict.fromkeys(callflow.numbers):
@@ -58,7 +58,7 @@ class AccountFlows:
         return title(callflow) if callflow else callflow_id
 
     def place(self, callflow_id: str, path: str) -> str:
-        """Return a JSON pointer within a callflow in words."""
+        """Describe the node at a JSON pointer of a callflow in words."""
         return describe_place(self.by_id.get(callflow_id), path, self.names)
 
     def check_details(self) -> None:

@@ -320,7 +320,7 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the children matters. Without an array of rules, the server tries them in that order."""
+    """Whether the order of the children matters. The server tries time rules in it if ``data`` has no ``rules``."""
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
 

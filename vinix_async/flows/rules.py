@@ -10,8 +10,9 @@ Severity = Literal["error", "warning", "info"]
 
 @frozen
 class Rule:
-    """A rule of ``findings``. ``severity`` is the highest of its findings; ``milder`` is that of the others, if any.
+    """A rule of ``findings``.
 
+    ``severity`` is the highest severity of its findings. ``milder`` is the lower severity of some of them, if any.
     ``explanation`` says which findings are milder. ``source`` is what the rule is based on.
     """
 
