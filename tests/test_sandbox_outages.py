@@ -98,12 +98,15 @@ async def test_connections_are_reset() -> None:
 
 
 async def test_requests_hang_also_after_the_outage() -> None:
-    async with Sandbox() as sandbox, sandbox.client(retry=ONCE, timeout=0.1) as client:
+    async with Sandbox() as sandbox, sandbox.client(retry=ONCE) as client:
         await client.callflows.list(sandbox.root_id)
         with sandbox.outage(kind="hang"):
+            asked = sandbox.count()
             late = asyncio.create_task(status_of(sandbox))
+            while sandbox.count() == asked:
+                await asyncio.sleep(0)
             with pytest.raises(APITimeoutError):
-                await client.callflows.list(sandbox.root_id)
+                await client.with_options(timeout=0.1).callflows.list(sandbox.root_id)
         await client.callflows.list(sandbox.root_id)
         assert not late.done()
     with pytest.raises(aiohttp.ClientError):
