@@ -44,10 +44,10 @@ try:
     from dask import dataframe as dd
     from distributed.comm.core import CommClosedError
     from pyarrow import parquet
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
-        f"vinix_async.dask needs the extra dask: pip install 'vinix-async[dask]' ({missing.name} is not installed)",
-        name=missing.name,
+        f"vinix_async.dask needs the extra dask: pip install 'vinix-async[dask]' ({_missing.name} is not installed)",
+        name=_missing.name,
     ) from None
 
 __all__ = ["DatasetPart", "read_callflows", "write_callflows"]
