@@ -21,11 +21,12 @@ ORDER = [
 # They use the library by its public names, and the library does not know them.
 AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 
-# What the library lends to them: the columns of a callflow, the default clock, the events, and the loop of a sweep.
+# What the library lends to them: the columns of a callflow, the default clock, the events, the loop of a sweep, and
+# JSON of any depth.
 LENT = {
     "cli": {"vinix_async._columns"},
     "dask": {"vinix_async._columns"},
-    "mirror": {"vinix_async._listing.sweep"},
+    "mirror": {"vinix_async._documents.deep_json", "vinix_async._listing.sweep"},
     "sandbox": {"vinix_async._pipeline.clock"},
     "telemetry": {"vinix_async._pipeline.events"},
 }

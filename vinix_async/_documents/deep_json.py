@@ -19,6 +19,7 @@ _MAX_DEPTH: Final = 20_100
 _BOM: Final = b"\xef\xbb\xbf"
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
+_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 def check_text(body: bytes) -> bytes:
@@ -59,12 +60,12 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
     raise _not_json(_find_error(str(body, "utf-8")))
 
 
-def write_json(value: Any) -> bytes:
-    """Return ``value`` as compact JSON, at any depth of nesting."""
+def write_json(value: Any, *, in_order: bool = False) -> bytes:
+    """Return ``value`` as compact JSON, at any depth of nesting. If ``in_order`` is true, keys are sorted."""
     try:
-        return _encode(value)
-    except (RecursionError, UnicodeEncodeError):  # msgspec cannot encode lone surrogates; _write_deep writes \ud800
-        return "".join(_write_deep(value)).encode()
+        return _encode_sorted(value) if in_order else _encode(value)
+    except (RecursionError, UnicodeEncodeError):
+        return "".join(_write_deep(value, in_order=in_order)).encode()
 
 
 def _not_json(where: str) -> DecodeError:
@@ -143,8 +144,8 @@ def _parse_word(word: str) -> Any:
         return _INVALID
 
 
-def _write_deep(value: Any) -> Iterator[str]:
-    """Yield the JSON text of ``value`` in parts."""
+def _write_deep(value: Any, *, in_order: bool) -> Iterator[str]:
+    """Yield the parts of the JSON text that msgspec would write. Lone surrogates are escaped."""
     waiting: list[Any] = [value]  # values to write; a one-tuple contains text to write as it is
     while waiting:
         item = waiting.pop()
@@ -154,12 +155,20 @@ def _write_deep(value: Any) -> Iterator[str]:
         elif kind is dict:
             yield "{"
             waiting.append(("}",))
-            for index, (key, inner) in reversed(list(enumerate(item.items()))):
-                waiting += [inner, (f"{',' if index else ''}{json.dumps(key)}:",)]
+            pairs = sorted(item.items()) if in_order else list(item.items())
+            for index, (key, inner) in reversed(list(enumerate(pairs))):
+                waiting += [inner, (f"{',' if index else ''}{_write_scalar(key)}:",)]
         elif kind is list:
             yield "["
             waiting.append(("]",))
             for index, inner in reversed(list(enumerate(item))):
                 waiting += [inner, ("," if index else "",)]
         else:
-            yield json.dumps(item)
+            yield _write_scalar(item)
+
+
+def _write_scalar(value: Any) -> str:
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(value)

@@ -1,15 +1,14 @@
 """Converts a callflow to the values that are stored: its JSON text, its hash and its search keys."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
-import msgspec
 from attrs import frozen
 
 from .. import Callflow, to_dict
+from .._documents.deep_json import write_json
 from ..flows import references
 
 _NOT_CONTENT: Final = ("metadata", "_read_only")
@@ -27,9 +26,6 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 _TOGGLE: Final = "ring_group_toggle"
 
-_encode: Final = msgspec.json.Encoder().encode
-_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
-
 
 def content_hash(document: Mapping[str, Any]) -> bytes:
     """Return a 16-byte hash of a JSON object. Its keys ``metadata`` and ``_read_only`` are left out.
@@ -38,7 +34,7 @@ def content_hash(document: Mapping[str, Any]) -> bytes:
     any depth, and strings may contain lone surrogates.
     """
     content = {key: value for key, value in document.items() if key not in _NOT_CONTENT}
-    return blake2b(_write(content, in_order=True), digest_size=_HASH_SIZE).digest()
+    return blake2b(write_json(content, in_order=True), digest_size=_HASH_SIZE).digest()
 
 
 @frozen
@@ -67,10 +63,10 @@ def content_of(callflow: Callflow) -> Content:
     kind = callflow.type
     return Content(
         hash=digest,
-        document=_write(document).decode(),
-        metadata=_write(metadata).decode() if metadata else None,
+        document=write_json(document).decode(),
+        metadata=write_json(metadata).decode() if metadata else None,
         name=None if callflow.name is None else storable(callflow.name),
-        type=None if kind is None else storable(kind if isinstance(kind, str) else _write(kind).decode()),
+        type=None if kind is None else storable(kind if isinstance(kind, str) else write_json(kind).decode()),
         numbers=tuple(dict.fromkeys(map(search_key, callflow.numbers))),
         references=tuple(
             (search_key(each.target), storable(each.path), storable(each.field), storable(each.module))
@@ -106,40 +102,3 @@ def search_key(text: str) -> str:
 def storable(text: str) -> str:
     """Return ``text`` with NUL and lone surrogates written as JSON escapes."""
     return _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _write(value: Any, *, in_order: bool = False) -> bytes:
-    """Return ``value`` as compact JSON, at any depth of nesting. If ``in_order`` is true, keys are sorted."""
-    try:
-        return _encode_sorted(value) if in_order else _encode(value)
-    except (RecursionError, UnicodeEncodeError):
-        return "".join(_write_deep(value, in_order=in_order)).encode()
-
-
-def _write_deep(value: Any, *, in_order: bool) -> Iterator[str]:
-    """Yield the parts of the JSON text that msgspec would write. Lone surrogates are escaped."""
-    waiting: list[tuple[bool, Any]] = [(False, value)]  # (True, JSON text) or (False, a value to write)
-    while waiting:
-        is_text, item = waiting.pop()
-        if is_text:
-            yield item
-        elif isinstance(item, dict):
-            yield "{"
-            waiting.append((True, "}"))
-            pairs = sorted(item.items()) if in_order else list(item.items())
-            for index, (key, inner) in reversed(list(enumerate(pairs))):
-                waiting += [(False, inner), (True, f"{',' if index else ''}{_write_scalar(key)}:")]
-        elif isinstance(item, list):
-            yield "["
-            waiting.append((True, "]"))
-            for index, inner in reversed(list(enumerate(item))):
-                waiting += [(False, inner), (True, "," if index else "")]
-        else:
-            yield _write_scalar(item)
-
-
-def _write_scalar(value: Any) -> str:
-    try:
-        return _encode(value).decode()
-    except UnicodeEncodeError:
-        return json.dumps(value)
