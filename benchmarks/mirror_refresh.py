@@ -23,6 +23,7 @@ from typing import Any, ClassVar, cast
 
 from harness import Options, Report, main
 from pages import rows_of
+from server import REQUEST_ID, HttpConnection
 from vinix_async import Callflow, Limits, VinixClient, structure, to_dict
 from vinix_async.mirror import Mirror
 from vinix_async.mirror.contents import content_hash
@@ -121,32 +122,17 @@ def own(text: bytes, account: int) -> bytes:
     return text.replace(b"@@@@@@@@", b"%08x" % account)
 
 
-class Estate(asyncio.Protocol):
+class Estate(HttpConnection):
     """A connection to the server of an estate, in which nothing changes. The account with the id ``7`` is number 7."""
 
-    _request_id = re.compile(rb"(?i)\r\nx-request-id: *([^\r]+)")
     _listing = text_of([row_of(each) for each in documents()])
     _document_of: ClassVar = {each["id"][8:].encode(): text_of(each) for each in documents()}
 
-    def __init__(self) -> None:
-        self._unread = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each whole request."""
-        self._unread += data
-        while (end := self._unread.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._unread[:end])
-            del self._unread[: end + 4]
-            asyncio.get_running_loop().call_later(LATENCY, self._transport.write, self._response(head))
-
-    def _response(self, head: bytes) -> bytes:
+    def respond(self, head: bytes) -> tuple[float, bytes]:
+        """Answer a listing or a document."""
         path, _, query = head.split(b" ", 2)[1].partition(b"?")
         _, _, _, account, _, *callflow_id = path.split(b"/")
-        found = self._request_id.search(head)
+        found = REQUEST_ID.search(head)
         data = self._document_of[callflow_id[0][8:]] if callflow_id else self._rows(query)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
         body = b'{"data":%b,"status":"success","revision":"1-0","timestamp":"%b","request_id":"%b"}' % (
@@ -154,7 +140,8 @@ class Estate(asyncio.Protocol):
             now,
             found[1] if found else b"",
         )
-        return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        return LATENCY, start + body
 
     def _rows(self, query: bytes) -> bytes:
         since = re.search(rb"modified_from=(\d+)", query)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from pages import body, rows_of
 
 _ID = b"@" * 32
-_REQUEST_ID = re.compile(rb"(?i)\r\nx-request-id: *([^\r]+)")
+REQUEST_ID = re.compile(rb"(?i)\r\nx-request-id: *([^\r]+)")
 
 
 @lru_cache(maxsize=100)
@@ -30,36 +30,46 @@ def _response(target: str) -> tuple[float, bytes]:
     return int(latency) / 1000, body(name, page=page, next_start_key=cursor, request_id=_ID.decode())
 
 
-class _Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
+    """A connection of a server that answers each request without reading more than its head."""
+
     def __init__(self) -> None:
         self._unread = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
         self._unread += data
         while (end := self._unread.find(b"\r\n\r\n")) >= 0:
             head = bytes(self._unread[:end])
             del self._unread[: end + 4]
-            self._respond(head)
+            latency, response = self.respond(head)
+            if latency:
+                asyncio.get_running_loop().call_later(latency, self._transport.write, response)
+            else:
+                self._transport.write(response)
 
-    def _respond(self, head: bytes) -> None:
+    def respond(self, head: bytes) -> tuple[float, bytes]:
+        """Return the seconds to wait, and the response."""
+        raise NotImplementedError
+
+
+class _Pages(HttpConnection):
+    def respond(self, head: bytes) -> tuple[float, bytes]:
         latency, response = _response(head.split(b" ", 2)[1].decode())
-        sent = _REQUEST_ID.search(head)
+        sent = REQUEST_ID.search(head)
         rows, found, rest = response.rpartition(_ID)
         tail = (sent[1] if sent else b"0" * 32) + rest if found else rest
         length = len(rows) + len(tail)
         start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % length
-        whole = b"".join((start, rows, tail))
-        if latency:
-            asyncio.get_running_loop().call_later(latency, self._transport.write, whole)
-        else:
-            self._transport.write(whole)
+        return latency, b"".join((start, rows, tail))
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(_Pages, "127.0.0.1", 0, backlog=1024)
     for name in ("one", "S", "S200", "S1000", "M", "M200", "L"):
         rows_of(name)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2", flush=True)
