@@ -49,7 +49,7 @@ def begin(data: Path, saved: Path) -> tuple[BinaryIO, SweepCheckpoint | None]:
     lines = data.open("ab")
     if lines.tell() < known["size"]:
         lines.close()
-        raise ConfigurationError(f"{data} is shorter than {saved} says: delete both to begin anew")
+        raise ConfigurationError(f"{data} is shorter than {saved} says: delete both to start again")
     lines.truncate(known["size"])
     return lines, SweepCheckpoint.from_json(known["sweep"]) if known["sweep"] else None
 

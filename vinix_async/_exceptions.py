@@ -236,7 +236,7 @@ class PermissionDeniedError(APIStatusError):
 
 @public
 class NotFoundError(APIStatusError):
-    """404: there is no such account, callflow or endpoint.
+    """404: the account, the callflow or the endpoint does not exist.
 
     Attributes:
         cause: the id of the account or callflow that the server did not find. None if the server did not name it.

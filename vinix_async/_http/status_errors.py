@@ -217,7 +217,7 @@ _LONGEST_WAIT: Final = 1e9
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds to wait according to ``retry-after-ms`` or ``Retry-After`` (seconds or a date).
 
-    Return None if there is no such header or its value is invalid.
+    Return None if both headers are missing or the value is invalid.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:

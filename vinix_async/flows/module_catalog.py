@@ -27,7 +27,7 @@ class Module:
     is no key; ``cause`` is hangup causes, ``sip:NNN`` and ``_``; ``carrier`` is the same without ``_``. The others
     stand for the keys of a few modules.
 
-    ``ending`` is how the call goes on after the module:
+    ``ending`` is how the call continues after the module:
 
     - ``continues``: it continues with a child.
     - ``answered``: it ends if somebody answered, and continues otherwise.

@@ -116,9 +116,6 @@ class TokenIssuer:
         claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(signed.rpartition(".")[2] + "=="))
         return claims
 
-    def _normalized_name(self, index: int) -> str:
-        return normalized_name(self._accounts.name(index))
-
     def _sign(self, text: str) -> str:
         mac = hmac.digest(self._signing_key, text.encode(), "sha256")
         return base64.urlsafe_b64encode(mac).decode().rstrip("=")

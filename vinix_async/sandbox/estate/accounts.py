@@ -104,7 +104,7 @@ class AccountTree(Sequence[str]):
         return value
 
     def find(self, account_id: str) -> int | None:
-        """Return the index of an account, or None if there is no such account."""
+        """Return the index of an account, or None if the account does not exist."""
         plain = account_id.replace("-", "") if self._uuid else account_id
         index = self._ids.index(plain) if len(plain) == 32 else None
         return index if index is not None and 0 <= index < self._count and self[index] == account_id else None
