@@ -20,10 +20,10 @@ from vinix_async.cli.drawing.page import account_block
 from vinix_async.cli.drawing.page import report as report_page
 from vinix_async.cli.drawing.render import Kind, render
 from vinix_async.cli.drawing.text_width import TEXT_STYLES, fit
-from vinix_async.cli.names import feature_code, numbers, title
+from vinix_async.cli.names import display, feature_code, numbers, title
 from vinix_async.cli.show import tables
 from vinix_async.cli.table import callflow_columns, callflow_table
-from vinix_async.cli.text import display, printable, printable_json
+from vinix_async.cli.text import printable, printable_json
 from vinix_async.flows import label
 from vinix_async.sandbox import Sandbox
 
@@ -112,7 +112,13 @@ def test_p1_nor_in_a_name_a_number_a_label_a_module_or_metadata() -> None:
         ("sip:bob%3As3cret@gw", "sip:gw"),
         ("tel:+15550001111;ext=s3cret", "tel:+15550001111"),
         ('"Bob" <sip:bob:s3cret@gw;x=s3cret>', '"Bob" <sip:gw>'),
-        ("see https://h/x?t=s3cret and sip:5@h;a=s3cret now", "see https://h/x and sip:5@h now"),
+        ("see https://h/x and sip:5@h;a=s3cret now", "see https://h/x and sip:5@h now"),
+        ("https://h/x?t=s3 cret", "https://h/x…"),
+        ("https://h/x y?s3 cret", "https://h/x y…"),
+        ("https://s3?cret@h/x", "https://…"),
+        ("https://s3 cret@h/x", "https://…"),
+        ("://s3cret@h/x", "://h/x"),
+        ('sip:"bob:s3cret@h"', "sip:…"),
         ("https://h/a;key=s3cret/b.wav", "https://h/a/b.wav"),
         ("https://h/a%253Ftoken=s3cret", "https://h/a"),
         ("https://h/a&token=s3cret", "https://h/a"),

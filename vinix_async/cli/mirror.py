@@ -16,12 +16,12 @@ from .database import Database, open_mirror
 from .diff import change_lines, change_rows
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import Row, aligned, as_number
-from .names import title
+from .names import display, title
 from .refresh import refresh
 from .rows import indented
 from .show import match
 from .table import heading
-from .text import display, printable
+from .text import printable
 from .times import shown_time, utc_period, utc_time
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """Name callflows, modules, branches and numbers in the same way in tables, trees, pictures, pages and exports.
 
-The words for modules come from ``vinix_async.flows``. Every function returns text that is safe to show
-(``text.display``).
+The words for modules come from ``vinix_async.flows``. Every function returns text that is safe to show (``display``).
 """
 
 import re
@@ -12,10 +11,15 @@ from attrs import evolve
 
 from .. import Callflow, FlowNode
 from ..flows import Description, Name, branch_word, description_of, masked
-from .text import display
+from .text import printable
 
 _MAX_DEPTH: Final = 20
 _TARGETS: Final = {"callflow": "id", "ring_group_toggle": "callflow_id"}
+
+
+def display(text: str) -> str:
+    """Return ``text`` for tables, pictures and pages, without secrets in URLs and without unsafe characters."""
+    return printable(masked(text))
 
 
 def title(callflow: Callflow) -> str:
@@ -91,7 +95,7 @@ def shown_data(data: Any) -> Any:
         for key, item in items:
             is_nested = isinstance(item, dict | list)
             kept = "…" if is_nested and depth == _MAX_DEPTH else item
-            value[display(key) if isinstance(key, str) else key] = display(kept) if isinstance(kept, str) else kept
+            value[display(key) if isinstance(key, str) else key] = printable(kept) if isinstance(kept, str) else kept
             if is_nested and kept is item:
                 waiting.append((item, depth + 1))
     return top[0]

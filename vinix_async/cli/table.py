@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import Account, Callflow
-from .names import numbers, title, type_name
-from .text import display
+from .names import display, numbers, title, type_name
 
 _REALM_FROM: Final = 100
 _ID_COLUMN_FROM: Final = 60

@@ -1,4 +1,4 @@
-"""Make text from the server safe to show: escape control characters, and remove secrets from URLs."""
+"""Make text from the server safe to show: escape control characters and others that mislead."""
 
 import re
 import unicodedata
@@ -47,75 +47,3 @@ def printable_json(text: str) -> str:
 def _json_escape(letter: str) -> str:
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-
-
-def display(text: str) -> str:
-    """Return ``text`` for tables, pictures and pages, without secrets in URLs and without unsafe characters."""
-    return printable(without_secrets(text))
-
-
-# --- URLs ---
-
-_URL: Final = re.compile(
-    r"""
-    (?P<scheme>
-        (?<! [\w.+-] ) [\w.+-]+ (?: :// | %(?:25)*3a (?: %(?:25)*2f ){2} )
-        | \b (?: sips? | tel | h323 | xmpp | mailto | https? | ftps? ) (?: : | %(?:25)*3a )
-        | (?<! [:/] ) // (?= [^\s/]{0,500} @ )  # //user:password@host
-        | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}]+ : [^\s@]{0,500} @ )  # user:password@host
-        | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}%]+ %(?:25)*3a [^\s@]{0,500} %(?:25)*40 )  # the same, encoded
-    )
-    (?P<authority> [^\s<>"/?\#]* ) (?P<path> [^\s<>"]* )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # every secret needs one of these, few texts have one
-_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
-_HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
-_COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
-_AT: Final = re.compile(r"@|%(?:25)*40", re.IGNORECASE)
-_PATH_END: Final = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
-_PATH_PARAMETERS: Final = re.compile(r"(?:;|%(?:25)*3b)[^/]*", re.IGNORECASE)
-_PARAMETERS: Final = re.compile(r"[?;&#][\w.~-]+=\S*")
-_VARIABLES: Final = re.compile(r"(?<![^\s|,!/:}\]])[\[{][^][}{\s=]+=[^][}{]*[]}](?=[\w{\[])")  # {name=value}dial-string
-_VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <name=value>dial-string
-
-
-def without_secrets(text: str) -> str:
-    """Return ``text`` with every URL reduced to scheme, host and path.
-
-    User, password, parameters, query and fragment are removed for every scheme. Only the user of a ``sip:``, ``sips:``
-    or ``tel:`` address without a password is kept. If it is not certain which part is a password, ``…`` replaces the
-    address and the rest of the text.
-    """
-    if not _SUSPECT.search(text):
-        return text
-    text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
-    last_at = text.rfind("@")
-    shown, end = "", 0
-    for found in _URL.finditer(text):
-        shown += text[end : found.end("scheme")]
-        end = found.end()
-        host = _shown_host(found["scheme"], found["authority"])
-        if host is None or (":" in found["authority"] and last_at >= found.start("path")):
-            return f"{shown}…"  # a password may contain a slash, a space or another reserved character
-        shown += host + _shown_path(found["path"])
-    return _PARAMETERS.sub("", shown + text[end:])
-
-
-def _shown_host(scheme: str, authority: str) -> str | None:
-    """Return the host, with the user if that may be shown, or None if a part may be a password."""
-    user, at, host = authority.rpartition("@")
-    host = host.partition(";")[0]
-    if not _HOST.fullmatch(host):
-        return None
-    if at and scheme.lower() in _KEEP_USER and not _COLON.search(user):
-        return f"{user.partition(';')[0]}@{host}"
-    return host
-
-
-def _shown_path(path: str) -> str:
-    colon = _COLON.search(path)
-    if colon and _AT.search(path, colon.end()):
-        return "/…"  # the path contains another URL with a user
-    return _PATH_PARAMETERS.sub("", _PATH_END.split(path, maxsplit=1)[0])

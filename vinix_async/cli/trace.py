@@ -10,12 +10,12 @@ from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .flow_rows import OneAccount, Source, about, as_number, head, similar
-from .names import title
+from .names import display, title
 from .options import CONNECTION, Connection, FromMirror
 from .rows import indented
 from .show import match
 from .sources import Sources, check_order
-from .text import display, printable
+from .text import printable
 
 _ASCII: Final = str.maketrans("├└─│…", "+`-|.")
 _MAX_STEPS: Final = 500

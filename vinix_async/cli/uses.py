@@ -12,12 +12,11 @@ from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import is_file
 from .flow_rows import MIN_ID, OneAccount, Row, about, aligned, as_number, few, similar
-from .names import title
+from .names import display, title
 from .options import CONNECTION, SELECTION, Connection, FromMirror, Selection
 from .rows import indented
 from .sources import Sources, check_order
 from .table import heading
-from .text import display
 from .trace import route_text
 
 _START: Final = "start"

@@ -14,7 +14,6 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 
-_SIP_PASSWORD: Final = re.compile(r"\b(sips?:[^\s:@]*):[^\s@]*@", re.IGNORECASE)
 _HIDDEN: Final = re.compile(
     r"pass(?:word|wd|code|phrase)|secret|credential|(?:api|private|access)_?key|token(?!_type)"
     r"|(?:^|[_-])(?:pins?|auth|authorization|cookie)$",
@@ -73,9 +72,13 @@ def _secret_in_url(url: str) -> str:
 def masked(value: Any, key: str = "") -> Any:
     """Return a copy of a JSON value in which secrets are hidden.
 
-    Secrets are the values of keys such as ``password`` and ``pin``, and the user information and query of URLs. ``key``
-    is the key or field that holds the value.
+    Secrets are the values of keys such as ``password`` and ``pin``. URLs are reduced to scheme, host and path: their
+    user, password, parameters, query and fragment are left out. ``…`` replaces the rest of a text if it may contain a
+    part of a password. The user of a ``sip:``, ``sips:`` or ``tel:`` address without a password is kept. ``key`` is the
+    key or field that holds the value.
     """
+    if isinstance(value, str) and not key:
+        return _without_secrets(value)
     top: list[Any] = [None]
     waiting: list[tuple[Any, Any, Any, str]] = [(top, 0, value, re.split(r"[.\[\]]", key.rstrip("]"))[-1])]
     while waiting:
@@ -83,7 +86,7 @@ def masked(value: Any, key: str = "") -> Any:
         if item not in (None, "", False) and _is_hidden(name):  # any JSON value
             target[place] = MASK
         elif isinstance(item, str):
-            target[place] = mask_url(item) if "://" in item else _SIP_PASSWORD.sub(rf"\1:{MASK}@", item)
+            target[place] = _without_secrets(item)
         elif isinstance(item, Mapping):
             copy: dict[str, Any] = dict.fromkeys(item)
             target[place] = copy
@@ -96,12 +99,80 @@ def masked(value: Any, key: str = "") -> Any:
     return top[0]
 
 
-def mask_url(text: str) -> str:
-    """Return a URL without its user information and its query."""
-    scheme, _, rest = text.partition("://")
-    authority, slash, path = rest.partition("/")
-    if "@" in authority:
-        authority = f"{MASK}@{authority.rpartition('@')[2]}"
-    whole = f"{scheme}://{authority}{slash}{path}"
-    before, query, _ = whole.partition("?")
-    return f"{before}?{MASK}" if query else whole
+# --- URLs ---
+
+_URL: Final = re.compile(
+    r"""
+    (?P<scheme>
+        (?<! [\w.+-] ) [\w.+-]+ (?: :// | %(?:25)*3a (?: %(?:25)*2f ){2} )
+        | \b (?: sips? | tel | h323 | xmpp | mailto | https? | ftps? ) (?: : | %(?:25)*3a )
+        | (?: (?<! [\w.+-] ) : | (?<! [:/] ) ) // (?= [^/]{0,500} @ )  # //user:password@host
+        | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}]+ : [^\s@]{0,500} @ )  # user:password@host
+        | (?<! [^\s<>"'(/,|!\]}] ) (?= [^\s:/@<>"'(,|!\]}%]+ %(?:25)*3a [^\s@]{0,500} %(?:25)*40 )  # the same, encoded
+    )
+    (?P<authority> [^\s<>"/?\#]* ) (?P<path> [^\s<>"]* )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # every secret needs one of these, few texts have one
+_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
+_HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
+_COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
+_AT: Final = re.compile(r"@|%(?:25)*40", re.IGNORECASE)
+_PATH_END: Final = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
+_PATH_PARAMETERS: Final = re.compile(r"(?:;|%(?:25)*3b)[^/]*", re.IGNORECASE)
+_PARAMETERS: Final = re.compile(r"[?;&#][\w.~-]+=\S*")
+_VARIABLES: Final = re.compile(r"(?<![^\s|,!/:}\]])[\[{][^][}{\s=]+=[^][}{]*[]}](?=[\w{\[])")  # {name=value}dial-string
+_LATE_USER: Final = re.compile(r"[^/]*@")
+_LATE_SIP_PASSWORD: Final = re.compile(r"[^\s:@]*:[^\s@]*@")
+_SPACE: Final = re.compile(r"\s")
+_VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <name=value>dial-string
+
+
+def _without_secrets(text: str) -> str:
+    if not _SUSPECT.search(text):
+        return text
+    text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
+    last_at = text.rfind("@")
+    query = text.find("?") if "://" in text else -1  # it ends the text, since its values may contain spaces
+    shown, end = "", 0
+    for found in _URL.finditer(text):
+        if 0 <= query < found.start():
+            break
+        shown += text[end : found.end("scheme")]
+        end = found.end()
+        host = _shown_host(found["scheme"], found["authority"])
+        if host is None or _continues(found, text, last_at):
+            return _PARAMETERS.sub("", shown) + "…"
+        shown += host + _shown_path(found["path"])
+    shown = _PARAMETERS.sub("", shown + (text[end:query] if query >= 0 else text[end:]))
+    return f"{shown}…" if query >= 0 and _SPACE.search(text, query) else shown
+
+
+def _continues(url: re.Match[str], text: str, last_at: int) -> bool:
+    """Whether a user or a password may continue after the URL, since it has a slash, a space or another sign."""
+    authority, end = url["authority"], url.start("path")
+    if ":" in authority:
+        return last_at >= end
+    if url["scheme"].endswith("//"):
+        return _LATE_USER.match(text, end) is not None
+    is_sip = url["scheme"].lower() in {"sip:", "sips:"}
+    return is_sip and "@" not in authority and _LATE_SIP_PASSWORD.match(text, end) is not None
+
+
+def _shown_host(scheme: str, authority: str) -> str | None:
+    """Return the host, with the user if that may be shown, or None if a part may be a password."""
+    user, at, host = authority.rpartition("@")
+    host = host.partition(";")[0]
+    if not _HOST.fullmatch(host):
+        return None
+    if at and scheme.lower() in _KEEP_USER and not _COLON.search(user):
+        return f"{user.partition(';')[0]}@{host}"
+    return host
+
+
+def _shown_path(path: str) -> str:
+    colon = _COLON.search(path)
+    if colon and _AT.search(path, colon.end()):
+        return "/…"  # the path contains another URL with a user
+    return _PATH_PARAMETERS.sub("", _PATH_END.split(path, maxsplit=1)[0])

@@ -9,8 +9,7 @@ from attrs import evolve, frozen
 
 from ... import Callflow, FlowNode
 from ...flows import Name, names_of, ordered_children
-from ..names import branch_name, describe, numbers, shown_node, target, title
-from ..text import display
+from ..names import branch_name, describe, display, numbers, shown_node, target, title
 
 
 @frozen

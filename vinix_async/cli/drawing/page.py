@@ -24,8 +24,8 @@ from ... import (
 from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
 from ..files import default_mode, replacing
-from ..names import numbers, shown_data, title, type_name
-from ..text import display, printable
+from ..names import display, numbers, shown_data, title, type_name
+from ..text import printable
 from .diagram import MODULE_KINDS, Box, diagram, find
 from .svg import ICONS
 from .text_width import TEXT_STYLES, asset, widths_table
