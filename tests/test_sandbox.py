@@ -396,6 +396,7 @@ async def test_page_sizes_order_and_paginate(session: aiohttp.ClientSession) -> 
                 assert (status, body.get("message")) == wanted
                 assert dialect == "kazoo5" or len(body["data"]) == 50
             assert len((await ask("GET", ask.listing() + "?page_size=2.6"))[1]["data"]) == 3
+            assert len((await ask("GET", ask.listing() + "?page_size=" + "9" * 5_000))[1]["data"]) == 60
             _, body = await ask("GET", ask.listing() + "?page_size=3")
             expected = ids[::-1][:3] if dialect == "kazoo5" else ids[:3][::-1]
             assert [row["id"] for row in body["data"]] == expected
@@ -470,6 +471,7 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
         bad_logins: list[dict[str, Any]] = [
             {},
             {"credentials": "c" * 65},
+            {"credentials": ""},
             {"credentials": 7},
             {"credentials": sha, "method": "sha1"},
         ]
@@ -789,10 +791,69 @@ def test_a_hundred_thousand_accounts_cost_nothing() -> None:
     "options",
     [
         *({"dialect": "kazoo3"}, {"accounts": 0}, {"accounts": 1.5}, {"accounts": "3"}),
-        *({"callflows": (5, 2)}, {"callflows": -1}, {"callflows": "4"}, {"callflows": (1, 2.5)}),
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Sandbox(**options)
+
+
+@pytest.mark.parametrize(
+    ("callflows", "message"),
+    [
+        *((bad, "must be an int or a tuple of two ints") for bad in ("4", "45", 4.0, None, True, (1, 2.5))),
+        *((bad, "must be an int or a tuple of two ints") for bad in ((5,), (1, 2, 3), ())),
+        *((bad, "must not be negative") for bad in (-1, (-1, 2))),
+        ((5, 2), "5 is greater than 2"),
+    ],
+    ids=str,
+)
+def test_bad_numbers_of_callflows_are_refused(callflows: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"callflows .*{message}"):
+        Sandbox(callflows=callflows)
+
+
+def test_numbers_of_callflows() -> None:
+    for callflows, counts in ((0, {0}), (3, {3}), ((2, 2), {2}), ((0, 1), {0, 1})):
+        sandbox = Sandbox(accounts=20, callflows=callflows)
+        assert {len(sandbox.callflow_ids(account)) for account in sandbox.account_ids} == counts
+
+
+def nested_flow(nodes: int) -> dict[str, Any]:
+    flow: dict[str, Any] = {}
+    for _ in range(nodes):
+        flow = {"children": {"_": flow}}
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"name": "Caf\u00e9 \ud800"}, "lone surrogate"),
+        ({"flow": {"data": {"\udfff": 1}}}, "lone surrogate"),
+        ({"name": object()}, "type object"),
+        ({"flow": nested_flow(5_000)}, "too deeply"),
+    ],
+    ids=["value", "key", "object", "depth"],
+)
+def test_documents_that_json_cannot_contain_are_refused(document: dict[str, Any], message: str) -> None:
+    sandbox = Sandbox()
+    before = sandbox.callflow_ids(sandbox.root_id)
+    with pytest.raises(ConfigurationError, match=message):
+        sandbox.put(sandbox.root_id, document)
+    assert sandbox.callflow_ids(sandbox.root_id) == before
+
+
+async def test_odd_documents_are_served(session: aiohttp.ClientSession) -> None:
+    async with Sandbox(callflows=1) as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        flow = {"module": ["menu"], "data": {}, "children": {"_": {"module": "play", "data": "x", "children": [{}]}}}
+        odd = sandbox.put(sandbox.root_id, {"flow": flow})
+        flow["module"] = "changed after the call"
+        status, body = await ask("GET", f"{ask.listing()}/{odd}")
+        assert (status, body["data"]["flow"]["module"], body["data"]["metadata"]) == (200, ["menu"], {})
+        assert (await ask("PUT", ask.listing(), {"id": 5, "numbers": ["4711"]}))[1]["data"]["id"] == "5"
+        status, body = await ask("GET", ask.listing())
+        assert (status, {"5", odd} < {row["id"] for row in body["data"]}) == (200, True)

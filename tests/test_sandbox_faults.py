@@ -82,7 +82,14 @@ async def test_an_account_that_never_answers_can_be_let_go() -> None:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("options", [{"share": 2}, {"share": -0.1}, {"kinds": ("flood",)}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"share": bad} for bad in (2, -0.1, "0.5", None)),
+        *({"kinds": bad} for bad in (("flood",), (), "reset", ("reset", 429))),
+    ],
+    ids=str,
+)
 def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Faults(**options)

@@ -251,6 +251,7 @@ async def test_a_new_outage_takes_the_place_of_the_old(vinix_sandbox: Sandbox, v
         ({"only": "users"}, "only"),
         ({"kind": "refuse", "only": "logins"}, "only"),
         ({"seconds": -1}, "seconds"),
+        ({"seconds": "60"}, "seconds"),
         ({"seconds": float("nan")}, "seconds"),
     ],
 )

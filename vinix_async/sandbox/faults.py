@@ -113,12 +113,16 @@ class Faults:
     _random: random.Random = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ConfigurationError("the argument 'share' must be a number from 0 to 1")
-        if unknown := set(self.kinds) - set(KINDS):
+        if not _is_share(self.share):
+            raise ConfigurationError(f"the argument 'share' must be a number from 0 to 1, not {self.share!r}")
+        if type(self.kinds) not in {tuple, list} or not self.kinds:
             raise ConfigurationError(
-                f"the argument 'kinds' has unknown kinds of faults: {', '.join(sorted(unknown))}. The known kinds are "
-                f"{', '.join(KINDS)}"
+                f"the argument 'kinds' must be a tuple of one or more kinds of faults, not {self.kinds!r}"
+            )
+        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
+            raise ConfigurationError(
+                f"the argument 'kinds' has unknown kinds of faults: {', '.join(map(str, unknown))}. The known kinds "
+                f"are {', '.join(KINDS)}"
             )
         object.__setattr__(self, "_random", random.Random(self.seed))
 
@@ -127,6 +131,10 @@ class Faults:
         if self._random.random() >= self.share or (path.endswith("_auth") and not self.logins):
             return None
         return self._random.choice(self.kinds)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def reset_connection(transport: asyncio.BaseTransport | None) -> None:

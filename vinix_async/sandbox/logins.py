@@ -99,7 +99,9 @@ def _credentials_problem(data: Mapping[str, Any]) -> ApiResponse | None:
     credentials = data.get("credentials")
     if not isinstance(credentials, str):
         return validation_error("credentials", "required", "Field is required but missing")
-    if not 1 <= len(credentials) <= _MAX_CREDENTIALS_LENGTH:
+    if not credentials:
+        return validation_error("credentials", "minLength", "String must be at least 1 characters")
+    if len(credentials) > _MAX_CREDENTIALS_LENGTH:
         message = f"String must not be more than {_MAX_CREDENTIALS_LENGTH} characters"
         return validation_error("credentials", "maxLength", message)
     if data.get("method", "md5") not in _METHODS:

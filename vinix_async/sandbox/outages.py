@@ -73,16 +73,16 @@ class OutageController:
         if kind not in _KINDS:
             raise ConfigurationError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}")
         if only is not None and only not in _PARTS:
-            raise ConfigurationError(f"the argument 'only' must be one of {', '.join(_PARTS)}, not {only!r}")
+            raise ConfigurationError(f"the argument 'only' must be None or one of {', '.join(_PARTS)}, not {only!r}")
         if only is not None and kind == "refuse":
             raise ConfigurationError(
-                "the argument 'only' must be None with kind='refuse', which refuses connections to the whole server"
+                "kind='refuse' refuses connections to the whole server: omit 'only' or use another kind"
             )
         duration = math.inf if seconds is None else seconds
-        if not duration >= 0:
-            raise ConfigurationError(f"the argument 'seconds' must be a non-negative number, not {seconds!r}")
+        if not _is_duration(duration):
+            raise ConfigurationError(f"the argument 'seconds' must be None or a non-negative number, not {seconds!r}")
         if self._listener is None or self._connections is None:
-            raise ConfigurationError("the sandbox is not running: start it before an outage begins")
+            raise ConfigurationError("the sandbox is not running: start it before you begin an outage")
         self.end()
         self.current = Outage(kind, only, self.clock.monotonic() + duration, self._end_this)
         if kind == "refuse":
@@ -110,6 +110,10 @@ class OutageController:
     def _end_this(self, outage: Outage) -> None:
         if self.current is outage:
             self.end()
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0
 
 
 def _part_of(segments: list[str]) -> str | None:

@@ -3,9 +3,9 @@
 The parameters are ``page_size``, ``paginate``, ``start_key``, ``ascending``, ``is_chunked`` and ``chunk_size``.
 """
 
-import math
 import re
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from .cursors import decode_cursor
@@ -15,7 +15,7 @@ DEFAULT_PAGE_SIZE: Final = 50
 MAX_CHUNK_SIZE: Final = 50
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
-"""The numbers that Erlang's conversion accepts. It is stricter than Python's: spaces and exponents are not allowed."""
+"""Matches integers and decimal fractions. Python's conversions also accept spaces and underscores, unlike Erlang's."""
 
 
 def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
@@ -66,7 +66,7 @@ def start_key(query: Mapping[str, str]) -> str | None:
 
 
 def _integer(text: str) -> int | None:
-    """Return the number in ``text``, rounded like in Erlang (halves away from zero), or None if it is not a number."""
+    """Return the number in ``text``, rounded as Erlang does (halves away from zero). Return None for other text."""
     if not _NUMBER.fullmatch(text):
         return None
-    return int(math.copysign(math.floor(abs(float(text)) + 0.5), float(text)))
+    return int(Decimal(text).to_integral_value(ROUND_HALF_UP))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+import msgspec
 from aiohttp import web
 
 from .. import ApiKeyAuth, Clock, ConfigurationError, UserAuth
@@ -95,9 +96,7 @@ class Sandbox:
             raise ConfigurationError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
         if type(accounts) is not int or accounts < 1:
             raise ConfigurationError("accounts must be an int of at least 1, because the root account is included")
-        count_range = (callflows, callflows) if isinstance(callflows, int) else callflows
-        if not all(isinstance(count, int) for count in count_range) or not 0 <= count_range[0] <= count_range[1]:
-            raise ConfigurationError("callflows must be an int or a range (minimum, maximum)")
+        count_range = _count_range(callflows)
         chosen = DIALECTS[dialect]()
         faulty_account = accounts if findings else None
         tree = AccountTree(seed, accounts + findings, chosen.id_style, FAULTY_ACCOUNT_NAME if findings else None)
@@ -237,9 +236,11 @@ class Sandbox:
         ``pvt_modified`` is set to the time of the sandbox's clock, and ``pvt_created`` too if the callflow is new. The
         ``modified_from`` and ``created_from`` filters use these dates. With ``dated=False`` the callflow keeps its
         previous dates. Kazoo does this when it toggles a member of a ring group. Dates in ``document`` take precedence.
+
+        The sandbox stores a copy. Raises ``ConfigurationError`` if ``document`` cannot be stored as JSON.
         """
         modified = gregorian_seconds(self._clock.time()) if dated else None
-        return self._state.callflows.put(self._index(account_id), dict(document), modified)
+        return self._state.callflows.put(self._index(account_id), _as_json(document), modified)
 
     def remove(self, account_id: str, callflow_id: str) -> None:
         """Delete a callflow. Raises KeyError if it does not exist."""
@@ -348,3 +349,37 @@ class Sandbox:
         if index is None:
             raise KeyError(account_id)
         return index
+
+
+def _count_range(callflows: object) -> tuple[int, int]:
+    """Return the minimum and the maximum of the argument ``callflows``."""
+    match callflows:
+        case int() if not isinstance(callflows, bool):
+            minimum = maximum = callflows
+        case [int(minimum), int(maximum)]:
+            pass
+        case _:
+            raise ConfigurationError(
+                f"callflows must be an int or a tuple of two ints (minimum, maximum), not {callflows!r}"
+            )
+    if minimum < 0:
+        raise ConfigurationError(f"callflows must not be negative, but it is {callflows!r}")
+    if minimum > maximum:
+        raise ConfigurationError(f"callflows must be (minimum, maximum), but {minimum} is greater than {maximum}")
+    return minimum, maximum
+
+
+def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a document, as the server reads it from JSON.
+
+    Lone surrogates are refused, because Kazoo's JSON parser does not accept them.
+    """
+    try:
+        return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(dict(document))))
+    except UnicodeEncodeError:
+        problem = "it contains a lone surrogate, which UTF-8 cannot encode"
+    except RecursionError:
+        problem = "it is nested too deeply"
+    except TypeError as error:
+        problem = str(error)
+    raise ConfigurationError(f"document cannot be stored as JSON: {problem}")

@@ -105,7 +105,7 @@ class CallflowStore:
         If it is None, the document keeps the dates of the document that it replaces. Dates in ``document`` itself take
         precedence.
         """
-        callflow_id = document.get("id") or digest(self._seed, account, "added", len(self._revisions))
+        callflow_id = str(document.get("id") or digest(self._seed, account, "added", len(self._revisions)))
         dates = {"pvt_created": modified, "pvt_modified": modified}
         with suppress(KeyError):
             replaced = self.stored(account, callflow_id)
@@ -116,7 +116,7 @@ class CallflowStore:
         self._added.setdefault(account, {})[callflow_id] = {**known, **document, "id": callflow_id}
         self._removed.get(account, set()).discard(callflow_id)
         self._mark_changed(account, callflow_id)
-        return str(callflow_id)
+        return callflow_id
 
     def remove(self, account: int, callflow_id: str) -> None:
         """Delete a document. Raises KeyError if it does not exist."""

@@ -13,7 +13,7 @@ def summary(stored: Json) -> Json:
         if key in stored:
             row[key] = stored[key]
     row["featurecode"] = stored.get("featurecode") or False
-    row["modules"] = list(_modules(stored.get("flow")))
+    row["modules"] = _modules(stored.get("flow"))
     row["flags"] = stored.get("flags") or []
     return row
 
@@ -26,19 +26,26 @@ def public_fields(stored: Json) -> Json:
 def referenced_ids(flow: Any) -> Iterator[str]:
     """Yield the ids for which Kazoo adds metadata to a document: ids in ``data``, and child keys such as rule ids."""
     for node in _nodes(flow):
-        for key, value in (node.get("data") or {}).items():
-            if isinstance(value, str) and (key == "id" or "_id" in key):
-                yield value
-        yield from (key for key in node.get("children") or () if len(key) > 1)
+        data, children = node.get("data"), node.get("children")
+        if isinstance(data, dict):
+            yield from (
+                value for key, value in data.items() if isinstance(value, str) and (key == "id" or "_id" in key)
+            )
+        if isinstance(children, dict):
+            yield from (key for key in children if len(key) > 1)
 
 
-def _modules(flow: Any) -> dict[str, None]:
-    """Return each module once, in depth-first order, without skipped nodes and nodes without data."""
-    return {
-        node["module"]: None
-        for node in _nodes(flow)
-        if isinstance(node.get("data"), dict) and node["data"].get("skip_module") is not True and "module" in node
-    }
+def _modules(flow: Any) -> list[Any]:
+    """Return the modules of a flow in depth-first order, each one once.
+
+    Modules of nodes that are skipped or have no ``data`` are left out.
+    """
+    found: list[Any] = []
+    for node in _nodes(flow):
+        is_used = isinstance(node.get("data"), dict) and node["data"].get("skip_module") is not True
+        if is_used and "module" in node and node["module"] not in found:
+            found.append(node["module"])
+    return found
 
 
 def _nodes(flow: Any) -> Iterator[Json]:
