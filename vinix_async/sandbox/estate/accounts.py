@@ -1,6 +1,6 @@
 """The tree of accounts: a reseller, its customers, and smaller resellers with their own customers.
 
-Every property of an account is computed from its index, so even 100,000 accounts need no memory.
+The properties of an account are computed from its index when they are needed. An account is not stored.
 """
 
 import random
@@ -60,7 +60,7 @@ _TRADES = [
 ]
 
 _BLOCK_SIZE = 8
-"""The number of accounts in a block: a smaller reseller, two customers of the root, and the reseller's customers."""
+"""The number of accounts in a block: a smaller reseller, two customers of the root, and five below that reseller."""
 
 _CREATED = 1_700_000_000
 """Unix time at which every account was created."""
@@ -114,10 +114,10 @@ class AccountTree(Sequence[str]):
         """Return the index of the parent account, or None for the root."""
         if index == 0:
             return None
-        place = (index - 1) % _BLOCK_SIZE
-        if place < 3:
+        position = (index - 1) % _BLOCK_SIZE
+        if position < 3:
             return 0
-        return index - 1 if place == _BLOCK_SIZE - 1 else index - place
+        return index - 1 if position == _BLOCK_SIZE - 1 else index - position
 
     def ancestors(self, index: int) -> list[int]:
         """Return the indexes of the account's ancestors, beginning with the root."""
@@ -129,7 +129,7 @@ class AccountTree(Sequence[str]):
         return above
 
     def name(self, index: int) -> str:
-        """Return the name of the account. A few accounts have the same name."""
+        """Return the name of the account. Several accounts can have the same name."""
         if index == 0:
             return "Sandbox Telecom"
         if self._last_name is not None and index == self._count - 1:
@@ -138,15 +138,15 @@ class AccountTree(Sequence[str]):
         return f"{chance.choice(_FIRST_WORDS)} {chance.choice(_TRADES)}"
 
     def realm(self, index: int) -> str:
-        """Return the SIP realm, which is unique."""
+        """Return the SIP realm. It is the same for two accounts only in very large trees."""
         return f"{self.name(index).split()[0].lower()}-{digest(self._seed, 'realm', index, size=3)}.sip.example.com"
 
     def reseller(self, index: int) -> int:
-        """Return the index of the account's reseller: its parent, or the root itself."""
+        """Return the index of the account's reseller, which is its parent. The root is its own reseller."""
         return self.parent(index) or 0
 
     def document(self, index: int) -> dict[str, Any]:
-        """Return the document that a ``GET`` request for the account returns."""
+        """Return the document with which the server answers a ``GET`` request for the account."""
         return {
             "id": self[index],
             "name": self.name(index),
@@ -176,7 +176,7 @@ class AccountTree(Sequence[str]):
         return row
 
     def sorted_rows(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        """Return the (name, id, index) of each account in a view of the account ``index``, sorted by name and id."""
+        """Return the accounts in a view of the account ``index`` as tuples (name, id, index), sorted by name and id."""
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:

@@ -1,8 +1,8 @@
-"""Generates synthetic callflow documents. Each one depends only on the seed, its account and its own number.
+"""Generates synthetic callflow documents. A document depends only on the seed, its account and its index.
 
-The first callflows of every account are those of a Monster UI installation: a main menu, a callflow with office hours
-and holidays, a ring group, the code that checks voicemail, four users, and outgoing calls. After them, every fourth
-number is another feature code, until all feature codes exist. The other numbers are callflows of random kinds.
+The first callflows of an account are those of a Monster UI installation: a main menu, a callflow with office hours and
+holidays, a ring group, the code that checks voicemail, four users, and outgoing calls. After them, every fourth
+callflow is a feature code, until all feature codes exist. All other callflows are of random kinds.
 """
 
 import random
@@ -13,10 +13,10 @@ from .ids import IdSequence, digest
 from .quirks import QUIRKS, Json
 
 _FIRST_CREATED: Final = 1_700_000_000
-"""Unix time at which the first callflow of an account was created. Each further one was created an hour later."""
+"""Unix time at which the first callflow of an account was created. The others follow at intervals of one hour."""
 
 _QUIRK_SHARE: Final = 1 / 6
-"""The probability that a generated document has a quirk. The first callflows of an account have none."""
+"""The probability that a generated document has a quirk. The first four callflows of an account have none."""
 
 _PEOPLE: Final = (
     ("Ann", "Ash"),
@@ -39,10 +39,10 @@ _PEOPLE: Final = (
 _TEAMS: Final = ("Sales", "Support", "Billing", "Dispatch", "Reception", "Service", "Warehouse", "Night desk")
 
 _MAIN_MENU: Final = 0
-"""The number of the main menu, which other callflows jump to."""
+"""The index of the main menu. Other callflows jump to it."""
 
 _STAFF: Final = range(4, 8)
-"""The numbers of the first users, who are the members of ring groups and the choices of menus."""
+"""The indexes of the first users' callflows. These users are the members of ring groups and the choices of menus."""
 
 _CODES: Final[tuple[tuple[str, str, str, Json], ...]] = (
     ("voicemail[action=direct]", "*", "voicemail", {"action": "compose"}),
@@ -56,7 +56,7 @@ _CODES: Final[tuple[tuple[str, str, str, Json], ...]] = (
     ("privacy[mode=full]", "67", "privacy", {"privacy_mode": "full", "endpoint_strategy": "overridden"}),
     ("intercom", "0", "intercom", {}),
 )
-"""Feature codes as Monster UI creates them: name, number, module and data. An empty id stands for the caller."""
+"""Feature codes as Monster UI creates them: name, number, module and data. An empty ``id`` means the caller."""
 
 _FIRST_CODE: Final = 9
 _CODE_INTERVAL: Final = 4
@@ -65,34 +65,34 @@ _CODE_INTERVAL: Final = 4
 class CallflowGenerator:
     """Generates one document.
 
-    After ``document()``, the dict ``referenced`` contains the metadata of each entity that the nodes of the document
-    refer to, by entity id.
+    After ``document()``, the dict ``referenced`` contains the entities that the document refers to. It maps the id of
+    an entity to the entity's metadata.
 
     Args:
         seed: the seed of the random data.
         account_id: the account.
-        ids: the ids of the account's callflows, by number.
-        number: the number of the document within the account.
+        ids: the ids of the account's callflows.
+        index: the index of the document among the account's callflows.
     """
 
-    def __init__(self, seed: int, account_id: str, ids: IdSequence, number: int) -> None:
+    def __init__(self, seed: int, account_id: str, ids: IdSequence, index: int) -> None:
         self._namespace = (seed, account_id)
-        self._random = random.Random(f"{seed} {account_id} {number}")
+        self._random = random.Random(f"{seed} {account_id} {index}")
         self._ids = ids
-        self._number = number
+        self._index = index
         self.referenced: dict[str, Json] = {}
 
     def document(self) -> Json:
         """Return the stored document, with its private fields."""
-        document: Json = {"id": self._ids[self._number], "numbers": [], "patterns": [], "flags": [], **self._fields()}
-        if self._number >= _STAFF.start and self._random.random() < _QUIRK_SHARE:
+        document: Json = {"id": self._ids[self._index], "numbers": [], "patterns": [], "flags": [], **self._fields()}
+        if self._index >= _STAFF.start and self._random.random() < _QUIRK_SHARE:
             self._random.choice(QUIRKS)(document)
-        created = gregorian_seconds(_FIRST_CREATED + self._number * 3_600)
+        created = gregorian_seconds(_FIRST_CREATED + self._index * 3_600)
         document |= {"pvt_type": "callflow", "pvt_created": created, "pvt_modified": created + 60}
         return document
 
     def _fields(self) -> Json:
-        """Return the fields of the document. The kind of the callflow depends on its number."""
+        """Return the fields of the document. The index decides whether the kind of the callflow is fixed or random."""
         first_kinds = (
             self._main_menu,
             self._after_hours,
@@ -101,10 +101,10 @@ class CallflowGenerator:
             *(self._user for _ in _STAFF),
             self._outgoing,
         )
-        if self._number < len(first_kinds):
-            return first_kinds[self._number]()
-        after, beside = divmod(self._number - _FIRST_CODE, _CODE_INTERVAL)
-        if not beside and after < len(_CODES):
+        if self._index < len(first_kinds):
+            return first_kinds[self._index]()
+        code, remainder = divmod(self._index - _FIRST_CODE, _CODE_INTERVAL)
+        if not remainder and code < len(_CODES):
             return self._code()
         return self._random.choice(
             (
@@ -131,24 +131,24 @@ class CallflowGenerator:
         self.referenced[entity] = {"name": name, "pvt_type": kind}
         return entity
 
-    def _owner(self, number: int) -> tuple[str, str]:
-        """Return the id and the name of the user who belongs to a number. The first 256 users have different names."""
-        place = int(digest(*self._namespace, "people", size=2), 16) + number
-        first, _ = _PEOPLE[place % len(_PEOPLE)]
-        _, last = _PEOPLE[(place + number // len(_PEOPLE)) % len(_PEOPLE)]
+    def _owner(self, index: int) -> tuple[str, str]:
+        """Return the id and the name of the user of the callflow ``index``. The first 256 indexes give unique names."""
+        position = int(digest(*self._namespace, "people", size=2), 16) + index
+        first, _ = _PEOPLE[position % len(_PEOPLE)]
+        _, last = _PEOPLE[(position + index // len(_PEOPLE)) % len(_PEOPLE)]
         name = f"{first} {last}"
         return self._reference("user", name), name
 
     def _staff(self, count: int) -> list[int]:
-        """Return the numbers of different people at random."""
+        """Return ``count`` different indexes of the first users, chosen at random."""
         return self._random.sample(_STAFF, count)
 
     def _extension(self) -> str:
-        return str(1000 + self._number)
+        return str(1000 + self._index)
 
-    def _outside(self, number: int | None = None) -> str:
-        number = self._number if number is None else number
-        return f"+1555{int(digest(*self._namespace, 'number', number, size=4), 16) % 10**7:07d}"
+    def _outside_number(self, index: int | None = None) -> str:
+        index = self._index if index is None else index
+        return f"+1555{int(digest(*self._namespace, 'number', index, size=4), 16) % 10**7:07d}"
 
     @staticmethod
     def _node(module: str, data: Json, children: Json | None = None) -> Json:
@@ -157,15 +157,15 @@ class CallflowGenerator:
     def _voicemail(self, name: str) -> Json:
         return self._node("voicemail", {"id": self._reference("vmbox", name), "action": "compose", "timeout": "20"})
 
-    def _ring_user(self, number: int, timeout: int | str = 20) -> Json:
-        user, name = self._owner(number)
+    def _ring_user(self, index: int, timeout: int | str = 20) -> Json:
+        user, name = self._owner(index)
         fallback = {"_": self._voicemail(name)}
         return self._node("user", {"id": user, "timeout": timeout, "can_call_self": False}, fallback)
 
     def _ring_team(self, team: str) -> Json:
         endpoints = [
-            {"endpoint_type": "user", "id": self._owner(number)[0], "delay": str(5 * place), "timeout": "20"}
-            for place, number in enumerate(self._staff(self._random.randint(2, 4)))
+            {"endpoint_type": "user", "id": self._owner(index)[0], "delay": str(5 * position), "timeout": "20"}
+            for position, index in enumerate(self._staff(self._random.randint(2, 4)))
         ]
         data = {"name": team, "strategy": "simultaneous", "timeout": 20, "endpoints": endpoints, "repeats": 1}
         busy = self._node("play", {"id": "/system_media/en-us%2Fuser-busy", "answer": True})
@@ -173,7 +173,7 @@ class CallflowGenerator:
 
     def _menu(self, name: str) -> Json:
         keys = enumerate(self._staff(self._random.randint(2, 4)), start=1)
-        routes = {str(key): self._ring_user(number) for key, number in keys}
+        routes = {str(key): self._ring_user(index) for key, index in keys}
         routes["0"] = self._ring_team("Reception")
         routes["timeout"] = self._ring_team("Support")
         routes["_"] = self._node("hangup", {})
@@ -183,7 +183,7 @@ class CallflowGenerator:
         callflow_id = self._ids[_MAIN_MENU]
         self.referenced[callflow_id] = {
             "name": "Main menu",
-            "numbers": [self._outside(_MAIN_MENU)],
+            "numbers": [self._outside_number(_MAIN_MENU)],
             "pvt_type": "callflow",
         }
         return self._node("callflow", {"id": callflow_id})
@@ -191,7 +191,12 @@ class CallflowGenerator:
     # --- documents ---
 
     def _main_menu(self) -> Json:
-        return {"name": "Main menu", "type": "main", "numbers": [self._outside()], "flow": self._menu("Main menu")}
+        return {
+            "name": "Main menu",
+            "type": "main",
+            "numbers": [self._outside_number()],
+            "flow": self._menu("Main menu"),
+        }
 
     def _after_hours(self) -> Json:
         hours, holidays = self._reference("temporal_rule", "Office hours"), self._reference("temporal_rule", "Holidays")
@@ -202,7 +207,7 @@ class CallflowGenerator:
         flow = self._node("temporal_route", {"timezone": "America/New_York", "rules": [holidays, hours]}, routes)
         return {
             "name": "After hours",
-            "numbers": [self._outside(), "2000"],
+            "numbers": [self._outside_number(), "2000"],
             "flow": flow,
             "ringback": {"early": digest("tone")},
         }
@@ -228,7 +233,7 @@ class CallflowGenerator:
         }
 
     def _user(self) -> Json:
-        user, name = self._owner(self._number)
+        user, name = self._owner(self._index)
         flow = self._node("user", {"id": user, "timeout": 20}, {"_": self._voicemail(name)})
         metaflow = {
             "binding_digit": "*",
@@ -246,7 +251,7 @@ class CallflowGenerator:
         }
 
     def _code(self) -> Json:
-        name, code, module, data = _CODES[(self._number - _FIRST_CODE) // _CODE_INTERVAL]
+        name, code, module, data = _CODES[(self._index - _FIRST_CODE) // _CODE_INTERVAL]
         children = {"MAX_SLOT_EXCEEDED": self._ring_team("Reception")} if module == "park" else {}
         return {
             "patterns": ["^\\*" + code.replace("*", "\\*") + "([0-9]*)$"],
@@ -258,12 +263,12 @@ class CallflowGenerator:
         return {"name": "Outgoing calls", "numbers": ["no_match"], "flow": self._node("offnet", {})}
 
     def _number_only(self) -> Json:
-        return {"numbers": [self._outside()], "flow": self._ring_user(self._staff(1)[0], "20")}
+        return {"numbers": [self._outside_number()], "flow": self._ring_user(self._staff(1)[0], "20")}
 
     def _conference(self) -> Json:
-        room = self._reference("conference", f"Room {self._number}")
+        room = self._reference("conference", f"Room {self._index}")
         return {
-            "name": f"Room {self._number}",
+            "name": f"Room {self._index}",
             "type": "conference",
             "numbers": [self._extension()],
             "flow": self._node("conference", {"id": room, "welcome_prompt": {"play": True}}),
@@ -273,7 +278,7 @@ class CallflowGenerator:
         voice = self._ring_user(self._staff(1)[0])
         fax = self._node("faxbox", {"id": self._reference("faxbox", "Office fax")})
         detect = self._node("fax_detect", {"duration": 3}, {"ON_FAX": fax, "ON_VOICE": voice})
-        return {"name": "Fax", "type": "faxing", "numbers": [self._outside()], "flow": detect}
+        return {"name": "Fax", "type": "faxing", "numbers": [self._outside_number()], "flow": detect}
 
     def _page_group(self) -> Json:
         endpoints = [{"endpoint_type": "device", "id": self._reference("device", f"Phone {each}")} for each in range(3)]
@@ -311,7 +316,7 @@ class CallflowGenerator:
         }
         return {
             "name": f"{team} line",
-            "numbers": [self._outside()],
+            "numbers": [self._outside_number()],
             "flow": self._node("webhook", report, {"_": recorded}),
         }
 

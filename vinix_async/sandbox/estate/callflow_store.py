@@ -1,4 +1,4 @@
-"""Stores the callflows of all accounts. They are generated on demand. Changes that a test makes are kept separately."""
+"""Provides the callflows of all accounts. They are generated on demand. Only added documents are stored."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class CallflowStore:
 
     Args:
         seed: the same seed gives the same callflows.
-        account_id_of: returns the id of the account with an index.
+        account_id_of: returns the id of an account, given the account's index.
         count_range: the minimum and maximum number of generated callflows per account.
         faulty_account: the index of the account that has the faulty callflows instead of generated ones.
     """
@@ -37,33 +37,36 @@ class CallflowStore:
         self._added: dict[int, dict[str, Json]] = {}
         self._removed: dict[int, set[str]] = {}
         self._revisions: dict[tuple[int, str], int] = {}
-        self._generated_numbers = lru_cache(maxsize=256)(self._generate_numbers)
+        self._generated_indexes = lru_cache(maxsize=256)(self._index_generated)
         self._cached_ids = lru_cache(maxsize=256)(self._sorted_ids)
         self._cached_documents = lru_cache(maxsize=1024)(self.stored)
 
-    def _generate_numbers(self, account: int) -> dict[str, int]:
-        """Return the ids of an account's generated callflows, and the number from which each one is generated."""
+    def _index_generated(self, account: int) -> dict[str, int]:
+        """Return the index of each generated callflow of an account, by callflow id."""
         if account == self._faulty_account:
-            return {callflow_id: number for number, callflow_id in enumerate(FAULTY_CALLFLOWS)}
+            return {callflow_id: index for index, callflow_id in enumerate(FAULTY_CALLFLOWS)}
         ids = IdSequence(self._seed, "callflow", account)
         count = random.Random(f"{self._seed} count {account}").randint(*self._count_range)
-        return {ids[number]: number for number in range(count)}
+        return {ids[index]: index for index in range(count)}
 
     def ids(self, account: int) -> list[str]:
         """Return the ids of an account's callflows in ascending order, which is the order of the server's view."""
         return self._cached_ids(account)
 
     def cached(self, account: int, callflow_id: str) -> Json:
-        """Return the same as ``stored``, from a cache. A filter reads all documents of an account for each page."""
+        """Return the same document as ``stored``, from a cache. The caller must not change it.
+
+        The cache makes filters faster, because they read all documents of an account for every page.
+        """
         return self._cached_documents(account, callflow_id)
 
     def clear_caches(self) -> None:
-        """Discard cached values after a change."""
+        """Discard the cached ids and documents, because they have changed."""
         self._cached_ids.cache_clear()
         self._cached_documents.cache_clear()
 
     def _sorted_ids(self, account: int) -> list[str]:
-        present = {*self._generated_numbers(account), *self._added.get(account, ())}
+        present = {*self._generated_indexes(account), *self._added.get(account, ())}
         return sorted(present - self._removed.get(account, set()))
 
     def stored(self, account: int, callflow_id: str) -> Json:
@@ -71,20 +74,26 @@ class CallflowStore:
         return self._find(account, callflow_id)[0]
 
     def _find(self, account: int, callflow_id: str) -> tuple[Json, dict[str, Json]]:
-        """Return a stored document and the metadata of the entities that it may refer to."""
+        """Return a stored document, and the metadata of the entities that it can refer to, by entity id.
+
+        A document that was added or replaced has no entities.
+        """
         if callflow_id in self._removed.get(account, ()):
             raise KeyError(callflow_id)
         if callflow_id in self._added.get(account, ()):
             return self._added[account][callflow_id], {}
-        number = self._generated_numbers(account)[callflow_id]
+        index = self._generated_indexes(account)[callflow_id]
         if account == self._faulty_account:
             return deepcopy(FAULTY_CALLFLOWS[callflow_id]), ENTITIES
         ids = IdSequence(self._seed, "callflow", account)
-        generator = CallflowGenerator(self._seed, self._account_id_of(account), ids, number)
+        generator = CallflowGenerator(self._seed, self._account_id_of(account), ids, index)
         return generator.document(), generator.referenced
 
     def document(self, account: int, callflow_id: str) -> Json:
-        """Return the full document as the API returns it: its public fields and the metadata of its references."""
+        """Return the full document as the API returns it: its public fields and ``metadata``.
+
+        ``metadata`` describes the entities that the flow refers to. It is empty if the document was added or replaced.
+        """
         stored, entities = self._find(account, callflow_id)
         metadata = {entity: entities[entity] for entity in referenced_ids(stored.get("flow")) if entity in entities}
         return {**public_fields(stored), "metadata": metadata}
@@ -94,15 +103,15 @@ class CallflowStore:
         return summary(self.stored(account, callflow_id))
 
     def revision(self, account: int, callflow_id: str) -> str:
-        """Return the CouchDB revision, which changes with the document."""
-        number = self._revisions.get((account, callflow_id), 1)
-        return f"{number}-{digest(callflow_id, number)}"
+        """Return the CouchDB revision of a document. It changes when the document does."""
+        generation = self._revisions.get((account, callflow_id), 1)
+        return f"{generation}-{digest(callflow_id, generation)}"
 
     def put(self, account: int, document: Json, modified: int | None = None) -> str:
-        """Add or replace a document, and return its id. A document without an id is assigned one.
+        """Add or replace a document, and return its id. A document without an id gets a new one.
 
-        ``modified`` is the date of the change in Gregorian seconds. For a new document it is also the date of creation.
-        If it is None, the document keeps the dates of the document that it replaces. Dates in ``document`` itself take
+        ``modified`` is the date of the change in Gregorian seconds. For a new document, it is the date of creation as
+        well. If ``modified`` is None, the dates of the replaced document are kept. Dates in ``document`` itself take
         precedence.
         """
         callflow_id = str(document.get("id") or digest(self._seed, account, "added", len(self._revisions)))

@@ -1,6 +1,8 @@
-"""Defines the callflows of the account with deliberate faults. Each rule of ``vinix_async.flows`` has at least one.
+"""Defines the callflows of the account with deliberate faults.
 
-The name of a callflow begins with the code of the rule and describes the fault. The callflow has no other finding.
+Each rule of ``vinix_async.flows`` has one callflow here. Its name begins with the code of the rule and describes the
+fault. The rule reports this callflow, and no other rule does. Callflows whose names begin with ``Gets`` have no fault,
+but are needed for the faults of others.
 """
 
 from typing import Final
@@ -17,7 +19,7 @@ _CREATED: Final = 1_700_000_000
 
 
 def _id(name: str) -> str:
-    """Return an id that begins with the first letters of the name, so that listings are in the order of the codes."""
+    """Return an id that begins with the first four letters of the name, so that ids are in the order of the codes."""
     return name[:4].encode().hex() + digest("faulty", name, size=12)
 
 
@@ -102,7 +104,7 @@ _FLOWS: Final[tuple[tuple[str, Json], ...]] = (
     ("S802 lets everyone dial out", _node("disa", {"pin": ""}, _=_HANGUP)),
     ("S803 sends call data without encryption", _node("pivot", {"voice_url": "http://pivot.example.com/"}, _=_HANGUP)),
 )
-"""The name and the flow of each callflow whose fault is in its flow. Each one gets an extension as its number."""
+"""The name and the flow of each callflow whose fault is in its flow. An extension is added as its number."""
 
 _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("E301 has a number but no flow", {"numbers": ["+15550100101"], "flow": {}}),
@@ -122,7 +124,7 @@ _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("P605 has a pattern that overlaps", {"patterns": [r"^\*8"]}),
     ("Gets some calls of P605", {"patterns": [r"^(\*8[0-9]+)$"]}),
 )
-"""The name and the fields of each callflow whose fault is in its numbers or patterns."""
+"""The callflows with faults in numbers and patterns, and those that these faults need: their names and fields."""
 
 
 def _document(name: str, fields: Json) -> Json:
@@ -135,8 +137,8 @@ FAULTY_CALLFLOWS: Final[dict[str, Json]] = {
     document["id"]: document
     for document in (
         *(
-            _document(name, {"numbers": [str(_FIRST_EXTENSION + place)], "flow": flow})
-            for place, (name, flow) in enumerate(_FLOWS)
+            _document(name, {"numbers": [str(_FIRST_EXTENSION + position)], "flow": flow})
+            for position, (name, flow) in enumerate(_FLOWS)
         ),
         *(_document(name, {"flow": _VOICEMAIL, **fields}) for name, fields in _NUMBERS),
     )

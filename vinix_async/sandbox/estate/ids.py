@@ -1,10 +1,10 @@
-"""Ids that encode an index, so that the index can be computed from an id without a table of all ids."""
+"""Ids that contain an index. The index can be computed from the id, without a table of all ids."""
 
 import hashlib
 
 
 def digest(*parts: object, size: int = 16) -> str:
-    """Return a hex digest of ``size`` bytes of the parts in their order."""
+    """Return a hash of ``parts`` as ``2 * size`` hexadecimal digits."""
     text = "\0".join(map(str, parts)).encode()
     return hashlib.blake2b(text, digest_size=size).hexdigest()
 

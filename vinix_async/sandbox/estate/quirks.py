@@ -1,4 +1,4 @@
-"""Quirks of real documents, which a client's parser must accept. Each function adds one quirk to a document.
+"""Quirks that real documents have and that a client must accept. Each function adds one quirk to a document.
 
 No quirk makes a call fail.
 """
@@ -18,7 +18,7 @@ def _nodes(document: Json) -> Iterator[Json]:
 
 
 def _no_flow(document: Json) -> None:
-    """Turn the document into a callflow that is not in use yet. It has no flow, and no number or pattern."""
+    """Turn the document into a callflow that is not in use yet: remove its flow, its numbers and its patterns."""
     document.pop("flow")
     document.pop("featurecode", None)
     document |= {"numbers": [], "patterns": []}

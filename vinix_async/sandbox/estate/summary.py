@@ -1,4 +1,4 @@
-"""Derives what the API returns for a stored callflow: its row in a listing, its public fields and its references."""
+"""Derives parts of responses from a stored callflow: its row in a listing, its public fields and its references."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a listing. It has ``modules`` instead of ``flow``. A missing ``featurecode`` becomes false."""
+    """Return the row of a listing. It has ``modules`` instead of ``flow``. An empty ``featurecode`` becomes False."""
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
@@ -24,7 +24,10 @@ def public_fields(stored: Json) -> Json:
 
 
 def referenced_ids(flow: Any) -> Iterator[str]:
-    """Yield the ids for which Kazoo adds metadata to a document: ids in ``data``, and child keys such as rule ids."""
+    """Yield the possible ids of entities in a flow: ids in ``data``, and keys of children if longer than a character.
+
+    Kazoo looks up these ids. It adds the entities that it finds to the ``metadata`` of the document.
+    """
     for node in _nodes(flow):
         data, children = node.get("data"), node.get("children")
         if isinstance(data, dict):
