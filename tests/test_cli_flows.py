@@ -140,8 +140,8 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("uses ROOT", "the last argument must be the name, id or number"),
         ("uses a.ndjson", "the last argument must be the name, id or number"),
         ("check a.ndjson --select R,E31", "no code begins with 'E31'; similar codes are E301"),
-        ("check a.ndjson --ignore Q", "no code begins with 'Q'; similar codes are R101"),
-        ("check --explain Q", "no code begins with 'Q'; similar codes are R101"),
+        ("check a.ndjson --ignore Q", "no code begins with 'Q'; the codes are R101"),
+        ("check --explain Q", "no code begins with 'Q'; the codes are R101"),
         ("list a.ndjson", "a.ndjson is a file; callflows list reads accounts. `vinix callflows trace a.ndjson` lists"),
         ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account"),
         ("show a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
@@ -507,7 +507,7 @@ def test_check_explains_codes(vinix: Command) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         "N501  error  Two callflows have the same number\n"
-        "  The one with the lower id gets all calls.\n"
+        "  The callflow with the lowest id gets all calls.\n"
         "  Source: Kazoo, applications/callflow/src/cf_flow.erl\n"
         "M703  warning  A group has no members\n"
         "  It rings nobody.\n"

@@ -267,6 +267,58 @@ def test_it_does_not_fire(code: str, documents: list[Json]) -> None:
     assert code not in {each.code for each in check(*documents)}
 
 
+ONLY_TIMES = node("temporal_route", {"rules": [X]}, **{X: RING})
+EMPTY_DEFAULT = node("user", {"id": X}, _={})
+TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "documents"),
+    [
+        ("E302", "outside all time rules the call is cut off: there is no default branch", [doc(ONLY_TIMES)]),
+        (
+            "E302",
+            "outside all time rules the callflow ends: there is no default branch",
+            [doc(ONLY_TIMES), with_("1", flow=jump(A, _=HANGUP))],
+        ),
+        ("E305", "the default branch of user is empty: the call is cut off", [doc(EMPTY_DEFAULT)]),
+        (
+            "E305",
+            "the default branch of user is empty: the callflow ends",
+            [doc(EMPTY_DEFAULT), with_("1", flow=jump(A, _=HANGUP))],
+        ),
+        ("M702", "user is switched off: the call continues after it without ringing anybody", [doc(OFF)]),
+        (
+            "M702",
+            "user is switched off: nothing follows it, and the call is cut off without ringing anybody",
+            [doc(node("user", {"id": X, "skip_module": True}))],
+        ),
+        (
+            "M705",
+            "member 11111111 is in the group more than once",
+            [doc(node("page_group", {"endpoints": [{"id": X}] * 3}, _=HANGUP))],
+        ),
+        (
+            "P604",
+            r"pattern ^\+?([0-9]+)$ takes every number: no number is left for B (no_match)",
+            [doc(patterns=[r"^\+?([0-9]+)$"]), with_("no_match")],
+        ),
+        (
+            "P604",
+            r"patterns ^\+([0-9]+)$, ^([0-9]+)$ together take every number: no number is left for B (no_match)",
+            [doc(patterns=TAKE_ALL), with_("no_match")],
+        ),
+        (
+            "S803",
+            "voice_url sends call data without encryption to an address that is not valid",
+            [doc(node("pivot", {"voice_url": "http://[v"}, _=HANGUP))],
+        ),
+    ],
+)
+def test_the_message_fits_the_fault(code: str, message: str, documents: list[Json]) -> None:
+    assert [each.message for each in check(*documents) if each.code == code] == [message]
+
+
 def test_every_rule_is_tried_both_ways() -> None:
     assert {case[0] for case in FIRES} == set(RULES)
     assert {case[0] for case in SILENT} == set(RULES)

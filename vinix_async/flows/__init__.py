@@ -1,8 +1,10 @@
 """Analyse callflows: where a call goes, what a callflow refers to, what is wrong in it, and what has changed.
 
-All functions are pure and read nothing from the server. They take the callflows of one account, in any order, and the
-result does not depend on the order. Results contain no passwords or tokens, except for the values of a ``Change`` and
-the target of a ``Reference``. ``to_plain`` hides them there, too.
+The functions are pure and send no requests to the server. ``diff``, ``findings``, ``lookup``, ``trace`` and
+``ReferenceIndex`` take the callflows of one account in any order. The order does not affect their results.
+
+The results contain no passwords or tokens, with two exceptions: the values of a ``Change`` and the target of a
+``Reference`` may contain some. ``to_plain`` hides them.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """

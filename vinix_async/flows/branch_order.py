@@ -1,4 +1,4 @@
-"""Sort the children of a node for a picture and a trace."""
+"""Sort the children of a node for pictures and traces."""
 
 from typing import Final
 
@@ -10,7 +10,8 @@ _KEYPAD: Final = "1234567890*#"
 def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
     """Return the children of a node with their keys, in the order in which pictures and traces show them.
 
-    Time rules come first, in the order in which they are tried, then digits as on a keypad, other keys, and ``_``.
+    The time rules in ``data.rules`` come first, in the order in which the server tries them. Then come keys made of
+    digits, ``*`` and ``#``, in the order of a telephone keypad. Other keys follow, and ``_`` is last.
     """
     rules = node.data.get("rules")
     rules = rules if isinstance(rules, list | tuple) else []

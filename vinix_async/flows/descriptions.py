@@ -1,4 +1,7 @@
-"""Describe nodes, branches and changes in words. Texts from documents are returned unescaped."""
+"""Describe nodes, branches and changes in words.
+
+The descriptions contain names and other texts from documents. These are not escaped for a terminal or for HTML.
+"""
 
 import json
 import re
@@ -14,7 +17,7 @@ from .differences import Change
 from .jumps import MAX_JUMPS
 from .module_catalog import MODULES, is_skipped, is_switch, label
 from .positions import escape, is_empty, keys_of, node_at
-from .references import UNTOLD, Name, Reference, flow_references, inactive, members, seconds, silent_members
+from .references import NOT_IN_METADATA, Name, Reference, flow_references, inactive, members, seconds, silent_members
 from .secrets import masked
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ OTHERWISE: Final = {
     "page_group": "failed",
     "pivot": "failed",
 }
-"""The meaning of the default branch, for modules where it is not that nobody answers."""
+"""The words for the default branch, by module. ``branch_word`` finds the words for modules that are not listed."""
 
 _CAUSES: Final = {
     "USER_BUSY": "busy",
@@ -64,7 +67,7 @@ _FORMATS: Final = {
     "park": "slot {}",
 }
 
-_TELLING: Final = {
+_DESCRIPTIVE_FIELDS: Final = {
     "branch_variable": "variable",
     "language": "language",
     "play": "id",
@@ -76,7 +79,7 @@ _TELLING: Final = {
     "webhook": "uri",
     "pivot": "voice_url",
 }
-"""The field of ``data`` that best describes a module without a name."""
+"""By module, the field of ``data`` that best describes a node without a name."""
 
 _GROUPS: Final = frozenset({"group", "page_group", "ring_group"})
 _TIMED: Final = _GROUPS | {"device", "user"}
@@ -95,7 +98,7 @@ def _is_id(value: Any) -> TypeGuard[str]:
 
 
 def name_of(each: str, names: Mapping[str, Name]) -> str:
-    """Return the name of a document, or else its shortened id."""
+    """Return the name of the document with the id ``each``, or ``short(each)`` if the name is not known."""
     known = names.get(each)
     return known.name if known else short(each)
 
@@ -104,11 +107,16 @@ def name_of(each: str, names: Mapping[str, Name]) -> str:
 class Description:
     """What a node does, in words.
 
-    ``label`` is the label of the module, and ``name`` is that of the document to which it refers. ``members`` are those
-    of a group, with their delays (``Ann Ash after 5 s``), their kinds if their names are not known (``user a56a7604``),
-    and ``(never rings)`` for a member whose turn never comes. ``details`` holds the action of a module that has several
-    actions, the seconds for which it rings, how often it rings if more than once, and the order in which the members of
-    a group ring if not all at once.
+    ``label`` is the label of the module. ``name`` is the name of the document to which the node refers. If there is
+    none, ``name`` is another text that identifies the node, such as the target of a transfer, or ``""``.
+
+    ``members`` has a text for each member of a group. It begins with the member's name, or with the kind and the
+    shortened id of a member whose name is not known (``user a56a7604``). The delay of the member follows (``Ann Ash
+    after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring.
+
+    ``details`` may hold the ``action`` of the module, the seconds for which a user, a device or a group rings
+    (``20 s``), the number of times that a group rings (``3 times``), and the order in which its members ring. The last
+    two are left out for a group that rings once, and for a group that rings all members at the same time.
     """
 
     label: str
@@ -120,7 +128,8 @@ class Description:
 def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
     """Return the ``Description`` of a node as one text, such as ``User Ann Ash (20 s)``.
 
-    ``names`` are the names of the account's documents (``ReferenceIndex.names``).
+    At most four members of a group are shown. ``names`` has the names of the account's documents by id
+    (``ReferenceIndex.names``).
     """
     about = description_of(node, names)
     shown = about.members[:_MEMBERS_SHOWN]
@@ -131,7 +140,10 @@ def describe_node(node: FlowNode, names: Mapping[str, Name]) -> str:
 
 
 def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
-    """Return a node in words. ``names`` are the names of the account's documents (``ReferenceIndex.names``)."""
+    """Return the description of a node.
+
+    ``names`` has the names of the account's documents by id (``ReferenceIndex.names``).
+    """
     module, data = node.module or "", node.data
     name = _named(node, names)
     action, time = _text(data.get("action")), data.get("timeout")
@@ -160,7 +172,10 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
 
 
 def _delay(data: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Return the delay after which a member of a group rings, or an empty text if it rings at once or in its turn."""
+    """Return the delay of a member of a group, such as ``after 5 s``.
+
+    The text is empty if the member has no delay, or if the group does not ring all members at the same time.
+    """
     is_simultaneous = (_text(data.get("strategy")) or "simultaneous") == "simultaneous"
     delay = seconds(settings.get("delay"), 0) if is_simultaneous else 0
     return f"after {delay} s" if delay > 0 else ""
@@ -177,21 +192,21 @@ def _named(node: FlowNode, names: Mapping[str, Name]) -> str:
             return names[target].name
     if own:
         return own
-    field = _TELLING.get(module, "")
-    told = _text(data.get(field), separator="." if field == "variable" else ", ")
-    if module == "play" and told:
-        return _media(told)
-    if told:
-        return told.partition("?")[0] if module in {"pivot", "webhook"} else told
+    field = _DESCRIPTIVE_FIELDS.get(module, "")
+    text = _text(data.get(field), separator="." if field == "variable" else ", ")
+    if module == "play" and text:
+        return _media(text)
+    if text:
+        return text.partition("?")[0] if module in {"pivot", "webhook"} else text
     return next(map(short, direct), "")
 
 
-def branch_word(  # noqa: PLR0911  # an answer for each kind of key
+def branch_word(  # noqa: PLR0911  # one return for each kind of key
     node: FlowNode, key: str, names: Mapping[str, Name]
 ) -> str:
-    """Return what the child ``key`` of ``node`` means, such as ``key 1``, ``no answer`` or the name of a time rule.
+    """Return when a call takes the child ``key`` of ``node``: ``key 1``, ``no answer``, the name of a time rule, etc.
 
-    The text is empty if the call simply continues.
+    The text is empty if the child is simply what follows the node.
     """
     module = node.module or ""
     known = MODULES.get(module)
@@ -202,8 +217,8 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
             return "wrong keys"
         if module in OTHERWISE or not known or known.ending != "answered":
             return OTHERWISE.get(module, "")
-        told = {_CAUSES.get(other) for other in node.children} if known.branches == "cause" else {"busy"}
-        return " or ".join(word for word in ("no answer", "busy") if word not in told) or "other failures"
+        excluded = {_CAUSES.get(other) for other in node.children} if known.branches == "cause" else {"busy"}
+        return " or ".join(word for word in ("no answer", "busy") if word not in excluded) or "other failures"
     if named := _NAMED.get(module, {}).get(key):
         return named
     if module == "temporal_route":
@@ -216,9 +231,10 @@ def branch_word(  # noqa: PLR0911  # an answer for each kind of key
 
 
 def accepted_words(node: FlowNode, word: str) -> set[str]:
-    """Return all words that select the branch of ``node`` that is shown as ``word``, in lower case.
+    """Return all words, in lower case, that select the same branch of ``node`` as ``word``.
 
-    A default branch can also be selected by words such as ``busy``, if they have no branch of their own.
+    ``word`` is a result of ``branch_word``. If no branch has a word such as ``busy``, the word selects the default
+    branch of a module that rings somebody.
     """
     known, words = MODULES.get(node.module or ""), {word}
     default = branch_word(node, "_", {})
@@ -232,7 +248,11 @@ def accepted_words(node: FlowNode, word: str) -> set[str]:
 
 
 def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Name]) -> str:
-    """Return a JSON pointer as the branches that lead to its node, or ``start`` for the top of the flow."""
+    """Describe the position of the node at the JSON pointer ``path`` by the branches that lead to the node.
+
+    The text is ``start`` for the top of the flow. It begins with ``during the call`` for a node of the metaflow. It is
+    empty if ``path`` is empty or ``callflow`` is None.
+    """
     keys = keys_of(path)
     if not keys or callflow is None:
         return ""
@@ -251,9 +271,10 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
 
 
 def describe_reference(reference: Reference, callflow: Callflow | None, names: Mapping[str, Name]) -> str:
-    """Return the origin of a reference, such as ``User Ann Ash`` or ``Ring Group Sales, member 2, after 5 s``.
+    """Describe the node and the field of a reference: ``User Ann Ash``, ``Ring Group Sales, member 2, after 5 s``, etc.
 
-    The text ends with ``(switched off)``, ``(never rings)`` or ``(never taken)`` if calls never use the reference.
+    If calls never use the reference, the text ends with the reason: ``(switched off)``, ``(never rings)`` or ``(never
+    taken)``.
     """
     node = node_at(callflow, reference.path)
     field, bracket, rest = reference.field.partition("[")
@@ -281,12 +302,13 @@ _FIELDS: Final = {
 }
 
 
-def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
+def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
     change: Change, old: Callflow | None, new: Callflow | None, names: Mapping[str, Name]
 ) -> str:
     """Return a change as one line that begins with ``+``, ``-`` or ``~``. Secrets are hidden.
 
-    ``old`` and ``new`` are the two states of the callflow. ``names`` has the names of both accounts' documents.
+    ``old`` is the callflow before the change, and ``new`` is the callflow after it. Each is None if it did not exist.
+    ``names`` has the names of the documents of both states, by id.
     """
     before, after = change.old, change.new
     match change.kind:
@@ -329,8 +351,9 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # a sentence for each kind
         return f"{'+' if before is None else '-'} {what}: member {member}"
     if node and change.field == "id" and _is_id(before) and _is_id(after):
         known = MODULES.get(node.module or "")
-        is_told = known and dict(known.references).get("id") not in UNTOLD and new and new.metadata
-        missing = " (missing)" if is_told and after not in names else ""
+        kind = dict(known.references).get("id") if known else None
+        is_listed = known and kind not in NOT_IN_METADATA and new and new.metadata
+        missing = " (missing)" if is_listed and after not in names else ""
         return f"~ {place}: {label(node.module)} {name_of(before, names)} -> {name_of(after, names)}{missing}"
     return f"~ {what}: {_values(change, names)}"
 
@@ -341,7 +364,7 @@ def _subject(node: FlowNode, names: Mapping[str, Name]) -> str:
 
 
 def _member(change: Change, names: Mapping[str, Name]) -> str:
-    """Return the name of the group member that a change adds or removes, or an empty text for another change."""
+    """Return the name of the group member at ``change.field``, or an empty text if the field is not a member."""
     inner = re.fullmatch(r"endpoints\[(.+)\]", change.field)
     return name_of(inner[1], names) if inner else ""
 
@@ -360,7 +383,11 @@ def _json(value: Any) -> str:
 
 
 def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
-    """Yield the lines of a trace, drawn as a tree. Lines longer than ``width`` columns are wrapped."""
+    """Yield the lines of a trace, drawn as a tree.
+
+    Lines longer than ``width`` columns are wrapped. The text of a step always has at least 24 columns, so that a deeply
+    indented step can be wider than ``width``.
+    """
     waiting: list[tuple[str, str, TraceNode]] = [("", "", tree)]
     while waiting:
         indent, branch, step = waiting.pop()
@@ -379,7 +406,7 @@ def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
 
 
 _NARROWEST: Final = 24
-"""The least columns for the text of a step, at any depth."""
+"""The minimum width of the text of a step, in columns."""
 
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _SECONDS: Final = re.compile(rf"(?:after[ {_NO_BREAK}])?\d+[ {_NO_BREAK}]s\b")
@@ -401,7 +428,7 @@ def _step_text(step: "TraceNode") -> str:
 
 
 def _media(reference: str) -> str:
-    """Return the name of a media file: the last part of a path or URL, decoded."""
+    """Return the name of a media file (the last part of a path or URL, decoded), or the kind of a generated sound."""
     for kind in ("tone", "silence"):
         if f"{kind}_stream://" in reference.lower():
             return kind
@@ -412,7 +439,7 @@ def _media(reference: str) -> str:
 
 
 def _text(value: Any, separator: str = ", ") -> str:
-    """Return a string, a number or a list of them as text, and anything else as an empty text."""
+    """Return a string or a number as text, or the items of a list as one text. Other values become an empty text."""
     if isinstance(value, list | tuple):
         return separator.join(filter(None, map(_text, value)))
     if isinstance(value, int | float) and not isinstance(value, bool):

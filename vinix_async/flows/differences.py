@@ -30,39 +30,51 @@ Kind = Literal[
 ]
 
 _IGNORED: Final = frozenset({"metadata", "modules", "ui_metadata"})
-"""Keys of a document that the server or a user interface computes."""
+"""Keys of a document whose values are computed by the server or a user interface."""
 
 _UNORDERED: Final = frozenset({"endpoints", "recipients"})
-"""Arrays in ``data`` whose order has no effect, except for the members of a group that rings one after the other."""
+"""Arrays in ``data`` whose order has no effect, with one exception in ``_is_unordered``."""
 
-_CHAIN: Final = 8
-"""How many levels below a node ``similar_below`` searches."""
+_MAX_DEPTH: Final = 8
+"""How many levels ``levels_to_similar`` searches."""
 
 
 @frozen
 class Change:
     """One difference between two states of an account's callflows.
 
-    ``path`` is the JSON pointer of the node: in the new document, or in the old one for a node that is gone. It is
-    ``""`` for the document itself. What ``field``, ``old`` and ``new`` hold depends on ``kind``:
+    ``path`` is the JSON pointer of the node in the new document. For ``node_removed`` and ``node_taken_out``, ``path``
+    is the pointer in the old document. It is ``""`` if the change is not about a node. The meaning of ``field``,
+    ``old`` and ``new`` depends on ``kind``:
 
     ================== =====================================================================================
     ``added``          ``new`` is the callflow
     ``removed``        ``old`` is the callflow
-    ``field``          ``field`` is a key of the document or node; ``old`` and ``new`` are its values, or None
+    ``field``          ``field`` is a key of the document or of the node, or a path such as
+                       ``ringback.early``; ``old`` and ``new`` are the values, or None
     ``number_added``   ``field`` and ``new`` are the number or pattern
     ``number_removed`` ``field`` and ``old`` are the number or pattern
-    ``number_moved``   ``field`` is the number; ``old`` and ``new`` are the ids of its callflows
-    ``node_added``     ``new`` is the node, with all below it
-    ``node_removed``   ``old`` is the node, with all below it
-    ``node_moved``     ``old`` is the former JSON pointer of the node, ``new`` is the node
-    ``node_inserted``  ``new`` is an inserted node; the former node is now below it
-    ``node_taken_out`` ``old`` is a removed node; a node below it took its place
-    ``node_replaced``  ``old`` and ``new`` are the nodes, with the branches that only one of them has
-    ``rekeyed``        ``old`` and ``new`` are the keys of a child of the node at ``path``
-    ``data``           ``field`` is the path within ``data``, such as ``timeout`` or ``endpoints[ID].delay``
-    ``order``          ``field`` is an array in ``data``, or ``children``; ``old`` and ``new`` list ids or keys
+    ``number_moved``   ``field`` is the number or pattern; ``old`` is the id of the callflow that had it,
+                       and ``new`` is the id of the callflow that has it now
+    ``node_added``     ``new`` is the node
+    ``node_removed``   ``old`` is the node
+    ``node_moved``     ``old`` is the JSON pointer in the old document; ``new`` is the node
+    ``node_inserted``  ``new`` is the inserted node; the node that was at ``path`` is now below it
+    ``node_taken_out`` ``old`` is the removed node; a node from below it took its place
+    ``node_replaced``  ``old`` and ``new`` are the nodes
+    ``rekeyed``        ``old`` and ``new`` are the former and the present key of a child of the node
+    ``data``           ``field`` is the path within ``data``, such as ``timeout`` or ``endpoints[ID].delay``;
+                       ``old`` and ``new`` are the values, or None
+    ``order``          ``field`` is the path of an array within ``data``, or ``children``; ``old`` and ``new``
+                       are the two orders, as lists of the ids of items or the keys of children. An item
+                       without an id is listed by its old index.
     ================== =====================================================================================
+
+    A node in ``old`` or ``new`` includes all nodes below it. The change of an inserted, removed or replaced node thus
+    covers the branches of the node, too. Such a branch has a change of its own only if it moved, or if it was changed
+    and is a branch of both nodes in a replacement.
+
+    If a number or pattern of a metaflow is rekeyed, ``path`` is ``/metaflow/numbers`` or ``/metaflow/patterns``.
 
     ``old`` and ``new`` may contain passwords from the documents. ``to_plain`` and ``describe_change`` hide them.
     """
@@ -78,10 +90,18 @@ class Change:
 def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
     """Yield what changed from the callflows ``old`` to the callflows ``new`` of one account.
 
-    Callflows are compared by id. ``metadata``, ``modules`` and ``ui_metadata`` are ignored. So are differences that the
-    server treats as equal: ``20`` and ``"20"`` in ``data``, a null and an absent field, the order of numbers, and the
-    order of members in a group that rings all at once. If one side is the row of a listing, only the fields that rows
-    have are compared. Changes of whole callflows come first, then those of numbers, then those in each callflow, by id.
+    Callflows are compared by id. ``metadata``, ``modules`` and ``ui_metadata`` are ignored. So are differences that
+    have no effect on the server:
+
+    - ``20`` and ``"20"`` in ``data``
+    - null and a field that is absent
+    - the order of numbers, of patterns and of the recipients of an alert
+    - the order of the members of a group, unless the members ring one after the other
+
+    If one of two callflows is the row of a listing, only the fields that rows have are compared.
+
+    Added and removed callflows come first, then changes of numbers. The other changes follow in the order of the ids of
+    the callflows.
     """
     before, after = ordered(old), ordered(new)
     old_by_id = {callflow.id: callflow for callflow in before if callflow.id}
@@ -97,7 +117,7 @@ def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
 
 
 def _without_ids(before: list[Callflow], after: list[Callflow]) -> Iterator[Change]:
-    """Compare the callflows that have no id. Only equal callflows count as the same."""
+    """Yield the callflows without an id that only one side has. Callflows without an id match if they are equal."""
     gone = Counter(to_json(callflow) for callflow in before if not callflow.id)
     for callflow in after:
         if not callflow.id:
@@ -154,7 +174,7 @@ def _callflow(old: Callflow, new: Callflow) -> Iterator[Change]:
 
 
 def _tops(callflow: Callflow) -> dict[str, Mapping[str, FlowNode]]:
-    """Return the trees of a callflow, by the JSON pointer of the object that holds their top nodes."""
+    """Return the top node of each tree, by key. The outer dict has the JSON pointers of the objects with these keys."""
     tops: dict[str, Mapping[str, FlowNode]] = {"": {"flow": callflow.flow} if callflow.flow is not None else {}}
     if callflow.metaflow is not None:
         tops |= {"/metaflow/numbers": callflow.metaflow.numbers, "/metaflow/patterns": callflow.metaflow.patterns}
@@ -162,7 +182,7 @@ def _tops(callflow: Callflow) -> dict[str, Mapping[str, FlowNode]]:
 
 
 def _record(callflow_id: str, name: str, old: Any, new: Any) -> Iterator[Change]:
-    """Compare the plain fields of a feature code, a ringback or a metaflow."""
+    """Compare a feature code, a ringback or a metaflow, without the nodes of the metaflow."""
     values = [{} if record is None else to_dict(record) for record in (old, new)]
     for value in values:
         if name == "metaflow":
@@ -186,9 +206,10 @@ _NOTHING: Final = (("{",),)
 
 
 def canonical(value: Any) -> tuple[Any, ...]:
-    """Return a flat tuple that is equal for JSON values that mean the same to the server.
+    """Return a JSON value as a flat tuple. Two tuples are equal if the values mean the same to the server.
 
-    Numbers equal their texts, an absent member of an object equals null, and the order of members does not count.
+    A number equals its text. A null member of an object equals an absent member. The order of an object's members does
+    not matter.
     """
     kind = type(value)
     if kind is str:
@@ -238,24 +259,26 @@ def _is_unordered(key: str, data: Mapping[str, Any]) -> bool:
 
 
 class _Side:
-    """The nodes of one document as one list. Parents come before children, so that each tree is a contiguous range.
+    """The nodes of one document as a list in depth-first order.
 
-    ``prints`` holds a number for the tree below each node. Equal trees have the same number, in both documents.
+    A node is directly followed by all nodes below it. ``ends`` holds the index after the last of them. ``tree_ids``
+    holds the id of the tree that consists of a node and all nodes below it. Equal trees have the same id, even if one
+    is in the old document and one in the new document, since both sides share the dict ``known_trees``.
     """
 
-    def __init__(self, tops: Mapping[str, Mapping[str, FlowNode]], numbers: dict[Any, int]) -> None:
+    def __init__(self, tops: Mapping[str, Mapping[str, FlowNode]], known_trees: dict[Any, int]) -> None:
         self.nodes: list[FlowNode] = []
         self.ends: list[int] = []
         self.children: list[dict[str, int]] = []
-        self.prints: list[int] = []
-        self.by_print: dict[int, list[int]] = {}
+        self.tree_ids: list[int] = []
+        self.by_tree_id: dict[int, list[int]] = {}
         self.tops: dict[str, dict[str, int]] = {}
         self._parents: list[int] = []
         self._parts: list[str] = []
         for base, nodes in tops.items():
-            self.tops[base] = {key: self._add(f"{base}/{escape(key)}", top, numbers) for key, top in nodes.items()}
+            self.tops[base] = {key: self._add(f"{base}/{escape(key)}", top, known_trees) for key, top in nodes.items()}
 
-    def _add(self, path: str, top: FlowNode, numbers: dict[Any, int]) -> int:
+    def _add(self, path: str, top: FlowNode, known_trees: dict[Any, int]) -> int:
         start = len(self.nodes)
         for position, (node, key, parent) in enumerate(rows(top)):
             self.nodes.append(node)
@@ -266,32 +289,35 @@ class _Side:
                 self.children[start + parent][key] = start + position
         size = len(self.nodes) - start
         self.ends.extend(range(start + 1, start + 1 + size))
-        self.prints.extend([0] * size)
+        self.tree_ids.extend([0] * size)
         for at in range(start + size - 1, start - 1, -1):
             node = self.nodes[at]
-            children = [(key, self.prints[child]) for key, child in self.children[at].items()]
+            children = [(key, self.tree_ids[child]) for key, child in self.children[at].items()]
             children.sort(key=_tried_last if _keeps_order(node) else None)
             data = _canonical_data(node.data) if node.data else ()
             extra = canonical(node.extra) if node.extra else ()
-            self.prints[at] = numbers.setdefault((node.module, data, extra, tuple(children)), len(numbers))
+            self.tree_ids[at] = known_trees.setdefault((node.module, data, extra, tuple(children)), len(known_trees))
             parent = self._parents[at]
             if parent >= 0:
                 self.ends[parent] = max(self.ends[parent], self.ends[at])
         for at in range(start, start + size):
-            self.by_print.setdefault(self.prints[at], []).append(at)
+            self.by_tree_id.setdefault(self.tree_ids[at], []).append(at)
         return start
 
     def path(self, at: int) -> str:
-        """Return the JSON pointer of a node."""
+        """Return the JSON pointer of the node with the index ``at``."""
         parts: list[str] = []
         while self._parents[at] >= 0:
             parts.append(self._parts[at])
             at = self._parents[at]
         return "/children/".join((self._parts[at], *reversed(parts)))
 
-    def below(self, upper: int, wanted: int) -> list[int] | None:
-        """Return the nodes from a child of ``upper`` down to the first tree with the number ``wanted``, or None."""
-        candidates = self.by_print.get(wanted, [])
+    def levels_to_equal(self, upper: int, tree_id: int) -> list[int] | None:
+        """Return the nodes that lead from a child of ``upper`` down to the first tree with the id ``tree_id``.
+
+        The last node is the top of that tree. Returns None if there is no such tree below ``upper``.
+        """
+        candidates = self.by_tree_id.get(tree_id, [])
         first = bisect_right(candidates, upper)
         if first == len(candidates) or candidates[first] >= self.ends[upper]:
             return None
@@ -301,13 +327,14 @@ class _Side:
             at = self._parents[at]
         return way[::-1]
 
-    def similar_below(self, upper: int, wanted: FlowNode) -> list[int] | None:
-        """Return the nodes from a child of ``upper`` down to a step like ``wanted`` with other settings, or None.
+    def levels_to_similar(self, upper: int, wanted: FlowNode) -> list[int] | None:
+        """Return the nodes that lead from a child of ``upper`` down to a node that ``_is_same`` as ``wanted``.
 
-        The search follows default children, and children without siblings.
+        That node is the last one. Only default children and children without siblings are searched. Returns None if
+        none of them is such a node.
         """
         way: list[int] = []
-        while len(way) < _CHAIN:
+        while len(way) < _MAX_DEPTH:
             children = self.children[upper]
             key = "_" if "_" in children else next(iter(children)) if len(children) == 1 else None
             if key is None:
@@ -320,12 +347,16 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the children matters. The server tries time rules in it if ``data`` has no ``rules``."""
+    """Whether the order of the children matters: without ``data.rules``, it is the order of the time rules."""
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
 
 def _tried_last(child: tuple[str, int]) -> tuple[bool, str]:
-    """Return a sort key that keeps time rules in their order, before the children that the server always tries last."""
+    """Return a sort key for the children of a time module.
+
+    It keeps the order of the time rules, and puts ``_`` and ``rule_set`` last, because the server always tries them
+    last.
+    """
     key = child[0]
     return (True, key) if key in {"_", "rule_set"} else (False, "")
 
@@ -336,25 +367,30 @@ def _identity(node: FlowNode) -> tuple[str | None, str]:
 
 
 def _is_same(old: FlowNode, new: FlowNode) -> bool:
-    """Whether two nodes are the same step, perhaps with other settings."""
+    """Whether two nodes have the same module and the same ``data.id``. Their other settings may differ."""
     return _identity(old) == _identity(new)
 
 
 @frozen(eq=False)
-class _Placed:
-    """A tree that was removed or added. ``told`` is true if another change already covers it."""
+class _Tree:
+    """A tree that was removed or added. ``is_covered`` is true if another change already contains the tree.
 
-    at: int
-    told: bool
+    ``top`` is the index of its top node.
+    """
+
+    top: int
+    is_covered: bool
 
 
 @frozen(kw_only=True)
 class _Pairing:
-    """A set of rules for pairing the nodes of two trees.
+    """The rules by which the nodes of two trees are paired. Each field allows for a kind of edit:
 
-    ``finds_equal`` and ``finds_similar``: a node may be paired with an equal tree or a similar node further down in the
-    other tree. ``finds_copies``: a node may have become a copy of another tree. ``finds_swaps``: children may have
-    exchanged keys that both sides have. ``keeps_children``: a replaced node may have kept its children.
+    ``finds_equal``: nodes were inserted above a tree or taken out above it. The tree itself is unchanged.
+    ``finds_similar``: the same, but the settings of the tree's top node were changed, too.
+    ``finds_copies``: a tree was replaced by a copy of another tree.
+    ``finds_swaps``: two children exchanged their keys.
+    ``keeps_children``: a node was replaced, and the new node has kept some of its children.
     """
 
     finds_equal: bool = False
@@ -374,39 +410,39 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""Each pairing is needed: it is the only one that describes certain edits in few changes."""
+"""The pairings in the order in which they are tried. Each of them describes certain edits in the fewest changes."""
 
 _FEW: Final = 2
-"""With at most this many changes, no further pairing is tried."""
+"""If a pairing needs at most this many changes, no further pairing is tried."""
 
 _MANY: Final = 4
-"""More changes than this come from several edits, whatever the pairing."""
+"""If each pairing so far needs more changes than this, there were several edits."""
 
 Pair: TypeAlias = tuple[int, int]
-"""The positions of an old and a new node that are to be compared."""
+"""The indexes of an old and a new node that are to be compared."""
 
 
 class _FlowDifferences:
     """The differences between the trees of two documents."""
 
     def __init__(self, callflow_id: str, old: Callflow, new: Callflow) -> None:
-        numbers: dict[Any, int] = {}
+        known_trees: dict[Any, int] = {}
         self._callflow_id = callflow_id
-        self._old = _Side(_tops(old), numbers)
-        self._new = _Side(_tops(new), numbers)
+        self._old = _Side(_tops(old), known_trees)
+        self._new = _Side(_tops(new), known_trees)
         self._pairing = _PAIRINGS[0]
         self._changes: list[Change] = []
-        self._gone: list[_Placed] = []
-        self._come: list[_Placed] = []
+        self._removed: list[_Tree] = []
+        self._added: list[_Tree] = []
 
     def changes(self) -> list[Change]:
-        """Return the changes of the first pairing that needs few of them, or else of the one that needs the fewest."""
+        """Return the changes by the first pairing that needs few changes, or else by the one that needs the fewest."""
         shortest: list[Change] = []
         for pairing in _PAIRINGS:
             if len(shortest) > _MANY and not pairing.keeps_children:
-                break  # the other pairings would report several edits as one
+                break  # without keeps_children, several edits would be reported as one replacement
             self._pairing = pairing
-            self._changes, self._gone, self._come = [], [], []
+            self._changes, self._removed, self._added = [], [], []
             self._compare()
             if not shortest or len(self._changes) < len(shortest):
                 shortest = self._changes
@@ -421,60 +457,65 @@ class _FlowDifferences:
         waiting.reverse()
         while waiting:
             waiting.extend(reversed(list(self._pair(*waiting.pop()))))
-        self._tell_moves()
+        self._add_tree_changes()
 
-    def _tell(self, kind: Kind, path: str, field: str, old: Any, new: Any) -> None:
+    def _add_change(self, kind: Kind, path: str, field: str, old: Any, new: Any) -> None:
         self._changes.append(Change(kind, self._callflow_id, path, field, old, new))
 
-    def _tell_moves(self) -> None:
-        """Record removed and added trees as changes. A tree that was both removed and added has moved."""
-        sources: dict[int, deque[_Placed]] = {}
-        for gone in sorted(self._gone, key=lambda each: each.told):
-            sources.setdefault(self._old.prints[gone.at], deque()).append(gone)
-        left = {id(gone): gone for gone in self._gone}
-        for come in sorted(self._come, key=lambda each: each.told):
-            same = sources.get(self._new.prints[come.at])
-            node = self._new.nodes[come.at]
-            if same and not (come.told and same[0].told):
-                gone = same.popleft()
-                del left[id(gone)]
-                self._tell("node_moved", self._new.path(come.at), "", self._old.path(gone.at), node)
-            elif not come.told:
-                self._tell("node_added", self._new.path(come.at), "", None, node)
-        for gone in left.values():
-            if not gone.told:
-                self._tell("node_removed", self._old.path(gone.at), "", self._old.nodes[gone.at], None)
+    def _add_tree_changes(self) -> None:
+        """Add changes for the removed and added trees. If a removed and an added tree are equal, the tree has moved."""
+        sources: dict[int, deque[_Tree]] = {}
+        for removed in sorted(self._removed, key=lambda each: each.is_covered):
+            sources.setdefault(self._old.tree_ids[removed.top], deque()).append(removed)
+        left = {id(removed): removed for removed in self._removed}
+        for added in sorted(self._added, key=lambda each: each.is_covered):
+            same = sources.get(self._new.tree_ids[added.top])
+            node = self._new.nodes[added.top]
+            if same and not (added.is_covered and same[0].is_covered):
+                removed = same.popleft()
+                del left[id(removed)]
+                self._add_change("node_moved", self._new.path(added.top), "", self._old.path(removed.top), node)
+            elif not added.is_covered:
+                self._add_change("node_added", self._new.path(added.top), "", None, node)
+        for removed in left.values():
+            if not removed.is_covered:
+                self._add_change("node_removed", self._old.path(removed.top), "", self._old.nodes[removed.top], None)
 
     def _pair(self, old: int, new: int) -> Iterator[Pair]:
         """Compare two paired nodes, and yield the pairs to compare next."""
         before, after = self._old, self._new
-        if before.prints[old] == after.prints[new]:
+        if before.tree_ids[old] == after.tree_ids[new]:
             return
         one, other = before.nodes[old], after.nodes[new]
-        if way := self._way_down(after, new, one, before.prints[old], other):
-            for lower in way:
-                self._tell("node_inserted", after.path(new), "", None, after.nodes[new])
-                self._leave(self._come, after, new, {lower})
+        if levels := self._levels_between(after, new, one, before.tree_ids[old], other):
+            for lower in levels:
+                self._add_change("node_inserted", after.path(new), "", None, after.nodes[new])
+                self._note_branches(self._added, after, new, {lower})
                 new = lower
             yield old, new
             return
-        if way := self._way_down(before, old, other, after.prints[new], one):
-            for lower in way:
-                self._tell("node_taken_out", before.path(old), "", before.nodes[old], None)
-                self._leave(self._gone, before, old, {lower})
+        if levels := self._levels_between(before, old, other, after.tree_ids[new], one):
+            for lower in levels:
+                self._add_change("node_taken_out", before.path(old), "", before.nodes[old], None)
+                self._note_branches(self._removed, before, old, {lower})
                 old = lower
             yield old, new
             return
         yield from self._in_place(old, new)
 
-    def _way_down(
-        self, side: _Side, upper: int, wanted: FlowNode, wanted_print: int, beside: FlowNode
+    def _levels_between(
+        self, side: _Side, upper: int, wanted: FlowNode, tree_id: int, upper_node: FlowNode
     ) -> list[int] | None:
-        """Return the nodes from a child of ``upper`` down to the one to be paired with ``wanted``, or None."""
-        way = side.below(upper, wanted_print) if self._pairing.finds_equal else None
-        if way is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, beside):
-            return side.similar_below(upper, wanted)
-        return way
+        """Return the nodes that lead from a child of ``upper`` down to the node to be paired with ``wanted``.
+
+        That node is the last one. Returns None if ``wanted`` is to be paired with ``upper`` itself. ``wanted`` is a
+        node of the other side, and ``tree_id`` is the id of its tree. ``upper_node`` is the node with the index
+        ``upper``.
+        """
+        levels = side.levels_to_equal(upper, tree_id) if self._pairing.finds_equal else None
+        if levels is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, upper_node):
+            return side.levels_to_similar(upper, wanted)
+        return levels
 
     def _in_place(self, old: int, new: int) -> Iterator[Pair]:
         before, after = self._old, self._new
@@ -484,70 +525,74 @@ class _FlowDifferences:
         if one.module != other.module:
             keeps = self._pairing.keeps_children
             common = {key: child for key, child in common.items() if keeps and self._is_kept(child, successors[key])}
-            self._replaced(old, new, set(common.values()), {successors[key] for key in common})
+            self._add_replacement(old, new, set(common.values()), {successors[key] for key in common})
             yield from ((child, successors[key]) for key, child in common.items())
             return
         data = list(_data_changes(one.data, other.data))
         extra = list(_extra(self._callflow_id, after.path(new), "", one.extra, other.extra))
-        differing = [key for key, child in common.items() if before.prints[child] != after.prints[successors[key]]]
+        differing = [key for key, child in common.items() if before.tree_ids[child] != after.tree_ids[successors[key]]]
         steps = len(data) + len(extra) + len(differing) + len(children) + len(successors) - 2 * len(common)
-        is_copy = after.prints[new] in before.by_print or before.prints[old] in after.by_print
+        is_copy = after.tree_ids[new] in before.by_tree_id or before.tree_ids[old] in after.by_tree_id
         if steps > 1 and is_copy and self._pairing.finds_copies:
-            self._replaced(old, new, set(), set())
+            self._add_replacement(old, new, set(), set())
             return
         for field, was, now, kind in data:
-            self._tell(kind, after.path(new), field, was, now)
+            self._add_change(kind, after.path(new), field, was, now)
         self._changes.extend(extra)
         if _keeps_order(one) and _keeps_order(other):
             was_order = [key for key in common if not _tried_last((key, 0))[0]]
             now_order = [key for key in successors if key in was_order]
             if was_order != now_order:
-                self._tell("order", after.path(new), "children", was_order, now_order)
+                self._add_change("order", after.path(new), "children", was_order, now_order)
         yield from self._children(after.path(new), children, successors)
 
     def _is_kept(self, old: int, new: int) -> bool:
-        """Whether a child of a replaced node is still there, perhaps with other settings."""
-        if self._old.prints[old] == self._new.prints[new]:
+        """Whether the new child of a replaced node equals the old child, or has the same module and ``data.id``."""
+        if self._old.tree_ids[old] == self._new.tree_ids[new]:
             return True
         return bool(_identity(self._old.nodes[old])[1]) and _is_same(self._old.nodes[old], self._new.nodes[new])
 
-    def _replaced(self, old: int, new: int, kept: set[int], still: set[int]) -> None:
-        self._tell("node_replaced", self._new.path(new), "", self._old.nodes[old], self._new.nodes[new])
+    def _add_replacement(self, old: int, new: int, kept: set[int], still: set[int]) -> None:
+        self._add_change("node_replaced", self._new.path(new), "", self._old.nodes[old], self._new.nodes[new])
         if kept:
-            self._leave(self._gone, self._old, old, kept)
-            self._leave(self._come, self._new, new, still)
+            self._note_branches(self._removed, self._old, old, kept)
+            self._note_branches(self._added, self._new, new, still)
         else:
-            self._gone.append(_Placed(old, told=True))
-            self._come.append(_Placed(new, told=True))
+            self._removed.append(_Tree(old, is_covered=True))
+            self._added.append(_Tree(new, is_covered=True))
 
     @staticmethod
-    def _leave(into: list[_Placed], side: _Side, node: int, without: set[int]) -> None:
-        """Note the branches of a changed node, except ``without``, since they may have moved."""
-        into.extend(_Placed(child, told=True) for child in side.children[node].values() if child not in without)
+    def _note_branches(into: list[_Tree], side: _Side, node: int, without: set[int]) -> None:
+        """Add the children of a changed node to ``into``, except those in ``without``. The others may have moved."""
+        into.extend(_Tree(child, is_covered=True) for child in side.children[node].values() if child not in without)
 
     def _children(self, parent: str, old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Pair]:
-        """Compare two sets of children. Record changed keys, removed and added children, and yield the other pairs."""
+        """Compare two sets of children, and yield the pairs of children that must still be compared.
+
+        Changed keys are added to the changes. Children that only one side has are noted as removed or added trees.
+        """
         before, after = self._old, self._new
-        lost = {key: at for key, at in old.items() if key not in new or before.prints[at] != after.prints[new[key]]}
-        found = {key: at for key, at in new.items() if key not in old or before.prints[old[key]] != after.prints[at]}
+        differs = {key for key in old if key in new and before.tree_ids[old[key]] != after.tree_ids[new[key]]}
+        lost = {key: at for key, at in old.items() if key not in new or key in differs}
+        found = {key: at for key, at in new.items() if key not in old or key in differs}
         equal: dict[int, deque[str]] = {}
         for key, at in found.items():
             if key not in old or self._pairing.finds_swaps:
-                equal.setdefault(after.prints[at], deque()).append(key)
+                equal.setdefault(after.tree_ids[at], deque()).append(key)
         for key in [key for key in lost if key not in new or self._pairing.finds_swaps]:
-            if twins := equal.get(before.prints[lost[key]]):
+            if twins := equal.get(before.tree_ids[lost[key]]):
                 twin = twins.popleft()
-                self._tell("rekeyed", parent, "children", key, twin)
+                self._add_change("rekeyed", parent, "children", key, twin)
                 del lost[key], found[twin]
         similar = {_identity(after.nodes[at]): key for key, at in reversed(found.items()) if key not in old}
         for key in [key for key in lost if key not in new]:
             identity = _identity(before.nodes[lost[key]])
             if identity[1] and identity in similar:
                 twin = similar.pop(identity)
-                self._tell("rekeyed", parent, "children", key, twin)
+                self._add_change("rekeyed", parent, "children", key, twin)
                 yield lost.pop(key), found.pop(twin)
-        self._gone.extend(_Placed(at, told=False) for key, at in lost.items() if key not in found)
-        self._come.extend(_Placed(at, told=False) for key, at in found.items() if key not in lost)
+        self._removed.extend(_Tree(at, is_covered=False) for key, at in lost.items() if key not in found)
+        self._added.extend(_Tree(at, is_covered=False) for key, at in found.items() if key not in lost)
         yield from ((at, found[key]) for key, at in lost.items() if key in found)
 
 
@@ -555,7 +600,7 @@ DataChange: TypeAlias = tuple[str, Any, Any, Literal["data", "order"]]
 
 
 def _data_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[DataChange]:
-    """Yield the field, the old and the new value, and the kind of each difference in the data of two nodes."""
+    """Yield each difference in the data of two nodes: the field, the old value, the new value, and the kind."""
     waiting: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [("", old, new)]
     while waiting:
         prefix, before, after = waiting.pop()
@@ -585,9 +630,11 @@ def _are_items(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
 def _item_changes(
     field: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], *, unordered: bool
 ) -> Generator[DataChange, None, list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]]:
-    """Yield the differences between two arrays of objects. Items are matched by id, or by content if they have no id.
+    """Yield the items that only one of two arrays has, and a change of the order of the items that both have.
 
-    Returns the pairs of items that are in both arrays, which the caller compares.
+    The items are objects, and are matched by id. Two items without an id match if they are equal or, failing that, if
+    they have the same index. The generator returns the matched pairs, each with the prefix for its fields. The caller
+    must compare them.
     """
     before, after = _by_identity(old), _by_identity(new)
     pairs = [(f"{field}[{shown}].", before[each][1], item) for each, (shown, item) in after.items() if each in before]
@@ -609,16 +656,17 @@ def _item_changes(
 
 
 def _by_identity(items: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[str, Mapping[str, Any]]]:
-    """Return the items by id, or else by content, each with its id or index as a text.
+    """Return the items of an array, and for each item its id, or its index as a text if it has no id.
 
-    The key also has the number of equal items before it, so that repeated items are kept.
+    The keys of the dict consist of the id or the content of an item, and a counter. The counter keeps items apart that
+    have the same id or content.
     """
     found: dict[Any, tuple[str, Mapping[str, Any]]] = {}
     times: Counter[Any] = Counter()
     for position, item in enumerate(items):
-        each = _item_id(item)
-        what = each or canonical(item)
-        found[what, times[what]] = each or str(position), item
+        item_id = _item_id(item)
+        what = item_id or canonical(item)
+        found[what, times[what]] = item_id or str(position), item
         times[what] += 1
     return found
 

@@ -1,4 +1,4 @@
-"""Find faults in the callflows of an account, by the rules of ``RULES``."""
+"""Find faults in the callflows of an account by the rules in ``RULES``."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,14 +26,23 @@ from .module_catalog import (
 )
 from .number_findings import number_findings
 from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
-from .references import UNTOLD, Found, Name, flow_references, members, metaflow_references, names_of, silent_members
+from .references import (
+    NOT_IN_METADATA,
+    Found,
+    Name,
+    flow_references,
+    members,
+    metaflow_references,
+    names_of,
+    silent_members,
+)
 from .rules import RULES, Rule, Severity
 from .secrets import find_secrets
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
-_JUDGED_ALWAYS: Final = frozenset({"callflow", "url"})
-"""The kinds of references that are checked even if it is not known which documents exist."""
+_ALWAYS_CHECKED: Final = frozenset({"callflow", "url"})
+"""The kinds of references that are checked even if the metadata of the callflow may be incomplete."""
 
 _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     **{
@@ -55,13 +64,13 @@ _ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
     },
     "temporal_rule": frozenset({"temporal_rule", "temporal_rule_set"}),
 }
-"""For each kind of reference, the kinds of documents that it may name."""
+"""For each kind of reference, the kinds of documents to which it may refer."""
 
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
-"""Modules that name another callflow in ``data``."""
+"""Modules whose ``data`` holds the id of another callflow."""
 
 _RINGING: Final = frozenset({"device", "group", "ring_group", "user"})
-"""Modules that ring a certain person or group."""
+"""Modules that ring a user, a device or a group."""
 
 _CONNECTING: Final = frozenset(
     {
@@ -69,19 +78,19 @@ _CONNECTING: Final = frozenset(
         *("receive_fax", "transfer"),
     }
 )
-"""Other modules than those with the ending ``answered`` that connect the caller, except for voicemail."""
+"""Modules that connect the caller, although their ending is not ``answered``. Voicemail does not count."""
 
-_REQUIRED_TO_CONTINUE: Final = frozenset({"menu", "callflow"})
-"""Modules that do not ring, but fail the call if their id is missing."""
+_DECIDING: Final = frozenset({"menu", "callflow"})
+"""Modules that decide where the call goes, so that a missing id is an error, although they ring nobody."""
 
 
 @frozen
 class Finding:
     """A fault, or a possible fault, in a callflow.
 
-    ``path`` is the JSON pointer of the node in the callflow ``callflow_id``, or ``""`` for the callflow as a whole.
-    ``related`` holds the ids, keys, fields or patterns that the finding is about, in a fixed order for each code. A
-    finding contains no secrets.
+    ``path`` is the JSON pointer of the node in the callflow ``callflow_id``. It is ``""`` if the finding is about the
+    whole callflow. ``related`` holds the ids, keys, fields, numbers or patterns that the finding is about. Their order
+    depends only on the code. A finding contains no secrets.
     """
 
     code: str
@@ -93,7 +102,7 @@ class Finding:
 
     @property
     def rule(self) -> Rule:
-        """The rule, with its title, explanation and source."""
+        """The rule for ``code``, which has a title, an explanation and a source."""
         return RULES[self.code]
 
 
@@ -106,19 +115,25 @@ def findings(
     select: Collection[str] | None = None,
     ignore: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Yield the faults in the callflows of one account, sorted by callflow and position.
+    """Yield the faults in the callflows of one account, callflow by callflow.
 
-    If ``complete`` is true, ``callflows`` are all callflows of the account. Jumps to other callflows, and callflows to
-    which nothing leads, are then reported. If ``metadata_complete`` is true, each document that the metadata of a
-    callflow lacks is reported as missing. With ``"auto"``, it is reported only if the callflow has any metadata.
-    ``preflow_id`` is the callflow that the account runs before each call.
+    ``complete`` must be False if ``callflows`` are not all callflows of the account. The codes J201, N502 and N503 are
+    then not reported, because they depend on the other callflows.
 
-    ``select`` and ``ignore`` take codes or beginnings of codes (``"R"``, ``"R10"``). ``ignore`` takes precedence.
+    ``metadata_complete`` must be False if the metadata of the callflows may lack documents that exist. The codes R101
+    and R103 are then not reported. With ``"auto"``, the metadata of a callflow is taken as complete if it is not empty.
 
-    The rows of a listing have no flows. Only their numbers and patterns are checked.
+    ``preflow_id`` is the id of the callflow that the account runs before each call.
 
-    Raises ConfigurationError if a text in ``select`` or ``ignore`` is not the beginning of a code, and ImportError if a
-    callflow has patterns and the extra ``flows`` is not installed.
+    ``select`` and ``ignore`` are lists of codes or of beginnings of codes (``"R"``, ``"R10"``). ``ignore`` takes
+    precedence.
+
+    A row of a listing has no flow. Only its numbers, patterns and feature code are checked. If ``callflows`` contains
+    rows, N502 is not reported, because the jumps of the rows are not known.
+
+    Raises ConfigurationError if ``select`` or ``ignore`` is a string, or if an item is not the beginning of a code.
+    Raises ImportError if patterns must be matched and the extra ``flows`` is not installed. Both are raised when the
+    first finding is requested.
     """
     wanted = _wanted(select, ignore)
     yield from (
@@ -141,8 +156,9 @@ def _wanted(select: Collection[str] | None, ignore: Collection[str]) -> frozense
     for prefix in (*(select or ()), *ignore):
         if not any(code.startswith(prefix) for code in RULES):
             near = get_close_matches(prefix.upper(), RULES, n=5, cutoff=0.5)
-            near = near or [code for code in RULES if code[0] == prefix[:1].upper()] or list(RULES)
-            raise ConfigurationError(f"no code begins with {prefix!r}; similar codes are {', '.join(near)}")
+            near = near or [code for code in RULES if code[0] == prefix[:1].upper()]
+            known = f"similar codes are {', '.join(near)}" if near else f"the codes are {', '.join(RULES)}"
+            raise ConfigurationError(f"no code begins with {prefix!r}; {known}")
     chosen = RULES if select is None else [code for code in RULES if code.startswith(tuple(select))]
     return frozenset(code for code in chosen if not code.startswith(tuple(ignore)))
 
@@ -166,51 +182,53 @@ def _account(
         returns.add(preflow_id)
         if complete and preflow_id not in ids:
             yield Finding("J201", "error", preflow_id, "", "the account's preflow is missing", (preflow_id,))
-    in_circles: dict[str, list[Finding]] = {}
+    circle_findings: dict[str, list[Finding]] = {}
     for first, is_hard, inside in circles(jumps):
         finding = _circle(first, inside, names, is_hard=is_hard)
-        in_circles.setdefault(finding.callflow_id, []).append(finding)
+        circle_findings.setdefault(finding.callflow_id, []).append(finding)
     complete_jumps = complete and not any(survey.is_summary for survey in surveys)
     by_numbers = number_findings(callflows, used if complete_jumps else None, complete=complete, wanted=wanted)
     for position, survey in enumerate(surveys):
         callflow = survey.callflow
-        told = metadata_complete is True or (metadata_complete == "auto" and bool(callflow.metadata))
+        has_all = metadata_complete is True or (metadata_complete == "auto" and bool(callflow.metadata))
         check = _Check(
             survey=survey,
             names=names,
             ids=ids if complete else None,
             all_ids=ids,
-            told=told,
+            metadata_complete=has_all,
             returns=callflow.id in returns,
         )
         yield from (
             Finding(code, severity, callflow.id, "", message, related)
             for code, severity, message, related in by_numbers[position]
         )
-        yield from in_circles.get(callflow.id, ())
+        yield from circle_findings.get(callflow.id, ())
         yield from check.findings()
 
 
 def _circle(first: Jump, ids: Sequence[str], names: Mapping[str, Name], *, is_hard: bool) -> Finding:
     shown = ", ".join(name_of(each, names) for each in ids)
     if is_hard:
-        message = f"callflows jump in a circle without a pause: after 50 jumps the call is dropped ({shown})"
+        message = f"callflows jump in a circle without a pause: the call is dropped after 50 jumps ({shown})"
         return Finding("J202", "error", first.source, first.path, message, tuple(ids))
-    message = f"callflows jump in a circle, at most 50 times a call ({shown})"
+    message = f"callflows jump in a circle: a call is dropped after 50 jumps ({shown})"
     return Finding("J203", "info", first.source, first.path, message, tuple(ids))
 
 
 class _Survey:
-    """The nodes and jumps of a callflow, and the nodes that calls can never reach.
+    """The nodes and the jumps of a callflow.
 
-    ``never`` maps the row of a node to the keys of the children that it never takes.
+    ``table`` holds a row for each node. ``unreachable`` holds the indexes of the rows whose nodes calls never reach.
+    ``never`` holds the keys of the children that the server never takes, by the index of their parent's row. ``jumps``
+    holds the jumps from nodes that calls can reach. ``used`` holds the ids of all callflows to which nodes refer.
     """
 
     def __init__(self, callflow: Callflow) -> None:
         self.callflow = callflow
         self.is_summary = is_summary(callflow)
         self.table: list[Row] = rows(callflow.flow)
-        self.dead: set[int] = set()
+        self.unreachable: set[int] = set()
         self.jumps: list[Jump] = []
         self.used: list[str] = []
         self.never: dict[int, list[str]] = {}
@@ -220,34 +238,34 @@ class _Survey:
                 parent = self.table[above][0]
                 if never_taken(parent, key):
                     self.never.setdefault(above, []).append(key)
-                    self.dead.add(index)
-                elif above in self.dead:
-                    self.dead.add(index)
+                    self.unreachable.add(index)
+                elif above in self.unreachable:
+                    self.unreachable.add(index)
                 if above in paused or _takes_time(parent):
                     paused.add(index)
             if node.module in _JUMPS:
-                self._note(index, node, is_paused=index in paused)
+                self._add_jump(index, node, is_paused=index in paused)
         for top, _ in metaflow_tops(callflow):
             for node in top.walk():
                 self.used.extend(target for kind, _, target in metaflow_references(node) if kind == "callflow")
 
-    def _note(self, index: int, node: FlowNode, *, is_paused: bool) -> None:
+    def _add_jump(self, index: int, node: FlowNode, *, is_paused: bool) -> None:
         module = node.module
         if is_skipped(node):
             return
         target = node.data.get("id" if module == "callflow" else "callflow_id")
         if isinstance(target, str) and target:
             self.used.append(target)
-            if module == "callflow" and index not in self.dead:
+            if module == "callflow" and index not in self.unreachable:
                 path = pointer(self.table, index)
                 back = not is_empty(node.children.get("_"))
                 self.jumps.append(Jump(self.callflow.id, path, target, is_paused, back))
 
 
 def _takes_time(node: FlowNode) -> bool:
-    """Whether a call waits or makes a choice at the node before it continues with a child.
+    """Whether a call waits at the node, or chooses a branch there, before it continues with a child.
 
-    A jump counts too, since the other callflow runs before the default branch of the jump.
+    This includes jumps: the other callflow runs before the child of the jump.
     """
     known = MODULES.get(node.module or "")
     if known is None or is_skipped(node):
@@ -263,7 +281,7 @@ def _may_connect(node: FlowNode) -> bool:
     return known is None or known.ending in {"answered", "carrier", "jumps"} or known.name in _CONNECTING
 
 
-FoundHere = tuple[str, Severity, str, tuple[str, ...]]
+NodeFinding = tuple[str, Severity, str, tuple[str, ...]]
 """The code, severity, message and ``related`` of a finding."""
 
 
@@ -271,25 +289,31 @@ FoundHere = tuple[str, Severity, str, tuple[str, ...]]
 class _Check:
     """The rules for the nodes of one callflow.
 
-    ``ids`` are the ids of all callflows of the account, or None if not all are known. ``told`` is true if a document
-    that the callflow's metadata lacks does not exist. ``returns`` is true if calls may continue in another callflow.
+    ``ids`` are the ids of all callflows of the account, or None if not all of them are known. ``all_ids`` are the ids
+    that are known. ``metadata_complete`` is true if a document that is not in the metadata of the callflow does not
+    exist. ``returns`` is true if calls may continue in another callflow after this one, because of a jump.
     """
 
     survey: _Survey
     names: Mapping[str, Name]
     ids: Collection[str] | None
     all_ids: Collection[str]
-    told: bool
+    metadata_complete: bool
     returns: bool
+
+    @property
+    def _outcome(self) -> str:
+        """What happens to a call for which no branch is left."""
+        return "the callflow ends" if self.returns else "the call is cut off"
 
     def findings(self) -> Iterator[Finding]:
         survey = self.survey
         callflow = survey.callflow
         if not survey.is_summary and is_empty(callflow.flow) and (callflow.numbers or callflow.patterns):
-            yield Finding("E301", "error", callflow.id, "", "it has numbers but no flow: calls to it fail")
+            yield Finding("E301", "error", callflow.id, "", "the callflow has no flow: calls to it fail")
         for index, (node, _, _) in enumerate(survey.table):
             found = self._node(node, survey.never.get(index, ()))
-            if found and index in survey.dead:
+            if found and index in survey.unreachable:
                 found = [each for each in found if each[0][0] in "RS"]
             if found:
                 path = pointer(survey.table, index)
@@ -301,17 +325,17 @@ class _Check:
                 for code, severity, message, related in self._metaflow(node):
                     yield Finding(code, severity, callflow.id, pointer(table, index, place), message, related)
 
-    def _metaflow(self, node: FlowNode) -> Iterator[FoundHere]:
+    def _metaflow(self, node: FlowNode) -> Iterator[NodeFinding]:
         for kind, field, target in metaflow_references(node):
             if kind == "callflow" and self.ids is not None and target not in self.ids:
-                yield "J201", "error", f"{node.module} names a callflow that is missing: {target}", (target,)
+                yield "J201", "error", f"{node.module} refers to a callflow that is missing: {target}", (target,)
             elif kind == "url":
                 yield from _unencrypted(field, target)
         yield from _secrets(node)
 
-    def _node(  # noqa: C901  # each group of rules has a condition, so that most are skipped
+    def _node(  # noqa: C901  # a condition for each group of rules, so that most are skipped
         self, node: FlowNode, never: Collection[str]
-    ) -> list[FoundHere]:
+    ) -> list[NodeFinding]:
         module, data = node.module, node.data
         if module is None:
             if is_empty(node):
@@ -321,13 +345,13 @@ class _Check:
         found = _secrets(node) if data else []
         if known and "skip_module" in data and is_skipped(node):
             ends = is_empty(node.children.get("_")) and not self.returns
-            what = "is cut off, since nothing follows it" if ends else "continues with what follows it"
-            nobody = " and rings nobody" if self._rings_nobody(node) else ""
+            what = "nothing follows it, and the call is cut off" if ends else "the call continues after it"
+            nobody = " without ringing anybody" if self._rings_nobody(node) else ""
             severity: Severity = "warning" if ends or nobody else "info"
-            found.append(("M702", severity, f"{module} is switched off: the call {what}{nobody}", ()))
+            found.append(("M702", severity, f"{module} is switched off: {what}{nobody}", ()))
             return found
         for reference in flow_references(node, self.survey.callflow.metadata):
-            if self.told or reference[0] in _JUDGED_ALWAYS:
+            if self.metadata_complete or reference[0] in _ALWAYS_CHECKED:
                 found.extend(self._reference(module, reference))
         if known is None:
             if module not in OTHER_VENDORS:
@@ -345,55 +369,63 @@ class _Check:
         return found
 
     def _rings_nobody(self, switched_off: FlowNode) -> bool:
-        """Whether calls to the callflow's numbers ring nobody because ``switched_off`` does not ring."""
+        """Whether a call to a number of the callflow rings nobody, because the node ``switched_off`` does not ring."""
         callflow = self.survey.callflow
         is_dialled = (callflow.numbers or callflow.patterns) and not callflow.featurecode
         return bool(is_dialled and switched_off.module in _RINGING) and not any(
-            _may_connect(node) for index, (node, _, _) in enumerate(self.survey.table) if index not in self.survey.dead
+            _may_connect(node)
+            for index, (node, _, _) in enumerate(self.survey.table)
+            if index not in self.survey.unreachable
         )
 
-    def _reference(  # noqa: C901  # one case after the other
+    def _reference(  # noqa: C901  # one case for each kind of fault
         self, module: str, reference: Found
-    ) -> Iterator[FoundHere]:
+    ) -> Iterator[NodeFinding]:
         kind, field, target = reference
         if kind == "url":
             yield from _unencrypted(field, target)
         is_direct = field.startswith("children.") or not ("." in field or "[" in field)
-        if kind in UNTOLD or not is_direct:
+        if kind in NOT_IN_METADATA or not is_direct:
             return
         if kind == "callflow" and target in self.all_ids:
             return
         about = self.survey.callflow.metadata.get(target)
-        told = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
-        if told == kind and kind != "callflow":
+        actual = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
+        if actual == kind and kind != "callflow":
             return
         what = kind.replace("_", " ")
-        if isinstance(told, str) and told:
+        if isinstance(actual, str) and actual:
             accepted = _ACCEPTED.get(kind)
-            if self.told and accepted and told not in accepted:
-                message = f"{module} names a {told.replace('_', ' ')}, not a {what}: {name_of(target, self.names)}"
+            if self.metadata_complete and accepted and actual not in accepted:
+                wrong = actual.replace("_", " ")
+                message = f"{module} refers to a {wrong}, not to a {what}: {name_of(target, self.names)}"
                 yield "R103", "error", message, (target,)
             elif kind == "callflow" and self.ids is not None:
-                yield "J201", "error", f"{module} names a callflow that is missing: {target}", (target,)
+                yield "J201", "error", f"{module} refers to a callflow that is missing: {target}", (target,)
         elif kind == "callflow" and self.ids is not None:
-            yield "J201", "error", f"{module} names a callflow that is missing: {target}", (target,)
-        elif self.told and about is None and _ID.fullmatch(target) and _in_metadata(field):
+            yield "J201", "error", f"{module} refers to a callflow that is missing: {target}", (target,)
+        elif self.metadata_complete and about is None and _ID.fullmatch(target) and _in_metadata(field):
             if field.startswith("children."):
                 message = f"this child is never taken, because its time rule does not exist: {target}"
             else:
-                message = f"{module} names a {what} that does not exist: {target}"
+                message = f"{module} refers to a {what} that does not exist: {target}"
             yield "R101", "error", message, (target,)
 
-    def _required(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
+    def _required(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
         data, module = node.data, known.name
         if module == "voicemail":
             composes = data.get("action", "compose") == "compose"
             if composes and not data.get("id") and not _captures_mailbox(self.survey.callflow):
-                yield "R102", "error", "voicemail names no mailbox: callers hear that there is none", ("id",)
+                yield (
+                    "R102",
+                    "error",
+                    "voicemail has no id of a mailbox: callers hear that there is no mailbox",
+                    ("id",),
+                )
             return
         if (module == "group" and data.get("endpoints")) or (module == "faxbox" and data.get("faxbox_id")):
             return
-        severe = known.ending == "answered" or module in _REQUIRED_TO_CONTINUE
+        severe = known.ending == "answered" or module in _DECIDING
         yield (
             "R102",
             "error" if severe else "warning",
@@ -401,28 +433,28 @@ class _Check:
             (known.required,),
         )
 
-    def _children(self, known: Module, node: FlowNode, never: Collection[str]) -> Iterator[FoundHere]:
+    def _children(self, known: Module, node: FlowNode, never: Collection[str]) -> Iterator[NodeFinding]:
         for key, child in node.children.items():
             if key in never:
                 yield from self._never_taken(known, node, key)
             elif child.module is None and is_empty(child):
                 yield from self._empty_child(known, node, key)
 
-    def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[FoundHere]:
+    def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
         module = known.name
         if module == "acdc_wait_time":
             return  # B406 reports it
         if known.branches == "carrier":
-            message = f"{known.label} never continues with {key!r}: a failed call ends, unless its cause has a child"
+            message = f"{known.label} never takes the child {key!r}: only hangup causes and SIP statuses can be taken"
             yield "B404", "warning", message, (key,)
         elif key == "_" and known.branches == "none":
             yield "B401", "info", f"the default branch of {module} is never taken", (key,)
         elif key == "rule_set" and known.branches == "rules" and not is_switch(node.data):
-            yield "B401", "warning", "the child rule_set is never taken: data.rule_set names no set", (key,)
+            yield "B401", "warning", "the child rule_set is never taken, because data has no rule_set", (key,)
         else:
             yield "B401", "warning", f"{module} never takes the child {key!r}{_hint(known, key)}", (key,)
 
-    def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[FoundHere]:
+    def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
         if key == "_":
             if known.ending in {"stops", "ends"}:
                 return
@@ -430,20 +462,18 @@ class _Check:
             severity: Severity = "warning" if ends_badly and not self.returns else "info"
             if known.name == "menu" and not is_empty(node.children.get("max_retries")):
                 return  # with max_retries, the empty default branch is never taken
-            yield "E305", severity, f"the default branch of {known.name} is empty: the call is cut off", (key,)
+            yield "E305", severity, f"the default branch of {known.name} is empty: {self._outcome}", (key,)
         elif known.branches == "menu":
             outcome = "it counts as a wrong key" if is_digits(key) else "it counts as missing"
             yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
         elif known.branches in {"cause", "carrier"}:
             yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
         elif known.name != "park":
-            message = (
-                f"the child {key!r} of {known.name} is empty: the call is cut off, the default branch is not taken"
-            )
+            message = f"the child {key!r} of {known.name} is empty: {self._outcome} there, without the default branch"
             yield "E305", "warning", message, (key,)
 
-    def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[FoundHere]:
-        """Report that calls are cut off after the node, since they have no default branch and no jump to return to."""
+    def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
+        """Report a node after which calls are cut off: it has no default branch, and calls return to no callflow."""
         if self.returns or known.choice:
             return
         callflow = self.survey.callflow
@@ -453,58 +483,70 @@ class _Check:
             yield "E303", "warning", f"the call ends after {known.name}: the caller is cut off without a word", ()
         else:
             covered = [key for key in node.children if is_cause(key)]
-            only = f", only {', '.join(covered)}" if covered else ""
+            only = f", but only a branch for {', '.join(covered)}" if covered else ""
             message = f"if nobody answers, the call is cut off: {known.label} has no default branch{only}"
             yield "E306", "info", message, ()
 
-    def menu(self, node: FlowNode) -> Iterator[FoundHere]:
+    def menu(self, node: FlowNode) -> Iterator[NodeFinding]:
         children = node.children
         if not is_empty(children.get("max_retries")) and not is_empty(children.get("_")):
-            yield "B403", "warning", "the menu has max_retries, so that its default branch is never taken", ("_",)
+            yield (
+                "B403",
+                "warning",
+                "the default branch of the menu is never taken, because the menu has max_retries",
+                ("_",),
+            )
         if not any(map(is_digits, children)):
-            yield "E304", "info", "the menu has no keys: only extensions can be dialled, if its settings allow it", ()
+            yield (
+                "E304",
+                "info",
+                "the menu has no keys: callers can dial only extensions, if its settings allow that",
+                (),
+            )
         if not any(key in children for key in ("_", "max_retries", "timeout")):
-            message = "callers who press no key or wrong keys are cut off: no child timeout, max_retries or default"
-            yield "E307", "info", message, ()
+            message = f"if callers press no key or wrong keys, {self._outcome}"
+            yield "E307", "info", f"{message}: there is no child timeout, max_retries or _", ()
 
-    def temporal_route(self, node: FlowNode) -> Iterator[FoundHere]:
+    def temporal_route(self, node: FlowNode) -> Iterator[NodeFinding]:
         data, children = node.data, node.children
         if is_switch(data):
             return
         if "_" not in children:
-            yield self._without_default("outside all time rules the call is cut off: there is no default branch")
+            yield self._without_default(f"outside all time rules {self._outcome}: there is no default branch")
         listed = data.get("rules")
         rules = [rule for rule in listed if isinstance(rule, str)] if isinstance(listed, list | tuple) else []
         for rule in dict.fromkeys(rules):
             if rule not in children:
-                message = f"rule {name_of(rule, self.names)} has no child: while it is active, calls take the default"
-                yield "B402", "info", f"{message} child and later rules are not tried", (rule,)
+                message = (
+                    f"time rule {name_of(rule, self.names)} has no child: while it is active, calls take the default"
+                )
+                yield "B402", "info", f"{message} branch, and later rules are not tried", (rule,)
         has_set = bool(data.get("rule_set"))
         if has_set and "rule_set" not in children:
             yield "B402", "info", "the rule set has no effect, because there is no child named rule_set", ("rule_set",)
         if not rules and not has_set and all(key == "_" for key in children):
             yield "B405", "info", "no time rules: every call takes the default branch", ()
 
-    def choice(self, node: FlowNode) -> Iterator[FoundHere]:
-        """Check the modules with a fixed set of keys. They need a default branch only if one of the keys is missing."""
+    def choice(self, node: FlowNode) -> Iterator[NodeFinding]:
+        """Check a module with a fixed set of keys. It needs a default branch only if a child for a key is missing."""
         children, module = node.children, node.module
         if "_" in children:
             return
         if lacking := [key for key in outcomes(node) if key not in children]:
             shown = " or ".join("all other callers" if key == "_" else key for key in lacking)
-            yield self._without_default(f"{module} has no child for {shown}, nor a default: such calls are cut off")
+            yield self._without_default(f"{module} has no child for {shown} and no default branch: {self._outcome}")
 
-    def wait_time(self, node: FlowNode) -> Iterator[FoundHere]:
+    def wait_time(self, node: FlowNode) -> Iterator[NodeFinding]:
         for key in node.children:
             if key != "_" and not is_integer(key):
-                message = f"the child {key!r} is not a number of seconds: every call takes the default branch"
+                message = f"the key {key!r} is not a number of seconds: every call takes the default branch"
                 yield "B406", "error", message, (key,)
                 return
 
-    def _without_default(self, message: str) -> FoundHere:
+    def _without_default(self, message: str) -> NodeFinding:
         return "E302", "info" if self.returns else "warning", message, ()
 
-    def group(self, node: FlowNode) -> Iterator[FoundHere]:
+    def group(self, node: FlowNode) -> Iterator[NodeFinding]:
         listed = list(members(node.data))
         if not listed:
             if node.module != "group":
@@ -517,17 +559,17 @@ class _Check:
                 message = f"member {name_of(target, self.names)} never rings: {silent[field]}"
                 yield "M704", "warning", message, (target,)
         seen: set[str] = set()
-        twice: dict[str, None] = {}
+        repeated: dict[str, None] = {}
         for _, _, target, _ in listed:
             if target in seen:
-                twice[target] = None
+                repeated[target] = None
             seen.add(target)
-        for target in twice:
-            yield "M705", "info", f"member {name_of(target, self.names)} is in the group twice", (target,)
+        for target in repeated:
+            yield "M705", "info", f"member {name_of(target, self.names)} is in the group more than once", (target,)
 
-    def disa(self, node: FlowNode) -> Iterator[FoundHere]:
+    def disa(self, node: FlowNode) -> Iterator[NodeFinding]:
         if not node.data.get("pin"):
-            yield "S802", "error", "DISA without a PIN: all callers can dial out at the account's cost", ()
+            yield "S802", "error", "DISA without a PIN: all callers can dial out at the cost of the account", ()
 
 
 _OWN_RULES: Final = {
@@ -542,12 +584,12 @@ _OWN_RULES: Final = {
     "ring_group": _Check.group,
     "temporal_route": _Check.temporal_route,
 }
-"""The rules of single modules."""
+"""The checks that apply to one module only, by module."""
 
 
-def _unknown(node: FlowNode, module: str) -> FoundHere:
+def _unknown(node: FlowNode, module: str) -> NodeFinding:
     severity: Severity = "info" if "_" in node.children else "warning"
-    return "M701", severity, f"unknown module {module}: a server that has none of this name skips it", (module,)
+    return "M701", severity, f"unknown module {module}: a server without this module skips it", (module,)
 
 
 def _hint(known: Module, key: str) -> str:
@@ -559,19 +601,19 @@ def _hint(known: Module, key: str) -> str:
 
 
 def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
-    """Return the path of a finding on a node. For a missing time rule, it is the path of the rule's child."""
+    """Return the path of a finding on a node: for a missing time rule, the path of the child that belongs to it."""
     if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
         return f"{path}/children/{escape(related[0])}"
     return path
 
 
 def _in_metadata(field: str) -> bool:
-    """Whether the server's metadata includes the document that the field names."""
+    """Whether the server looks up the document to which the field refers, for the metadata of the callflow."""
     return field == "id" or "_id" in field or (field.startswith("children.") and len(field) > len("children.") + 1)
 
 
 def _captures_mailbox(callflow: Callflow) -> bool:
-    """Whether the dialled number contains the mailbox: a pattern captures it, or the code ``**`` precedes it."""
+    """Whether callers dial the number of a mailbox: a pattern captures it, or it follows a code such as ``**``."""
     code = callflow.featurecode.number if callflow.featurecode else None
     return (
         any("(" in pattern for pattern in callflow.patterns)
@@ -580,17 +622,18 @@ def _captures_mailbox(callflow: Callflow) -> bool:
     )
 
 
-def _unencrypted(field: str, url: str) -> Iterator[FoundHere]:
+def _unencrypted(field: str, url: str) -> Iterator[NodeFinding]:
     if url.startswith("http://") and field in {"cdr_url", "uri", "url", "voice_url"}:
         try:
             host = urlsplit(url).hostname or ""
         except ValueError:
             host = ""
-        yield "S803", "info", f"{field} sends call data without encryption to {host}", (field,)
+        receiver = host or "an address that is not valid"
+        yield "S803", "info", f"{field} sends call data without encryption to {receiver}", (field,)
 
 
-def _secrets(node: FlowNode) -> list[FoundHere]:
+def _secrets(node: FlowNode) -> list[NodeFinding]:
     return [
-        ("S801", "warning", f"{field} holds {what}: everyone who can read callflows can read it", (field,))
+        ("S801", "warning", f"{field} contains {what}: everyone who can read callflows can read it", (field,))
         for field, what in find_secrets(node.data)
     ]

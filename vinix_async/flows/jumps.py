@@ -13,8 +13,8 @@ MAX_JUMPS: Final = 50
 class Jump:
     """A jump from one callflow to another.
 
-    ``path`` is the JSON pointer of the node that jumps. ``is_paused`` is true if a call waits or makes a choice before
-    it reaches the node. ``comes_back`` is true if the call continues below the node after the other callflow.
+    ``path`` is the JSON pointer of the node that jumps. ``is_paused`` is true if a call waits or chooses a branch on
+    the way to the node. ``comes_back`` is true if the call continues below the node when the other callflow has ended.
     """
 
     source: str
@@ -25,7 +25,7 @@ class Jump:
 
 
 def returning(jumps: Iterable[Jump]) -> set[str]:
-    """Return the ids of the callflows after whose end a call may continue in a callflow that jumped there."""
+    """Return the ids of the callflows from which a call may return after a jump, and continue in another callflow."""
     onward: dict[str, list[str]] = {}
     found: set[str] = set()
     for jump in jumps:
@@ -42,10 +42,10 @@ def returning(jumps: Iterable[Jump]) -> set[str]:
 
 
 def circles(jumps: Sequence[Jump]) -> Iterator[tuple[Jump, bool, list[str]]]:
-    """Yield each group of callflows that jump in a circle, as a jump, a flag and the sorted ids.
+    """Yield a jump, a flag and the sorted ids for each group of callflows that jump in a circle.
 
-    The jump is the first one within the group of the callflow with the lowest id. The flag is true if the group has a
-    circle without a pause.
+    The jump leads from the callflow with the lowest id to a callflow of the group. It is the first such jump. The flag
+    is true if the group has a circle without a pause.
     """
     outgoing: dict[str, list[Jump]] = {}
     for jump in jumps:

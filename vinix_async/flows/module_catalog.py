@@ -1,7 +1,7 @@
 """The table of callflow modules, with their labels, references, branches and endings.
 
 Sources: the schemas ``callflows.*.json`` of Kazoo's crossbar, and the modules ``cf_*.erl`` of its callflow application.
-The labels are those of Monster UI, if it has the module.
+Modules that Monster UI has are labelled as there.
 """
 
 import re
@@ -20,25 +20,32 @@ Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
 class Module:
     """The properties of a callflow module, such as ``menu`` or ``device``.
 
-    ``references`` holds pairs of a path in ``data`` and the kind of document to which its value refers; ``[]`` in a
-    path means each item of an array. ``required`` is the field without which the module does nothing.
+    ``references`` lists the fields that refer to other documents. Each item is the path of a field in ``data`` and the
+    kind of the documents to which the field refers. In a path, ``[]`` stands for each item of an array. The kinds
+    ``member``, ``recipient`` and ``target`` stand for several kinds. The data of a node says which one is meant.
 
-    ``branches`` names the keys of the children with which the module can continue: ``default`` is only ``_``; ``none``
-    is no key; ``cause`` is hangup causes, ``sip:NNN`` and ``_``; ``carrier`` is the same without ``_``. The others
-    stand for the keys of a few modules.
+    ``required`` is the field without which the module does nothing, or ``""``.
 
-    ``ending`` is how the call continues after the module:
+    ``branches`` says which children the module can take:
 
-    - ``continues``: it continues with a child.
-    - ``answered``: it ends if somebody answered, and continues otherwise.
-    - ``jumps``: it runs another callflow and continues afterwards.
-    - ``carrier``: if the call to the carrier fails, the callflow stops.
-    - ``stops``: the callflow stops, and a call that has jumped there returns.
+    - ``default``: only the child ``_``.
+    - ``none``: no child.
+    - ``cause``: hangup causes, SIP statuses (``sip:NNN``) and ``_``.
+    - ``carrier``: hangup causes and SIP statuses, but not ``_``.
+    - Each other value stands for the keys of one or a few modules, such as the digits of a menu.
+
+    ``ending`` says how the call continues after the module:
+
+    - ``continues``: the call continues with a child.
+    - ``answered``: the call ends if somebody answered, and continues with a child otherwise.
+    - ``jumps``: the call runs another callflow and continues with a child afterwards.
+    - ``carrier``: if the call to the carrier fails, the callflow ends, unless there is a child for the hangup cause.
+    - ``stops``: the callflow ends. A call that has jumped to the callflow returns.
     - ``ends``: the call ends.
 
     ``silent`` is true if the caller hears nothing from the module. ``pauses`` is true if the module takes time or waits
-    for somebody, so that callflows that jump in a circle do not use up the server's 50 jumps at once. ``choice`` is
-    true if the children are alternatives, such as the keys of a menu.
+    for somebody. Callflows that jump in a circle through such a module do not use up the server's 50 jumps at once.
+    ``choice`` is true if the children are alternatives, such as the keys of a menu.
     """
 
     name: str
@@ -214,7 +221,7 @@ METAFLOW_MODULES: Final[Mapping[str, Module]] = {
         ("tts", "TTS", {}),
     )
 }
-"""The modules of metaflows (Kazoo's konami application), by name. ``branches`` and ``ending`` are not filled in."""
+"""The modules of metaflows (Kazoo's konami application), by name. Only their label and their references are known."""
 
 OTHER_VENDORS: Final = frozenset(
     {"acdc_agent_availability", "agent", "call_failover", "qubicle", "queue", "temporal_set"}
@@ -227,9 +234,10 @@ _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
 def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
-    """Return the label of a module, or the module's own name if it is unknown.
+    """Return the label of a module, or the name of the module if it is unknown.
 
-    With ``data``, the label also distinguishes the uses of ``voicemail``.
+    If ``data`` is given, the label of ``voicemail`` depends on it: ``Voicemail``, ``Check Voicemail`` or ``Direct to
+    Voicemail``.
     """
     if module == "voicemail" and data is not None:
         if data.get("action") == "check":
@@ -240,7 +248,7 @@ def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
 
 
 def is_skipped(node: FlowNode) -> bool:
-    """Whether the server skips the node and takes its default child (``skip_module``; ``cf_exe.erl``)."""
+    """Whether the server skips the node because of ``skip_module``, and takes its default child (``cf_exe.erl``)."""
     return is_true(node.data.get("skip_module"))
 
 
@@ -255,20 +263,20 @@ def is_cause(key: str) -> bool:
 
 
 def is_digits(key: str) -> bool:
-    """Whether ``key`` consists of digits, stars and pound signs, which can be pressed in a menu."""
+    """Whether ``key`` consists of characters that callers can press in a menu: digits, ``*`` and ``#``."""
     return _DIGITS.fullmatch(key) is not None
 
 
 def is_integer(key: str) -> bool:
-    """Whether ``key`` is a whole number, as the modules that compare their keys with a number need."""
+    """Whether ``key`` is an integer. Modules that compare their keys with a number need such keys."""
     return _INTEGER.fullmatch(key) is not None
 
 
-def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa: PLR0911  # an answer for each kind
-    """Whether the server can ever take the child ``key`` of ``node``, or None if that cannot be known.
+def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa: PLR0911  # one return for each kind
+    """Whether the server can ever take the child ``key`` of ``node``, or None if that is not known.
 
-    It cannot be known if the module is unknown, if it runs on another server (``remote_execution``), or if the server
-    compares the key with a value of the call.
+    It is not known if the module is unknown, if the module runs on another server (``remote_execution``), or if the
+    server compares the key with a value of the call.
     """
     known = MODULES.get(module or "")
     if known is None or node.extra.get("remote_execution") is True:
@@ -290,17 +298,20 @@ def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa
 
 
 def never_taken(parent: FlowNode, key: str) -> bool:
-    """Whether the server never takes the child ``key``. A default child counts only if the module allows none."""
+    """Whether it is known that the server never takes the child ``key`` of ``parent``.
+
+    A default child is never taken only if the module takes no default branch at all.
+    """
     known = MODULES.get(parent.module or "")
     if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
         return False
     return allows(parent.module, parent, key) is False
 
 
-def _allows_named(  # noqa: PLR0911  # an answer for each kind
+def _allows_named(  # noqa: PLR0911  # one return for each kind
     branches: Branches, node: FlowNode, key: str
 ) -> bool | None:
-    """Return the answer of ``allows`` for modules that have keys of their own, such as ``match``."""
+    """Return the result of ``allows`` for modules with keys of their own, such as ``match``."""
     data = node.data
     match branches:
         case "menu":
@@ -322,17 +333,17 @@ def _allows_named(  # noqa: PLR0911  # an answer for each kind
 
 
 def is_switch(data: Mapping[str, Any]) -> bool:
-    """Whether a ``temporal_route`` changes its rules, instead of choosing a branch by them."""
-    return data.get("action") in ("disable", "enable", "menu", "reset")  # any JSON value
+    """Whether a ``temporal_route`` switches its rules on or off, instead of choosing a branch by them."""
+    return data.get("action") in ("disable", "enable", "menu", "reset")  # the value may be unhashable
 
 
 def is_absolute(data: Mapping[str, Any]) -> bool:
-    """Whether a ``check_cid`` compares the whole number of the caller with the keys of its children."""
+    """Whether a ``check_cid`` takes the child whose key is the whole number of the caller."""
     return is_true(data.get("use_absolute_mode"))
 
 
 def outcomes(node: FlowNode) -> tuple[str, ...]:
-    """Return the keys that together cover every call, or an empty tuple if the module has no such set."""
+    """Return the keys of the children that together cover every call, or an empty tuple if that is not possible."""
     if node.module == "check_cid":
         return ("_" if is_absolute(node.data) else "match", *(["nomatch"] if can_fail(node.data) else []))
     return {"cidlistmatch": ("match", "nomatch"), "fax_detect": FAX_CHILDREN}.get(node.module or "", ())
@@ -342,5 +353,5 @@ FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
 
 
 def can_fail(data: Mapping[str, Any]) -> bool:
-    """Whether the ``regex`` of a ``check_cid`` may not match. The default, ``.*``, matches every caller."""
+    """Whether the ``regex`` of a ``check_cid`` can fail to match. The default, ``.*``, matches every caller."""
     return data.get("regex") not in (None, "", ".*")

@@ -27,15 +27,15 @@ _TAILS: Final = (
     "12125550123",
     "8ca0e4c50aa1e2901d749307e19b2e4b",
 )
-"""Texts that are appended to the literal beginning of a pattern, to get numbers that match it."""
+"""Texts that are appended to the literal head of a pattern. Some of the resulting numbers match the pattern."""
 
 _CODE_TAILS: Final = ("", "1", "100", "1000", "5551234", "2125550123")
-"""Texts that may be dialled after a feature code, as its argument."""
+"""Texts that callers may dial after a feature code, as its argument."""
 
 _SAMPLES_KEPT: Final = 8192
 
 _PROBES: Final = ("+12125550123", "+442071234567", "5551234", "411")
-"""Unrelated numbers. If patterns take all of them, they are assumed to take every number (P604)."""
+"""Unrelated numbers. If patterns take all of these numbers, they are assumed to take every number (P604)."""
 
 NumberFinding = tuple[str, Severity, str, tuple[str, ...]]
 
@@ -45,8 +45,8 @@ def number_findings(
 ) -> list[list[NumberFinding]]:
     """Return the findings on numbers and patterns of each callflow.
 
-    ``callflows`` are sorted by id. ``used`` holds the ids of the callflows to which others lead, or is None if they are
-    not known. Patterns are matched only if one of the codes in ``wanted`` needs it.
+    ``callflows`` must be sorted by id. ``used`` holds the ids of the callflows to which other callflows lead. ``used``
+    is None if not all of these ids are known. Patterns are matched only if one of the codes in ``wanted`` needs that.
     """
     return _Numbers(callflows, used, complete=complete, wanted=wanted).findings()
 
@@ -78,7 +78,7 @@ class _Numbers:
     def findings(self) -> list[list[NumberFinding]]:
         found = [list(self._of(callflow)) for callflow in self.callflows]
         if self.tries_patterns:
-            self._swallowed(found)
+            self._check_no_match(found)
         return found
 
     def _of(self, callflow: Callflow) -> Iterator[NumberFinding]:
@@ -86,10 +86,10 @@ class _Numbers:
         for number in dict.fromkeys(real):
             first = self.first[number]
             if first is not callflow:
-                message = f"number {number} is also in {_shown(first)}, which gets the calls"
+                message = f"callflow {_shown(first)} also has the number {number}, and gets the calls"
                 yield "N501", "error", message, (number, first.id)
         if NO_MATCH in real and (beside := [*(number for number in real if number != NO_MATCH), *callflow.patterns]):
-            message = f"the callflow has no_match and {beside[0]}, so it refuses calls from outside"
+            message = f"the callflow has both no_match and {beside[0]}: it refuses all calls from outside"
             yield "N504", "error", message, (NO_MATCH,)
         if self.tries_patterns:
             for pattern in dict.fromkeys(callflow.patterns):
@@ -118,12 +118,12 @@ class _Numbers:
 
     def _pattern(self, callflow: Callflow, pattern: str) -> Iterator[NumberFinding]:
         if reason := invalid(pattern):
-            yield "P601", "error", f"pattern {pattern} is not valid and never used: {reason}", (pattern,)
+            yield "P601", "error", f"pattern {pattern} is never used, because it is not valid: {reason}", (pattern,)
             return
         samples = _samples(pattern)
         if any(match(pattern, sample) == UNSET for sample in samples):
-            message = f"pattern {pattern} can match without any of its groups: the server fails on such a number"
-            yield "P603", "error", f"{message}, and no callflow gets the call", (pattern,)
+            message = f"pattern {pattern} matches some numbers without setting any of its groups"
+            yield "P603", "error", f"{message}: the server fails, and no callflow gets the call", (pattern,)
         wins = False
         losses: list[tuple[str, str, str, str]] = []
         for sample in samples:
@@ -136,22 +136,29 @@ class _Numbers:
             return
         if not wins:
             sample, other, by, _ = losses[0]
-            message = f"pattern {pattern} never gets a call: {sample} goes to {self._name(other)} ({by})"
+            message = f"pattern {pattern} gets no calls: {sample}, for example, goes to {self._name(other)} ({by})"
             yield "P602", "warning", message, (pattern, other)
         elif by_pattern := next((loss for loss in losses if loss[3] == "pattern"), None):
             sample, other, by, _ = by_pattern
             message = f"patterns overlap: {sample} matches {pattern} but goes to {self._name(other)} ({by})"
             yield "P605", "info", message, (pattern, other)
 
-    def _swallowed(self, found: list[list[NumberFinding]]) -> None:
-        """Add a finding to the callflow of the first pattern, if patterns take all numbers."""
+    def _check_no_match(self, found: list[list[NumberFinding]]) -> None:
+        """Add a finding if a callflow is meant for all other numbers (no_match), but patterns take each of ``_PROBES``.
+
+        It is a finding on the callflow that gets the first of these numbers.
+        """
         other = self.first.get(NO_MATCH)
         if other is None or not self.router.has_patterns:
             return
         routes = [self.router.lookup(probe) for probe in _PROBES]
         if all(route.how == "pattern" for route in routes):
             position = next(at for at, each in enumerate(self.callflows) if each.id == routes[0].callflow_id)
-            message = f"pattern {routes[0].by} takes every number, so that {_shown(other)} (no_match) is never used"
+            taking = list(dict.fromkeys(route.by for route in routes))
+            subject = (
+                f"pattern {taking[0]} takes" if len(taking) == 1 else f"patterns {', '.join(taking)} together take"
+            )
+            message = f"{subject} every number: no number is left for {_shown(other)} (no_match)"
             found[position].append(("P604", "warning", message, (routes[0].by, other.id)))
 
     def _name(self, callflow_id: str) -> str:
@@ -162,7 +169,7 @@ class _Numbers:
 def _samples(pattern: str) -> tuple[str, ...]:
     """Return some numbers that match a pattern.
 
-    Each consists of the pattern's literal beginning, with or without a plus sign, and one of ``_TAILS``.
+    Each number consists of the pattern's literal head, with or without its plus sign, and one of ``_TAILS``.
     """
     head = literal_head(pattern)
     heads = dict.fromkeys((head, head.removeprefix("+")))

@@ -17,10 +17,10 @@ from .tracing import TraceNode
 def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule | TraceNode) -> dict[str, Any]:
     """Return a result as a dict of JSON values.
 
-    A finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens in the values of
-    a change and in the target of a reference are hidden.
+    The dict of a finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens are
+    hidden in the values of a change and in the target of a reference.
 
-    Raises ConfigurationError if ``result`` is of another type.
+    Raises ConfigurationError if ``result`` has none of the types in the signature.
     """
     if isinstance(result, TraceNode):
         return _trace(result)
@@ -29,8 +29,8 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
         return plain | {side: masked(_value(plain[side]), result.field) for side in ("old", "new")}
     if isinstance(result, Finding):
         rule = result.rule
-        told = {"title": rule.title, "explanation": rule.explanation, "source": rule.source}
-        return attrs.asdict(result, recurse=False) | {"related": list(result.related)} | told
+        about = {"title": rule.title, "explanation": rule.explanation, "source": rule.source}
+        return attrs.asdict(result, recurse=False) | {"related": list(result.related)} | about
     if isinstance(result, Route):
         return attrs.asdict(result, recurse=False) | {"rivals": [attrs.asdict(rival) for rival in result.rivals]}
     if isinstance(result, Reference):
@@ -47,7 +47,7 @@ def _value(value: Any) -> Any:
 def _trace(tree: TraceNode) -> dict[str, Any]:
     top: list[dict[str, Any]] = []
     waiting = [(tree, top)]
-    for step, siblings in waiting:  # the loop appends to it
+    for step, siblings in waiting:  # the loop appends to waiting
         plain = attrs.asdict(step, recurse=False) | {"words": list(step.words), "children": []}
         siblings.append(plain)
         waiting.extend((child, plain["children"]) for child in step.children)

@@ -6,11 +6,11 @@ from typing import TypeAlias
 from .. import Callflow, FlowNode, to_dict, to_json
 
 Row: TypeAlias = tuple[FlowNode, str, int]
-"""A node, its key in its parent's children, and the index of the parent's row, -1 for the top."""
+"""A node, its key in the children of its parent, and the index of the parent's row. The index is -1 for the top."""
 
 
 def rows(top: FlowNode | None) -> list[Row]:
-    """Return a row for each node below and including ``top``, parents before children, in the document's order."""
+    """Return a row for ``top`` and for each node below it, in depth-first order, so that parents come first."""
     found: list[Row] = []
     if top is None:
         return found
@@ -26,7 +26,7 @@ def rows(top: FlowNode | None) -> list[Row]:
 
 
 def pointer(table: list[Row], index: int, top: str = "/flow") -> str:
-    """Return the JSON pointer of a row's node within its callflow. ``top`` is the pointer of the first row."""
+    """Return the JSON pointer, within the callflow, of the node in row ``index``. ``top`` is that of the first row."""
     keys: list[str] = []
     while index > 0:
         _, key, index = table[index]
@@ -45,7 +45,7 @@ def keys_of(path: str) -> list[str]:
 
 
 def node_at(callflow: Callflow | None, path: str) -> FlowNode | None:
-    """Return the node at a JSON pointer within a callflow, or None."""
+    """Return the node at a JSON pointer within a callflow, or None if there is no node."""
     keys = keys_of(path)
     if callflow is None or not keys:
         return None
@@ -69,14 +69,14 @@ def metaflow_tops(callflow: Callflow) -> Iterator[tuple[FlowNode, str]]:
 
 
 def is_empty(node: FlowNode | None) -> bool:
-    """Whether ``node`` is None or has no fields. A call that reaches it ends."""
+    """Whether ``node`` is None or has no fields. A callflow ends where the next node is empty."""
     return node is None or (node.module is None and not node.children and not to_dict(node))
 
 
 def is_summary(callflow: Callflow) -> bool:
-    """Whether the callflow is a row of a listing, which never holds a flow.
+    """Whether the callflow is a row of a listing. Rows never have a flow.
 
-    Only rows have ``modules``, or ``false`` for ``featurecode``, without a ``flow``.
+    A document without a flow is a row if it has ``modules``, or if its ``featurecode`` is ``false``.
     """
     if callflow.flow is not None:
         return False
@@ -85,10 +85,10 @@ def is_summary(callflow: Callflow) -> bool:
 
 
 def ordered(callflows: Iterable[Callflow]) -> list[Callflow]:
-    """Return the callflows sorted by id, one for each id. All callflows without an id are kept.
+    """Return the callflows sorted by id. All callflows without an id are kept, but only one for each id.
 
-    If documents with the same id differ, the one whose JSON text sorts last is kept. No field shows which is newer, and
-    the result must not depend on the order of ``callflows``.
+    If several callflows have the same id, the one whose JSON text sorts last is kept. No field shows which one is
+    newest, and the result must not depend on the order of ``callflows``.
     """
     by_id: dict[str, list[Callflow]] = {}
     for callflow in callflows:

@@ -15,27 +15,32 @@ from .positions import keys_of, metaflow_tops, node_at, ordered, pointer, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
-"""The beginnings of generated sounds, which callflows may have instead of the id of a media file."""
+"""How the values of generated sounds begin. A callflow can have such a value in place of the id of a media file."""
 
-_BEGINNING: Final = re.compile(r"[0-9a-f]{8,31}")
+_ID_PREFIX: Final = re.compile(r"[0-9a-f]{8,31}")
 
-UNTOLD: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
-"""The kinds of documents that the server never includes in ``metadata``."""
+NOT_IN_METADATA: Final = frozenset({"account", "email", "faxbox", "function", "number", "url"})
+"""The kinds of references whose targets the server never includes in ``metadata``."""
 
 Found = tuple[str, str, str]
-"""A kind, a field and a target."""
+"""The kind, the field and the target of a reference."""
 
 
 @frozen
 class Reference:
     """A place in a callflow that refers to another document, a number or an address.
 
-    ``path`` is the JSON pointer of the node within the callflow's document, or ``""`` for the document itself.
-    ``field`` is the path within the node's ``data`` (``endpoints[1].id``), or ``children.KEY`` if the key of a child is
-    the id of a time rule. ``module`` is the name of the node's module. ``kind`` is a ``pvt_type`` of Kazoo (``user``,
-    ``device``, ``vmbox``, ``media``, ``menu``, ``group``, ``callflow``, ``directory``, ``conference``, ``queue``,
-    ``list``, ``temporal_rule``, ``temporal_rule_set``), or ``faxbox``, ``function``, ``account``, ``url``, ``number``
-    or ``email``. ``target`` is the id, number or address in the document.
+    ``path`` is the JSON pointer of the node that contains the reference, and ``module`` is the node's module. Both are
+    ``""`` if the reference is in a field of the callflow itself.
+
+    ``field`` is the path within the node's ``data``, such as ``endpoints[1].id``. If the key of a child is the id of a
+    time rule, ``field`` is ``children.KEY``. For a field of the callflow itself, it is the path within the callflow,
+    such as ``owner_id`` or ``ringback.early``.
+
+    ``kind`` is a ``pvt_type`` of Kazoo, such as ``user``, ``device``, ``vmbox``, ``media``, ``menu``, ``group``,
+    ``callflow``, ``directory``, ``conference``, ``queue``, ``list``, ``temporal_rule`` or ``temporal_rule_set``, or one
+    of ``faxbox``, ``function``, ``account``, ``url``, ``number`` and ``email``. ``target`` is the id, the number or the
+    address.
     """
 
     callflow_id: str
@@ -57,9 +62,9 @@ class Name:
 def references(callflow: Callflow) -> Iterator[Reference]:
     """Yield the references in the fields of ``callflow``, in its flow and in its metaflow.
 
-    References are in the order of the document. Values that are not strings are left out, and so are generated sounds
-    such as ``tone_stream://``. Targets that are known only during a call are not listed: extensions dialled in a menu
-    or a directory, and captured numbers.
+    References in fields come first, then those in the flow and those in the metaflow, in the order of the nodes. Values
+    that are not strings are left out, and so are generated sounds such as ``tone_stream://``. Targets that are known
+    only during a call are not listed: extensions dialled in a menu or a directory, and captured numbers.
     """
     yield from _of_document(callflow)
     callflow_id, metadata = callflow.id, callflow.metadata
@@ -79,7 +84,7 @@ def references(callflow: Callflow) -> Iterator[Reference]:
 
 
 def _of_document(callflow: Callflow) -> Iterator[Reference]:
-    """Yield the references in the fields of the document itself."""
+    """Yield the references in the fields of the callflow itself, outside its nodes."""
     for field, kind in (("owner_id", "user"), ("group_id", "group")):
         value = getattr(callflow, field)
         if isinstance(value, str) and value:
@@ -92,7 +97,7 @@ def _of_document(callflow: Callflow) -> Iterator[Reference]:
 
 
 def flow_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
-    """Return the references of a node of a flow. ``metadata`` is that of the callflow."""
+    """Return the references of a node of a flow. ``metadata`` is the metadata of the callflow."""
     module = node.module
     if module is None:
         return []
@@ -106,7 +111,7 @@ def flow_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Found]:
             rules = [key for key in node.children if key not in {"_", "rule_set"}]
             found.extend(("temporal_rule", f"children.{key}", key) for key in rules)
     elif module == "do_not_disturb" and found:
-        found = [(_told(metadata, target) or kind, field, target) for kind, field, target in found]
+        found = [(_kind_in_metadata(metadata, target) or kind, field, target) for kind, field, target in found]
     elif module == "after_bridge" and data.get("action") != "transfer":
         return []
     return found
@@ -122,24 +127,26 @@ def _unknown_references(node: FlowNode, metadata: Mapping[str, Any]) -> list[Fou
     """Return the references of a node with an unknown module.
 
     In every module, the server looks up the field ``id`` and all fields whose names contain ``_id`` (``get_metadata``
-    in ``cb_callflows.erl``). A field is a reference if ``metadata`` has its value.
+    in ``cb_callflows.erl``). Such a field is a reference if ``metadata`` has the kind of the document with that id.
     """
     return [
         (kind, field, target)
         for field, target in node.data.items()
-        if (field == "id" or "_id" in field) and isinstance(target, str) and (kind := _told(metadata, target))
+        if (field == "id" or "_id" in field)
+        and isinstance(target, str)
+        and (kind := _kind_in_metadata(metadata, target))
     ]
 
 
-def _told(metadata: Mapping[str, Any], target: str) -> str:
-    """Return the kind of a document by the server's metadata, or an empty text if it is not there."""
+def _kind_in_metadata(metadata: Mapping[str, Any], target: str) -> str:
+    """Return the kind that ``metadata`` gives for a document, or an empty text if it gives none."""
     about = metadata.get(target)
     kind = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
     return kind if isinstance(kind, str) else ""
 
 
 @cache
-def _split_fields(module: Module) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, ...], str], ...]]:
+def _split_references(module: Module) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[tuple[str, ...], str], ...]]:
     """Return the references of a module in two groups: fields of ``data`` itself, and paths to nested fields."""
     plain = tuple((path, kind) for path, kind in module.references if "." not in path and "[" not in path)
     nested = tuple((tuple(path.split(".")), kind) for path, kind in module.references if "." in path or "[" in path)
@@ -149,41 +156,41 @@ def _split_fields(module: Module) -> tuple[tuple[tuple[str, str], ...], tuple[tu
 def _of_fields(module: Module, data: Mapping[str, Any]) -> list[Found]:
     if not data or not module.references:
         return []
-    plain, nested = _split_fields(module)
+    plain, nested = _split_references(module)
     found: list[Found] = []
     for field, kind in plain:
         value = data.get(field)
         if not isinstance(value, str) or not value:
             continue
-        told = kind
+        actual = kind
         if kind == "media":
-            told = _media_kind(value)
+            actual = _media_kind(value)
         elif kind == "target":
             target = data.get("target_type")
-            told = target if target in ("device", "user", "number") else "device"  # any JSON value
-        if told:
-            found.append((told, field, value))
-    for steps, kind in nested:
-        found.extend(_nested(data, steps, kind))
+            actual = target if target in ("device", "user", "number") else "device"  # the value may be unhashable
+        if actual:
+            found.append((actual, field, value))
+    for parts, kind in nested:
+        found.extend(_nested(data, parts, kind))
     return found
 
 
-def _nested(data: Mapping[str, Any], steps: tuple[str, ...], kind: str) -> Iterator[Found]:
+def _nested(data: Mapping[str, Any], parts: tuple[str, ...], kind: str) -> Iterator[Found]:
     if kind == "member":
-        yield from ((told, field, target) for told, field, target, _ in members(data))
+        yield from ((actual, field, target) for actual, field, target, _ in members(data))
         return
     if kind == "recipient":
         yield from _recipients(data)
         return
     places: list[tuple[str, Any]] = [("", data)]
-    for step in steps:
-        name = step.removesuffix("[]")
+    for part in parts:
+        name = part.removesuffix("[]")
         inner = [
             (f"{field}.{name}" if field else name, value[name])
             for field, value in places
             if isinstance(value, Mapping) and name in value
         ]
-        if name != step:
+        if name != part:
             inner = [
                 (f"{field}[{position}]", item)
                 for field, items in inner
@@ -193,16 +200,16 @@ def _nested(data: Mapping[str, Any], steps: tuple[str, ...], kind: str) -> Itera
         places = inner
     for field, value in places:
         if isinstance(value, str) and value:
-            told = _media_kind(value) if kind == "media" else kind
-            if told:
-                yield told, field, value
+            actual = _media_kind(value) if kind == "media" else kind
+            if actual:
+                yield actual, field, value
 
 
 def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
-    """Yield the members of a group: kind, field, id and the settings of the member.
+    """Yield the kind, the field, the id and the settings of each member of a group.
 
     ``endpoints`` is an array of objects with an ``id`` (ring groups), an array of ids (the schema of ``group``), or an
-    object whose keys are ids (documents of groups). ``endpoint_type`` is ``device`` by default.
+    object whose keys are ids (documents of groups). A member without an ``endpoint_type`` or ``type`` is a device.
     """
     endpoints = data.get("endpoints")
     if isinstance(endpoints, dict | Mapping):
@@ -224,7 +231,7 @@ _RING_SECONDS: Final = 20
 
 
 def silent_members(node: FlowNode) -> dict[str, str]:
-    """Return the fields of the group members that never ring, each with the reason as the end of a sentence."""
+    """Return the fields of the group members that never ring. The values are the reasons, as clauses for messages."""
     data, silent = node.data, dict[str, str]()
     if node.module not in {"group", "ring_group"}:
         return silent
@@ -237,7 +244,7 @@ def silent_members(node: FlowNode) -> dict[str, str]:
             silent[field] = f"its delay of {delay} s is not shorter than the group's {total} s"
         elif strategy == "single":
             if spent >= total > 0:
-                silent[field] = f"those before it take {spent} s of the group's {total} s"
+                silent[field] = f"the members before it take {spent} s, but the group rings for only {total} s"
             spent += seconds(settings.get("timeout"), _RING_SECONDS)
     return silent
 
@@ -245,8 +252,11 @@ def silent_members(node: FlowNode) -> dict[str, str]:
 def inactive(reference: Reference, callflow: Callflow | None) -> str:
     """Return why calls never use the reference, or ``""`` if they may use it.
 
-    The reason is ``never taken`` for a branch that the server never takes, ``switched off`` for a module with
-    ``skip_module``, and ``never rings`` for a member of a group whose turn never comes.
+    The reason is one of these:
+
+    - ``never taken``: the node is in a branch that the server never takes.
+    - ``switched off``: the node has ``skip_module``.
+    - ``never rings``: the group stops ringing before the member would ring.
     """
     first, *keys = keys_of(reference.path) or [""]
     node = callflow.flow if callflow and first == "flow" else None
@@ -265,7 +275,7 @@ def _member_kind(settings: Mapping[str, Any]) -> str:
 
 
 def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
-    """Yield the recipients of an alert, which are users or addresses. An item may have several of them."""
+    """Yield the recipients of an alert: ids of users, and email addresses. One item can hold several recipients."""
     recipients = data.get("recipients")
     for position, item in enumerate(recipients if isinstance(recipients, list | tuple) else ()):
         if not isinstance(item, dict | Mapping):
@@ -282,7 +292,7 @@ def _recipients(data: Mapping[str, Any]) -> Iterator[Found]:
 
 
 def seconds(value: Any, default: int) -> int:
-    """Convert a number or its text to an integer, or return ``default``."""
+    """Return a number, or an integer written as text, as an int. Return ``default`` for any other value."""
     try:
         return default if value is None or isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
@@ -299,8 +309,9 @@ def _media_kind(value: str) -> str:
 class ReferenceIndex:
     """An index of the references in the callflows of one account.
 
-    ``names`` holds, by id, the name and kind of the callflows and of all documents in their metadata. The time to build
-    the index is proportional to the number of nodes. ``where_used`` does not scan the nodes again.
+    ``callflows`` holds the callflows by id. ``names`` holds the names of the callflows and of the documents in their
+    metadata, by id. The time to build the index is proportional to the number of nodes. ``where_used`` does not scan
+    the nodes again.
     """
 
     def __init__(self, callflows: Iterable[Callflow]) -> None:
@@ -324,15 +335,15 @@ class ReferenceIndex:
     def where_used(self, what: str) -> list[Reference]:
         """Return the references to an id, a name or a number, sorted by callflow and position.
 
-        A name must be complete, but its case is ignored. For a number, the result has the jumps to the callflow that
-        has the number, and the transfers to the number. If nothing is found, eight or more hexadecimal digits are read
-        as the beginning of an id.
+        A name must be complete, but its case is ignored. For a number, the result has the references to the number and
+        to each callflow that has the number. If there are none, and ``what`` consists of 8 to 31 hexadecimal digits,
+        ``what`` is taken as the beginning of an id.
         """
         number = normalize(what)
         targets = [what, number, *self._by_name.get(what.casefold(), ())]
         for each in (what, number):
             targets.extend(self._by_number.get(each, ()))
-        if not any(target in self._by_target for target in targets) and _BEGINNING.fullmatch(what):
+        if not any(target in self._by_target for target in targets) and _ID_PREFIX.fullmatch(what):
             targets = [target for target in self._by_target if target.startswith(what)]
         positions = {position for target in targets for position in self._by_target.get(target, ())}
         return [self._references[position] for position in sorted(positions)]
@@ -340,9 +351,11 @@ class ReferenceIndex:
     def ways_to(self, callflow_id: str) -> list[tuple[Reference, ...]]:
         """Return the ways by which calls reach a callflow from other callflows.
 
-        Each way is a sequence of jumps, in the order of the call. There is one way for each jump that leads, directly
-        or by further jumps, to the callflow. After its first jump, a way is the shortest one. Jumps are modules
-        ``callflow`` that are not switched off, and transfers to a number of a callflow.
+        Each way is a sequence of jumps, in the order of the call. For each jump that leads to the callflow, directly or
+        by further jumps, there is one way that begins with that jump. It has as few further jumps as possible.
+
+        A jump is a node of a flow with the module ``callflow``, or a transfer to a number of a callflow. Nodes that are
+        switched off do not count.
         """
         found: list[tuple[Reference, ...]] = []
         onward: dict[str, tuple[Reference, ...]] = {callflow_id: ()}
@@ -371,9 +384,10 @@ class ReferenceIndex:
 
 
 def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
-    """Return the names of the callflows and of all documents in their ``metadata``, by id.
+    """Return the names of the callflows and of the documents in their ``metadata``, by id.
 
-    A callflow that has no name in ``metadata`` is named by its first number there.
+    A document that has no name in ``metadata`` is named by its first number in ``metadata``. Documents with neither a
+    name nor a number are left out.
     """
     names: dict[str, Name] = {}
     own: dict[str, Name] = {}

@@ -22,7 +22,7 @@ NO_MATCH: Final = "no_match"
 """The entry of ``numbers`` that marks the callflow for all numbers that no other callflow takes."""
 
 _MATCH_LIMIT: Final = 100_000
-"""The most steps of one match, which take a few milliseconds. Ordinary patterns need fewer than a thousand."""
+"""The maximum number of steps of a match. They take a few milliseconds. Ordinary patterns need fewer than 1,000."""
 
 _COMPILED_KEPT: Final = 8192
 
@@ -39,7 +39,7 @@ _ORDER: Final = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789"
 
 @frozen
 class Rival:
-    """A competing match: a pattern of another callflow that also matches the number, and what it captures."""
+    """A pattern of another callflow that also matches the number, and the text that it captures."""
 
     callflow_id: str
     pattern: str
@@ -54,14 +54,15 @@ class Route:
 
     - ``number``: the callflow has the number.
     - ``pattern``: a pattern of the callflow matches the number.
-    - ``no_match``: no other callflow takes the number, and this one takes all other numbers.
+    - ``no_match``: no other callflow takes the number, and this one has ``no_match`` among its numbers.
     - ``none``: no callflow takes the number.
     - ``refused``: ``callflow_id`` has ``no_match`` among its numbers, so it accepts no calls from outside.
     - ``crash``: the pattern ``by`` matches without setting any of its groups. The server fails on such a match, and no
       callflow gets the call.
 
-    ``by`` is the number or pattern that was found. ``capture`` is the text that the pattern captures, such as a mailbox
-    number in a call to voicemail. ``rivals`` are the patterns of other callflows that also match.
+    ``by`` is the number, the pattern or ``no_match``, as the callflow has it. ``capture`` is the text that the pattern
+    captures, such as a mailbox number in a call to voicemail. ``rivals`` are the patterns of other callflows that also
+    match. Patterns are not tried, and ``rivals`` is empty, if a callflow has the number itself.
     """
 
     callflow_id: str | None
@@ -72,20 +73,20 @@ class Route:
 
     @property
     def is_tie(self) -> bool:
-        """Whether one of ``rivals`` captures as many bytes. The server then uses the pattern that it tries first."""
+        """Whether a rival captures as many bytes as the pattern ``by``. The server then uses the one it tries first."""
         own = len(_bytes(self.capture))
         return any(len(_bytes(rival.capture)) == own for rival in self.rivals)
 
 
 def lookup(callflows: Iterable[Callflow], dialled: str, *, caller: Caller = "outside") -> Route:
-    """Return the route of a call to ``dialled`` within the account that has these callflows.
+    """Return the route of a call to the number ``dialled``. ``callflows`` are all callflows of the account.
 
-    ``caller`` is ``outside`` for a call that a carrier delivers, ``phone`` for a call from a device of the account.
+    ``caller`` is ``outside`` for a call that a carrier delivers, or ``phone`` for a call from a device of the account.
 
-    ``dialled`` is first converted as the server does by default (``2125550123`` becomes ``+12125550123``). Spaces and
-    dashes are not removed. The account's own converters and dial plan are not considered.
+    ``dialled`` is first converted with ``normalize``: ``2125550123`` becomes ``+12125550123``. Spaces and dashes are
+    not removed. The account's own converters and dial plan are not considered.
 
-    Raises ConfigurationError if ``caller`` has another value, and ImportError if a pattern must be matched and the
+    Raises ConfigurationError if ``caller`` has another value. Raises ImportError if a pattern must be matched and the
     extra ``flows`` is not installed.
     """
     if caller not in {"outside", "phone"}:
@@ -94,7 +95,7 @@ def lookup(callflows: Iterable[Callflow], dialled: str, *, caller: Caller = "out
 
 
 def normalize(dialled: str) -> str:
-    """Return a number as the server converts it by default, to E.164 where that is possible."""
+    """Convert a number to E.164 with the server's default converters. Return other numbers and texts unchanged."""
     if dialled.startswith("*"):
         return dialled
     for pattern, prefix in _CONVERTERS:
@@ -106,8 +107,9 @@ def normalize(dialled: str) -> str:
 class Router:
     """An index of the numbers and patterns of an account, for many lookups. ``callflows`` must be sorted by id.
 
-    A pattern is tried only on numbers that begin with its literal head (``literal_head``). Other numbers cannot match,
-    and an account with 20,000 patterns needs few matches for each number.
+    A pattern cannot match a number that does not begin with the pattern's literal head (``literal_head``). Such numbers
+    are not matched against the pattern, which saves most matches if the heads differ. A pattern without a literal head
+    is tried on every number that no callflow has.
     """
 
     def __init__(self, callflows: Iterable[Callflow]) -> None:
@@ -128,7 +130,7 @@ class Router:
         self.has_patterns: bool = bool(view)
 
     def lookup(self, number: str, *, caller: Caller = "phone") -> Route:
-        """Return the route of a call to a number that has been converted already."""
+        """Return the route of a call to a number that ``normalize`` has converted."""
         if not number:
             return Route(None, "none")
         if number in self.numbers:
@@ -163,7 +165,10 @@ class Router:
         return Route(callflow_id, "pattern", pattern, _text(capture), rivals)
 
     def _candidates(self, number: str) -> list[tuple[int, str, str]]:
-        """Return the patterns that may match, in the order in which the server tries them."""
+        """Return the patterns that may match, in the order in which the server tries them.
+
+        Each pattern comes with its rank in this order and the id of its callflow.
+        """
         found: list[tuple[int, str, str]] = []
         for length in range(min(len(number), self._longest_head) + 1):
             found.extend(self._by_head.get(number[:length], ()))
@@ -172,7 +177,7 @@ class Router:
 
 
 UNSET: Final = "unset"
-"""What ``match`` returns for a match that sets none of the pattern's groups."""
+"""The result of ``match`` if the pattern has groups, but the match sets none of them."""
 
 Matched: TypeAlias = bytes | Literal["unset"] | None
 
@@ -180,15 +185,16 @@ Matched: TypeAlias = bytes | Literal["unset"] | None
 def match(pattern: str, number: str) -> Matched:
     """Return the longest group of a match, or the whole match if the pattern has no groups.
 
-    The server compares matches by this text. Returns ``UNSET`` if the match sets no group. Returns None if the pattern
-    does not match, is invalid, or needs more steps than ``_MATCH_LIMIT``.
+    The server prefers the pattern for which this text is longest. Returns ``UNSET`` if the pattern has groups, but the
+    match sets none of them. Returns None if the pattern does not match, is invalid, or needs more steps than
+    ``_MATCH_LIMIT``.
     """
     search = _compiled(pattern)
     return None if isinstance(search, str) else search(number)
 
 
 def invalid(pattern: str) -> str:
-    """Return why a pattern is not valid, or an empty text if it is."""
+    """Return why a pattern is not valid, or an empty text if it is valid."""
     search = _compiled(pattern)
     return search if isinstance(search, str) else ""
 
@@ -228,7 +234,7 @@ def _compiled(pattern: str) -> Callable[[str], Matched] | str:
 @cache
 def _pcre2() -> Any:
     try:
-        import pcre2  # noqa: PLC0415  # an extra, for those who match patterns
+        import pcre2  # noqa: PLC0415  # an optional dependency
     except ImportError:
         raise ImportError("matching patterns of callflows needs an extra: pip install 'vinix-async[flows]'") from None
     return pcre2
@@ -238,19 +244,19 @@ _HEAD: Final = re.compile(r"\^((?:\\[*+#.]|[0-9A-Za-z#]|\[\*\])+)")
 
 
 def literal_head(pattern: str) -> str:
-    """Return the text with which every matching number begins, or an empty text if it cannot be determined."""
+    """Return the text with which every matching number begins, or an empty text if no such text is found."""
     found = _HEAD.match(pattern)
     if not found or "|" in pattern or "(?#" in pattern or "\\E" in pattern:
         return ""
     head = found[1].replace("[*]", "\\*")
     letters = re.findall(r"\\?(.)", head)
     if pattern[found.end() : found.end() + 1] in {"?", "*", "{"}:
-        letters.pop()  # the quantifier may allow it to be missing
+        letters.pop()  # the quantifier may allow the last letter to be missing
     return "".join(letters)
 
 
 def _is_plain(number: str) -> bool:
-    """Whether a number consists of digits after an optional plus sign. The server also accepts a lone plus sign."""
+    """Whether a number consists of digits, after an optional plus sign. As on the server, a lone plus sign counts."""
     return all(digit in "0123456789" for digit in number.removeprefix("+"))
 
 

@@ -1,4 +1,4 @@
-"""The rules of ``findings``: each code's severity, title, explanation and source."""
+"""The rules of ``findings``: the severity, title, explanation and source for each code."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -12,8 +12,9 @@ Severity = Literal["error", "warning", "info"]
 class Rule:
     """A rule of ``findings``.
 
-    ``severity`` is the highest severity of its findings. ``milder`` is the lower severity of some of them, if any.
-    ``explanation`` says which findings are milder. ``source`` is what the rule is based on.
+    ``severity`` is the highest severity that a finding of the rule can have. ``milder`` is the lower severity of some
+    findings, or None. ``explanation`` says which findings have the lower severity. ``source`` is what the rule is based
+    on.
     """
 
     code: str
@@ -25,7 +26,7 @@ class Rule:
 
     @property
     def severities(self) -> str:
-        """The severities that a finding can have, such as ``error`` or ``warning or info``."""
+        """The severities that a finding of the rule can have, such as ``error`` or ``warning or info``."""
         return " or ".join(filter(None, (self.severity, self.milder)))
 
 
@@ -40,9 +41,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "A referenced document does not exist",
         (
-            "The server adds the name of each document to which a callflow refers. It did not find this document, "
-            "which was deleted or belongs to another account. The module does nothing, or the call fails there. If a "
-            "time rule does not exist, its child is never taken."
+            "The server puts the name of each document to which a callflow refers into the metadata of the callflow. "
+            "This document is not there: it was deleted, or it belongs to another account. The module does nothing, or "
+            "the call fails there. If a time rule does not exist, its child is never taken."
         ),
         _METADATA,
     ),
@@ -51,9 +52,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "A module lacks the id that it needs",
         (
-            "The module needs the id of a user, a device, a menu or another document, but its data has none. The "
-            "server skips the module, or tells the caller that something is wrong. The severity is warning if the "
-            "module neither rings nor decides where the call goes."
+            "The module needs the id of a user, a device, a menu or another document, but its data has no such id. The "
+            "server skips the module, or callers hear that something is wrong. The severity is warning if the module "
+            "neither rings somebody nor decides where the call goes."
         ),
         _MODULES,
     ),
@@ -61,7 +62,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "R103",
         "error",
         "A referenced document is of another kind",
-        "The id belongs to a document of another kind, for example to a device in a user module.",
+        "The id belongs to a document of the wrong kind: a user module with the id of a device, for example.",
         _METADATA,
     ),
     (
@@ -79,8 +80,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "Callflows jump in a circle without a pause",
         (
-            "No module in the circle rings, plays, asks or waits. Within a moment, the call uses up the 50 jumps "
-            "that the server allows, and is dropped."
+            "No module in the circle rings, plays, asks or waits. The call makes the 50 jumps that the server allows "
+            "within a moment, and is then dropped."
         ),
         _EXE,
     ),
@@ -95,7 +96,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E301",
         "error",
         "A callflow with numbers has no flow",
-        "Calls to its numbers reach the callflow and fail.",
+        "Calls to the numbers and patterns of the callflow fail.",
         _EXE,
     ),
     (
@@ -104,7 +105,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A choice has no default",
         (
             "Calls for which none of the children applies are cut off, because there is no default branch. The "
-            "severity is info if a jump leads to this callflow, since the call may continue after the jump."
+            "severity is info if such calls may return to another callflow, which has jumped to this one."
         ),
         _EXE,
     ),
@@ -127,10 +128,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A child is empty",
         (
-            "A call that takes a child without a module ends there. The default branch is not tried instead. In a "
-            "menu, or for a hangup cause, an empty child counts as missing. The severity is info for a default branch "
-            "after which nothing is expected, and if a jump leads to this callflow, since the call may continue after "
-            "the jump."
+            "A call that takes an empty child ends there: the server does not try the default branch. Only in a menu, "
+            "and for hangup causes, an empty child counts as missing. The severity is info for an empty default branch "
+            "if callflows often end after such a module, or if the call may return to another callflow, which has "
+            "jumped to this one."
         ),
         _EXE,
     ),
@@ -138,7 +139,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E306",
         "info",
         "If nobody answers, the call is cut off",
-        "The flow has no branch for a call that nobody answers. Usually voicemail or another destination follows.",
+        "The flow has no branch for calls that nobody answers. Most flows have voicemail or another destination there.",
         _EXE,
     ),
     (
@@ -146,8 +147,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "info",
         "A menu ends without a destination",
         (
-            "The menu has none of the children timeout, max_retries and _. Callers who press no key, or only wrong "
-            "keys, hear a goodbye and are cut off."
+            "The menu has no child timeout, no child max_retries and no default branch. Callers who press no key, or "
+            "only wrong keys, hear a goodbye and are cut off."
         ),
         f"{_MODULES}/cf_menu.erl",
     ),
@@ -165,7 +166,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         (
             "The module never continues with a child of this name. Hangup causes are in upper case (USER_BUSY), and "
             "SIP statuses begin with sip: (sip:486). The severity is info for the default branch of a module that "
-            "ends the call."
+            "never continues."
         ),
         _MODULES,
     ),
@@ -191,8 +192,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A carrier module does not continue",
         (
-            "When a call to a carrier fails, only a child that is named after the hangup cause is taken; the "
-            "default branch is not."
+            "When a call to a carrier fails, the server takes the child that is named after the hangup cause. It "
+            "does not take the default branch or any other child."
         ),
         f"{_MODULES}/cf_resources.erl",
     ),
@@ -217,7 +218,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "N501",
         "error",
         "Two callflows have the same number",
-        "The one with the lower id gets all calls.",
+        "The callflow with the lowest id gets all calls.",
         _FLOW,
     ),
     (
@@ -241,7 +242,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "N504",
         "error",
         "A callflow has no_match and a number",
-        ("A callflow with no_match among its numbers refuses calls from outside to any of its numbers and patterns."),
+        "A callflow with no_match among its numbers refuses all calls from outside, also to its other numbers.",
         "Kazoo, applications/callflow/src/cf_route_req.erl",
     ),
     (
@@ -259,8 +260,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A pattern never gets a call",
         (
-            "The check tries some numbers that match the pattern. All of them go to another callflow, which has the "
-            "number itself or a pattern that captures more."
+            "The check tries some numbers that match the pattern. None of them reaches the callflow, because other "
+            "callflows have the number itself or a pattern that captures more."
         ),
         _FLOW,
     ),
@@ -268,7 +269,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "P603",
         "error",
         "A pattern can match without its groups",
-        "If none of a pattern's groups takes part in a match, the server fails, and no callflow gets the call.",
+        "If a match sets none of the pattern's groups, the server fails, and no callflow gets the call.",
         _FLOW,
     ),
     (
@@ -276,8 +277,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "Patterns leave nothing for no_match",
         (
-            "Patterns take each of four unrelated numbers that the check tries, so that the callflow for all other "
-            "numbers (no_match) is never used."
+            "The check tries four unrelated numbers, and patterns take all of them. Probably they take every number, "
+            "and the callflow for all other numbers (no_match) is never used."
         ),
         _FLOW,
     ),
@@ -285,7 +286,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "P605",
         "info",
         "Patterns overlap",
-        "A number matches the pattern, but goes to another callflow, whose pattern captures more.",
+        "A number matches the pattern, but goes to another callflow, whose pattern captures more or is tried first.",
         _FLOW,
     ),
     (
@@ -304,9 +305,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A module is switched off",
         (
             "Because of skip_module, the call continues with the default branch. The severity is info if there is a "
-            "default branch, or if a jump leads to this callflow. It is warning nevertheless if calls to the "
-            "callflow's numbers then ring nobody: a user, a device or a group is switched off, and nothing else in "
-            "the callflow rings or connects."
+            "default branch, or if the call may return to another callflow, which has jumped to this one. The "
+            "severity is always warning if calls to the numbers of the callflow ring nobody: the module is a user, a "
+            "device or a group, and no other module of the callflow rings or connects the caller."
         ),
         _EXE,
     ),
@@ -322,8 +323,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A member of a group never rings",
         (
-            "The member's delay is at least as long as the group rings, or the members before it use up all of that "
-            "time."
+            "The delay of the member is at least as long as the group rings, or the members before it ring for all of "
+            "that time."
         ),
         f"{_MODULES}/cf_ring_group.erl",
     ),
@@ -345,7 +346,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "S802",
         "error",
         "DISA without a PIN",
-        "All who call the number can dial out at the account's cost.",
+        "Everyone who calls the number can dial out at the cost of the account.",
         f"{_MODULES}/cf_disa.erl",
     ),
     (

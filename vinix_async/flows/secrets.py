@@ -23,18 +23,18 @@ _HIDDEN: Final = re.compile(
 
 @lru_cache(4096)
 def is_secret(key: str) -> bool:
-    """Whether a key names a password or a token. The whole key must match, so ``token_type`` does not."""
+    """Whether a key names a password or a token. The whole key is compared, so that ``token_type`` does not count."""
     return _SECRET.fullmatch(key) is not None
 
 
 @lru_cache(4096)
 def _is_hidden(key: str) -> bool:
-    """Whether the value of a key is hidden. This includes keys that are less certain than those of ``is_secret``."""
+    """Whether ``masked`` hides the value of a key. This includes keys that ``is_secret`` does not, such as ``pin``."""
     return _HIDDEN.search(key) is not None
 
 
 def find_secrets(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the field of each secret in a node's ``data``, and what kind of secret it is. The secret is left out."""
+    """Yield the field of each secret in a node's ``data``, and a description of its kind, but not the secret itself."""
     waiting: list[tuple[str, Any]] = [("", data)]
     while waiting:
         field, value = waiting.pop()
@@ -72,10 +72,11 @@ def _secret_in_url(url: str) -> str:
 def masked(value: Any, key: str = "") -> Any:
     """Return a copy of a JSON value in which secrets are hidden.
 
-    Secrets are the values of keys such as ``password`` and ``pin``. URLs are reduced to scheme, host and path: their
-    user, password, parameters, query and fragment are left out. ``…`` replaces the rest of a text if it may contain a
-    part of a password. The user of a ``sip:``, ``sips:`` or ``tel:`` address without a password is kept. ``key`` is the
-    key or field that holds the value.
+    The values of keys such as ``password`` and ``pin`` are hidden. URLs are reduced to scheme, host and path: their
+    user, password, parameters, query and fragment are left out. The user of a ``sip:``, ``sips:`` or ``tel:`` address
+    is kept if the address has no password. If the rest of a text may contain a part of a password, ``…`` replaces it.
+
+    ``key`` is the key or the field of ``value``. If it names a secret, the whole value is hidden.
     """
     if isinstance(value, str) and not key:
         return _without_secrets(value)
@@ -83,7 +84,7 @@ def masked(value: Any, key: str = "") -> Any:
     waiting: list[tuple[Any, Any, Any, str]] = [(top, 0, value, re.split(r"[.\[\]]", key.rstrip("]"))[-1])]
     while waiting:
         target, place, item, name = waiting.pop()
-        if item not in (None, "", False) and _is_hidden(name):  # any JSON value
+        if item not in (None, "", False) and _is_hidden(name):  # the item may be unhashable
             target[place] = MASK
         elif isinstance(item, str):
             target[place] = _without_secrets(item)
@@ -114,7 +115,7 @@ _URL: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # every secret needs one of these, few texts have one
+_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # each secret in a text has one of these; few texts do
 _KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
@@ -134,7 +135,7 @@ def _without_secrets(text: str) -> str:
         return text
     text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
     last_at = text.rfind("@")
-    query = text.find("?") if "://" in text else -1  # it ends the text, since its values may contain spaces
+    query = text.find("?") if "://" in text else -1  # nothing after it is shown: values in a query may contain spaces
     shown, end = "", 0
     for found in _URL.finditer(text):
         if 0 <= query < found.start():
@@ -150,7 +151,10 @@ def _without_secrets(text: str) -> str:
 
 
 def _continues(url: re.Match[str], text: str, last_at: int) -> bool:
-    """Whether a user or a password may continue after the URL, since it has a slash, a space or another sign."""
+    """Whether the text after ``authority`` may belong to the user or the password.
+
+    That is possible if the user or the password contains a slash, a space or another character that ends a URL.
+    """
     authority, end = url["authority"], url.start("path")
     if ":" in authority:
         return last_at >= end
@@ -161,7 +165,7 @@ def _continues(url: re.Match[str], text: str, last_at: int) -> bool:
 
 
 def _shown_host(scheme: str, authority: str) -> str | None:
-    """Return the host, with the user if that may be shown, or None if a part may be a password."""
+    """Return the host, after the user if the user may be shown. Return None if a part of the text may be a password."""
     user, at, host = authority.rpartition("@")
     host = host.partition(";")[0]
     if not _HOST.fullmatch(host):

@@ -22,7 +22,7 @@ End = Literal["", "ends", "cut off", "circle", "missing", "more"]
 _NATURAL_END: Final = frozenset(
     {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "voicemail"}
 )
-"""Modules after which a call could continue but usually ends: the caller leaves a message, or is connected."""
+"""Modules after which a call can continue, but usually ends: the caller has left a message, or was connected."""
 
 _DIRECT: Final = "Direct to Voicemail"
 
@@ -31,16 +31,20 @@ _DIRECT: Final = "Direct to Voicemail"
 class TraceNode:
     """A step of a call, and the steps that may follow it.
 
-    ``words`` are the branches of the previous step that lead here: ``key 1``, ``no key`` (nothing is pressed), ``too
-    many tries``, ``no or wrong keys``, ``other times``, ``no answer or busy``, ``declined``, the name of a time rule,
-    and so on. Branches with equal flows become one step with several words. If the call simply continues, ``words`` is
-    empty. ``label`` describes the step. ``callflow_id`` and ``path`` (a JSON pointer) are those of its node.
+    ``words`` are the branches of the previous step that lead to this step: ``key 1``, ``no key`` (nothing is pressed),
+    ``too many tries``, ``no or wrong keys``, ``other times``, ``no answer or busy``, ``declined``, the name of a time
+    rule, and so on. Branches with equal flows become one step with several words. If the call simply continues,
+    ``words`` is empty.
+
+    ``module`` is the module of the step's node, or ``""`` if the node has none. ``label`` describes the step.
+    ``callflow_id`` is the id of the callflow that contains the node. ``path`` is the JSON pointer of the node within
+    that callflow, or ``""`` for the jump to the preflow.
 
     ``ending`` is empty, or one of these:
 
     - ``ends``: the call ends after the step.
-    - ``cut off``: the step has no module, so the server hangs up, and the caller hears nothing.
-    - ``circle``: the step jumps to a callflow that the call has already entered.
+    - ``cut off``: the server hangs up without a word, because the step has no module or is one jump too many.
+    - ``circle``: the step jumps to a callflow that the call has entered and not left.
     - ``missing``: the step jumps to a callflow that does not exist.
     - ``more``: the steps that follow are left out because of ``max_steps``.
     """
@@ -80,7 +84,7 @@ class TraceNode:
 
 @frozen(eq=False)
 class _Return:
-    """The node at which a call continues after a jump: the default child of the node that jumped."""
+    """The node at which a call continues when it returns from a jump: the default child of the node that jumped."""
 
     node: FlowNode
     place: "_Place"
@@ -90,8 +94,8 @@ class _Return:
 class _Place:
     """The position of a call: a callflow and the JSON pointer of a node.
 
-    ``returns`` is where the call continues when the callflow ends. ``open`` holds the ids of the callflows that the
-    call has entered and not left.
+    ``returns`` is where the call continues when the callflow ends. It is None if the call ends with the callflow.
+    ``open`` holds the ids of the callflows that the call has entered and not left.
     """
 
     callflow: Callflow
@@ -114,7 +118,7 @@ class _Step:
 
 
 Branch = tuple[tuple[str, ...], FlowNode | None, str]
-"""The words of a branch, the child or None, and the child's key."""
+"""The words of a branch, its child, and the key of the child. The child is None if the branch is missing."""
 
 
 def trace(
@@ -126,14 +130,20 @@ def trace(
     preflow_id: str | None = None,
     capture: str = "",
 ) -> TraceNode:
-    """Return the tree of all steps that may follow for a call that reaches the callflow with the id ``start``.
+    """Return the tree of all steps that a call may take after it has reached a callflow.
 
-    ``callflows`` must be all callflows of the account, so that jumps can be followed. ``assume`` holds words of
-    branches, such as ``"other times"`` or ``"no answer"``, in upper or lower case. At each step that has one of these
-    branches, the other branches are left out. If a step has no branch for a word such as ``"busy"``, the word selects
-    its default branch. The tree has at most ``max_steps`` steps, those nearest to the start. ``preflow_id`` is the
-    callflow that the account runs before each call. ``capture`` is the text that the pattern captured
-    (``Route.capture``). A voicemail module without an id uses it as the number of the mailbox (``cf_voicemail.erl``).
+    ``start`` is the id of that callflow. ``callflows`` must be all callflows of the account, so that jumps can be
+    followed. ``preflow_id`` is the id of the callflow that the account runs before each call.
+
+    ``assume`` holds words of branches, such as ``"other times"`` or ``"no answer"``. Their case is ignored. At each
+    step that has one of these branches, the other branches are left out. If a step that rings somebody has no branch
+    for a word such as ``"busy"``, the word selects the default branch of the step.
+
+    The tree has at most ``max_steps`` steps. If the steps after a step do not fit, they are left out, and that step has
+    the ending ``more``.
+
+    ``capture`` is the text that the pattern captured (``Route.capture``). A voicemail module without an id uses this
+    text as the number of the mailbox (``cf_voicemail.erl``).
 
     Time rules are not evaluated. Targets that are known only during a call are not followed: extensions dialled in a
     menu or a directory, and captured numbers.
@@ -164,7 +174,8 @@ def trace(
 class _Tracer:
     """The state of a trace.
 
-    ``shown`` has the words of all branches that were met. ``accepted`` has all words that select one of them.
+    ``shown`` holds the words of all branches so far, in their order. ``accepted`` holds all words that select one of
+    these branches.
     """
 
     def __init__(self, flows: Mapping[str, Callflow], names: Mapping[str, Name], max_steps: int, capture: str) -> None:
@@ -176,7 +187,7 @@ class _Tracer:
         self.accepted: set[str] = set()
 
     def build(self, start: str, preflow_id: str | None, assume: frozenset[str] = frozenset()) -> list[_Step]:
-        """Return all steps, beginning with the top. Children come after their parents."""
+        """Return all steps of the tree. The top comes first, and parents come before their children."""
         callflow = self.flows[start]
         place = _Place(callflow, "/flow", None, (start,))
         top = _Step((), callflow.flow, place)
@@ -235,7 +246,10 @@ class _Tracer:
         return f"{label} (mailbox {self.capture}, if it exists)" if self.capture and label == _DIRECT else label
 
     def _end(self, step: _Step, node: FlowNode, known: Module) -> list[Branch]:
-        """Return a step for the missing default branch of a node, if calls are cut off or return there."""
+        """Return a branch in place of a missing default branch, if calls are cut off or return there.
+
+        Otherwise, return no branch. Set ``step.ending`` to ``ends`` if calls always end after the step.
+        """
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END
         if (needed := outcomes(node)) and all(key in node.children for key in needed):
@@ -251,7 +265,7 @@ class _Tracer:
         place, back = step.place, node.children.get("_")
         target = node.data.get("id")
         callflow = self.flows.get(target) if isinstance(target, str) else None
-        path = f"{place.path}/children/_" if place.path else "/flow"  # the jump to the preflow is not in a document
+        path = f"{place.path}/children/_" if place.path else "/flow"  # no document contains the jump to the preflow
         after = _Place(place.callflow, path, place.returns, place.open)
         if callflow is None:
             step.ending = "missing"
@@ -302,7 +316,7 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 
 def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches of a menu. An empty child counts as missing there, and ``max_retries`` replaces ``_``."""
+    """Return the branches of a menu. Empty children count as missing. ``_`` is taken only without ``max_retries``."""
     children = {key: child for key, child in ordered_children(menu) if key == "_" or not is_empty(child)}
     keys = [key for key in children if is_digits(key) or key in {"timeout", "max_retries"}]
     branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]
@@ -312,7 +326,7 @@ def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 
 def _merged(branches: list[Branch]) -> list[Branch]:
-    """Merge branches whose flows are equal."""
+    """Merge branches with equal flows into one branch that has the words of all of them."""
     if len(branches) == 1:
         return branches
     merged: dict[bytes, Branch] = {}
