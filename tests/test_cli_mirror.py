@@ -265,7 +265,7 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     done = filled("report", "a1", "a9", *db, "--to", "report.html", "--force")
     assert done.returncode == 3
     assert done.stderr == (
-        "failed: a9: NotKnownError: the mirror has no data for account a9: no refresh has been completed yet\n"
+        "failed: a9: NotKnownError: the mirror has no data for account a9: no refresh of it has been completed yet\n"
         "1 account\n"
     )
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1

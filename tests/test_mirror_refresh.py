@@ -436,6 +436,12 @@ async def test_an_account_without_a_refresh_lately_is_fresh(night: Night) -> Non
     assert (await night.once(after=60, max_age=timedelta(hours=2))).state == "ok"  # it failed, so it is not fresh
 
 
+async def test_two_refreshes_of_one_mirror_do_not_disturb_each_other(night: Night) -> None:
+    both = await asyncio.gather(night.refresh(), night.refresh())
+    assert sorted(results[night.account_id].state for results in both) == ["ok", "skipped"]
+    await assert_same(night.store, night.sandbox, [night.account_id])
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 async def test_an_account_that_another_process_refreshes_is_skipped(
     request: pytest.FixtureRequest, tmp_path: Path, database: str
@@ -631,7 +637,7 @@ async def test_closing_the_mirror_ends_a_refresh_of_another_task(tmp_path: Path)
         ({"overlap": -1}, "overlap must be an int of at least 0"),
         ({"recheck_days": 0}, "recheck_days must be a number above 0"),
         ({"recheck_days": float("nan")}, "recheck_days must be a number above 0"),
-        ({"max_age": 3600}, "max_age must be a timedelta"),
+        ({"max_age": 3600}, "max_age must be None or a timedelta"),
         ({"account_ids": "one"}, "account_ids must be an iterable"),
         ({"client": "token"}, "client must be a VinixClient"),
     ],

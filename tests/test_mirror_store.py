@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import random
 import sqlite3
 import sys
@@ -18,7 +20,7 @@ from vinix_async import Callflow, ConfigurationError, structure, to_dict
 from vinix_async.mirror import Mirror, MirrorError, NotKnownError, NumberUse, Use
 from vinix_async.mirror.contents import Content, content_hash, content_of
 from vinix_async.mirror.schema import MIGRATIONS
-from vinix_async.mirror.store import KnownCallflow, Read, Written
+from vinix_async.mirror.store import KnownCallflow, Read, Written, _load
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -339,7 +341,7 @@ async def test_what_is_not_known(mirror: Mirror, refresh: Refresh) -> None:
         "another account": lambda: mirror.callflows("a2"),
     }
     for ask in unknown.values():
-        with pytest.raises(NotKnownError, match="no refresh has been completed"):
+        with pytest.raises(NotKnownError, match="no refresh of it has been completed yet"):
             _ = [each async for each in ask()]
     await refresh(1, callflow("c1"))
     early: dict[str, Callable[[], AsyncIterator[Any]]] = {
@@ -380,6 +382,22 @@ def test_postgresql_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "vinix_async.mirror.postgres", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install 'vinix-async\[postgres\]'"):
         Mirror("postgresql://127.0.0.1/calls")
+
+
+async def test_a_mirror_of_accounts_that_are_gone_has_no_answers_about_all_accounts(
+    mirror: Mirror, refresh: Refresh
+) -> None:
+    await refresh(0, callflow("c1"))
+    await mirror._store.fail("a1", "gone", "NotFoundError: 404", at(1))
+    with pytest.raises(NotKnownError, match="for the accounts: each of them is gone, or no refresh of it has been"):
+        _ = [each async for each in mirror.uses("u1")]
+    assert [each.id async for each in mirror.callflows("a1")] == ["c1"]
+
+
+async def test_a_document_that_has_only_metadata(mirror: Mirror, refresh: Refresh) -> None:
+    empty = structure({"metadata": {"u1": {"name": "Ann"}}}, Callflow)
+    await refresh(0, Read(callflow_id="c1", callflow=empty, revision=None, row_hash=None, read_at=at(0)))
+    assert [to_dict(each) async for each in mirror.callflows("a1")] == [to_dict(empty)]
 
 
 # --- the database ---
@@ -514,6 +532,25 @@ async def test_a_file_that_another_program_writes(tmp_path: Path, monkeypatch: p
         assert await mirror._store.begin_run(at(0)) > run_id
 
 
+async def test_a_lock_file_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "mirror.db-lock").mkdir()
+    async with Mirror(tmp_path / "mirror.db") as mirror:
+        await mirror._store.begin_run(at(0))
+        with pytest.raises(MirrorError, match=r"lock file .*mirror\.db-lock cannot be used: Is a directory"):
+            await mirror._store.lock("a1")
+
+
+async def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), descriptor)
+
+    monkeypatch.setattr("vinix_async.mirror.sqlite._lock", refuse)
+    async with Mirror(tmp_path / "mirror.db") as mirror:
+        await mirror._store.begin_run(at(0))
+        with pytest.raises(MirrorError, match="cannot be used: No locks available"):
+            await mirror._store.lock("a1")
+
+
 async def test_a_server_that_cannot_be_reached(unused_tcp_port: int) -> None:
     async with Mirror(f"postgresql://ann:planted-secret@127.0.0.1:{unused_tcp_port}/calls") as mirror:
         with pytest.raises(MirrorError, match="refused") as caught:
@@ -546,3 +583,23 @@ async def test_a_write_that_was_begun_is_completed_when_its_task_is_cancelled(
     go_on.set()
     assert {type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)} == {asyncio.CancelledError}
     assert [each.name async for each in mirror.callflows("a1")] == ["Begun"]
+
+
+async def test_a_lock_whose_task_is_cancelled_is_released(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        started.set()
+        assert go_on.wait(10)
+        return _load(*arguments)
+
+    monkeypatch.setattr("vinix_async.mirror.store._load", slow)
+    store = mirror._store
+    await store.begin_run(at(0))
+    task = asyncio.create_task(store.lock("a1"))
+    await asyncio.to_thread(started.wait, 10)
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.lock("a1") is not None

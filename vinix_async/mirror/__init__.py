@@ -1,7 +1,7 @@
 """Keeps a copy of the callflows of many accounts in a database, with their history.
 
-If nothing has changed in an account, refreshing it takes two requests. The database is an SQLite file or a PostgreSQL
-database. PostgreSQL needs the extra ``postgres``.
+The database is an SQLite file or a PostgreSQL database. PostgreSQL needs the extra ``postgres``. Refreshing an account
+in which nothing has changed usually takes two requests.
 """
 
 from .answers import NumberUse, StoredChange, Use, Version
@@ -24,13 +24,13 @@ __all__ = [
 ]
 
 
-def _claim() -> None:
-    """Set the ``__module__`` of the public classes to the path that users import from.
+def _set_public_module() -> None:
+    """Set the ``__module__`` of the public classes to this package, from which users import them.
 
-    Tracebacks, pickles and ``help()`` show this path.
+    Tracebacks, pickles and ``help()`` use this attribute.
     """
     for name in __all__:
         globals()[name].__module__ = __name__
 
 
-_claim()
+_set_public_module()

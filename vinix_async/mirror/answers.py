@@ -19,8 +19,8 @@ class StoredChange:
         at: the time at which a refresh found the change.
         not_before: the latest time that is known to be before the change. The change was made between this time and
             ``at``. None if no such time is known.
-        old: the callflow before the change. None if it was added.
-        new: the callflow after the change. None if it was deleted.
+        old: the callflow before the change. None if the callflow was added.
+        new: the callflow after the change. None if the callflow was deleted.
     """
 
     account_id: str
@@ -39,10 +39,12 @@ class Use:
     Attributes:
         account_id: the id of the account.
         callflow_id: the id of the callflow.
-        module: the module of the node that contains the reference. Empty if the callflow itself contains it.
-        path: the JSON pointer of the node in the document. Empty if the callflow itself contains the reference.
-        field: the field of the node's ``data``, or of the callflow, that contains the reference.
-        name: the name of the callflow.
+        module: the module of the node that contains the reference. Empty if the reference is in a field of the callflow
+            itself, such as ``owner_id``.
+        path: the JSON pointer of the node in the document. Empty in the same case.
+        field: the field that contains the reference: a path within the node's ``data``, such as ``endpoints[1].id``,
+            or a field of the callflow itself. ``children.KEY`` if the reference is the key of a child of the node.
+        name: the name of the callflow. None if the callflow has no name.
     """
 
     account_id: str
@@ -60,9 +62,10 @@ class NumberUse:
     Attributes:
         account_id: the id of the account.
         callflow_id: the id of the callflow.
-        valid_from: the beginning of the period.
-        valid_to: the end of the period. None if the callflow still has the number.
-        name: the name of the callflow at the end of the period.
+        valid_from: the time at which a refresh first found the number in the callflow.
+        valid_to: the time at which a refresh no longer found the number. None if the period has not ended.
+        name: the name of the callflow at the end of the period, or its present name if the period has not ended. None
+            if the callflow has no name.
     """
 
     account_id: str
@@ -79,10 +82,11 @@ class Version:
     Attributes:
         valid_from: the time at which a refresh first found this version.
         not_before: the latest time that is known to be before the beginning of the version. The version began between
-            this time and ``valid_from``. None for a version that the first refresh of the account found.
-        valid_to: the time at which the version ended. None for the current version.
+            this time and ``valid_from``. None if no such time is known, as for the versions that the first refresh of
+            an account found.
+        valid_to: the time at which a refresh found that the version had ended. None for the current version.
         ended_by: whether a change or a deletion ended the version. None for the current version.
-        document: the content of the version.
+        document: the callflow in this version.
     """
 
     valid_from: datetime

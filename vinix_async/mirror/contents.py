@@ -12,14 +12,14 @@ from .._documents.deep_json import write_json
 from ..flows import references
 
 _NOT_CONTENT: Final = ("metadata", "_read_only")
-"""Keys that the server computes from other documents. They can change although the callflow does not."""
+"""Keys that the server adds when it sends a callflow. Their values can change although the callflow does not."""
 
 _HASH_SIZE: Final = 16
 _MAX_KEY: Final = 1_000
-"""The maximum length in bytes of a text that is used as a search key without being shortened."""
+"""The maximum length of a search key in bytes. Longer texts are shortened."""
 
 _KEPT: Final = 900
-"""The number of bytes that are kept of a longer text."""
+"""The number of bytes of a longer text with which its search key begins."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """Characters that cannot be stored. PostgreSQL does not accept NUL, and neither driver accepts lone surrogates."""
@@ -28,10 +28,10 @@ _TOGGLE: Final = "ring_group_toggle"
 
 
 def content_hash(document: Mapping[str, Any]) -> bytes:
-    """Return a 16-byte hash of a JSON object. Its keys ``metadata`` and ``_read_only`` are left out.
+    """Return a 16-byte hash of a JSON object without its keys ``metadata`` and ``_read_only``.
 
-    The hash does not depend on the order of keys. ``1`` and ``1.0`` have different hashes. The object may be nested at
-    any depth, and strings may contain lone surrogates.
+    The hash does not depend on the order of keys. The numbers ``1`` and ``1.0`` have different hashes. The object may
+    be nested to any depth, and strings may contain lone surrogates.
     """
     content = {key: value for key, value in document.items() if key not in _NOT_CONTENT}
     return blake2b(write_json(content, in_order=True), digest_size=_HASH_SIZE).digest()
@@ -48,7 +48,7 @@ class Content:
     type: str | None
     numbers: tuple[str, ...]
     references: tuple[tuple[str, str, str, str], ...]
-    """The target, the JSON pointer of the node, the field and the module of each reference, in document order."""
+    """A tuple for each reference, in document order: its target, the JSON pointer of its node, its field and module."""
     toggles: tuple[str, ...]
     """The ids of the callflows that the server changes when this callflow is dialled."""
 
@@ -79,7 +79,7 @@ def content_of(callflow: Callflow) -> Content:
 def toggled_by(callflow: Callflow) -> set[str]:
     """Return the ids of the callflows that the server changes when ``callflow`` is dialled.
 
-    The server does not update ``pvt_modified`` for these changes.
+    These changes do not update the ``pvt_modified`` of the changed callflows.
     """
     if _TOGGLE not in callflow.modules:
         return set()
@@ -87,10 +87,10 @@ def toggled_by(callflow: Callflow) -> set[str]:
 
 
 def search_key(text: str) -> str:
-    """Return the search key for ``text``, which is the text itself unless it is long.
+    """Return ``text`` in the form in which the database stores and finds it.
 
-    A long text is cut and its hash is appended, so that different texts have different keys. This is necessary because
-    PostgreSQL's index does not accept values of more than 2,700 bytes.
+    A long text is shortened, because an index of PostgreSQL does not accept values of more than 2,700 bytes. The hash
+    of the whole text is appended, so that different texts have different keys.
     """
     text = storable(text)
     data = text.encode()

@@ -4,11 +4,15 @@ from .. import VinixError
 
 
 class MirrorError(VinixError):
-    """The database cannot be used. It is missing, damaged, locked or unreachable, or a newer version wrote it."""
+    """The mirror cannot be used.
+
+    Its database is for example missing, damaged, locked or unreachable, or a newer version of the library has written
+    it. The error is also raised if the mirror has been closed.
+    """
 
 
 class NotKnownError(VinixError):
-    """A query asks for an account or a time for which the mirror has no data.
+    """A query asks for an account, a callflow or a time for which the mirror has no data.
 
-    An empty result would look as if the account had no callflows.
+    An empty result would look as if nothing had existed.
     """

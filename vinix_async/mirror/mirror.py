@@ -33,9 +33,10 @@ _ROWS: Final = 500
 _NOW: Final = datetime.max.replace(tzinfo=UTC)
 """The time that stands for the present in a statement. It is later than the end of every version."""
 
-# Each statement reads one page. Its last parameters are the key of the last row that was read before, and the number
-# of rows. The key consists of the first columns.
 _NOT_GONE: Final = "account_id NOT IN (SELECT account_id FROM accounts WHERE state = 'gone')"
+
+# Each of the following statements reads one page. The first columns of a row are its key. The last parameters of the
+# statement are the key of the last row of the previous page, and the size of a page.
 _CHANGES: Final = """
 SELECT at, found.version_id, ended, found.account_id, found.callflow_id, found.not_before,
        old.document, old.metadata, new.document, new.metadata
@@ -74,22 +75,23 @@ FROM versions WHERE account_id = ? AND valid_from <= ? AND (valid_to IS NULL OR 
 class Mirror:
     """A copy of the callflows of many accounts in a database, with their history.
 
-    ``database`` is the path of an SQLite file, or a ``postgresql://`` address (extra ``postgres``). If the address does
-    not contain a value, such as the password, it is read from the same sources as in psql, such as ``PGPASSWORD`` and
+    ``database`` is the path of an SQLite file, or a ``postgresql://`` address (extra ``postgres``). Values that the
+    address does not contain, such as the password, come from the same sources as for psql, such as ``PGPASSWORD`` and
     ``~/.pgpass``. The database is opened when it is first used. The first refresh creates the file or the tables.
 
     The queries ``changes``, ``uses``, ``numbers``, ``history`` and ``callflows`` return async iterators. All times are
-    aware datetimes. A period includes ``since`` but not ``until``. The ``metadata`` of a callflow is that of the last
-    time when the document was read.
+    aware datetimes. A period includes ``since`` but not ``until``. The mirror keeps no history of ``metadata``: a
+    version of a callflow has the ``metadata`` that the server sent when this version was last read.
 
-    A query for one account raises ``NotKnownError`` if the time is before the end of the account's first complete
-    refresh. A query for all accounts leaves out the accounts that are ``gone`` and those that were not known yet at
-    the time. If there is no other account, it raises ``NotKnownError``.
+    A query asks about a time: ``at`` or ``since``, or else ``until``, or else the present. A query for one account
+    raises ``NotKnownError`` if no refresh of the account had been completed by this time. A query for all accounts
+    leaves out the accounts that are ``gone``. It raises ``NotKnownError`` only if no refresh of any other account had
+    been completed by this time.
 
     Raises:
         ConfigurationError: ``database`` or an argument of a query is invalid.
-        MirrorError: the database is missing, damaged, locked, unreachable or newer than the library.
-        NotKnownError: the mirror has no data for the account or the time.
+        MirrorError: the mirror is closed, or its database cannot be used.
+        NotKnownError: the mirror has no data for the account, the callflow or the time.
     """
 
     def __init__(self, database: str | os.PathLike[str]) -> None:
@@ -105,7 +107,7 @@ class Mirror:
         await self.close()
 
     async def close(self) -> None:
-        """End all refreshes that are running, and close the database. The mirror cannot be used again afterwards."""
+        """End all refreshes that are running, and close the database. A closed mirror cannot be used again."""
         for refresh in list(self._refreshes):
             await refresh.close()
         await self._store.close()
@@ -123,18 +125,22 @@ class Mirror:
     ) -> MirrorRefresh:
         """Refresh accounts concurrently. The returned object yields one ``AccountRefresh`` for each account.
 
-        Nothing is sent before the object is iterated over. If nothing has changed in an account, two requests are sent
-        for it. Each new, changed or deleted callflow needs one more request.
+        Nothing is sent before the object is iterated over. An account in which nothing has changed usually takes two
+        requests. Each callflow that is new, changed or deleted takes one more. ``docs/mirror.md`` says which other
+        callflows are read again.
 
         Args:
             client: the client that reads the accounts.
             account_ids: as for ``callflows.list_many``.
             max_concurrency: as for ``callflows.list_many``.
-            page_size: the number of rows per request.
-            overlap: the number of seconds before the last refresh whose changes are requested again. This is necessary
-                because the servers of a cluster may have different clocks, or may see a change at different times.
-            recheck_days: the number of days after which a callflow is read even if it does not seem to have changed.
-            max_age: if set, accounts whose last complete refresh began less than this time ago are left out.
+            page_size: the maximum number of rows per request.
+            overlap: a number of seconds. The changes that were made in the ``overlap`` seconds before the last refresh
+                are requested again. This is necessary because the servers of a cluster may have different clocks, or
+                may see a change at different times.
+            recheck_days: the maximum number of days after which a callflow is read again even if it does not seem to
+                have changed. It may be read after half of this time, so that not all callflows are due at once.
+            max_age: if set, an account is not refreshed if its last refresh was complete and began less than this time
+                ago.
 
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountRefresh``.
@@ -162,8 +168,8 @@ class Mirror:
     ) -> AsyncIterator[StoredChange]:
         """Yield the changes that refreshes found in a period, in chronological order.
 
-        A change is a callflow that was added, changed or deleted. The callflows that the first refresh of an account
-        found are not changes. Without ``account_id``, the changes of all accounts are included.
+        A change is the addition, modification or deletion of a callflow. The callflows that the first refresh of an
+        account found do not count as added. Without ``account_id``, the changes of all accounts are included.
         """
         which = f"events.{_NOT_GONE}" if account_id is None else "events.account_id = ?"
         named = () if account_id is None else (storable(account_id),)
@@ -173,7 +179,7 @@ class Mirror:
             return to_time(at), end, to_time(at), end, *named, to_time(at), *after
 
         pages = self._pages(_CHANGES.format(which=which), values, (begin, -1, 0), _read_changes, _DOCUMENTS)
-        return self._known(account_id, begin, pages)
+        return self._if_known(account_id, begin, pages)
 
     def uses(self, entity_id: str, at: datetime | None = None) -> AsyncIterator[Use]:
         """Yield the references to an entity in the callflows of all accounts, as they are now or were at ``at``.
@@ -185,19 +191,20 @@ class Mirror:
         def values(*after: Any) -> Row:
             return search_key(entity_id), when, when, *after
 
-        return self._known(None, when, self._pages(_USES, values, (-1, -1), _read_uses, _ROWS))
+        return self._if_known(None, when, self._pages(_USES, values, (-1, -1), _read_uses, _ROWS))
 
     def numbers(
         self, number: str, since: datetime | None = None, until: datetime | None = None
     ) -> AsyncIterator[NumberUse]:
-        """Yield the callflows that had a number at any time in a period, in the order of account and callflow ids.
+        """Yield a ``NumberUse`` for each period in which a callflow had ``number``.
 
-        ``number`` must have the form that callflows contain, such as ``+15551234567`` (see ``flows.normalize``).
-        Without ``since`` and ``until``, the period is not limited.
+        Only periods that overlap the time from ``since`` to ``until`` are included. Without these arguments, all are.
+        They are in the order of their account ids, their callflow ids and their beginnings. ``number`` must have the
+        form in which callflows contain it, such as ``+15551234567`` (see ``flows.normalize``).
         """
         begin, end = since and _aware("since", since), _aware("until", until or _NOW)
         pages = self._pages(_NUMBERS, lambda *after: (search_key(number), *after), ("", "", -1), _read_numbers, _ROWS)
-        return self._known(None, begin or end, _joined(pages, begin, end))
+        return self._if_known(None, begin or end, _joined(pages, begin, end))
 
     def history(self, account_id: str, callflow_id: str) -> AsyncIterator[Version]:
         """Yield the versions of a callflow in chronological order.
@@ -210,7 +217,7 @@ class Mirror:
 
         versions = self._pages(_HISTORY, values, (-1,), _read_versions, _DOCUMENTS)
         unknown = NotKnownError(f"no refresh has found callflow {callflow_id} of account {account_id}")
-        return self._known(account_id, _NOW, _some(versions, unknown))
+        return self._if_known(account_id, _NOW, _at_least_one(versions, unknown))
 
     def callflows(self, account_id: str, at: datetime | None = None) -> AsyncIterator[Callflow]:
         """Yield the callflows of an account in the order of their ids, as they are now or were at ``at``."""
@@ -219,7 +226,7 @@ class Mirror:
         def values(*after: Any) -> Row:
             return storable(account_id), when, when, *after
 
-        return self._known(account_id, when, self._pages(_CALLFLOWS, values, ("",), _read_callflows, _DOCUMENTS))
+        return self._if_known(account_id, when, self._pages(_CALLFLOWS, values, ("",), _read_callflows, _DOCUMENTS))
 
     async def _pages(
         self,
@@ -229,9 +236,11 @@ class Mirror:
         read: Callable[[list[tuple[Any, ...]]], Iterable[T]],
         size: int,
     ) -> AsyncIterator[T]:
-        """Yield the objects that ``read`` creates from the rows of a statement. The rows are read in pages.
+        """Yield the objects that ``read`` creates from the rows of a statement.
 
-        ``key`` is the key before the first row. Each page begins after the key of the last row of the previous page.
+        The rows are read in pages of ``size`` rows. ``values`` accepts the key of the last row of the previous page and
+        returns the parameters of the statement, except the page size. For the first page, it accepts ``key`` instead,
+        which sorts before the keys of all rows.
         """
 
         def work(database: Database) -> tuple[list[tuple[Any, ...]], list[T]]:
@@ -246,10 +255,10 @@ class Mirror:
                 return
             key = rows[-1][: len(key)]
 
-    async def _known(self, account_id: str | None, at: datetime, answers: AsyncIterator[T]) -> AsyncIterator[T]:
-        """Yield the answers. Raise ``NotKnownError`` if the account was not known at the time ``at``.
+    async def _if_known(self, account_id: str | None, at: datetime, answers: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Yield the answers. Raise ``NotKnownError`` if no refresh of the account had been completed by ``at``.
 
-        If ``account_id`` is None, raise it if no account was known at that time.
+        If ``account_id`` is None, a completed refresh of any account that is not ``gone`` is enough.
         """
         where, named = ("state <> 'gone'", ()) if account_id is None else ("account_id = ?", (storable(account_id),))
         statement = f"SELECT min(known_since) FROM accounts WHERE {where}"  # noqa: S608  # our own texts
@@ -257,7 +266,8 @@ class Mirror:
         known_since = to_time(found)
         what = "for the accounts" if account_id is None else f"for account {account_id}"
         if known_since is None:
-            raise NotKnownError(f"the mirror has no data {what}: no refresh has been completed yet")
+            gone = "each of them is gone, or " if account_id is None else ""
+            raise NotKnownError(f"the mirror has no data {what}: {gone}no refresh of it has been completed yet")
         if at < known_since:
             raise NotKnownError(f"the mirror has no data {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
         async for answer in answers:
@@ -273,7 +283,7 @@ def _database(address: str) -> Database:
     try:
         from .postgres import PostgresDatabase  # noqa: PLC0415  # an extra
     except ImportError:
-        raise ConfigurationError("PostgreSQL needs the extra postgres: pip install 'vinix-async[postgres]'") from None
+        raise ConfigurationError("a PostgreSQL mirror needs psycopg: pip install 'vinix-async[postgres]'") from None
     return PostgresDatabase(address)
 
 
@@ -286,10 +296,16 @@ def _aware(name: str, time: object) -> datetime:
 
 def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:
     """Return the callflows of (document, metadata) pairs. Pairs without a document are left out."""
-    whole = (
-        f'{{"metadata":{metadata},{document[1:]}' if metadata else document for document, metadata in texts if document
-    )
+    whole = (_with_metadata(document, metadata) for document, metadata in texts if document)
     return iter(decode_page(f'{{"data":[{",".join(whole)}]}}'.encode()).items)
+
+
+def _with_metadata(document: str, metadata: str | None) -> str:
+    """Return the JSON text of a document that contains ``metadata``, which is stored separately."""
+    if not metadata:
+        return document
+    comma = "" if document == "{}" else ","
+    return f'{{"metadata":{metadata}{comma}{document[1:]}'
 
 
 def _read_changes(rows: list[tuple[Any, ...]]) -> Iterator[StoredChange]:
@@ -321,25 +337,28 @@ def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
 
 
 async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until: datetime) -> AsyncIterator[NumberUse]:
-    """Join the adjacent periods of a callflow, and yield those that overlap the time from ``since`` to ``until``."""
+    """Join adjacent periods of the same callflow. Yield the results that overlap the time from ``since`` to ``until``.
+
+    ``uses`` has a period for each version of a callflow.
+    """
     last: NumberUse | None = None
 
-    def is_asked_for(use: NumberUse) -> bool:
+    def overlaps(use: NumberUse) -> bool:
         return use.valid_from < until and not (since and use.valid_to and use.valid_to <= since)
 
     async for use in uses:
-        place = (use.account_id, use.callflow_id)
-        if last and (last.account_id, last.callflow_id) == place and last.valid_to == use.valid_from:
-            last = NumberUse(*place, last.valid_from, use.valid_to, use.name)
+        ids = (use.account_id, use.callflow_id)
+        if last and (last.account_id, last.callflow_id) == ids and last.valid_to == use.valid_from:
+            last = NumberUse(*ids, last.valid_from, use.valid_to, use.name)
             continue
-        if last and is_asked_for(last):
+        if last and overlaps(last):
             yield last
         last = use
-    if last and is_asked_for(last):
+    if last and overlaps(last):
         yield last
 
 
-async def _some(items: AsyncIterator[T], error: Exception) -> AsyncIterator[T]:
+async def _at_least_one(items: AsyncIterator[T], error: Exception) -> AsyncIterator[T]:
     """Yield the items. Raise ``error`` if there are none."""
     is_empty = True
     async for item in items:

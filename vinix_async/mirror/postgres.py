@@ -22,15 +22,18 @@ _DEFAULTS: Final[dict[str, str | int]] = {
 ``connect_timeout`` is in seconds, and ``tcp_user_timeout`` is in milliseconds.
 """
 
-# Commits do not wait until they are on disk, as with SQLite's synchronous = NORMAL. If the database server crashes, the
-# last transactions may be lost, but the data stays consistent. The next refresh reads the lost documents again.
+# As with SQLite's ``synchronous = NORMAL``, a commit does not wait until its data is on disk. If the database server
+# crashes, the last transactions may be lost, but the data stays consistent. The next refresh reads the lost documents
+# again.
 _SESSION: Final = f"""
 SET search_path TO {_SCHEMA}; SET TIME ZONE 'UTC'; SET synchronous_commit TO off; SET lock_timeout TO '30s'
 """
 
-_ACCOUNT_LOCK: Final = 7002
 _MIGRATION_LOCK: Final = 7001
-"""The numbers of our advisory locks. They distinguish our locks from those of other programs in the same database."""
+"""The key of the advisory lock for migrations. It is arbitrary, but all versions of the library must use the same."""
+
+_ACCOUNT_LOCK: Final = 7002
+"""The seed with which an account id is hashed to the key of the account's advisory lock. As above, it is arbitrary."""
 
 _ROWS: Final = 500
 """The number of rows that psycopg converts at once. The conversion holds the GIL."""
@@ -64,7 +67,7 @@ class PostgresDatabase:
         self._connection: psycopg.Connection
 
     def connect(self, *, create: bool) -> None:
-        """Connect. If ``create`` is true, missing tables are created. Tables of an older version are upgraded."""
+        """Connect, and upgrade tables of an older version. If ``create`` is true, missing tables are created."""
         self._connection = psycopg.connect(self._settings, autocommit=True)
         try:
             self.execute(_SESSION)
@@ -85,7 +88,7 @@ class PostgresDatabase:
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
             self.execute("CREATE TABLE schema_version AS SELECT 0 AS version")
         if version > len(MIGRATIONS):
-            raise MirrorError(f"the mirror {self._name} was written by a newer version of vinix-async: install it")
+            raise MirrorError(f"a newer version of vinix-async wrote the mirror {self._name}: upgrade vinix-async")
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 self.execute(statement.format_map(_TYPES))
@@ -102,12 +105,12 @@ class PostgresDatabase:
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement and return its rows."""
-        return _rows(self._connection.execute(_written(statement), values or None))
+        return _rows(self._connection.execute(_with_placeholders(statement), values or None))
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each row of values."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(_written(statement), rows)
+            cursor.executemany(_with_placeholders(statement), rows)
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert ``rows`` into a table."""
@@ -117,7 +120,7 @@ class PostgresDatabase:
                 copy.write_row(row)
 
     def new_ids(self, table: str, key: str, count: int) -> list[int]:
-        """Return ids for new rows."""
+        """Return ``count`` ids for new rows. The ids are never returned again."""
         statement = "SELECT nextval(pg_get_serial_sequence(?, ?)) FROM generate_series(1, ?)"
         return [key for (key,) in self.execute(statement, table, key, count)]
 
@@ -130,15 +133,15 @@ class PostgresDatabase:
     # --- locks ---
 
     def try_lock(self, account_id: str, *queries: str) -> "list[list[tuple[Any, ...]]] | None":
-        """Lock an account until ``unlock`` or the end of the connection. Return None if another process has locked it.
+        """Lock an account and return the rows of the ``queries``, whose only value is the account id.
 
-        Otherwise, run the ``queries`` with the account id as their only value, and return their rows. Locking and
-        querying together take a single round trip.
+        The lock is held until ``unlock`` or the end of the connection. Return None if another connection holds it.
+        Locking and querying together take a single round trip.
         """
         statement = "SELECT pg_try_advisory_lock(hashtextextended(?, ?))"
         with self._connection.pipeline():
-            lock = self._connection.execute(_written(statement), (account_id, _ACCOUNT_LOCK))
-            found = [self._connection.execute(_written(query), (account_id,)) for query in queries]
+            lock = self._connection.execute(_with_placeholders(statement), (account_id, _ACCOUNT_LOCK))
+            found = [self._connection.execute(_with_placeholders(query), (account_id,)) for query in queries]
         return [_rows(cursor) for cursor in found] if lock.fetchone() == (True,) else None
 
     def unlock(self, account_id: str) -> None:
@@ -146,7 +149,7 @@ class PostgresDatabase:
         self.execute("SELECT pg_advisory_unlock(hashtextextended(?, ?))", account_id, _ACCOUNT_LOCK)
 
     def end_run(self) -> None:
-        """Do nothing, because ``unlock`` has already unlocked each account."""
+        """Do nothing. Accounts are unlocked one by one with ``unlock``."""
 
     # --- errors ---
 
@@ -158,13 +161,13 @@ class PostgresDatabase:
         return MirrorError(f"the mirror {self._name} cannot be used: {text}")
 
 
-def _written(statement: str) -> bytes:
+def _with_placeholders(statement: str) -> bytes:
     """Return ``statement`` with psycopg's placeholder ``%s`` in place of each ``?``."""
     return statement.replace("?", "%s").encode()
 
 
 def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return the rows that a statement has produced. The list is empty for a statement such as ``UPDATE``."""
+    """Return the rows of a statement. The list is empty for a statement that returns no rows, such as ``UPDATE``."""
     rows: list[tuple[Any, ...]] = []
     while cursor.description and (more := cursor.fetchmany(_ROWS)):
         rows += more

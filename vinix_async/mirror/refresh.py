@@ -1,4 +1,4 @@
-"""Refreshes a mirror. It requests two listings of each account, and then only the documents that may have changed.
+"""Refreshes a mirror. A refresh requests one or two listings of an account, and the documents that may have changed.
 
 ``docs/mirror.md`` describes what a refresh guarantees and how many requests it sends.
 """
@@ -49,7 +49,7 @@ _LEAST_GREGORIAN: Final = 10**10
 """The smallest number that the client accepts as a time in Gregorian seconds."""
 
 _LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
-"""A time before the date of every document."""
+"""A time before every date in a document."""
 
 _BATCH: Final = 32
 """The maximum number of documents of an account that are read concurrently or written in one transaction.
@@ -58,8 +58,8 @@ It is also the number of rows that are hashed before other tasks may run. A larg
 global interpreter lock (GIL) for so long that it would block the event loop for more than 10 ms.
 """
 
-_UNDISTURBED: Final = 1_000
-"""The number of callflows that are compared with the listing, in about a millisecond, before other tasks may run."""
+_COMPARED_AT_ONCE: Final = 1_000
+"""The number of callflows that are compared with the listing before other tasks may run. It takes about 1 ms."""
 
 _MOST_DAYS: Final = 36_500
 
@@ -72,21 +72,24 @@ class AccountRefresh:
 
     Attributes:
         account_id: the id of the account.
-        state: one of these values. In the last three cases, the mirror keeps the previous data and stores the documents
-            that were read before the error.
+        state: one of these values. In the last three cases, the mirror keeps the previous data. It may also store
+            documents that were read before the error.
 
             - ``ok``: the mirror contains what the server has, except for ``bad_items``.
             - ``fresh``: the account was left out because of ``max_age``.
-            - ``skipped``: another process is refreshing the account. With SQLite, it may be any account of the file.
+            - ``skipped``: another refresh has locked the account, for example in another process. With SQLite, a
+              refresh in another process locks all accounts of the file.
             - ``forbidden``: the server answered 403.
             - ``gone``: the server does not know the account.
             - ``failed``: another error occurred.
-        added: the number of new callflows.
+        added: the number of callflows that were added.
         changed: the number of callflows whose content has changed.
-        deleted: the number of callflows that no longer exist.
-        requests: the number of requests that were sent for the account, including retries but not logins.
+        deleted: the number of callflows that were deleted.
+        requests: the number of requests that were sent for the account. Retries are included. Logins, and the test
+            whether the server applies filters, are not.
         bad_items: rows and documents that could not be read. The mirror keeps the previous data of these callflows.
-        error: the error with which the account failed. None if the account was already ``gone`` in the last refresh.
+        error: the error with which the account failed. None if the account did not fail, or if the state ``gone`` is
+            not new.
     """
 
     account_id: str
@@ -117,22 +120,23 @@ class RefreshOptions:
         if type(self.page_size) is not int or self.page_size < 1:
             raise ConfigurationError("page_size must be an int of at least 1")
         if type(self.overlap) is not int or self.overlap < 0:
-            raise ConfigurationError("overlap must be an int of at least 0, in seconds")
+            raise ConfigurationError("overlap must be an int of at least 0 (seconds)")
         if type(self.recheck_days) not in {int, float} or not 0 < self.recheck_days <= _MOST_DAYS:
-            raise ConfigurationError(f"recheck_days must be a number above 0 and at most {_MOST_DAYS}")
+            raise ConfigurationError(f"recheck_days must be a number above 0 and at most {_MOST_DAYS} (int or float)")
         if self.max_age is not None and not isinstance(self.max_age, timedelta):
-            raise ConfigurationError("max_age must be a timedelta or None, such as timedelta(hours=12)")
+            raise ConfigurationError("max_age must be None or a timedelta such as timedelta(hours=12)")
 
 
 class MirrorRefresh(Sweep):
     """A refresh of many accounts. ``async for result in refresh`` yields one ``AccountRefresh`` for each account.
 
     A failing account does not affect the others. Leaving the loop cancels the requests in flight. Use
-    ``async with refresh:`` to wait until they have ended. If all accounts share the same credentials and these are
-    refused for five accounts in a row, the loop raises ``AuthenticationError``. If the database fails, the loop raises
-    ``MirrorError``.
+    ``async with refresh:`` to wait until these requests have ended. If all accounts share credentials, and the server
+    refuses these credentials for five accounts in a row, the loop raises ``AuthenticationError``. If the database
+    fails, the loop raises ``MirrorError``.
 
-    To continue a refresh that was interrupted, start another one. It does not read again what is already stored.
+    To continue a refresh that was interrupted, start another one. The new refresh reads a stored document again only if
+    the document may have changed.
 
     Attributes:
         stats: counters, which are always up to date.
@@ -164,7 +168,7 @@ class MirrorRefresh(Sweep):
         """Whether the server applies the filter ``modified_from``. None until this is known.
 
         If the server ignores the filter, a refresh finds only the changes that are visible in the rows of a listing.
-        It finds other changes when it reads the callflow again after ``recheck_days``.
+        Other changes are found by a later refresh that reads the callflow again because of ``recheck_days``.
         """
         return self._run.filters_work
 
@@ -173,7 +177,7 @@ class MirrorRefresh(Sweep):
 
     async def close(self) -> None:
         """End the loop. If another task is waiting for the next result, ``MirrorError`` is raised in that task."""
-        await self._stop(MirrorError("the mirror was closed"))
+        await self._stop(MirrorError("the mirror was closed before every account was refreshed"))
 
     async def _before(self) -> None:
         self._run.id = await self._run.store.begin_run(self._run.now())
@@ -188,8 +192,8 @@ class MirrorRefresh(Sweep):
             self._counts[name] += getattr(outcome.value, name)
 
     def _check_credentials(self, value: "SweepItem") -> None:
-        asked = not isinstance(value, AccountRefresh) or value.requests > 0
-        if asked or value.error is not None:
+        has_sent = not isinstance(value, AccountRefresh) or value.requests > 0
+        if has_sent or value.error is not None:  # without a request, nothing is known about the credentials
             super()._check_credentials(value)
 
     async def _refresh(self, account: Account) -> AsyncGenerator[Outcome[AccountRefresh], None]:
@@ -232,18 +236,18 @@ class _Run:
         return datetime.fromtimestamp(self.clock.time(), UTC)
 
     async def can_filter(self, account_id: str) -> bool:
-        """Return whether the server applies filters. This is tested once, with the first account that has callflows.
+        """Return whether the server applies filters. If no account has shown this yet, test it with this account.
 
-        The test uses a time before the date of every document. If the server applies filters, ``modified_from`` then
-        returns rows and ``modified_to`` returns none. A future time cannot be used, because a document without a date
-        passes every ``modified_from``.
+        The account must have callflows. The test uses a time before every date in a document. If the server applies
+        filters, a listing with ``modified_from`` has rows, and a listing with ``modified_to`` has none. A future time
+        cannot be used, because a document without a date passes every ``modified_from``.
         """
         async with self._probing:
             if self.filters_work is None:
                 try:
                     self.filters_work = await self._probe(account_id)
                 except VinixError:
-                    return True  # not known yet; at worst, more documents are read than necessary
+                    return True  # still unknown; at worst, more documents are read than necessary
                 if not self.filters_work:
                     _logger.warning(
                         "the server ignores the filter modified_from, so a change that is not visible in a listing is "
@@ -255,7 +259,7 @@ class _Run:
     async def _probe(self, account_id: str) -> bool:
         calls = self.calls()
         some = await calls.list(account_id, page_size=1, filters={"modified_from": _LONG_AGO}, on_bad_item="skip")
-        # If no row passes a filter, Kazoo 4.3 reads the whole account in steps of the page size, so use a large one.
+        # If no row passes the filter, Kazoo 4.3 reads the whole account page by page. A large page makes this faster.
         size = self.options.page_size
         none = await calls.list(account_id, page_size=size, filters={"modified_to": _LONG_AGO}, on_bad_item="skip")
         return bool(some.items or some.bad_items) and not (none.items or none.bad_items)
@@ -265,9 +269,9 @@ class _Run:
 class _Listing:
     """The rows of a listing.
 
-    ``rows`` maps the id of each row to its hash. The hash is None if the row is invalid or the listing has filters.
-    ``began`` is the Unix time, according to the server's clock, at which the listing was requested. The server had not
-    read any row at this time.
+    ``rows`` maps the id of each row to the hash of the row. The hash is None if the row is invalid or the listing has
+    filters. ``began`` is the Unix time at which the listing was requested. At this time, the server had not read any
+    row yet. The time is that of the server's clock, or that of our clock if the server sends no timestamp.
     """
 
     began: float
@@ -291,18 +295,18 @@ class _AccountWork:
         self._not_found: list[NotFoundError] = []  # the 404s for callflows that the mirror contains
         self._unreadable: list[str] = []
         self._toggled: set[str] = set()
-        self._recent: set[str] = set()  # callflows that are new or have changed since the last refresh
+        self._recent: set[str] = set()  # callflows that the listings show as new or changed
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
-        """Refresh the account. Return its state and the error with which it failed."""
+        """Refresh the account. Return its state, and its error if it failed."""
         try:
             self._calls.list(self._account_id)
         except ConfigurationError as error:  # the account id is invalid, so it must not be stored
             return "failed", error
+        known = await self._store.lock(self._account_id, name)
+        if known is None:
+            return "skipped", None
         try:
-            known = await self._store.lock(self._account_id, name)
-            if known is None:
-                return "skipped", None
             self._known = known
             return ("fresh", None) if self._is_fresh() else await self._run_locked()
         finally:
@@ -319,7 +323,7 @@ class _AccountWork:
             await self._update()
         except (MirrorError, ClientClosedError):
             raise
-        except AuthenticationError as error:  # the credentials failed, so the stored state of the account is kept
+        except AuthenticationError as error:  # not an error of the account, whose stored state is kept
             return "failed", error.with_traceback(None)
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the rows in memory
@@ -409,7 +413,7 @@ class _AccountWork:
                 self._add_bad_item(None, DecodeError("a row of the listing has no id", account_id=self._account_id))
         for item in bad_items:
             if item.id:
-                rows[item.id] = None  # the document is read even if the row is invalid, because it may be valid
+                rows[item.id] = None  # the document is read, because it may be valid although its row is not
             else:
                 self.bad_items.append(item)
 
@@ -419,10 +423,10 @@ class _AccountWork:
         """Return the ids of the callflows that may be new, changed or deleted."""
         known = self._known.callflows
         self._toggled.update(*(callflow.toggles for callflow in known.values()))
-        everything = self._clock_was_set_back(began)
+        all_are_suspect = self._clock_was_set_back(began)
         found = []
         for index, callflow_id in enumerate(dict.fromkeys((*self.rows, *modified, *known))):
-            if index % _UNDISTURBED == _UNDISTURBED - 1:
+            if index % _COMPARED_AT_ONCE == _COMPARED_AT_ONCE - 1:
                 await asyncio.sleep(0)
             callflow = known.get(callflow_id)
             if (
@@ -432,12 +436,12 @@ class _AccountWork:
             ):
                 self._recent.add(callflow_id)
             if (
-                everything
+                all_are_suspect
                 or callflow is None
                 or callflow_id in self._recent
                 or callflow_id not in self.rows  # only a 404 for the callflow itself proves that it was deleted
                 or callflow.row_hash is None
-                or callflow_id in self._toggled  # the server can change it without updating its date
+                or callflow_id in self._toggled  # the server can change the callflow without updating its date
                 or self._is_due(callflow_id, callflow)
             ):
                 found.append(callflow_id)
@@ -446,15 +450,16 @@ class _AccountWork:
     def _is_due(self, callflow_id: str, callflow: KnownCallflow) -> bool:
         """Whether a callflow must be read again because it was last read too long ago.
 
-        The number of days depends on the id, so that the callflows of an account are not all due on the same day.
+        The limit is between 50 % and 100 % of ``recheck_days``. It depends on the id, so that the callflows of an
+        account are not all due on the same day.
         """
         share = 0.5 + zlib.crc32(callflow_id.encode()) / 2**33
         return self._began_at - callflow.read_at >= timedelta(days=self._run.options.recheck_days) * share
 
     def _clock_was_set_back(self, began: int) -> bool:
-        """Whether the server's clock has advanced less than ours since the last refresh.
+        """Whether the server's clock has fallen behind ours by more than ``overlap`` since the last refresh.
 
-        The date of a change in the meantime may then be before the watermark, and even before the ``overlap``.
+        A change in the meantime may then have a date before the time from which a refresh looks for changes.
         """
         watermark, refreshed_at = self._known.watermark, self._known.refreshed_at
         if watermark is None or refreshed_at is None:
@@ -517,10 +522,10 @@ class _AccountWork:
             self.changed += written.changed
 
     async def _deleted(self) -> list[str]:
-        """Return the ids of the callflows that were deleted, which are those for which the server has answered 404.
+        """Return the ids of the callflows that were deleted: the server has answered 404 to the requests for them.
 
-        If a 404 does not name the callflow as its cause, first list the account. This raises an error if the account
-        itself does not exist.
+        If a 404 may mean that the server did not find the account, first list the account. This raises an error if the
+        account does not exist.
         """
         if any(error.cause in {None, self._account_id} for error in self._not_found):
             await self._calls.list(self._account_id, page_size=1, on_bad_item="skip")
@@ -550,7 +555,7 @@ def _state_after(error: VinixError) -> Literal["failed", "forbidden", "gone"]:
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run coroutines concurrently and return their results. After the first error, cancel the others and raise it."""
+    """Run coroutines concurrently and return their results. The first error cancels the others and is raised."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         return await asyncio.gather(*tasks)

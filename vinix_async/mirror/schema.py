@@ -1,6 +1,6 @@
 """Defines the tables, and the migrations that upgrade older databases.
 
-Each statement is used for both databases. The names in braces are replaced by the database's own types.
+Both databases use the same statements. The names in braces are replaced by the types and options of the database.
 """
 
 from typing import Final
@@ -16,7 +16,8 @@ MIGRATIONS: Final = (
           error        {text},
           known_since  {time},                       -- the end of the first complete refresh
           refreshed_at {time},                       -- the beginning of the last complete refresh
-          watermark    bigint                        -- the server's time at refreshed_at, in Gregorian seconds
+          watermark    bigint                        -- the next refresh looks for changes since this time: the
+                                                     -- server's clock, in Gregorian seconds
         )""",
         """
         CREATE TABLE versions (                      -- a row for each version of a callflow
@@ -27,15 +28,15 @@ MIGRATIONS: Final = (
           name         {text},
           type         {text},
           valid_from   {time} NOT NULL,              -- when a refresh first found it
-          not_before   {time},                       -- it began after this time; NULL: found by the first refresh
-          valid_to     {time},                       -- when it was replaced or found to be deleted; NULL: current
+          not_before   {time},                       -- it began after this time; NULL: unknown (first refresh)
+          valid_to     {time},                       -- when a refresh found that it had ended; NULL: current
           ended_after  {time},                       -- if deleted: when it was last known to exist
           ended_by     {text},                       -- change, delete
           replaces     bigint,                       -- the previous version, if this version ended it
           run_id       bigint NOT NULL,
-          hash         {bytes} NOT NULL,             -- of the document without metadata, with sorted keys
-          document     {json} NOT NULL,              -- as the server sent it, without metadata
-          metadata     {json}                        -- as of the last time when the document was read
+          hash         {bytes} NOT NULL,             -- of the document, with sorted keys
+          document     {json} NOT NULL,              -- as the server sent it, without metadata and _read_only
+          metadata     {json}                        -- as it was when this version was last read
         )""",
         "CREATE UNIQUE INDEX versions_current ON versions (account_id, callflow_id) WHERE valid_to IS NULL",
         "CREATE UNIQUE INDEX versions_history ON versions (account_id, callflow_id, version_id)",
@@ -74,7 +75,7 @@ MIGRATIONS: Final = (
         CREATE TABLE runs (
           run_id       {key},
           started_at   {time} NOT NULL,
-          ended_at     {time},                       -- NULL: still running, or killed
+          ended_at     {time},                       -- NULL: still running, or killed before the end
           accounts_ok  bigint,
           accounts_failed bigint,
           requests     bigint,

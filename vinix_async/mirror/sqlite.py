@@ -29,7 +29,7 @@ _APPLICATION: Final = 0x56_4E_58_4D
 """The application id of a mirror's file ("VNXM"). It distinguishes a mirror from other SQLite databases."""
 
 _BUSY_TIMEOUT: Final = 30.0
-"""The number of seconds to wait while another process writes to the file."""
+"""The number of seconds to wait while another connection writes to the file."""
 
 _CACHE_KIB: Final = 65_536
 
@@ -43,13 +43,13 @@ _TYPES: Final = {
 }
 
 _MEANINGS: Final = {
-    "SQLITE_BUSY": "is locked by another process",
+    "SQLITE_BUSY": "is locked by another process: try again later",
     "SQLITE_CANTOPEN": "cannot be opened: check its permissions and those of its folder",
     "SQLITE_CORRUPT": "is damaged: restore a backup, or delete it and refresh again",
     "SQLITE_FULL": "cannot grow: the disk is full",
     "SQLITE_IOERR": "cannot be read or written: the disk reported an error",
     "SQLITE_NOTADB": "is not an SQLite database",
-    "SQLITE_READONLY": "cannot be written: it is read-only",
+    "SQLITE_READONLY": "cannot be written: check its permissions and those of its folder",
 }
 
 
@@ -64,7 +64,7 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection
 
     def connect(self, *, create: bool) -> None:
-        """Open the file. If ``create`` is true, a missing file is created. Tables of an older version are upgraded."""
+        """Open the file, and upgrade tables of an older version. If ``create`` is true, a missing file is created."""
         if not self._path.parent.is_dir():
             raise MirrorError(f"the mirror {self._path} cannot be opened: its folder does not exist")
         if not create and not self._path.exists():
@@ -96,7 +96,7 @@ class SqliteDatabase:
         if not is_empty and self._pragma("application_id") != _APPLICATION:
             raise MirrorError(f"{self._path} is an SQLite database, but not a mirror")
         if version > len(MIGRATIONS):
-            raise MirrorError(f"the mirror {self._path} was written by a newer version of vinix-async: install it")
+            raise MirrorError(f"a newer version of vinix-async wrote the mirror {self._path}: upgrade vinix-async")
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 self.execute(statement.format_map(_TYPES))
@@ -124,11 +124,11 @@ class SqliteDatabase:
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert ``rows`` into a table."""
-        places = ", ".join("?" * len(columns))
-        self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608  # our names
+        marks = ", ".join("?" * len(columns))
+        self.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608  # our names
 
     def new_ids(self, table: str, key: str, count: int) -> list[int]:
-        """Return ids for new rows. They are valid until the transaction ends."""
+        """Return ``count`` ids for new rows, which must be inserted in the same transaction."""
         ((last,),) = self.execute(f"SELECT coalesce(max({key}), 0) FROM {table}")  # noqa: S608  # our names
         return list(range(last + 1, last + 1 + count))
 
@@ -147,23 +147,31 @@ class SqliteDatabase:
     # --- locks ---
 
     def try_lock(self, account_id: str, *queries: str) -> list[list[tuple[Any, ...]]] | None:
-        """Lock the file, with all its accounts, until ``end_run``. Return None if another process has locked it.
+        """Lock all accounts of the file and return the rows of the ``queries``, whose only value is the account id.
 
-        Otherwise, run the ``queries`` with the account id as their only value, and return their rows. The operating
-        system provides the lock, on a separate file next to the database. It releases the lock when the process ends.
+        The lock is held until ``end_run``. Return None if another connection holds it. It is a lock of the operating
+        system on a separate file next to the database. The operating system releases it when the process ends.
         """
         if self._lock_file is None:
+            self._lock_file = self._locked_file()
+        return None if self._lock_file is None else [self.execute(query, account_id) for query in queries]
+
+    def _locked_file(self) -> int | None:
+        """Return the descriptor of the lock file after locking it. Return None if another connection has locked it."""
+        descriptor = None
+        try:
             descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                _lock(descriptor)
-            except OSError:
+            _lock(descriptor)
+        except OSError as error:
+            if descriptor is not None:
                 os.close(descriptor)
-                return None
-            self._lock_file = descriptor
-        return [self.execute(query, account_id) for query in queries]
+                if isinstance(error, BlockingIOError | PermissionError):  # on Linux and on Windows
+                    return None
+            raise MirrorError(f"the mirror's lock file {self._path}-lock cannot be used: {error.strerror}") from None
+        return descriptor
 
     def unlock(self, account_id: str) -> None:
-        """Do nothing, because the file stays locked until ``end_run``."""
+        """Do nothing. The whole file stays locked until ``end_run``."""
 
     def end_run(self) -> None:
         """Release the lock of the file."""

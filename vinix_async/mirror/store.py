@@ -4,25 +4,28 @@ A refresh calls the methods in this order::
 
     run_id = await store.begin_run(now)
     for each account, in any number of concurrent tasks:
-        known = await store.lock(account_id, name)     # None if another process is refreshing the account
+        known = await store.lock(account_id, name)
+        if known is None:                              # the account is already locked: leave it out
+            continue
         try:
             await store.begin(account_id, watermark)   # only if known.watermark is None
             await store.write(account_id, reads, run_id=run_id, now=now)       # once for about 32 documents
             await store.finish(account_id, ...)        # or: await store.fail(account_id, "forbidden", ...)
         finally:
-            await store.unlock(account_id)             # has no effect if the account is not locked
+            await store.unlock(account_id)
     await store.end_run(run_id, now, ...)
 
-Each call is one transaction. The store runs the calls one after the other in its own thread. If a task is cancelled
-during a call, the transaction is still completed. Times are aware datetimes. The caller passes the current time,
-because the database may have a different clock. Every method raises ``MirrorError`` if the database fails.
+Each call writes in one transaction. The store runs the calls one after the other in its own thread. If a task is
+cancelled during a call whose transaction has begun, the transaction is still completed. Times are aware datetimes. The
+caller passes the current time, because the database may have a different clock. A call raises ``MirrorError`` if the
+database fails or the store is closed.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
@@ -45,14 +48,15 @@ State = Literal["new", "ok", "failed", "forbidden", "gone"]
 
 @frozen
 class KnownCallflow:
-    """What the mirror knows about a callflow that existed in the last refresh.
+    """What the mirror knows about a callflow that no refresh has found to be deleted.
 
     Attributes:
-        revision: the revision of the stored document, for ``get_if_changed``.
+        revision: the revision of the stored document, for ``get_if_changed``. None if it is unknown.
         row_hash: the ``content_hash`` of the callflow's row in the listing. None if the document must be read again.
-        read_at: the time of the last request in which the server confirmed the stored document (200 or 304).
-        toggles: the ids of the callflows that the server changes if this callflow, which has ``ring_group_toggle``
-            nodes, is dialled.
+        read_at: the time at which the last successful request for the document was sent. The server answered 200 or
+            304.
+        toggles: the ids of the callflows that the server changes when this callflow is dialled, because of its
+            ``ring_group_toggle`` nodes.
     """
 
     revision: str | None
@@ -66,11 +70,11 @@ class KnownAccount:
     """What the mirror knows about an account.
 
     Attributes:
-        state: the result of the last refresh.
-        watermark: the server's time, in Gregorian seconds, from which the next refresh must look for changes. None
-            before the first refresh.
+        state: the same as ``AccountStatus.state``.
+        watermark: the server's time, in Gregorian seconds, from which the next refresh must look for changes. None if
+            no refresh has listed the callflows of the account yet.
         refreshed_at: the beginning of the last complete refresh. None if there was none.
-        callflows: the callflows that existed in the last refresh, by id.
+        callflows: the callflows that no refresh has found to be deleted, by id.
     """
 
     state: State
@@ -89,9 +93,9 @@ class Read:
         revision: the revision of the callflow. None if it is unknown or the server answered 304.
         row_hash: the ``content_hash`` of the callflow's row in the listing. None if it is unknown.
         read_at: the time at which the request was sent.
-        not_before: a time at which the callflow still had its stored content, such as the beginning of the last
-            refresh. If the callflow has changed, the change is later. None if no such time is known. The store also
-            uses the ``read_at`` of the stored document, if that is later.
+        not_before: a time that is known to be before the change, if the callflow is new or has changed. For example,
+            the beginning of the last refresh. None if no such time is known. If the stored document was read later, the
+            store uses its ``read_at`` instead.
     """
 
     callflow_id: str
@@ -117,12 +121,13 @@ class AccountStatus:
     Attributes:
         account_id: the id of the account.
         name: the name of the account. None if it is unknown.
-        state: ``new`` if the account has never been refreshed, or else the state after the last refresh: ``ok``,
-            ``failed``, ``forbidden`` or ``gone``.
-        state_since: the time since which the account has had this state.
+        state: ``new`` until a refresh of the account has ended. After that, the result of the last refresh: ``ok``,
+            ``failed``, ``forbidden`` or ``gone``. A refresh that is interrupted does not change the state, and neither
+            does a refresh whose credentials the server refuses.
+        state_since: the time since which the account has had this state. None if the state is ``new``.
         refreshed_at: the beginning of the last complete refresh. None if there was none.
         known_since: the end of the first complete refresh. None if there was none.
-        error: the text of the error in the last refresh. None if it succeeded.
+        error: the text of the error that led to the state. None if the state is ``new`` or ``ok``.
     """
 
     account_id: str
@@ -136,7 +141,7 @@ class AccountStatus:
 
 @define
 class _Locked:
-    """A locked account. ``version_ids`` contains the id of the current version of each callflow."""
+    """A locked account. ``version_ids`` maps the id of each callflow to the id of its current version."""
 
     account_id: str
     known: KnownAccount
@@ -144,16 +149,16 @@ class _Locked:
     version_ids: dict[str, int]
 
     def last_seen(self, callflow_id: str, other: datetime | None) -> datetime | None:
-        """Return the last time at which a callflow still had its stored content, as far as is known.
+        """Return the latest time that is known to be before the change of a callflow that was just found.
 
-        ``other`` is a time at which it had this content. Return None if no such time is known.
+        This is either ``other`` or the ``read_at`` of the stored document. Return None if there is neither.
         """
         known = self.known.callflows.get(callflow_id)
         return max((time for time in (other, known and known.read_at) if time), default=None)
 
 
 class Store:
-    """The callflows of many accounts and their history, in a database."""
+    """Stores the callflows of many accounts, and the history of these callflows, in a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -165,10 +170,10 @@ class Store:
     async def run(self, work: Callable[[Database], T], *, create: bool = False) -> T:
         """Run ``work`` in the store's thread and return its result. The first call connects to the database.
 
-        If ``create`` is true, this first call creates the file or the tables if they are missing.
+        If ``create`` is true and the file or the tables are missing, the first call creates them.
         """
         if self._is_closed:
-            raise MirrorError("the mirror was closed")
+            raise MirrorError("the mirror was closed: create a new one")
 
         def run() -> T:
             try:
@@ -183,17 +188,17 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     async def close(self) -> None:
-        """Wait for calls that are running, release all locks and disconnect. Closing again has no effect."""
+        """Wait for the calls that are running, release all locks and disconnect. Closing again has no effect."""
         if not self._is_closed:
             self._is_closed = True
             if self._is_connected:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
             self._thread.shutdown(wait=False)
 
-    # --- a run ---
+    # --- a run, which is a refresh of any number of accounts ---
 
     async def begin_run(self, now: datetime) -> int:
-        """Record the beginning of a run and return its id. Creates the file or the tables if they are missing."""
+        """Record the beginning of a run and return the run's id. Create the file or the tables if they are missing."""
 
         def work(database: Database) -> int:
             ((run_id,),) = database.execute("INSERT INTO runs (started_at) VALUES (?) RETURNING run_id", now)
@@ -204,7 +209,7 @@ class Store:
     async def end_run(
         self, run_id: int, now: datetime, *, ok: int, failed: int, requests: int, added: int, changed: int, deleted: int
     ) -> None:
-        """Record the results of a run, and release the lock of an SQLite file."""
+        """Record the results of a run. If no account is locked, also release the lock of an SQLite file."""
 
         def work(database: Database) -> None:
             database.execute(
@@ -222,38 +227,51 @@ class Store:
     async def lock(self, account_id: str, name: str | None = None) -> KnownAccount | None:
         """Lock an account and return what is known about it. An account that is not known yet is added.
 
-        Return None if the account is already locked by this store or by another process. If ``name`` is given, it is
-        stored as the name of the account.
+        Return None if the account is already locked by this store, or by another one. With SQLite, a store that has
+        locked an account excludes other stores from all accounts of the file. If ``name`` is given, it is stored as the
+        name of the account. If the task is cancelled during this call, the account is unlocked again.
         """
+        is_ours = False
 
         def work(database: Database) -> KnownAccount | None:
+            nonlocal is_ours
             if account_id in self._locked or (found := database.try_lock(account_id, _ACCOUNT, _CALLFLOWS)) is None:
                 return None
-            self._locked[account_id] = locked = _known(database, account_id, name and storable(name), *found)
+            self._locked[account_id] = locked = _load(database, account_id, name and storable(name), *found)
+            is_ours = True
             return locked.known
 
-        return await self.run(work)
+        def undo(database: Database) -> None:
+            if is_ours:
+                self._unlock(database, account_id)
+
+        try:
+            return await self.run(work)
+        except asyncio.CancelledError:
+            with suppress(MirrorError):  # a store that was closed has released all locks
+                await asyncio.shield(self.run(undo))  # runs after ``work``, which may still be running in the thread
+            raise
 
     async def unlock(self, account_id: str) -> None:
-        """Unlock an account."""
+        """Unlock an account. This has no effect if this store has not locked it."""
+        # shielded, because a cancelled task must not leave the account locked
+        await asyncio.shield(self.run(lambda database: self._unlock(database, account_id)))
 
-        def work(database: Database) -> None:
-            if self._locked.pop(account_id, None):
-                database.unlock(account_id)
-
-        await asyncio.shield(self.run(work))  # a cancelled task must not leave the account locked
+    def _unlock(self, database: Database, account_id: str) -> None:
+        if self._locked.pop(account_id, None):
+            database.unlock(account_id)
 
     async def begin(self, account_id: str, watermark: int) -> None:
-        """Store the watermark of an account that has none. Called before the account's first document is read."""
+        """Store the first watermark of an account. This must be done before the account's first document is read."""
         statement = "UPDATE accounts SET watermark = ? WHERE account_id = ? AND watermark IS NULL"
         await self.run(lambda database: database.execute(statement, watermark, account_id))
 
     async def write(self, account_id: str, reads: Sequence[Read], *, run_id: int, now: datetime) -> Written:
-        """Store documents that were read.
+        """Store the responses to requests for documents.
 
         A document begins a new version if its ``content_hash`` differs from that of the stored document. The hash does
-        not include ``metadata`` and ``_read_only``. The new version begins at ``now``. If the previous version began
-        later, because the clock was set back, the new version begins at the same time as the previous one.
+        not include ``metadata`` and ``_read_only``. The new version begins at ``now``, or later if the clock was set
+        back: a new version never begins before the previous version began or, after a deletion, ended.
         """
         return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
 
@@ -274,9 +292,9 @@ class Store:
             began_at: the beginning of the refresh on the local clock. It becomes ``refreshed_at``.
             watermark: the beginning of the refresh on the server's clock, in Gregorian seconds.
             deleted: the ids of callflows that no longer exist.
-            unreadable: the ids of callflows that could not be read. Their stored versions are kept, and their
-                ``row_hash`` becomes None.
-            now: the time at which the versions of the deleted callflows end.
+            unreadable: the ids of callflows that could not be read. Their stored versions are kept. Their ``row_hash``
+                becomes None, so that the next refresh reads them again.
+            now: the present time. The versions of the deleted callflows end at this time.
         """
 
         def work(database: Database) -> None:
@@ -309,7 +327,7 @@ class Store:
     async def fail(
         self, account_id: str, state: Literal["failed", "forbidden", "gone"], error: str, now: datetime
     ) -> None:
-        """Record that an account could not be refreshed. Its stored callflows are not changed."""
+        """Record that an account could not be refreshed, and why. The stored callflows are not changed."""
         statement = (
             "UPDATE accounts SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, error = ?"
             " WHERE account_id = ?"
@@ -339,8 +357,11 @@ _CALLFLOWS: Final = (
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 
-def _known(database: Database, account_id: str, name: str | None, account: Rows, rows: Rows) -> _Locked:
-    """Return what is known about an account that was just locked. An account that is not known yet is added."""
+def _load(database: Database, account_id: str, name: str | None, account: Rows, rows: Rows) -> _Locked:
+    """Return what is known about an account that was just locked. An account that is not known yet is added.
+
+    ``account`` and ``rows`` are the results of ``_ACCOUNT`` and ``_CALLFLOWS``.
+    """
     if not account:
         database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)
         account = [(name, "new", None, None, None)]
@@ -358,7 +379,7 @@ def _known(database: Database, account_id: str, name: str | None, account: Rows,
 
 @frozen
 class _NewVersion:
-    """A new version of a callflow, which is about to be stored."""
+    """A version of a callflow that is about to be stored."""
 
     read: Read
     content: Content
@@ -369,7 +390,7 @@ class _NewVersion:
 
 
 def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: int, now: datetime) -> Written:
-    """Store documents that were read, in one transaction."""
+    """Do the work of ``Store.write``, in one transaction."""
     contents = {read.callflow_id: content_of(read.callflow) for read in reads if read.callflow is not None}
     known = [locked.version_ids[each] for each in contents if each in locked.version_ids]
     confirmed: list[tuple[Any, ...]] = []
@@ -383,7 +404,7 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
                 known,
             )
         }
-        ends = _ends(database, locked, [each for each in contents if each not in current])
+        ends = _deletion_times(database, locked, [each for each in contents if each not in current])
         for read in reads:
             content = contents.get(read.callflow_id)
             version_id, digest, valid_from = current.get(read.callflow_id, (None, None, None))
@@ -410,9 +431,12 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
     return Written(len(new) - changed, changed)
 
 
-def _ends(database: Database, locked: _Locked, callflow_ids: Collection[str]) -> dict[str, datetime]:
-    """Return the end of the last version of each callflow that was deleted. A new version must not begin earlier."""
-    if locked.known_since is None:  # nothing is marked as deleted before the first refresh is complete
+def _deletion_times(database: Database, locked: _Locked, callflow_ids: Collection[str]) -> dict[str, datetime]:
+    """Return when callflows were last deleted, by id. Callflows that were never stored are left out.
+
+    A callflow that exists again must not have a version that begins before its deletion.
+    """
+    if locked.known_since is None:  # no callflow is marked as deleted before the first refresh is complete
         return {}
     statement = (
         "SELECT callflow_id, max(valid_to) FROM versions WHERE account_id = ? AND callflow_id IN (*)"
@@ -422,7 +446,7 @@ def _ends(database: Database, locked: _Locked, callflow_ids: Collection[str]) ->
 
 
 def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersion], run_id: int) -> dict[str, int]:
-    """End the versions that are replaced, and insert the new versions. Return the new version ids by callflow id."""
+    """End the replaced versions, and insert the new versions. Return the ids of the new versions by callflow id."""
     database.execute_many(
         "UPDATE versions SET valid_to = ?, ended_by = 'change' WHERE version_id = ?",
         [(each.valid_from, each.replaces) for each in new if each.replaces is not None],
@@ -480,8 +504,8 @@ def _begin_versions(database: Database, account_id: str, new: Sequence[_NewVersi
 
 
 def _select_in(database: Database, statement: str, keys: Collection[Any], *values: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement in which ``IN (*)`` stands for the keys.
+    """Return the rows of a statement in which ``IN (*)`` stands for the keys. Without keys, there are no rows.
 
-    The placeholders for ``values`` must come before it.
+    The statement must have the placeholders for ``values`` before ``IN (*)``.
     """
     return database.execute(statement.replace("*", ", ".join("?" * len(keys))), *values, *keys) if keys else []

@@ -1,6 +1,6 @@
 """Converts times to and from their form in the database.
 
-SQLite stores a time as text, whose alphabetical order is the chronological order. PostgreSQL stores ``timestamptz``.
+SQLite stores times as texts, which sort in chronological order. PostgreSQL stores them as ``timestamptz``.
 """
 
 from datetime import UTC, datetime
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def to_text(time: datetime) -> str:
-    """Return a time as text in UTC, which always has 27 characters, such as ``2026-11-28T09:30:00.000000Z``."""
+    """Return a time as a text of 27 characters, in UTC. An example is ``2026-11-28T09:30:00.000000Z``."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def to_time(value: Any) -> Any:
-    """Return a time from either database as a datetime in UTC. None is returned unchanged."""
+    """Return a time that either database has returned, as a datetime in UTC. None is returned unchanged."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value
