@@ -16,7 +16,10 @@ def get_api_key(state: SandboxState, account: int) -> ApiResponse:
 
 
 def list_ancestors(state: SandboxState, account: int, owner: int) -> ApiResponse:
-    """Answer ``GET /accounts/{id}/tree`` and ``/parents`` with the ancestors, beginning at the token's account."""
+    """Answer ``GET /accounts/{id}/tree`` and ``/parents`` with the ancestors from ``owner``, the token's account, down.
+
+    The listing of the token's own account is empty.
+    """
     above = state.accounts.ancestors(account)
     visible = above[above.index(owner) :] if owner in above else []
     keys = ("id", "name") if state.dialect.kazoo5_engine else ("id", "name", "realm", "flags")

@@ -16,7 +16,7 @@ def _wrong_type(value: Json) -> Json:
 
 
 def _wrong_node(value: Json) -> Json:
-    """Return the document with a string in place of a node. A summary has no nodes and is returned unchanged."""
+    """Return a document with a string in place of a node. A summary has no nodes, so it is returned unchanged."""
     if "metadata" not in value:
         return value
     return {**value, "flow": {"module": "menu", "data": {}, "children": {"1": "hangup"}}}
@@ -41,17 +41,17 @@ BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
 
 
 def break_content(how: int | str | None, value: Json) -> Json:
-    """Return a row or document with broken content. Return it unchanged if ``how`` does not break the content."""
+    """Return a row or document with broken content. It is unchanged if ``how`` breaks something else."""
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 
 
 def broken_response(how: int | str | None) -> ApiResponse | None:
-    """Return the error response to a request for the callflow, or None if ``how`` is not an error."""
+    """Return the error with which a request for the callflow is answered, or None if ``how`` is not an error."""
     if how == INIT_FAILED_KIND:
         return INIT_FAILED
     return status_error(how) if isinstance(how, int) else None
 
 
 def broken_connection(how: int | str | None) -> str | None:
-    """Return ``how`` if it is a kind of ``Faults``, which is then applied to the response. Otherwise return None."""
+    """Return ``how`` if it is a kind of ``Faults``, and None otherwise. The fault is applied to the response."""
     return how if isinstance(how, str) and how in KINDS else None

@@ -22,9 +22,9 @@ def get_callflow(state: SandboxState, account: int, callflow_id: str) -> ApiResp
 
 
 def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) -> ApiResponse:
-    """Answer ``PUT /accounts/{id}/callflows``, which stores a callflow if no other callflow has one of its numbers.
+    """Answer ``PUT /accounts/{id}/callflows``: store a callflow, unless one of its numbers is already in use.
 
-    Kazoo validates the whole document against its schema. The sandbox validates only the numbers.
+    Kazoo validates the whole document against its schema. The sandbox checks only the numbers.
     """
     numbers = data.get("numbers") or []
     if not numbers and not data.get("patterns"):

@@ -1,6 +1,6 @@
-"""Encodes and decodes cursors like Kazoo.
+"""Encodes and decodes cursors as Kazoo does.
 
-A cursor is the key of a view as an Erlang term, encoded as URL-safe base64 without padding.
+A cursor is a key of a view. The key is written as an Erlang term, and the term as URL-safe base64 without padding.
 """
 
 import base64
@@ -25,11 +25,17 @@ def encode_cursor(key: str, account_id: str | None = None) -> str:
 
 
 class InvalidCursorError(Exception):
-    """The cursor is an Erlang term, but not the key of a view. On the real server, it crashes the request's process."""
+    """The cursor is an Erlang term, but not a key of a view.
+
+    On the real server, such a cursor crashes the process that handles the request.
+    """
 
 
 def decode_cursor(cursor: str) -> str:
-    """Return the key in a cursor. Text that is not an Erlang term is used as the key itself."""
+    """Return the key in a cursor, without the account id. Text that is not an Erlang term is itself the key.
+
+    Raises ``InvalidCursorError``.
+    """
     try:
         term = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
     except ValueError:

@@ -3,8 +3,9 @@
 - ``kazoo5``: Kazoo's master branch.
 - ``kazoo43``: Kazoo's 4.3 series.
 - ``documented``: the behavior that the vendor's reference describes. No known server behaves this way. Account ids have
-  dashes, listings contain full documents, a page with a single row contains an object instead of an array, errors are
-  ``{code, message, request_id}``, tokens are opaque, and an envelope has only ``data`` and ``next_start_key``.
+  dashes, and tokens are opaque. Listings contain full documents. A page with a single row contains an object instead of
+  an array. An error is ``{code, message, request_id}``. The envelope of a success has only ``data``, and
+  ``next_start_key`` or ``auth_token`` where they apply.
 """
 
 from typing import Any, Final
@@ -20,9 +21,11 @@ class EnvelopeContext:
     """The values of an envelope that depend on the request.
 
     Args:
-        token: the token in the request, even if it is invalid. None if the request has no token.
-        authenticated: whether the request has a valid token.
+        token: the credentials in the request, even if they are invalid. None if the request has none, or if the server
+            answers before it reads them.
+        timestamp: the server's time in ISO 8601.
         tokens_remaining: the number of tokens that remain in the token bucket of the request.
+        authenticated: whether the request has valid credentials. True for a successful login too.
     """
 
     request_id: str
@@ -40,11 +43,11 @@ class Dialect:
         id_style: ``hex``, or ``uuid`` for account ids with dashes.
         opaque_tokens: whether tokens are opaque text instead of JWTs.
         whole_rows: whether listings contain full documents instead of summaries.
-        kazoo5_engine: whether listings behave as in Kazoo 5 rather than as in Kazoo 4.3.
+        kazoo5_engine: True if requests are answered as in Kazoo 5, False if they are answered as in Kazoo 4.3.
         charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
         requests_per_connection: the number of requests after which the server closes a connection.
-        untyped_early_errors: whether errors before content negotiation have no ``Content-Type``.
-        accepts_media_parameters: whether ``Accept`` may have parameters such as a charset.
+        untyped_early_errors: whether errors that are sent before content negotiation lack a ``Content-Type``.
+        accepts_media_parameters: whether the media types in ``Accept`` may have parameters such as a charset.
     """
 
     version = "4.3.142"
@@ -58,7 +61,7 @@ class Dialect:
     accepts_media_parameters = True
 
     def envelope(self, response: ApiResponse, context: EnvelopeContext) -> dict[str, Any]:
-        """Return the JSON body of a response."""
+        """Return the content of the JSON body of a response."""
         raise NotImplementedError
 
     def expired_token(self) -> ApiResponse:
@@ -69,8 +72,8 @@ class Dialect:
 class Kazoo43(Dialect):
     """Kazoo 4.3.
 
-    Every request is charged to its token bucket. An envelope always has a ``version`` and never has ``tokens``. If a
-    request without a token fails, the envelope has ``"auth_token": "undefined"``.
+    Requests with a valid token are charged to their token buckets. An envelope always has a ``version`` and never has
+    ``tokens``. If a request without a token fails, the envelope has ``"auth_token": "undefined"``.
     """
 
     accepts_media_parameters = False

@@ -20,7 +20,8 @@ def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400
 
     Args:
         accept: the value of the header.
-        allow_parameters: whether a media range may have parameters other than its weight.
+        allow_parameters: whether a media type may have other parameters than its weight. If False, such a media type
+            is ignored.
     """
     for part in accept.split(","):
         parsed = _MEDIA_RANGE.fullmatch(part.strip())
@@ -37,7 +38,7 @@ def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400
 
 
 def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_pretty: bool = False) -> bytes:
-    """Return ``content`` as JSON. If ``callback`` is given, return it as JSONP."""
+    """Return ``content`` as JSON, or as JSONP if ``callback`` is given."""
     body = msgspec.json.encode(content)
     if is_pretty:
         body = msgspec.json.format(body, indent=2)
@@ -45,7 +46,10 @@ def encode_json(content: Mapping[str, Any], *, callback: str | None = None, is_p
 
 
 def encode_streamed(content: Mapping[str, Any]) -> bytes:
-    """Return the body of a streamed response: the rows first, then all other values as unescaped strings."""
+    """Return the body of a streamed response: the rows first, then the other keys, whose values are unescaped strings.
+
+    A streamed response has no ``tokens`` and no ``revision``.
+    """
     trailer = ", ".join(
         f'"{key}":"{value}"' for key, value in content.items() if key not in {"data", "tokens", "revision"}
     )
@@ -53,7 +57,7 @@ def encode_streamed(content: Mapping[str, Any]) -> bytes:
 
 
 def encode_csv(data: Any) -> bytes:
-    """Return the rows of a listing, or one document, as CSV. Columns are in the order of their first occurrence."""
+    """Return the rows of a listing, or one document, as CSV. Columns are in the order in which keys first occur."""
     rows = data if isinstance(data, list) else [data]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Replaces a share of the responses with random faults. The random generator has a seed, so they are reproducible."""
+"""Replaces a share of the responses with faults. A random generator with a fixed seed chooses them."""
 
 import asyncio
 import gzip
@@ -15,10 +15,10 @@ from attrs import field, frozen
 from .. import ConfigurationError
 
 SendFault = Callable[[web.Request, web.Response], Awaitable[web.StreamResponse]]
-"""A function that sends a faulty response instead of a given one, or breaks the connection."""
+"""A function that sends a faulty response instead of the given response, or breaks the connection."""
 
 _LINGER_ZERO: Final = struct.pack("ii", 1, 0)
-"""The value of ``SO_LINGER`` that makes closing a socket send a TCP reset."""
+"""The value of the socket option ``SO_LINGER`` with which a socket sends a TCP reset when it is closed."""
 
 
 async def _reset(request: web.Request, response: web.Response) -> web.StreamResponse:
@@ -86,7 +86,7 @@ SENDERS: Final[Mapping[str, SendFault]] = {
 }
 
 TRANSIENT: Final = tuple(SENDERS)
-"""The faults that a client overcomes with a retry."""
+"""The kinds of faults that a client can overcome with a retry."""
 
 KINDS: Final = (*TRANSIENT, "hang")
 
@@ -99,11 +99,11 @@ class Faults:
         share: the share of faulty responses, from 0 to 1.
         kinds: the kinds of faults, which are equally likely. ``reset`` resets the connection. ``half_a_body``,
             ``no_last_chunk`` and ``cut_gzip`` truncate the response. ``html`` and ``nothing`` have status 200 and an
-            HTML or empty body. ``mixed_up`` has the request id of another request. ``hang`` never answers. ``429``,
-            ``500``, ``502``, ``503`` and ``504`` are errors with that status. ``retry_after`` is a 503 with
-            ``Retry-After: 0.2``.
-        seed: the seed of the random generator. The same seed produces the same faults.
-        logins: whether logins can have faults too.
+            HTML or empty body. ``mixed_up`` has a wrong request id. ``hang`` never answers. ``429``, ``500``, ``502``,
+            ``503`` and ``504`` are errors with this status. ``retry_after`` is a 503 with ``Retry-After: 0.2``. By
+            default, all kinds except ``hang`` occur.
+        seed: the seed of the random generator. The same seed gives the same sequence of faults.
+        logins: whether responses of ``user_auth``, ``api_auth`` and ``token_auth`` can be faulty too.
     """
 
     share: float = 0.05
@@ -127,7 +127,7 @@ class Faults:
         object.__setattr__(self, "_random", random.Random(self.seed))
 
     def draw(self, path: str) -> str | None:
-        """Choose at random whether the next response has a fault, and return its kind or None."""
+        """Return the kind of fault for the next response, or None. The choice is random."""
         if self._random.random() >= self.share or (path.endswith("_auth") and not self.logins):
             return None
         return self._random.choice(self.kinds)
@@ -138,14 +138,14 @@ def _is_share(value: object) -> bool:
 
 
 def reset_connection(transport: asyncio.BaseTransport | None) -> None:
-    """Close a connection with a TCP reset, even if data is still unread or unsent."""
+    """Close a connection with a TCP reset. Data that has not been sent is discarded."""
     if isinstance(transport, asyncio.Transport):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         transport.abort()
 
 
 def _abort(request: web.Request) -> None:
-    """Close a connection in the middle of a response."""
+    """Close the connection of a request at once, in the middle of the response."""
     if request.transport is not None:
         request.transport.abort()
 

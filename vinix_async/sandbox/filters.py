@@ -1,11 +1,12 @@
-"""Applies the filters of a listing like Kazoo. A row is listed if the stored document passes all filters."""
+"""Applies the filters of a listing as Kazoo does. A row is listed if the stored document passes all filters."""
 
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-# In Erlang a missing date sorts after all numbers, so a document without the date passes ``_from`` and fails ``_to``.
+# In Erlang a missing date is greater than every number. Therefore a document without the date passes ``_from`` filters
+# and fails ``_to`` filters.
 _RANGES = {
     "created_from": ("pvt_created", 1),
     "created_to": ("pvt_created", -1),
@@ -16,7 +17,7 @@ _FIXED_NAMES = {"has_key", "key_missing", "has_value", "value_missing", *_RANGES
 
 
 def filters_in(query: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters that are filters. As on the real server, unknown names are silently ignored."""
+    """Return the parameters that are filters. Other parameters are ignored, as on the real server."""
     return {name: value for name, value in query.items() if name in _FIXED_NAMES or name.startswith("filter_")}
 
 
@@ -53,7 +54,10 @@ def _value_at(document: Mapping[str, Any], path: str) -> Any:
 
 
 def _equals(value: Any, expected: str) -> bool:
-    """Return whether ``value``, converted to text, equals ``expected`` or, if that is a JSON list, one of its items."""
+    """Return whether ``value``, converted to text, equals ``expected``.
+
+    If ``expected`` is a JSON list, ``value`` must equal one of its items.
+    """
     if expected.startswith("["):
         try:
             return _as_text(value) in {_as_text(each) for each in json.loads(expected)}
@@ -63,7 +67,7 @@ def _equals(value: Any, expected: str) -> bool:
 
 
 def _as_text(value: Any) -> str:
-    """Convert a value to text like Kazoo: an absent value to an empty string, and a list to its concatenated items."""
+    """Convert a value to text as Kazoo does. None becomes an empty string. The items of a list are concatenated."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The HTTP layer around the routes: decodes and records requests, sets headers and answers conditional requests."""
+"""The HTTP layer of the sandbox. It decodes and records requests, sets headers and answers conditional requests."""
 
 import asyncio
 import gzip
@@ -25,16 +25,16 @@ from .routes import Routed, route, token_bucket_name
 from .state import SandboxState
 
 MIN_COMPRESSED_SIZE: Final = 300
-"""The minimum size in bytes of a body that Cowboy compresses."""
+"""The size in bytes from which Cowboy compresses a body."""
 
 MAX_REQUEST_LINE: Final = 8000
-"""Cowboy's limit for a request line in bytes. It answers longer ones with 414."""
+"""The maximum length of a request line in bytes. Cowboy answers longer ones with 414."""
 
 MAX_HEADER_VALUE: Final = 4096
-"""Cowboy's limit for the value of a header in bytes. It answers longer ones with 431."""
+"""The maximum length of a header's value in bytes. Cowboy answers longer ones with 431."""
 
 NO_STATUS: Final = 0
-"""The status that is recorded for a request without a response during an outage."""
+"""The status that is recorded for a request that gets no response because of an outage."""
 
 BANNER: Final = r"""
       __      __ _         _
@@ -58,10 +58,15 @@ _EXPIRES: Final = {"Expires": "Fri, 01 Jan 1999 00:00:00 GMT"}
 
 @frozen
 class RecordedRequest:
-    """One request and its response. Headers and bodies are not recorded, because they contain secrets.
+    """A request and the status of its response. Headers and bodies are not recorded, because they contain secrets.
 
     Args:
-        status: the status of the response before ``fault`` was applied. 0 if there was no response, due to an outage.
+        method: the HTTP method.
+        path: the path, with the API version.
+        query: the query parameters, except ``auth_token``.
+        status: the status of the response before ``fault`` was applied. 0 if an outage prevented a response.
+        account_id: the account id in the path. None if the path is not below ``/accounts``.
+        request_id: the value of the ``X-Request-ID`` header, or the id that the sandbox chose.
         fault: the kind of the fault or outage that affected the response. None if there was none.
     """
 
@@ -114,11 +119,12 @@ class HttpHandler:
             return response
         if fault == "hang":
             return await self._hang(request)
-        # If an outage of the kind "refuse" began just after this request was read, reset its connection too.
+        # A connection that is being accepted when an outage of the kind "refuse" begins can still send a request. Reset
+        # this connection too.
         return await SENDERS["reset" if fault == "refuse" else fault](request, response)
 
     def _choose_fault(self, request: web.Request, path: list[str], response: web.Response) -> str | None:
-        """Return the kind of fault to apply to a response, or None."""
+        """Return the kind of fault that changes a response, or None."""
         match path:
             case [_, "accounts", account_id, *_] if account_id in self._state.hanging_accounts:
                 return "hang"
@@ -145,7 +151,7 @@ class HttpHandler:
         self._closed.set()
 
     async def _hang(self, request: web.Request) -> web.Response:
-        """Wait without answering until the client disconnects (aiohttp then cancels this) or the sandbox is closed."""
+        """Wait until the sandbox is closed, and do not answer. If the client disconnects, aiohttp cancels the wait."""
         await self._closed.wait()
         reset_connection(request.transport)
         return web.Response()
@@ -203,7 +209,10 @@ class HttpHandler:
 
 
 def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
-    """Return the response to a request that Cowboy refuses or that is not for the API. Return None for all others."""
+    """Return the response to a request that does not reach the API, or None if the request reaches it.
+
+    Such a request exceeds a limit of Cowboy, has no API version in its path, or is a CORS preflight.
+    """
     if len(request.raw_path) > MAX_REQUEST_LINE:
         return web.Response(status=414)
     if any(len(value) > MAX_HEADER_VALUE for value in request.headers.values()):
@@ -216,7 +225,7 @@ def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
 
 
 def _decode(request: web.Request, path: list[str], body: bytes) -> tuple[ApiRequest, ApiResponse | None]:
-    """Return the decoded request, and a 400 response if its body is invalid."""
+    """Return the decoded request, and the 400 for an invalid body. The second value is None if the body is valid."""
     data, problem = _decode_body(body, request.content_type if "Content-Type" in request.headers else None)
     version, *segments = path[:-1] if not path[-1] else path
     names = Counter(name for name, _ in request.query.items())
@@ -248,9 +257,9 @@ def _credentials(request: web.Request) -> Credentials:
 
 
 def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any], ApiResponse | None]:
-    """Return the ``data`` of the body, and a 400 response if it is invalid.
+    """Return the ``data`` of the body, and the 400 for an invalid body. The second value is None if the body is valid.
 
-    A body that is not JSON is an upload, whose ``data`` is empty.
+    A body with a content type other than JSON is an upload. Its ``data`` is empty.
     """
     if not body or content_type not in {None, "application/json"}:
         return {}, None
@@ -269,8 +278,7 @@ def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any],
 def _check_condition(request: web.Request, response: ApiResponse, headers: dict[str, str]) -> web.Response | None:
     """Return the response that the ``If-None-Match`` header requires instead of ``response``, or None.
 
-    As in Cowboy, ETags are compared weakly, and the response is a 400 if the header is neither ``*`` nor a list of
-    quoted ETags.
+    ETags are compared weakly, as in Cowboy. A header that is neither ``*`` nor a list of quoted ETags gets a 400.
     """
     wanted = request.if_none_match
     if wanted is None or response.status != 200:
@@ -279,7 +287,7 @@ def _check_condition(request: web.Request, response: ApiResponse, headers: dict[
         return web.Response(status=400)
     if {"*", response.revision} & {each.value for each in wanted}:
         return web.Response(status=304, headers={name: headers[name] for name in headers if name != "Content-Type"})
-    if response.revision is None:  # an empty listing has no ETag, so the condition fails in Cowboy
+    if response.revision is None:  # an empty listing has no ETag, and Cowboy then treats the condition as failed
         return web.Response(status=412, headers=_NEGOTIATED_HEADERS)
     return None
 
@@ -304,7 +312,7 @@ def _encode(
 
 
 async def restore_cowboy_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Set ``Server`` to Cowboy, and remove the ``Content-Type`` that aiohttp adds to responses without one."""
+    """Set ``Server`` to ``Cowboy``, and remove the ``Content-Type`` that aiohttp adds to a response without one."""
     response.headers["Server"] = "Cowboy"
     if response.headers.get("Content-Type") == "application/octet-stream":
         del response.headers["Content-Type"]

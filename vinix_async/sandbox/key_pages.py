@@ -1,6 +1,6 @@
 """Imitates the pagination of the two engines: ``crossbar_view`` of Kazoo 5 and ``crossbar_doc`` of Kazoo 4.3.
 
-This module contains pure functions that operate on sorted keys.
+The functions expect the keys in ascending order.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ class KeyPage:
     Args:
         keys: the keys of the rows, in the order of the response.
         next_key: the key at which the next page starts. None on the last page.
-        start_key: the key that the response contains as its ``start_key``.
+        start_key: the key that the response contains as its ``start_key``. None if the response has no ``start_key``.
     """
 
     keys: tuple[str, ...]
@@ -27,9 +27,9 @@ class KeyPage:
 
 
 def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate, *, ascending: bool) -> KeyPage:
-    """Return a page of keys that pass the filters, in descending order unless ``ascending`` is set.
+    """Return a page of keys that pass the filters. Keys are in descending order unless ``ascending`` is true.
 
-    Every page except the last one is full. The ``next_key`` also passes the filters.
+    Every page except the last one is full. The ``next_key`` passes the filters too.
     """
     if ascending:
         places = range(0 if start is None else bisect_left(keys, start), len(keys))
@@ -49,9 +49,9 @@ def kazoo5_page(keys: Sequence[str], start: str | None, size: int, passes: Predi
 def kazoo43_page(keys: Sequence[str], start: str | None, size: int, passes: Predicate) -> KeyPage:
     """Return a page of keys that pass the filters.
 
-    The pages are in ascending order. The engine fills a page with one or more reads, and the rows of each read are in
-    descending order. If a filter rejects rows, the engine reads again with a smaller limit until the page is full. It
-    keeps the ``next_key`` of an earlier read, so even a page that reaches the end of the listing may have one.
+    The pages are in ascending order, but the keys in a page are in descending order. If a filter rejects keys, the
+    engine reads further keys until the page is full or no keys are left. If the last read finds no ``next_key``, the
+    engine keeps that of an earlier read. For this reason, the last page can have a ``next_key``.
     """
     page: list[str] = []
     next_key: str | None = None

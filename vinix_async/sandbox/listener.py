@@ -1,4 +1,4 @@
-"""The listening socket, which can refuse connections temporarily and then listen on the same port again."""
+"""The listening socket. It can refuse connections for some time and then listen on the same port again."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ _BACKLOG: Final = 1024
 
 
 class Listener:
-    """A socket that is bound to an address and either accepts or refuses connections.
+    """A socket that is bound to an address. It accepts or refuses connections.
 
     Args:
         host: the host name or address to listen on.
@@ -34,20 +34,20 @@ class Listener:
         return int(self._address[1])
 
     def accept(self) -> None:
-        """Accept connections. The operating system queues them until the server has started in the event loop."""
+        """Accept connections. The operating system queues them until the event loop has started the server."""
         self._is_accepting = True
         self._update()
 
     def refuse(self) -> None:
         """Refuse connections but keep the port.
 
-        The operating system refuses connections to a port whose socket is bound but not listening.
+        The operating system refuses connections to a socket that is bound to its port but does not listen.
         """
         self._is_accepting = False
         self._update()
 
     async def close(self) -> None:
-        """Close the socket, which frees the port."""
+        """Close the socket and release the port."""
         if self._starting is not None:
             await self._starting
         if self._server is not None:
@@ -58,7 +58,7 @@ class Listener:
     def _update(self) -> None:
         """Start or stop the server according to ``_is_accepting``.
 
-        Do nothing while the server is starting, because it cannot be stopped then. ``_start`` calls this method again
+        A server that is still starting cannot be stopped. In this case, do nothing: ``_start`` calls this method again
         when the server has started.
         """
         if self._starting is not None:

@@ -16,7 +16,10 @@ from .responses import CRASH, ApiResponse
 from .state import SandboxState
 
 _KAZOO5_FIRST_KEY: Final = "\ufff0"
-"""The key at which Kazoo 5 starts to list accounts, in descending order, if the request has no ``start_key``."""
+"""The key at which Kazoo 5 starts a listing of accounts if the request has no ``start_key``.
+
+It is greater than all names, because the listing is in descending order.
+"""
 
 _KAZOO43_FIRST_KEY: Final = ""
 
@@ -38,7 +41,7 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
     is_streamed = state.dialect.kazoo5_engine and parameters.is_chunked(query)
     if is_streamed and (problem := parameters.chunk_size_error(query)):
         return problem
-    # The server converts a repeated parameter to an object, which is not equal to any value, so no row passes.
+    # The server converts the values of a repeated filter to an object. No value equals an object, so no row passes.
     predicate = nothing_passes if request.repeated & filters.keys() else passes
     page = _page(state, ids, predicate, request)
     if isinstance(page, ApiResponse):
@@ -55,7 +58,8 @@ def list_callflows(state: SandboxState, account: int, request: ApiRequest) -> Ap
 def list_accounts(state: SandboxState, account: int, view: str, request: ApiRequest) -> ApiResponse:
     """Answer ``GET /accounts/{id}/descendants``, ``/children`` and ``/siblings``.
 
-    The view is sorted by name. Its cursors contain only the name, so accounts with the same name repeat across pages.
+    These listings are sorted by name, and their cursors contain only a name. If several accounts have the same name, a
+    page can therefore repeat accounts of the previous page.
     """
     names = {
         f"{name}\0{account_id}": index
@@ -89,7 +93,7 @@ def _page(state: SandboxState, keys: Sequence[str], passes: Predicate, request: 
 
 
 def _is_paginated(state: SandboxState, request: ApiRequest) -> bool:
-    """Return whether the listing has pages. Kazoo 4.3 also serves version 1 of the API, whose listings have none."""
+    """Return whether the listing has pages. Kazoo 4.3 also serves version 1 of the API, which has no pages."""
     is_version_1 = request.version == "v1" and not state.dialect.kazoo5_engine
     return not is_version_1 and parameters.is_paginated(request.query)
 
@@ -102,6 +106,7 @@ def _cursor_keys(page: KeyPage) -> dict[str, str]:
 def _listing(state: SandboxState, rows: list[Any], cursors: Mapping[str, str], *, is_paginated: bool) -> ApiResponse:
     envelope: dict[str, Any] = {"page_size": len(rows), **cursors} if is_paginated else {}
     state.listings_served += 1
-    # The real server hashes the whole body, so the revision is different each time. An empty listing has no revision.
+    # The real server hashes the whole body with its timestamp and request id, so every listing has a new revision. An
+    # empty listing has no revision.
     revision = digest(state.listings_served) if rows else None
     return ApiResponse(200, rows, envelope=envelope, revision=revision)

@@ -1,4 +1,4 @@
-"""Answers logins (``PUT /user_auth`` and ``PUT /api_auth``) and requests for information about a token."""
+"""Answers logins (``PUT /user_auth`` and ``PUT /api_auth``) and requests to refresh or describe a token."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ _MAX_CREDENTIALS_LENGTH: Final = 64
 _METHODS: Final = ("md5", "sha")
 
 _REVISION: Final = "automatic"
-"""The revision of every session that a login creates."""
+"""The revision in the response to every successful login."""
 
 
 def log_in(state: SandboxState, endpoint: str, data: Mapping[str, Any]) -> ApiResponse:
@@ -46,13 +46,13 @@ def log_in(state: SandboxState, endpoint: str, data: Mapping[str, Any]) -> ApiRe
 
 
 def refresh_token(state: SandboxState, owner: int) -> ApiResponse:
-    """Answer ``PUT /auth`` with a new token in exchange for one that is still valid."""
+    """Answer ``PUT /auth``, which exchanges a valid token for a new one."""
     token = state.tokens.issue(owner, state.clock.time(), "cb_auth")
     return ApiResponse(201, _session(state, owner, is_user=True), envelope={"auth_token": token})
 
 
 def describe_token(state: SandboxState, owner: int, credentials: Credentials) -> ApiResponse:
-    """Answer ``GET /token_auth`` with the token's claims and its session."""
+    """Answer ``GET /token_auth`` with the session and the claims of the request's token."""
     is_token = credentials.scheme == "token"
     claims: dict[str, Any] = state.tokens.claims(credentials.text or "") if is_token else {}
     shown = {name: claims[name] for name in ("exp", "iss", "method") if name in claims}
@@ -77,7 +77,7 @@ def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any
 
 
 def _counted(response: ApiResponse, count: int) -> ApiResponse:
-    """Return the response to a login with ``count``, the number of users or keys that the server found."""
+    """Add the number of users or keys that the server found to the response to a login, as its ``page_size``."""
     return evolve(response, envelope={"page_size": count})
 
 

@@ -23,7 +23,7 @@ _LOGIN_ENDPOINTS: Final = (["user_auth"], ["api_auth"], ["auth"])
 
 @frozen(eq=False)
 class Outage:
-    """An outage. If it is used as a context manager, it ends when the ``with`` block is left."""
+    """An outage of a sandbox. In a ``with`` statement, the outage ends when the block is left."""
 
     kind: str
     only: str | None
@@ -31,7 +31,7 @@ class Outage:
     _end: Callable[["Outage"], None] = field(repr=False)
 
     def affects(self, path: list[str], now: float) -> bool:
-        """Return whether the outage affects a request. The first segment of ``path`` is the API version."""
+        """Return whether the outage affects a request at a time. The first segment of ``path`` is the API version."""
         return now < self._ends_at and self.only in {None, _part_of(path[1:])}
 
     def __enter__(self) -> Self:
@@ -48,8 +48,8 @@ class OutageController:
     """Begins and ends outages. At most one outage is active at a time.
 
     Args:
-        clock: the sandbox's clock, on which the duration of an outage is measured.
-        current: the latest outage, or None after ``end``. Its duration may already have passed.
+        clock: the sandbox's clock, which measures the duration of outages.
+        current: the latest outage, even if its duration has passed. None after ``end`` and before the first outage.
     """
 
     clock: Clock
@@ -59,17 +59,17 @@ class OutageController:
     _timer: asyncio.Task[None] | None = None
 
     def attach(self, listener: Listener, connections: web.Server) -> None:
-        """Set the listener and the connections that an outage affects. The sandbox calls this when it starts."""
+        """Set the listener and the connections that outages affect. The sandbox calls this method when it starts."""
         self._listener = listener
         self._connections = connections
 
     def detach(self) -> None:
-        """End the current outage because the sandbox is closing."""
+        """End the current outage. The sandbox calls this method when it closes."""
         self.end()
         self._listener = self._connections = None
 
     def begin(self, seconds: float | None, kind: str, only: str | None) -> Outage:
-        """Begin an outage and end the current one. The arguments are the same as for ``Sandbox.outage``."""
+        """End the current outage and begin a new one. ``Sandbox.outage`` describes the arguments."""
         if kind not in _KINDS:
             raise ConfigurationError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}")
         if only is not None and only not in _PARTS:
@@ -117,7 +117,7 @@ def _is_duration(value: object) -> bool:
 
 
 def _part_of(segments: list[str]) -> str | None:
-    """Return the part of the API that a path belongs to."""
+    """Return the part of the API that a path belongs to, or None for paths outside all parts."""
     match segments:
         case ["accounts", _, "callflows", *_]:
             return "callflows"

@@ -15,11 +15,11 @@ DEFAULT_PAGE_SIZE: Final = 50
 MAX_CHUNK_SIZE: Final = 50
 
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
-"""Matches integers and decimal fractions. Python's conversions also accept spaces and underscores, unlike Erlang's."""
+"""Matches integers and decimal fractions. Unlike Python's conversions, Erlang's do not accept spaces or underscores."""
 
 
 def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
-    """Return the page size. If it is invalid, return Kazoo 5's 404, or the default page size in Kazoo 4.3."""
+    """Return the page size. If ``page_size`` is invalid, Kazoo 5 answers with 404 and Kazoo 4.3 uses the default."""
     text = query.get("page_size")
     if text is None:
         return DEFAULT_PAGE_SIZE
@@ -32,7 +32,7 @@ def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
 
 
 def is_paginated(query: Mapping[str, str]) -> bool:
-    """Return whether the listing has pages. Any value of ``paginate`` other than ``true`` disables them."""
+    """Return whether the listing has pages. Every value of ``paginate`` except ``true`` disables pages."""
     return query.get("paginate", "true") == "true"
 
 
@@ -47,7 +47,7 @@ def is_chunked(query: Mapping[str, str]) -> bool:
 
 
 def chunk_size_error(query: Mapping[str, str]) -> ApiResponse | None:
-    """Return Kazoo 5's error for the ``chunk_size`` of a streamed listing, or None if it is valid."""
+    """Return Kazoo 5's error for an invalid ``chunk_size`` of a streamed listing, or None if it is valid."""
     size = _integer(query.get("chunk_size", str(MAX_CHUNK_SIZE)))
     if size == 0:
         return ApiResponse(503, {"message": "datastore fatal error"}, "datastore_fault")
@@ -57,9 +57,9 @@ def chunk_size_error(query: Mapping[str, str]) -> ApiResponse | None:
 
 
 def start_key(query: Mapping[str, str]) -> str | None:
-    """Return the key at which the page starts, or None for the first page.
+    """Return the key at which the page starts, or None if the request has no ``start_key``.
 
-    An empty ``start_key`` is a valid key, which sorts before all others. Raises ``InvalidCursorError``.
+    An empty ``start_key`` is a key as well. It sorts before all other keys. Raises ``InvalidCursorError``.
     """
     cursor = query.get("start_key")
     return None if cursor is None else decode_cursor(cursor)

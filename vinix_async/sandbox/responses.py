@@ -12,15 +12,15 @@ class ApiResponse:
 
     Args:
         status: the HTTP status.
-        data: the ``data`` of the envelope. For an error, its details.
-        message: the ``message`` of an error.
+        data: the ``data`` of the envelope. For an error, this is the detail of the error.
+        message: the ``message`` of the envelope of an error.
         envelope: additional keys of the envelope, such as ``page_size``.
         revision: the ``revision`` of the envelope. It is also the ETag of a 200 response.
-        location: the ``Location`` header, which is the URL of a created resource.
+        location: the ``Location`` header: the path of the resource that the request created.
         is_streamed: whether Kazoo 5 streams the rows. A streamed response has no ETag.
         before_negotiation: whether the server answers before it negotiates the content type. Such a response has no
-            ``Vary`` header, and in Kazoo 5 no ``Content-Type``.
-        has_body: False for responses that come from the HTTP server, Cowboy, and not from Kazoo.
+            ``Vary`` header. In Kazoo 5 it has no ``Content-Type`` either.
+        has_body: False if the response comes from Cowboy, the HTTP server, and not from Kazoo.
     """
 
     status: int
@@ -35,7 +35,7 @@ class ApiResponse:
 
 
 def early(response: ApiResponse) -> ApiResponse:
-    """Return ``response`` marked as sent before the content type is negotiated."""
+    """Return a copy of ``response`` that is sent before the content type is negotiated."""
     return evolve(response, before_negotiation=True)
 
 
@@ -45,7 +45,7 @@ def invalid_credentials() -> ApiResponse:
 
 
 def bad_identifier(cause: str) -> ApiResponse:
-    """Return the 404 for an id that does not exist."""
+    """Return the 404 for an id that does not exist. ``cause`` is the id."""
     return ApiResponse(404, {"message": "bad identifier", "cause": cause}, "bad_identifier")
 
 
@@ -60,7 +60,7 @@ def faulty_request(message: str) -> ApiResponse:
 
 
 def status_error(status: int) -> ApiResponse:
-    """Return Kazoo's usual error with a status."""
+    """Return the error that Kazoo usually sends with a status."""
     message = _MESSAGES.get(status, "failed")
     return ApiResponse(status, {"message": message.replace("_", " ")}, message)
 
@@ -74,13 +74,13 @@ GONE: Final = early(
 )
 
 INIT_FAILED: Final = ApiResponse(500, message="init failed")
-"""Kazoo's response if one of its modules crashes. It has no ``data``. A retry gets the same response."""
+"""Kazoo's response to a request that makes one of its modules crash. It has no ``data``. Retries do not help."""
 
 NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
 """Cowboy's response to an unknown top-level endpoint."""
 
 CRASH: Final = ApiResponse(500, before_negotiation=True, has_body=False)
-"""Cowboy's response if the process for the request crashes."""
+"""Cowboy's response if the process that handles the request crashes."""
 
 _MESSAGES: Final = {
     401: "invalid_credentials",

@@ -1,4 +1,4 @@
-"""Routes requests to endpoints, after the checks that precede every endpoint. This module does not depend on HTTP."""
+"""Checks requests and finds their endpoints. This module does not depend on the HTTP library."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,8 +44,8 @@ class Routed:
 
     Args:
         target: the endpoint, or an error response if a check failed.
-        owner: the index of the account that the request's token belongs to. None without a valid token.
-        is_identified: False if the server answers before it reads the token.
+        owner: the index of the account that the request's credentials belong to. None without valid credentials.
+        is_identified: False if the server answers before it reads the credentials.
     """
 
     target: ApiResponse | Endpoint
@@ -59,7 +59,7 @@ def token_bucket_name(request: ApiRequest) -> str:
 
 
 def route(state: SandboxState, request: ApiRequest) -> Routed:
-    """Run the checks that precede every endpoint, in the server's order, and find the endpoint."""
+    """Run the checks that precede every endpoint, in the server's order, and return the endpoint or an error."""
     if request.version == "v1" and state.dialect.kazoo5_engine:
         return Routed(GONE, is_identified=False)
     identity = _identify(state, request)
@@ -101,9 +101,10 @@ def _top_level(state: SandboxState, request: ApiRequest, name: str, owner: int |
 
 
 def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiResponse | Endpoint:
-    """Charge a login to its token bucket twice, like Kazoo: as a request and as a login.
+    """Return the endpoint of a login, or the 429 if its token bucket does not have enough tokens.
 
-    If the bucket does not have enough tokens for the login, it is emptied.
+    As in Kazoo, the bucket is charged twice: for the request and for the login. If the tokens are not enough for the
+    second charge, the bucket is emptied.
     """
     bucket, now = token_bucket_name(request), state.clock.monotonic()
     is_paid = state.buckets.take(bucket, now, cost=_REQUEST_COST) and state.buckets.take(
@@ -115,9 +116,9 @@ def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiRespo
 def _account_endpoint(
     state: SandboxState, request: ApiRequest, identity: int | str, path: list[str]
 ) -> ApiResponse | Endpoint:
-    """Return the endpoint of ``/accounts/...``. ``path`` contains the segments after ``/accounts``."""
+    """Return the endpoint of ``/accounts/...``, or an error. ``path`` contains the segments after ``/accounts``."""
     if not path:
-        return METHOD_NOT_ALLOWED  # nobody may list all accounts (GET), and the sandbox cannot create one (PUT)
+        return METHOD_NOT_ALLOWED  # nobody may list all accounts (GET), and the sandbox cannot create accounts (PUT)
     account_id, *below = path
     if request.method not in _allowed_methods(below, request.method):
         return METHOD_NOT_ALLOWED
@@ -137,7 +138,11 @@ def _account_endpoint(
 
 
 def _allowed_methods(below: list[str], method: str) -> tuple[str, ...]:
-    """Return the methods of an endpoint. An unknown endpoint allows every method, because it fails later with 404."""
+    """Return the methods that are allowed for a path below an account.
+
+    ``below`` contains the segments after the account id. If it is one unknown segment, every method is allowed, because
+    the request fails later with 404. If it is empty or has several segments, only GET is allowed.
+    """
     if len(below) == 1:
         return _ACCOUNT_ENDPOINTS.get(below[0], (method,))
     return ("GET",)

@@ -1,4 +1,4 @@
-"""Defines ``Sandbox``, a Vinix server that runs in the current process with any number of synthetic accounts."""
+"""Defines ``Sandbox``, a server that behaves like Vinix and runs in the current process."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -34,13 +34,13 @@ _MAX_UPLOAD: Final = 8 * 2**20
 """The maximum size of a request body in bytes. This is Kazoo's default ``max_upload_size``."""
 
 _MAX_REQUEST_LINE: Final = 2**16
-"""aiohttp's limit for request lines and headers. It is above Cowboy's limits, which the handler applies."""
+"""aiohttp's limit for request lines and headers in bytes. It exceeds Cowboy's limits, which the handler applies."""
 
 _IDLE_TIMEOUT: Final = 5.0
-"""Seconds after which Cowboy closes an idle connection."""
+"""The number of seconds after which Cowboy closes an idle connection."""
 
 _SHUTDOWN_TIMEOUT: Final = 0.1
-"""Seconds for which ``close`` waits for requests in progress."""
+"""The maximum number of seconds for which ``close`` waits for requests in progress."""
 
 _DEFAULT_CAPACITY: Final = 100
 _DEFAULT_RATE: Final = 10
@@ -51,26 +51,29 @@ class Sandbox:
     """A local server that behaves like Vinix.
 
     Args:
-        dialect: the server to imitate: ``kazoo5``, ``kazoo43``, or ``documented``, which behaves exactly as described
-            in the vendor's documentation. The dialects differ in order, filters, cursors and errors.
-        accounts: the number of accounts, including the root reseller. Accounts are generated when they are first
-            requested, so 100,000 accounts need no more memory than 3.
-        callflows: the number of callflows per account, or a range (minimum, maximum).
-        findings: whether to add an account whose callflows have faults, at the end of ``account_ids``. Each rule of
-            ``vinix_async.flows`` finds at least one of them, and the names of the callflows describe the faults. The
-            callflows of all other accounts have no faults.
+        dialect: the server to imitate. ``kazoo5`` and ``kazoo43`` behave like these versions of Kazoo. ``documented``
+            behaves as the vendor's documentation says. The dialects differ in the order of rows, filters, cursors and
+            errors.
+        accounts: the number of accounts, including the root account, which is a reseller. Accounts are generated when
+            they are needed, so 100,000 accounts use little memory.
+        callflows: the number of callflows per account. With a tuple (minimum, maximum), the number of each account is
+            random.
+        findings: whether to add an account whose callflows have deliberate faults. It is the last of ``account_ids``.
+            Each rule of ``vinix_async.flows`` reports one of its callflows, whose name describes the fault. In all
+            other accounts, no callflow makes calls fail.
         seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
         host: the address to listen on.
         port: the port to listen on. 0 chooses a free one.
-        rate_limit: True for Kazoo's token buckets, one for each pair of client address and account. A bucket has 100
-            tokens and gains 10 per second. Requests with a valid token are not charged in ``kazoo5``. With a tuple
-            (capacity, tokens per second), every request is charged in every dialect. False disables the rate limit.
+        rate_limit: True for Kazoo's rate limit, False for none. Kazoo has a token bucket for each pair of client
+            address and account. A bucket has 100 tokens and gains 10 per second. In ``kazoo5``, requests with a valid
+            token cost nothing. A tuple (capacity, tokens per second) changes the buckets. With a tuple, requests with
+            a valid token cost tokens in every dialect.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
-            35 on a real server whose operator has configured costs.
+            35 on real servers whose operator has configured costs.
         token_ttl: the lifetime of a token in seconds.
-        faults: a ``Faults`` object, which replaces a share of the responses with faults.
-        clock: the source of time, which ``client()`` uses too.
-        record: the maximum number of requests that ``requests`` contains.
+        faults: a ``Faults`` object, which replaces a share of the responses with faults. None for no faults.
+        clock: the source of time for the sandbox and for the clients that ``client()`` returns. None for real time.
+        record: the maximum number of requests in ``requests``. Only the latest requests are kept.
     """
 
     requests: deque[RecordedRequest]
@@ -125,7 +128,7 @@ class Sandbox:
     # --- running ---
 
     async def start(self) -> None:
-        """Start to listen. Sets ``url`` to the base URL of the API."""
+        """Start to listen, and set ``url`` to the base URL of the API."""
         self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
         app.router.add_route("*", "/{path:.*}", self._handler.handle)
@@ -175,7 +178,7 @@ class Sandbox:
 
     @property
     def root_id(self) -> str:
-        """The id of the root account, of which all other accounts are descendants."""
+        """The id of the root account. All other accounts are its descendants."""
         return self.account_ids[0]
 
     def user_auth(self) -> UserAuth:
@@ -184,13 +187,13 @@ class Sandbox:
         return UserAuth(USERNAME, self._state.tokens.password, account_name=name)
 
     def api_key_auth(self, account_id: str | None = None) -> ApiKeyAuth:
-        """Return the API key of an account. Without ``account_id``, return the API key of the root account."""
+        """Return the API key of an account as credentials. Without ``account_id``, use the root account."""
         return ApiKeyAuth(self._state.tokens.api_key(self._index(account_id or self.root_id)))
 
     def client(self, **options: Any) -> "VinixClient":
-        """Return a client for this sandbox, which uses the sandbox's clock.
+        """Return a client for this sandbox. ``options`` are arguments of ``VinixClient``.
 
-        ``options`` are passed to ``VinixClient``. By default the client logs in as the root account's user.
+        By default the client uses the sandbox's clock and logs in as the root account's user.
         """
         from .. import VinixClient  # noqa: PLC0415  # not needed if the sandbox is used without a client
 
@@ -199,7 +202,7 @@ class Sandbox:
     # --- content of the sandbox ---
 
     def callflow_ids(self, account_id: str, filters: Mapping[str, str] | None = None) -> list[str]:
-        """Return the ids of an account's callflows that pass all ``filters``, in ascending order."""
+        """Return the ids of those callflows of an account that pass all ``filters``, in ascending order."""
         index, store = self._index(account_id), self._state.callflows
         known = filters_in(filters or {})
         return [each for each in store.ids(index) if not known or matches(store.cached(index, each), known)]
@@ -221,7 +224,7 @@ class Sandbox:
         return self._handler.served
 
     def count(self, *, method: str | None = None, status: int | None = None, account_id: str | None = None) -> int:
-        """Return the number of recorded requests that match all arguments."""
+        """Return the number of requests in ``requests`` that match all arguments. None matches every request."""
         return sum(
             1
             for each in self.requests
@@ -233,9 +236,10 @@ class Sandbox:
     def put(self, account_id: str, document: Mapping[str, Any], *, dated: bool = True) -> str:
         """Add a callflow or replace the one with the same id, and return the id.
 
-        ``pvt_modified`` is set to the time of the sandbox's clock, and ``pvt_created`` too if the callflow is new. The
-        ``modified_from`` and ``created_from`` filters use these dates. With ``dated=False`` the callflow keeps its
-        previous dates. Kazoo does this when it toggles a member of a ring group. Dates in ``document`` take precedence.
+        ``pvt_modified`` is set to the time of the sandbox's clock. If the callflow is new, ``pvt_created`` is set too.
+        Filters such as ``modified_from`` and ``created_from`` use these dates. With ``dated=False``, a callflow that is
+        replaced keeps its dates. Kazoo keeps them when it toggles a member of a ring group. Dates in ``document`` take
+        precedence.
 
         The sandbox stores a copy. Raises ``ConfigurationError`` if ``document`` cannot be stored as JSON.
         """
@@ -247,18 +251,18 @@ class Sandbox:
         self._state.callflows.remove(self._index(account_id), callflow_id)
 
     def expire_tokens(self) -> None:
-        """Make all tokens issued so far expire."""
+        """Expire all tokens that have been issued so far."""
         self._state.tokens.expire_all()
 
     def refuse_logins(self, refuse: bool = True) -> None:  # noqa: FBT001, FBT002  # refuse_logins(False) reads well
-        """Answer all logins with 401 from now on. After ``refuse_logins(False)``, logins are accepted again."""
+        """Answer even valid logins with 401. After ``refuse_logins(False)``, valid logins are accepted again."""
         self._state.logins_refused = refuse
 
     def deny(self, account_id: str, status: int = 403) -> None:
-        """Answer every request for an account with an error of this ``status``.
+        """Answer requests for an account with an error of this ``status``.
 
-        With 404, the account appears to be unknown, but listings still contain it. ``remove_account`` removes it from
-        listings too.
+        Requests that have no valid token or no access to the account still get their 401 or 403. With 404, the account
+        appears to be unknown, but listings still contain it. ``remove_account`` removes it from listings too.
         """
         self._index(account_id)
         error = bad_identifier(account_id) if status == 404 else status_error(status)
@@ -267,18 +271,18 @@ class Sandbox:
     def remove_account(self, account_id: str) -> None:
         """Delete an account. Listings no longer contain it, and requests for it get a 404 with its id as the ``cause``.
 
-        ``account_ids`` still contains the account, and ``allow`` restores it.
+        ``account_ids`` still contains the account. ``allow`` restores it.
         """
         self._index(account_id)
         self._state.removed_accounts.add(account_id)
 
     def hang(self, account_id: str) -> None:
-        """Do not answer requests for an account. They wait until the client disconnects."""
+        """Do not answer requests for an account. They wait until the client disconnects or the sandbox is closed."""
         self._index(account_id)
         self._state.hanging_accounts.add(account_id)
 
     def disable(self, account_id: str) -> None:
-        """Disable an account. Logins get a 400. As on the real server, existing tokens can still read the account."""
+        """Disable an account. Its logins get a 400, but existing tokens stay valid, as on the real server."""
         self._index(account_id)
         self._state.disabled_accounts.add(account_id)
 
@@ -296,18 +300,18 @@ class Sandbox:
     ) -> Outage:
         """Begin an outage. If another outage is active, it ends.
 
-        The outage ends after ``seconds``, when ``end_outage()`` is called, or at the end of a ``with`` block:
+        The outage ends after ``seconds``, when ``end_outage()`` is called, or when a ``with`` block is left:
 
         >>> with sandbox.outage(kind="refuse"):
         ...     ...
 
         Args:
-            seconds: the duration on the sandbox's clock. With None or infinity the outage does not end by itself.
+            seconds: the duration on the sandbox's clock. With None or infinity, the outage does not end by itself.
             kind: ``502``, ``503`` and ``504`` answer with this status and HTML, like a load balancer. ``refuse`` closes
                 all connections and refuses new ones. ``reset`` resets the connection of every request. ``hang`` never
                 answers a request that is sent during the outage, not even when the outage has ended.
             only: the part of the API that is unavailable: ``callflows`` (listings and documents), ``accounts`` (all
-                other requests for accounts) or ``logins``. None for the whole server. It must be None for ``refuse``.
+                other paths below ``/accounts``) or ``logins``. None for the whole server. ``refuse`` requires None.
         """
         return self._outages.begin(seconds, kind, only)
 
@@ -318,18 +322,20 @@ class Sandbox:
     def break_callflow(self, account_id: str, callflow_id: str, how: int | str = 500) -> None:
         """Break one callflow until ``mend_callflow`` is called. ``document`` and ``row`` still return it unbroken.
 
+        Raises KeyError if the callflow does not exist.
+
         Args:
             account_id: the id of the account.
             callflow_id: the id of the callflow.
-            how: one of these ways:
+            how: one of these ways. The rows of ``documented`` are documents, so what breaks a document breaks them too.
 
                 - a status from 400 to 599: ``GET`` of the callflow returns an error with this status.
                 - a kind of ``Faults``, such as ``html`` or ``hang``: the response to ``GET`` has this fault.
-                - ``init_failed``: ``GET`` returns the 500 that Kazoo always sends for certain documents.
-                - ``wrong_type``: ``numbers`` is a number, in listings too.
-                - ``wrong_node``: the flow contains a string in place of a node.
+                - ``init_failed``: ``GET`` returns the 500 with which Kazoo answers all requests for certain documents.
+                - ``wrong_type``: ``numbers`` is an integer, in the document and in the row.
+                - ``wrong_node``: the flow of the document contains a string in place of a node.
                 - ``empty``: the document is an empty object.
-                - ``without_id``: the document has no ``id``, in listings too.
+                - ``without_id``: the document and the row have no ``id``.
                 - ``unlisted``: listings do not contain the callflow, but ``GET`` returns it.
         """
         if not (400 <= how <= 599 if isinstance(how, int) else how in BREAKAGES):

@@ -1,4 +1,4 @@
-"""The state of a running sandbox, which the routes read and change."""
+"""The state of a sandbox. Routes read and change it."""
 
 from attrs import define, field
 
@@ -13,11 +13,14 @@ from .tokens import TokenIssuer
 
 @define
 class SandboxState:
-    """The state on which responses depend, apart from the request.
+    """Everything that a response depends on, except the request.
 
     Args:
         charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
         login_cost: the number of tokens that a login costs, in addition to the cost of a request.
+        denied_accounts: the error that is returned for an account, by account id.
+        broken_callflows: how a callflow is broken, by account index and callflow id.
+        listings_served: the number of listings so far. Each listing has another revision.
     """
 
     dialect: Dialect

@@ -5,7 +5,10 @@ from collections import OrderedDict
 from attrs import define
 
 _MAX_BUCKETS = 20_000
-"""The maximum number of buckets. Beyond it, the least recently used bucket is dropped, which is probably full again."""
+"""The maximum number of buckets. If it is exceeded, the least recently used bucket is discarded.
+
+That bucket has probably become full again, so discarding it changes nothing.
+"""
 
 
 @define
@@ -16,7 +19,7 @@ class _Bucket:
 
 
 class TokenBuckets:
-    """Buckets of ``capacity`` tokens. Each bucket gains ``rate`` tokens every second, counted from its creation."""
+    """Token buckets. A new bucket has ``capacity`` tokens. It gains ``rate`` tokens per second up to ``capacity``."""
 
     def __init__(self, capacity: int, rate: int) -> None:
         self._capacity = capacity
@@ -24,9 +27,9 @@ class TokenBuckets:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, name: str, now: float, *, cost: int = 1, drain: bool = False) -> bool:
-        """Take ``cost`` tokens and return True. Return False if the bucket has fewer tokens.
+        """Take ``cost`` tokens and return True. If the bucket has fewer tokens, take none and return False.
 
-        If ``drain`` is set and there are too few tokens, empty the bucket. Kazoo does this for logins.
+        If ``drain`` is true, a bucket that has fewer tokens is also emptied. Kazoo does this for logins.
         """
         bucket = self._refilled(name, now)
         if bucket.tokens >= cost:

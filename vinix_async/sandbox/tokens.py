@@ -1,4 +1,4 @@
-"""Issues and verifies tokens, and verifies logins. The secrets are synthetic and valid only for this sandbox."""
+"""Issues and verifies tokens, and verifies logins. All secrets are synthetic: they are made from the sandbox's seed."""
 
 import base64
 import hashlib
@@ -17,10 +17,12 @@ _SIGNATURE_LENGTH = 43
 
 
 class TokenIssuer:
-    """Issues tokens and identifies the account of a token. A token encodes its account and its expiry.
+    """Issues tokens, and finds the account of a token. A token contains the id of its account and its expiry time.
 
     Args:
-        opaque: whether tokens are opaque text, as in the vendor's documentation, instead of JWTs.
+        seed: the seed of the secrets.
+        accounts: the accounts that tokens can belong to.
+        opaque: True for opaque tokens, as the vendor's documentation describes. False for JWTs.
         ttl: the lifetime of a token in seconds.
     """
 
@@ -39,7 +41,7 @@ class TokenIssuer:
         return self._api_keys[index]
 
     def issue(self, index: int, now: float, method: str) -> str:
-        """Return a new token for an account."""
+        """Return a new token for an account. ``method`` is the kind of login, which becomes a claim of the token."""
         self._issued += 1
         claims = {"account_id": self._accounts[index], "exp": int(now + self._ttl), "iss": "kazoo", "n": self._issued}
         payload = _base64({**claims, "method": method})
@@ -49,11 +51,11 @@ class TokenIssuer:
         return f"{signed}.{self._sign(signed)}"
 
     def expire_all(self) -> None:
-        """Make all tokens issued so far expire."""
+        """Expire all tokens that have been issued so far."""
         self._first_valid = self._issued + 1
 
     def owner(self, token: str, now: float) -> int | str:
-        """Return the index of the token's account, or ``expired`` or ``invalid``."""
+        """Return the index of the account that a token belongs to, or ``"expired"`` or ``"invalid"``."""
         signed, signature = self._split(token)
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             return "invalid"
@@ -68,13 +70,16 @@ class TokenIssuer:
         return self._claims(self._split(token)[0])
 
     def credentials_match(self, credentials: str, method: str) -> bool:
-        """Return whether ``credentials`` is the hash of the user's name and password."""
+        """Return whether ``credentials`` is the hash of ``username:password``. ``method`` is ``md5`` or ``sha``."""
         hash_function = {"md5": hashlib.md5, "sha": hashlib.sha1}[method]
         text = f"{USERNAME}:{self.password}".encode()
         return credentials == hash_function(text, usedforsecurity=False).hexdigest()
 
     def basic_owner(self, value: str) -> int | str:
-        """Return the index of the account in the value of an ``Authorization: Basic`` header, or ``invalid``."""
+        """Return the index of the account that HTTP Basic credentials belong to, or ``"invalid"``.
+
+        ``value`` is the base64 of ``account_id:hash``. The hash is the MD5 of ``username:password``.
+        """
         try:
             account_id, _, credentials = base64.b64decode(value).decode().partition(":")
         except ValueError:
@@ -88,7 +93,10 @@ class TokenIssuer:
         return index if index is not None and 0 <= index < len(self._accounts) else None
 
     def find_account(self, data: Mapping[str, Any]) -> int | None:
-        """Return the index of the account with the phone number, realm or name in ``data``, tried in Kazoo's order."""
+        """Return the index of the account that the ``data`` of a login names, or None if there is no such account.
+
+        The phone number, the realm and the name in ``data`` are tried in this order, as in Kazoo.
+        """
         selectors = (
             (data.get("phone_number"), phone_number),
             (data.get("account_realm") or data.get("realm"), self._accounts.realm),
@@ -105,7 +113,7 @@ class TokenIssuer:
         return None
 
     def _split(self, token: str) -> tuple[str, str]:
-        """Return the signed part of a token and the signature."""
+        """Return the signed part of a token, and its signature."""
         if self._opaque:
             return token[:-_SIGNATURE_LENGTH], token[-_SIGNATURE_LENGTH:]
         signed, _, signature = token.rpartition(".")
@@ -127,7 +135,7 @@ def phone_number(index: int) -> str:
 
 
 def normalized_name(name: str) -> str:
-    """Return the name in the form that the server compares: only ASCII letters and digits, in lower case."""
+    """Return a name as the server compares it: in lower case, without anything but ASCII letters and digits."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 

@@ -7,7 +7,7 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a listing. It has ``modules`` instead of ``flow``. An empty ``featurecode`` becomes False."""
+    """Return the row of a listing, with ``modules`` instead of ``flow``. A row without a feature code has False."""
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
