@@ -510,7 +510,7 @@ def test_check_explains_codes(vinix: Command) -> None:
         "  The callflow with the lowest id gets all calls.\n"
         "  Source: Kazoo, applications/callflow/src/cf_flow.erl\n"
         "M703  warning  A group has no members\n"
-        "  It rings nobody.\n"
+        "  The group rings nobody.\n"
         "  Source: Kazoo, applications/callflow/src/module/cf_ring_group.erl, cf_page_group.erl\n"
     )
 

@@ -59,8 +59,8 @@ class Change:
     ``node_added``     ``new`` is the node
     ``node_removed``   ``old`` is the node
     ``node_moved``     ``old`` is the JSON pointer in the old document; ``new`` is the node
-    ``node_inserted``  ``new`` is the inserted node; the node that was at ``path`` is now below it
-    ``node_taken_out`` ``old`` is the removed node; a node from below it took its place
+    ``node_inserted``  ``new`` is a node that was inserted above an old node
+    ``node_taken_out`` ``old`` is a node that was removed, while a node below it was kept
     ``node_replaced``  ``old`` and ``new`` are the nodes
     ``rekeyed``        ``old`` and ``new`` are the former and the present key of a child of the node
     ``data``           ``field`` is the path within ``data``, such as ``timeout`` or ``endpoints[ID].delay``;
@@ -71,8 +71,8 @@ class Change:
     ================== =====================================================================================
 
     A node in ``old`` or ``new`` includes all nodes below it. The change of an inserted, removed or replaced node thus
-    covers the branches of the node, too. Such a branch has a change of its own only if it moved, or if it was changed
-    and is a branch of both nodes in a replacement.
+    covers the branches of the node, too. Such a branch has a change of its own only if it moved, or if it was kept and
+    changed.
 
     If a number or pattern of a metaflow is rekeyed, ``path`` is ``/metaflow/numbers`` or ``/metaflow/patterns``.
 
@@ -373,9 +373,9 @@ def _is_same(old: FlowNode, new: FlowNode) -> bool:
 
 @frozen(eq=False)
 class _Tree:
-    """A tree that was removed or added. ``is_covered`` is true if another change already contains the tree.
+    """A tree that was removed or added.
 
-    ``top`` is the index of its top node.
+    ``top`` is the index of its top node. ``is_covered`` is true if the tree is a part of another change.
     """
 
     top: int
@@ -386,11 +386,11 @@ class _Tree:
 class _Pairing:
     """The rules by which the nodes of two trees are paired. Each field allows for a kind of edit:
 
-    ``finds_equal``: nodes were inserted above a tree or taken out above it. The tree itself is unchanged.
-    ``finds_similar``: the same, but the settings of the tree's top node were changed, too.
-    ``finds_copies``: a tree was replaced by a copy of another tree.
-    ``finds_swaps``: two children exchanged their keys.
-    ``keeps_children``: a node was replaced, and the new node has kept some of its children.
+    - ``finds_equal``: nodes were inserted or taken out above a tree, and the tree itself is unchanged.
+    - ``finds_similar``: nodes were inserted or taken out above a node whose settings were changed, too.
+    - ``finds_copies``: a tree was replaced by a copy of another tree.
+    - ``finds_swaps``: two children exchanged their keys.
+    - ``keeps_children``: a node was replaced, and children of the old node were kept below the new node.
     """
 
     finds_equal: bool = False

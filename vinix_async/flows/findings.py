@@ -219,9 +219,12 @@ def _circle(first: Jump, ids: Sequence[str], names: Mapping[str, Name], *, is_ha
 class _Survey:
     """The nodes and the jumps of a callflow.
 
-    ``table`` holds a row for each node. ``unreachable`` holds the indexes of the rows whose nodes calls never reach.
-    ``never`` holds the keys of the children that the server never takes, by the index of their parent's row. ``jumps``
-    holds the jumps from nodes that calls can reach. ``used`` holds the ids of all callflows to which nodes refer.
+    ``table`` holds a row for each node. The other fields are:
+
+    - ``unreachable``: the indexes of the nodes that calls never reach.
+    - ``untaken_keys``: the keys of the children that the server never takes, by the index of their parent.
+    - ``jumps``: the jumps of the nodes that calls can reach.
+    - ``used``: the ids of the callflows to which the nodes refer. Nodes that are switched off do not count.
     """
 
     def __init__(self, callflow: Callflow) -> None:
@@ -231,13 +234,13 @@ class _Survey:
         self.unreachable: set[int] = set()
         self.jumps: list[Jump] = []
         self.used: list[str] = []
-        self.never: dict[int, list[str]] = {}
+        self.untaken_keys: dict[int, list[str]] = {}
         paused: set[int] = set()
         for index, (node, key, above) in enumerate(self.table):
             if above >= 0:
                 parent = self.table[above][0]
                 if never_taken(parent, key):
-                    self.never.setdefault(above, []).append(key)
+                    self.untaken_keys.setdefault(above, []).append(key)
                     self.unreachable.add(index)
                 elif above in self.unreachable:
                     self.unreachable.add(index)
@@ -312,9 +315,9 @@ class _Check:
         if not survey.is_summary and is_empty(callflow.flow) and (callflow.numbers or callflow.patterns):
             yield Finding("E301", "error", callflow.id, "", "the callflow has no flow: calls to it fail")
         for index, (node, _, _) in enumerate(survey.table):
-            found = self._node(node, survey.never.get(index, ()))
+            found = self._node(node, survey.untaken_keys.get(index, ()))
             if found and index in survey.unreachable:
-                found = [each for each in found if each[0][0] in "RS"]
+                found = [each for each in found if each[0][0] in "RS"]  # references and secrets
             if found:
                 path = pointer(survey.table, index)
                 for code, severity, message, related in found:
@@ -334,7 +337,7 @@ class _Check:
         yield from _secrets(node)
 
     def _node(  # noqa: C901  # a condition for each group of rules, so that most are skipped
-        self, node: FlowNode, never: Collection[str]
+        self, node: FlowNode, untaken_keys: Collection[str]
     ) -> list[NodeFinding]:
         module, data = node.module, node.data
         if module is None:
@@ -360,8 +363,8 @@ class _Check:
         children = node.children
         if (known.required and not data.get(known.required)) or module == "voicemail":
             found.extend(self._required(known, node))
-        if never or (children and any(child.module is None for child in children.values())):
-            found.extend(self._children(known, node, never))
+        if untaken_keys or (children and any(child.module is None for child in children.values())):
+            found.extend(self._children(known, node, untaken_keys))
         if (known.silent or known.ending == "answered") and "_" not in children:
             found.extend(self._missing_branches(known, node))
         if module in _OWN_RULES:
@@ -433,9 +436,9 @@ class _Check:
             (known.required,),
         )
 
-    def _children(self, known: Module, node: FlowNode, never: Collection[str]) -> Iterator[NodeFinding]:
+    def _children(self, known: Module, node: FlowNode, untaken_keys: Collection[str]) -> Iterator[NodeFinding]:
         for key, child in node.children.items():
-            if key in never:
+            if key in untaken_keys:
                 yield from self._never_taken(known, node, key)
             elif child.module is None and is_empty(child):
                 yield from self._empty_child(known, node, key)

@@ -60,9 +60,10 @@ class Route:
     - ``crash``: the pattern ``by`` matches without setting any of its groups. The server fails on such a match, and no
       callflow gets the call.
 
-    ``by`` is the number, the pattern or ``no_match``, as the callflow has it. ``capture`` is the text that the pattern
-    captures, such as a mailbox number in a call to voicemail. ``rivals`` are the patterns of other callflows that also
-    match. Patterns are not tried, and ``rivals`` is empty, if a callflow has the number itself.
+    ``by`` is the number, the pattern or ``no_match``, as written in the callflow, or ``""`` if there is none.
+    ``capture`` is the text that the pattern captures, such as a mailbox number in a call to voicemail. For a pattern
+    without groups, it is the whole match. ``rivals`` are the patterns of other callflows that also match. It is empty if
+    a callflow has the number itself, because patterns are then not tried.
     """
 
     callflow_id: str | None

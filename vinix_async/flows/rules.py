@@ -139,7 +139,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E306",
         "info",
         "If nobody answers, the call is cut off",
-        "The flow has no branch for calls that nobody answers. Most flows have voicemail or another destination there.",
+        "The flow has no branch for calls that nobody answers. Usually there is voicemail or another destination.",
         _EXE,
     ),
     (
@@ -315,7 +315,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "M703",
         "warning",
         "A group has no members",
-        "It rings nobody.",
+        "The group rings nobody.",
         f"{_MODULES}/cf_ring_group.erl, cf_page_group.erl",
     ),
     (
