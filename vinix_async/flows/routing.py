@@ -62,8 +62,8 @@ class Route:
 
     ``by`` is the number, the pattern or ``no_match``, as written in the callflow, or ``""`` if there is none.
     ``capture`` is the text that the pattern captures, such as a mailbox number in a call to voicemail. For a pattern
-    without groups, it is the whole match. ``rivals`` are the patterns of other callflows that also match. It is empty if
-    a callflow has the number itself, because patterns are then not tried.
+    without groups, it is the whole match. ``rivals`` are the patterns of other callflows that also match. There are
+    none if a callflow has the number itself, because patterns are then not tried.
     """
 
     callflow_id: str | None
