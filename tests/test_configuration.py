@@ -50,7 +50,7 @@ NAMES = ("AUTH_TOKEN", "API_KEY", "USERNAME", "PASSWORD", "ACCOUNT_NAME", "ACCOU
         ({"timeout": 0}, "timeout must be a number of seconds, greater than 0, not 0"),
         ({"timeout": float("nan")}, "timeout must be a number of seconds, greater than 0, not nan"),
         ({"timeout": "30"}, "timeout must be a number of seconds or an aiohttp.ClientTimeout, not str"),
-        ({"deadline": -1}, "deadline must be a number of seconds .or None., greater than 0, not -1"),
+        ({"deadline": -1}, "deadline must be None or a number of seconds, greater than 0, not -1"),
         ({"deadline": True}, "deadline"),
         ({"on_retry": 3}, "on_retry must be a callable"),
         ({"session": 3}, "session must be an aiohttp.ClientSession, not int"),

@@ -172,7 +172,7 @@ ORDINARY: list[Any] = [
 def test_ordinary_rows_never_reach_the_specification(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     body = listing(*ORDINARY * size)
     expected = plain(body, Callflow)
-    monkeypatch.setattr(decode, "_read_values", None)
+    monkeypatch.setattr(decode, "_read", None)
     assert fast(body, Callflow) == expected
 
 

@@ -242,7 +242,6 @@ def _check_options(options: CallOptions) -> CallOptions:
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
     if options.on_retry is not None and not callable(options.on_retry):
         raise ConfigurationError("on_retry must be a callable that takes one RetryEvent")
-    if options.deadline is not None:
-        check_number("deadline", options.deadline, above=True, unit=" of seconds (or None)")
+    check_number("deadline", options.deadline, above=True, optional=True)
     check_timeout(options.timeout)
     return options

@@ -1,6 +1,6 @@
 """The settings of a client (limits, timeouts, addresses) and the functions that validate them.
 
-Validation raises ``ConfigurationError`` before anything is sent. Each message says which values are accepted.
+These functions raise ``ConfigurationError`` with a message that says which values are accepted.
 """
 
 import ipaddress
@@ -30,47 +30,51 @@ if TYPE_CHECKING:
 # --- numbers --------------------------------------------------------------------------------------
 
 
-def check_number(name: str, value: object, *, least: float = 0.0, above: bool = False, unit: str = "") -> float:
-    """Return ``value`` if it is a finite number of at least ``least``. With ``above``, it must be greater."""
+def check_number(
+    name: str,
+    value: object,
+    *,
+    least: float = 0.0,
+    above: bool = False,
+    unit: str = " of seconds",
+    optional: bool = False,
+) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` is a finite number of at least ``least``.
+
+    If ``above`` is true, ``value`` must be greater than ``least``. If ``optional`` is true, None is valid too.
+    """
+    if optional and value is None:
+        return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and least <= value < math.inf and not (above and value == least):  # type: ignore[operator]  # a number
-        return value  # type: ignore[return-value]  # as above
-    bound = f"greater than {least:g}" if above else f"at least {least:g}"
-    raise ConfigurationError(f"{name} must be a number{unit}, {bound}, not {_shown(value)}")
+    if not is_number or not least <= value < math.inf or (above and value == least):  # type: ignore[operator]  # a number
+        none, bound = "None or " if optional else "", "greater than" if above else "at least"
+        raise ConfigurationError(f"{name} must be {none}a number{unit}, {bound} {least:g}, not {_shown(value)}")
 
 
-def check_count(name: str, value: object) -> int | None:
-    """Return ``value`` if it is None or an int of at least 1.
+def check_count(name: str, value: object, *, optional: bool = True) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` is an int of at least 1, or None if ``optional`` is true.
 
     The server would answer an invalid ``page_size`` with a 404, which looks like a missing account.
     """
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be an int, not {type(value).__name__}")
-    if value < 1:
-        raise ConfigurationError(f"{name} must be at least 1, not {value}")
-    return value
+    if optional and value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        none = "None or " if optional else ""
+        raise ConfigurationError(f"{name} must be {none}an int of at least 1, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:
-    return f"{value!r}" if isinstance(value, int | float) else type(value).__name__
+    return repr(value) if value is None or isinstance(value, int | float) else type(value).__name__
 
 
 def number_validator(*, least: float = 0.0, unit: str = " of seconds", optional: bool = False) -> Any:
-    """Return an attrs validator that calls ``check_number``. If ``optional`` is true, None is valid too."""
-
-    def check(_: object, attribute: "Attribute[Any]", value: object) -> None:
-        if not (optional and value is None):
-            check_number(attribute.name, value, least=least, unit=unit)
-
-    return check
+    """Return an attrs validator that calls ``check_number``."""
+    return lambda _, attribute, value: check_number(attribute.name, value, least=least, unit=unit, optional=optional)
 
 
 def count_validator(_: object, attribute: "Attribute[Any]", value: object) -> None:
-    """Raise ``ConfigurationError`` unless the value of an attrs field is an int of at least 1."""
-    if check_count(attribute.name, value) is None:
-        raise ConfigurationError(f"{attribute.name} must be an int")
+    """Validate an attrs field with ``check_count``. None is not valid."""
+    check_count(attribute.name, value, optional=False)
 
 
 # --- settings -------------------------------------------------------------------------------------
@@ -85,12 +89,12 @@ class Limits:
         max_connections: the maximum number of connections in the pool.
         max_concurrency: the maximum number of requests in flight for all accounts together.
         per_account: the maximum number of requests in flight for one account.
-        burst: the size of the token bucket that the server is assumed to keep for each account. It has an effect only
-            after the server has answered 429. The default is Kazoo's.
-        rate: the number of tokens that the bucket gains each second. The default is Kazoo's.
+        burst: the assumed size of the server's token bucket for each account. The default is Kazoo's. ``burst`` and
+            ``rate`` have no effect until the server answers 429.
+        rate: the assumed number of tokens that are added to this bucket per second. The default is Kazoo's.
         max_body: the maximum size of a response body in bytes, both before and after decompression.
-        keepalive: the number of seconds for which an idle connection is kept open. The server closes an idle connection
-            after 5 seconds.
+        keepalive: the number of seconds after which the client closes an idle connection. The server closes it after 5
+            seconds.
     """
 
     max_connections: int = field(default=100, validator=count_validator)
@@ -103,20 +107,17 @@ class Limits:
 
 
 CALL_PATIENCE: Final = 60.0
-"""The number of seconds for which a single call waits for an outage to end, unless ``outage_wait`` is set."""
+"""The number of seconds for which a call waits for an outage to end, unless ``RetryPolicy.outage_wait`` is set."""
 
 SWEEP_PATIENCE: Final = 900.0
-"""The number of seconds for which the calls of a sweep wait for an outage to end, unless ``outage_wait`` is set.
-
-A listing of accounts waits for the same time, because it usually supplies the accounts of a sweep.
-"""
+"""The value that replaces ``CALL_PATIENCE`` in a sweep and in a listing of accounts, which usually precedes a sweep."""
 
 
 @frozen(kw_only=True)
 class CallOptions:
     """The options of a call, and the listeners that are notified of its events.
 
-    ``patience`` is the number of seconds for which the call waits for an outage to end, unless ``outage_wait`` is set.
+    ``patience`` is the default of ``RetryPolicy.outage_wait``.
     """
 
     timeout: "Timeout"
@@ -128,7 +129,7 @@ class CallOptions:
 
     @property
     def outage_wait(self) -> float:
-        """The number of seconds for which the call waits for an outage to end. 0 if only one attempt is allowed."""
+        """The number of seconds for which the call waits for an outage to end. It is 0 if no retries are allowed."""
         if self.retry.attempts == 1:
             return 0.0
         return self.patience if self.retry.outage_wait is None else self.retry.outage_wait
@@ -137,7 +138,7 @@ class CallOptions:
 def check_timeout(timeout: object) -> None:
     """Raise ``ConfigurationError`` unless ``timeout`` is a valid timeout of one attempt."""
     if isinstance(timeout, int | float):
-        check_number("timeout", timeout, above=True, unit=" of seconds")
+        check_number("timeout", timeout, above=True)
         return
     import aiohttp  # noqa: PLC0415  # slow to import, and not needed if the timeout is a number
 
@@ -151,13 +152,16 @@ def check_timeout(timeout: object) -> None:
 
 
 def check_base_url(value: object, *, allow_http: bool) -> str:
-    """Return ``value`` without a trailing slash if it is a base URL to which a token can be sent safely."""
+    """Return the base URL in ``value`` without a trailing slash.
+
+    Raise ``ConfigurationError`` if it is not a valid URL, or if the token could be read on its way to this URL.
+    """
     if not isinstance(value, str):
         raise ConfigurationError(f"base_url must be a str, not {type(value).__name__}")
     parts = _split("base_url", value)
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not contain a user name or a password: pass them as auth=")
-    if parts.query or parts.fragment or "?" in value or "#" in value:
+    if "?" in value or "#" in value:
         raise ConfigurationError("base_url must not have a query string or a fragment")
     if not value.isprintable() or " " in value:
         raise ConfigurationError("base_url must not contain spaces or control characters")
@@ -196,9 +200,9 @@ def check_proxy(value: object) -> str | None:
 
 
 def proxy_from_environment(base_url: str) -> str | None:
-    """Return the proxy that the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) specifies for ``base_url``.
+    """Return the proxy for ``base_url`` according to the environment (HTTP_PROXY, HTTPS_PROXY and NO_PROXY).
 
-    aiohttp's own ``trust_env`` is not used, because it also reads ``.netrc`` and sends the passwords found there.
+    aiohttp's own ``trust_env`` is not used, because it also sends passwords from ``.netrc``.
     """
     parts = urlsplit(base_url)
     if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
@@ -214,7 +218,7 @@ def _split(name: str, value: str) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be an absolute URL that begins with https:// or http://")
+    raise ConfigurationError(f"{name} must be an absolute URL with a valid host and port, such as https://example.com")
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,10 +3,10 @@
 VinixError
 ├── ConfigurationError            an invalid argument or setting; nothing was sent (also a ValueError)
 ├── APIConnectionError            no usable response: connection refused or reset, truncated response, TLS failure
-│   └── APITimeoutError           a timeout or deadline passed (also a TimeoutError)
+│   └── APITimeoutError           an attempt or a whole call took too long (also a TimeoutError)
 ├── APIStatusError                the server answered with an error
 │   ├── BadRequestError           400
-│   ├── AuthenticationError       401, and every refused login
+│   ├── AuthenticationError       401, or a refused login with any status
 │   ├── PaymentRequiredError      402
 │   ├── PermissionDeniedError     403
 │   ├── NotFoundError             404
@@ -15,13 +15,15 @@ VinixError
 │   └── ServerError               5xx
 ├── DecodeError                   the response is not valid JSON or not a valid document
 ├── PaginationLoopError           the server's cursors form a loop
-└── ClientClosedError             the client was closed, or belongs to another event loop
+└── ClientClosedError             the client was closed, or belongs to another event loop or process
 
-An exception contains only validated fields. It never contains a header, a body, a token or a password. ``pickle`` and
-``copy`` preserve all fields of an exception.
+Of a response, an exception contains only validated fields. It never contains headers, a body, a token or a password.
+``pickle`` and ``copy`` preserve all fields of an exception.
 """
 
-from typing import Any, Final, Self
+from typing import Final, Self
+
+from attrs import define, field
 
 from ._public import public
 
@@ -33,68 +35,54 @@ _LEAST_HEADLINE: Final = 120
 
 _MAX_REASON: Final = 90
 _MAX_FIELD: Final = 36
-"""The maximum length at which an id or a cursor is shown. Kazoo's ids have 32 characters, dashed UUIDs have 36."""
+"""The number of characters of an id or a cursor that are shown. An id has 32 characters, or 36 with dashes."""
 
 _SHOWN_PROBLEMS: Final = 10
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class VinixError(Exception):
     """The base class of all exceptions of this library.
 
     Attributes:
         message: a description of what happened. It does not mention the request.
         account_id: the account of the request. None for a failed login.
-        callflow_id: the callflow of the request, or the first invalid callflow of a listing.
+        callflow_id: the callflow of the request, or the first invalid callflow in the rows of a listing.
         method: the method of the request, such as ``GET``.
         path: the path of the request, relative to the base URL and without the query.
         request_id: the ``X-Request-ID`` of the last attempt. It also appears in the server's log.
-        attempts: the number of attempts to send the request, including the first one. Logins are not counted. 0 if
-            nothing was sent.
+        attempts: the number of attempts to send the request, including the first one. Logins are not counted.
         attempts_allowed: the number of attempts that the ``RetryPolicy`` allows.
         probes: how many of the ``attempts`` only tested whether an outage had ended. They do not count towards
             ``attempts_allowed``.
         start_key: for a listing, the cursor of the page that failed. None for the first page.
-        gave_up: why the request was not retried. None only if no request failed.
-        affects_others: True if other requests for the account would fail for the same reason, such as an outage or a
-            passed deadline.
+        gave_up: why the request was not retried. None if no request failed.
+        affects_others: True if other requests for the account would fail for the same reason, for example because of an
+            outage or because the deadline has passed.
 
-    ``str(error)`` is a single line of at most 500 characters, suitable for a log.
+    An attribute that does not apply is None or 0. ``str(error)`` is a single line of at most 500 characters, suitable
+    for a log.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        account_id: str | None = None,
-        callflow_id: str | None = None,
-        method: str | None = None,
-        path: str | None = None,
-        request_id: str | None = None,
-        attempts: int = 0,
-        attempts_allowed: int | None = None,
-        probes: int = 0,
-        start_key: str | None = None,
-        gave_up: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.account_id = account_id
-        self.callflow_id = callflow_id
-        self.method = method
-        self.path = path
-        self.request_id = request_id
-        self.attempts = attempts
-        self.attempts_allowed = attempts_allowed
-        self.probes = probes
-        self.start_key = start_key
-        self.gave_up = gave_up
-        self.affects_others: bool = False
+    message: str = ""
+    account_id: str | None = field(default=None, kw_only=True)
+    callflow_id: str | None = field(default=None, kw_only=True)
+    method: str | None = field(default=None, kw_only=True)
+    path: str | None = field(default=None, kw_only=True)
+    request_id: str | None = field(default=None, kw_only=True)
+    attempts: int = field(default=0, kw_only=True)
+    attempts_allowed: int | None = field(default=None, kw_only=True)
+    probes: int = field(default=0, kw_only=True)
+    start_key: str | None = field(default=None, kw_only=True)
+    gave_up: str | None = field(default=None, kw_only=True)
+    affects_others: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__init__(self.message)
 
     def __str__(self) -> str:
-        details = self._tries()
-        if self.gave_up:
-            details.append(_line(self.gave_up, _MAX_REASON))
+        details = [text for text in (self._tries(), _line(self.gave_up or "", _MAX_REASON)) if text]
         for name in ("account_id", "callflow_id", "start_key", "request_id"):
             value = getattr(self, name)
             if value is not None and not (name in {"account_id", "callflow_id"} and f"/{value}/" in f"{self.path}/"):
@@ -116,48 +104,43 @@ class VinixError(Exception):
     def __copy__(self) -> Self:
         twin = type(self)(self.message)
         vars(twin).update(vars(self))
-        twin.__cause__ = self.__cause__  # the default implementation of ``copy`` would drop it
+        twin.__cause__ = self.__cause__  # copy.copy would drop it without this method
         return twin
 
     def _headline(self) -> str:
         return self.message
 
-    def _tries(self) -> list[str]:
+    def _tries(self) -> str:
         if not self.attempts:
             # A failed login was sent and has a request id, but logins are not counted as attempts.
-            return ["not sent"] if self.method and not self.request_id else []
+            return "not sent" if self.method and not self.request_id else ""
         if self.probes:
-            attempts, probes = _count(self.attempts, "attempt"), _count(self.probes, "probe")
-            return [f"{attempts} ({self.attempts_allowed} allowed, {probes})"]
+            attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            probes = "1 probe" if self.probes == 1 else f"{self.probes} probes"
+            return f"{attempts} ({self.attempts_allowed} allowed, {probes})"
         if self.attempts_allowed and self.attempts > self.attempts_allowed:
             more = "not counting those during an outage or after a new login"
-            return [f"{self.attempts} attempts ({self.attempts_allowed} allowed, {more})"]
-        of = f" of {self.attempts_allowed}" if self.attempts_allowed else ""
-        return [f"attempt {self.attempts}{of}"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+            return f"{self.attempts} attempts ({self.attempts_allowed} allowed, {more})"
+        return f"attempt {self.attempts}" + (f" of {self.attempts_allowed}" if self.attempts_allowed else "")
 
 
 @public
 class ConfigurationError(VinixError, ValueError):
-    """An argument or a setting is invalid. Raised before anything is sent. The message says what to change."""
+    """An argument or a setting is invalid. The request was not sent. The message says which values are accepted."""
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class APIConnectionError(VinixError):
     """No usable response was received, because the connection failed or the response was truncated or corrupt.
 
     Attributes:
         transient: False if a retry cannot help, for example if the server's certificate does not verify.
-        server_away: True if the failure may be part of an outage, because it is not specific to one account.
+        server_away: True if the failure may be part of an outage, such as a refused connection.
     """
 
-    def __init__(self, message: str = "", *, transient: bool = True, server_away: bool = False, **context: Any) -> None:
-        super().__init__(message, **context)
-        self.transient = transient
-        self.server_away = server_away
+    transient: bool = field(default=True, kw_only=True)
+    server_away: bool = field(default=False, kw_only=True)
 
 
 @public
@@ -166,6 +149,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class APIStatusError(VinixError):
     """The server answered with an error.
 
@@ -173,35 +157,22 @@ class APIStatusError(VinixError):
         status: the HTTP status.
         code: the error code in the body (Kazoo's ``error``, or the vendor's ``code``).
         detail: the ``data.message`` of Kazoo's error.
-        problems: for a 400, each invalid field as ``"path: rule: message"``.
-        retry_after: the seconds that the server asked the client to wait.
-        transient: False if the same request is known to fail again in the same way.
-        server_away: True if the error may be part of an outage, because it came from a gateway.
+        problems: for a 400, the invalid fields, each as ``"path: rule: message"``.
+        retry_after: the number of seconds that the server asked the client to wait.
+        transient: False if a retry would fail in the same way, as far as the library knows.
+        server_away: True if the error may be part of an outage: it has a gateway's status (502, 503 or 504), or it is
+            another 5xx without the API's JSON.
 
-    A value that the response does not contain is None or empty.
+    An attribute that the response does not contain is None or empty.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        status: int = 0,
-        code: str | None = None,
-        detail: str | None = None,
-        problems: tuple[str, ...] = (),
-        retry_after: float | None = None,
-        transient: bool = True,
-        server_away: bool = False,
-        **context: Any,
-    ) -> None:
-        super().__init__(message, **context)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.problems = problems
-        self.retry_after = retry_after
-        self.transient = transient
-        self.server_away = server_away
+    status: int = field(default=0, kw_only=True)
+    code: str | None = field(default=None, kw_only=True)
+    detail: str | None = field(default=None, kw_only=True)
+    problems: tuple[str, ...] = field(default=(), kw_only=True)
+    retry_after: float | None = field(default=None, kw_only=True)
+    transient: bool = field(default=True, kw_only=True)
+    server_away: bool = field(default=False, kw_only=True)
 
     def _headline(self) -> str:
         words = [str(self.status), self.message]
@@ -212,15 +183,15 @@ class APIStatusError(VinixError):
 
 @public
 class BadRequestError(APIStatusError):
-    """400: the server considers the request invalid. ``problems`` names the fields."""
+    """400: the server considers the request invalid. ``problems`` names the invalid fields."""
 
 
 @public
 class AuthenticationError(APIStatusError):
-    """The server refused a login (with any 4xx status) or a token (401).
+    """The server refused a token (401) or a login. The status of a refused login can be another 4xx.
 
-    A refused token is replaced by a new one if the credentials allow it. This error is raised if the new token is
-    refused too.
+    If the credentials allow it, the client first replaces a refused token by a new one. It raises this error if the
+    server refuses the new token too.
     """
 
 
@@ -231,10 +202,11 @@ class PaymentRequiredError(APIStatusError):
 
 @public
 class PermissionDeniedError(APIStatusError):
-    """403: the token's account is neither this account nor one of its ancestors."""
+    """403: the token does not permit the request, usually because the account is not its own or one below it."""
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class NotFoundError(APIStatusError):
     """404: the account, the callflow or the endpoint does not exist.
 
@@ -242,19 +214,17 @@ class NotFoundError(APIStatusError):
         cause: the id of the account or callflow that the server did not find. None if the server did not name it.
     """
 
-    def __init__(self, message: str = "", *, cause: str | None = None, **context: Any) -> None:
-        super().__init__(message, **context)
-        self.cause = cause
+    cause: str | None = field(default=None, kw_only=True)
 
 
 @public
 class ConflictError(APIStatusError):
-    """409: somebody else changed the document in the meantime."""
+    """409: another client changed the document at the same time."""
 
 
 @public
 class RateLimitError(APIStatusError):
-    """429: the server's token bucket for this account and client address is empty."""
+    """429: the client has sent more requests for this account than the server allows."""
 
 
 @public
@@ -263,50 +233,40 @@ class ServerError(APIStatusError):
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class DecodeError(VinixError):
     """The response is not valid JSON, or it does not have the structure that the API defines.
 
     Attributes:
-        problems: each invalid field with its path and types, but without its value, as in
-            ``'$.data[3].flow.children["1"].module: expected str, got int'``.
-        transient: True if the body was not JSON at all, for example because a proxy answered instead of the server.
-        server_away: True if the error may be part of an outage, because the response did not come from the API.
+        problems: the invalid fields, such as ``'$.data[3].flow.children["1"].module: expected str, got int'``. They do
+            not contain the invalid values.
+        transient: True if the body is not valid JSON, for example because a proxy answered instead of the server.
+        server_away: True if the error may be part of an outage, because the response may not have come from the API.
     """
 
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        problems: tuple[str, ...] = (),
-        transient: bool = False,
-        server_away: bool = False,
-        **context: Any,
-    ) -> None:
-        super().__init__(message, **context)
-        self.problems = problems
-        self.transient = transient
-        self.server_away = server_away
+    problems: tuple[str, ...] = field(default=(), kw_only=True)
+    transient: bool = field(default=False, kw_only=True)
+    server_away: bool = field(default=False, kw_only=True)
 
     def _headline(self) -> str:
         return self.message + _listed(self.problems)
 
 
 @public
+@define(slots=False, eq=False, repr=False, auto_exc=False)
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this listing has already followed. Following it again would never end.
+    """The server sent a cursor that this listing has already followed. To follow it again would never end.
 
     Attributes:
         pages: the number of pages that were read. Their rows have been yielded.
     """
 
-    def __init__(self, message: str = "", *, pages: int = 0, **context: Any) -> None:
-        super().__init__(message, **context)
-        self.pages = pages
+    pages: int = field(default=0, kw_only=True)
 
 
 @public
 class ClientClosedError(VinixError):
-    """The client was closed, or it was used in a different event loop or process than its first request."""
+    """The client was closed, or it is bound to another event loop or process, in which it was first used."""
 
 
 def _listed(problems: tuple[str, ...]) -> str:

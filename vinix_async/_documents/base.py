@@ -1,7 +1,7 @@
 """The base class of all documents, which supports equality, copying and pickling at any depth of nesting.
 
 Python compares, copies and pickles nested values recursively, and exceeds its recursion limit for a flow of a few
-hundred nodes. So this module converts a document into a flat list first.
+hundred nodes. To avoid this, ``Document`` first converts the values to a flat list (``flatten``).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,25 +12,22 @@ import attrs
 D = TypeVar("D", bound="Document")
 
 
-def _refuse_change(*_: Any, **__: Any) -> Any:
+def _refuse(*_: Any, **__: Any) -> Any:
     raise TypeError("this empty mapping is read-only, because all documents share it: create a new mapping instead")
-
-
-_REFUSE: Final[Any] = _refuse_change
 
 
 class AbsentObject(dict[str, Any]):
     """The type of ``ABSENT_OBJECT``. It is read-only, because all documents share a single instance."""
 
     __slots__ = ()
-    __setitem__ = setdefault = update = __ior__ = _REFUSE
+    __setitem__ = setdefault = update = __ior__ = _refuse
 
     def __reduce__(self) -> str:
         return "ABSENT_OBJECT"
 
 
 class AbsentArray(tuple[Any, ...]):
-    """An array that the server did not send. It is empty, unless the library has computed its content."""
+    """An array that the server did not send. It is empty, unless the library has computed its items."""
 
     __slots__ = ()
 
@@ -39,10 +36,10 @@ class AbsentArray(tuple[Any, ...]):
 
 
 ABSENT_OBJECT: Final = AbsentObject()
-"""The value of an object field that the server did not send. A plain ``{}`` means that the server sent ``{}``."""
+"""The value of an object that the server did not send. An object that was sent empty is a plain ``{}``."""
 
 ABSENT_ARRAY: Final = AbsentArray()
-"""The value of an array field that the server did not send. A plain ``()`` means that the server sent ``[]``."""
+"""The value of an array that the server did not send. An array that was sent empty is a plain ``()``."""
 
 
 def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -53,8 +50,8 @@ def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
 class Document:
     """The base class of all documents.
 
-    ``extra`` contains the keys for which the class has no field. If the server sends a value such as ``null`` or
-    ``false`` that is read as the field's default, ``_empty`` contains the key and the original value.
+    ``extra`` contains the keys for which the class has no field. Some values, such as ``null``, are read as the default
+    of their field. ``_empty`` contains the names of these fields and the original values.
     """
 
     extra: Mapping[str, Any] = attrs.field(default=ABSENT_OBJECT, converter=_or_absent)
@@ -81,17 +78,17 @@ class Document:
 
 
 class Unbuilt:
-    """The base class of placeholders for documents that are built only when they are first read."""
+    """The base class of placeholders. The document in place of a placeholder is built when it is first read."""
 
     __slots__ = ()
 
     def build(self) -> Document:
-        """Build the document. This does not modify the placeholder, so two threads can do it at the same time."""
+        """Return the document. The placeholder is not modified, so several threads can call this at the same time."""
         raise NotImplementedError
 
 
 class BuiltField:
-    """A descriptor for a field whose slot may contain an ``Unbuilt`` value, which it builds on the first access."""
+    """A descriptor of a field whose slot may contain an ``Unbuilt``. The first access replaces it by its document."""
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot
@@ -128,15 +125,15 @@ def field_values(document: Document) -> list[Any]:
 def write_constructor(
     kind: type[D], parameters: Sequence[str], values: Mapping[str, str], names: Mapping[str, Any]
 ) -> Callable[..., D]:
-    """Return a function with ``parameters`` that creates a ``kind`` faster than the ``__init__`` of the class.
+    """Return a function that creates a ``kind`` faster than the ``__init__`` of the class.
 
-    ``values`` maps the name of each field to a Python expression, which may refer to the parameters and to ``names``.
+    ``values`` maps the name of each field to a Python expression. The expression may contain the ``parameters`` of the
+    function and the variables in ``names``.
 
     The ``__init__`` of a frozen class calls ``object.__setattr__`` for each field, which takes about eight times as
-    long as an assignment. This matters because documents are created by the thousand. The returned function creates an
-    instance of an unfrozen subclass with the same slots, assigns the fields, and then changes the ``__class__`` of the
-    instance to ``kind``. The source of the function is generated, in the same way as attrs generates an ``__init__``.
-    No other code in the library changes the class of an object.
+    long as an assignment. The returned function creates an instance of an unfrozen subclass with the same slots,
+    assigns the fields, and then changes the ``__class__`` of the instance to ``kind``. No other code in the library
+    changes the class of an object. The source of the function is generated, as attrs generates an ``__init__``.
     """
     slots = {name: field.slot for name, field in vars(kind).items() if isinstance(field, BuiltField)}
     plain = {name: getattr(object, name) for name in ("__init__", "__setattr__", "__delattr__")}
@@ -151,7 +148,7 @@ def write_constructor(
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` that accepts the field values in the order of ``field_names`` without checks."""
+    """Return a constructor of ``kind`` without checks. Its arguments are the values of ``field_names``, in order."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})
@@ -161,7 +158,8 @@ def unchecked(kind: type[D]) -> Callable[..., D]:
 def flatten(value: Any, *, sort_keys: bool = False) -> list[Any]:
     """Return ``value`` as a flat list in which each container precedes its items.
 
-    A container is represented by a tuple of its type and its keys or length. Any other value represents itself.
+    A container is represented by a tuple: its type and its keys, or its type and its length. Other values represent
+    themselves.
     """
     flat: list[Any] = []
     waiting = [value]

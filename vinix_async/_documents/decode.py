@@ -1,7 +1,7 @@
 """Reads documents from JSON values. This module defines which values are accepted.
 
-Each document class has a table of rules, which is derived from the annotations of its fields. ``_read_object`` reads a
-JSON object according to the table of its class. Values are never converted: a value of the wrong type is recorded as a
+Each document class has a rule for each of its fields, which is derived from the field's annotation. ``_read_object``
+reads a JSON object according to the rules of a class. A value of the wrong type is never converted. It is recorded as a
 problem, together with its path. Keys without a field go to ``extra``.
 
 ``fast_decode.py`` reads ordinary listings faster.
@@ -9,7 +9,7 @@ problem, together with its path. Keys without a field go to ``extra``.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
@@ -38,12 +38,12 @@ _ROWS_AT_ONCE: Final = 64
 _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
-MISSING: Final = object()
-"""The value that stands for ``data`` if an envelope does not have this key."""
+MISSING: Final[Any] = object()
+"""The value that is used in place of a key that a JSON object does not have."""
 
 
 def json_type(value: object) -> str:
-    """Return the name of a JSON value's type, for error messages."""
+    """Return the name of a value's JSON type, for error messages."""
     return "nothing" if value is MISSING else _JSON_TYPES.get(type(value), type(value).__name__)
 
 
@@ -55,9 +55,10 @@ _JSON_TYPES: Final[Mapping[type, str]] = {dict: "object", list: "array", NoneTyp
 class Rule(NamedTuple):
     """The JSON values that a field accepts.
 
-    ``json`` is the Python type of the accepted values, or ``object`` if any value is accepted. ``kind`` is the class of
-    a nested document, or of each document in a mapping (``is_map``). A value in ``empties`` is read as ``default``.
-    Each value in ``empties`` is paired with its type, because 0 and False are equal in Python.
+    ``json`` is the Python type of the accepted values, or ``object`` if any value is accepted. If the field contains a
+    document, ``kind`` is the class of the document. If ``is_map`` is true, the field contains a mapping of documents of
+    this class. ``empties`` contains the values that are read as ``default``. Each one is preceded by its type, because
+    Python considers 0 and False equal.
     """
 
     name: str
@@ -73,22 +74,16 @@ class Rule(NamedTuple):
         return (bool, False) in self.empties
 
 
+_SIMPLE_TYPES: Final[Mapping[Any, type]] = {Any: object, tuple[str, ...]: list, str: str, int: int}
+
+
 def _rule(field: "attrs.Attribute[Any]") -> Rule:
     options = [each for each in get_args(field.type) if each is not NoneType]
     annotation: Any = options[0] if NoneType in get_args(field.type) else field.type
     is_map = get_origin(annotation) is Mapping
     inner = get_args(annotation)[1] if is_map else annotation
     kind = inner if isinstance(inner, type) and issubclass(inner, Document) else None
-    if annotation is Any:
-        json_value: type = object
-    elif is_map or kind:
-        json_value = dict
-    elif annotation == tuple[str, ...]:
-        json_value = list
-    elif annotation in {str, int, bool}:
-        json_value = annotation
-    else:
-        raise TypeError(f"the field {field.name!r} has a type for which there is no rule: {field.type}")
+    json_value = dict if is_map or kind else _SIMPLE_TYPES[annotation]
     empties: list[Any] = [None, *field.metadata.get("empties", ())]
     if json_value is dict:
         empties += [[]] if is_map else [[], {}]
@@ -98,7 +93,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
 
 
 def _rules(kind: type[Document]) -> tuple[Rule, ...]:
-    # @public changes the __module__ of each class, so resolve_types must be told to look up names in models.py.
+    # resolve_types would look up names in vinix_async, because @public sets the __module__ of the classes to it.
     own_fields = attrs.fields(attrs.resolve_types(kind, globalns=dict(vars(models))))[len(attrs.fields(Document)) :]
     return tuple(_rule(field) for field in own_fields)
 
@@ -108,24 +103,24 @@ RULES: Final[Mapping[type[Document], tuple[Rule, ...]]] = {
     for kind in vars(models).values()
     if isinstance(kind, type) and issubclass(kind, Document) and kind is not Document
 }
-"""The rules of each class, in the order of its fields. The fields of ``Document`` itself have no rules."""
+"""The rules of each class, in the order of its fields. The fields that ``Document`` defines have no rules."""
 
 _FAST: Final = make_fast_decoders(RULES)
 
 # --- problems --------------------------------------------------------------------------------------
 
 Path = str | tuple[Any, str, str | int | None]
-"""A JSON path: a string, or a tuple of the parent's path, a field, and a key in that field.
+"""A JSON path: a string, or a tuple of the parent's path, a field such as ``.data``, and a key in that field or None.
 
-The tuples are cheap to create. They are converted to a string only for an error message.
+A tuple takes less time to create than a string. ``_spell`` converts it for an error message.
 """
 
 
 class Problems(list[str]):
-    """A list of descriptions of invalid values. It has at most 100 items."""
+    """A list of descriptions of invalid values."""
 
     def add(self, path: Path, expected: str, got: object) -> None:
-        """Record that the value at ``path`` is invalid."""
+        """Record that the value at ``path`` is invalid, unless there are already 100 problems."""
         if len(self) < _MAX_PROBLEMS:
             self.append(f"{_spell(path)}: expected {expected}, got {json_type(got)}")
 
@@ -144,7 +139,7 @@ def _spell(path: Path) -> str:
 
 @attrs.frozen
 class BadRow:
-    """A row of a listing that is invalid. ``problems`` describes each invalid value, as ``$.data[3].name: ...``."""
+    """An invalid row of a listing. Each of the ``problems`` describes one value, as in ``$.data[3].name: ...``."""
 
     index: int
     id: str | None
@@ -153,16 +148,12 @@ class BadRow:
 
 # --- reading one value -----------------------------------------------------------------------------
 
-_ABSENT: Final[Any] = object()
 _Maps = list[tuple[dict[str, Any], type[Document], Path, str]]
 
 
 def _read(value: Any, kind: type[Document], path: Path, problems: Problems) -> Any:
-    """Return the document in ``value``, or None if it is not an object. ``value`` is modified.
-
-    Mappings of documents are read in a loop instead of recursively, so that a flow can have any depth.
-    """
-    maps: _Maps = []
+    """Return the document in ``value``, or None if ``value`` is not an object. ``value`` is modified."""
+    maps: _Maps = []  # a list instead of recursion, so that a flow can have any depth
     document = _read_object(value, kind, path, problems, maps)
     for values, inner, parent, field in maps:  # _read_object appends to maps during the loop
         for key, each in values.items():
@@ -178,8 +169,8 @@ def _read_object(raw: Any, kind: type[Document], path: Path, problems: Problems,
     values: list[Any] = []
     empty: tuple[tuple[str, Any], ...] = ()
     for name, expected, inner, is_map, default, empties in RULES[kind]:
-        value: Any = take(name, _ABSENT)
-        if value is _ABSENT:
+        value: Any = take(name, MISSING)
+        if value is MISSING:
             value = default
         elif not value and (type(value), value) in empties:
             empty += ((name, value),)
@@ -207,9 +198,9 @@ def _read_texts(value: list[Any], path: Path, problems: Problems) -> tuple[str, 
     return tuple(value)
 
 
-def _refuse(problems: Problems, message: str) -> None:
+def _refuse(problems: list[str], message: str) -> None:
     if problems:
-        raise DecodeError(message, problems=tuple(problems))
+        raise DecodeError(message, problems=tuple(problems[:_MAX_PROBLEMS]))
 
 
 # --- reading a mapping -----------------------------------------------------------------------------
@@ -231,7 +222,7 @@ def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
     """Return the document of class ``kind`` that ``mapping`` describes. The document contains copies of all values.
 
     Raises:
-        DecodeError: a value has the wrong type or is not a JSON value. ``problems`` lists each one with its path.
+        DecodeError: a value has the wrong type or is not a JSON value. ``problems`` describes the invalid values.
     """
     if kind not in RULES:
         raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")
@@ -268,11 +259,10 @@ def _copy_checked(value: Any) -> Any:
 
 
 def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
-    """Return the JSON value of a response body.
+    """Return the envelope of a listing of ``kind``, or the JSON value of any other response if ``kind`` is None.
 
-    If ``kind`` is given and the body is a successful response with ordinary rows of that kind, the faster decoder is
-    used. Then ``data`` is a list that must be passed to ``iter_rows`` or ``read_rows``, and the envelope contains only
-    the keys that the library uses.
+    The faster decoder is used for ordinary listings. The ``data`` of their envelope can only be read by ``iter_rows``
+    and ``read_rows``, and keys that the library does not use are left out.
 
     Raises ``DecodeError``, which is ``transient`` if the body is not valid JSON.
     """
@@ -286,46 +276,37 @@ def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
 def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]]:
     """Yield the valid documents and the invalid rows of a listing's ``data``, in batches of at most 64 rows.
 
-    ``data`` is an array of rows. It can also be a single document, as in the vendor's documentation, which must then
-    have at least one field of ``kind``. Each batch is decoded when it is requested. ``data`` is modified.
+    ``data`` is an array of rows. It can also be a single document with at least one field of ``kind``, as in the
+    vendor's documentation. Each batch is decoded when it is requested. ``data`` is modified.
 
-    If ``data`` is anything else, such as ``null`` or ``{}``, the first batch raises ``DecodeError``, so that an account
-    never looks empty by mistake. If a row of a large response is not valid JSON, its batch raises a ``transient``
-    ``DecodeError``.
+    For any other ``data``, such as ``null`` or ``{}``, the first batch raises ``DecodeError``. Otherwise a faulty
+    response would look like an account without callflows.
+
+    The rows of a large response are parsed with their batch, which raises a ``transient`` ``DecodeError`` if a row is
+    not valid JSON.
     """
     if type(data) is list:
         for first in range(0, len(data), _ROWS_AT_ONCE):
-            yield _read_rows(_take(data, first), kind, first)  # not kept in a variable, to free its memory early
+            rows = data[first : first + _ROWS_AT_ONCE]
+            yield _read_rows(rows, kind, range(first, first + len(rows)))
     elif type(data) is dict and any(rule.name in data for rule in RULES[kind]):
-        yield _read_values([data], kind, 0, ["$.data"])
+        yield _read_rows([data], kind, [None])
     else:
         got = f"object without a field of {kind.__name__}" if type(data) is dict else json_type(data)
         raise DecodeError("the response is not a listing", problems=(f"$.data: expected array, got {got}",))
 
 
-def _take(data: list[Any], first: int) -> list[Any]:
-    rows = data[first : first + _ROWS_AT_ONCE]
-    data[first : first + _ROWS_AT_ONCE] = [None] * len(rows)
-    return rows
-
-
-def _read_rows(rows: list[Any], kind: type[D], first: int) -> tuple[list[D], list[BadRow]]:
-    if fast := _FAST.get(kind):
-        documents = fast.read_rows(rows)
-        if documents is not None:
-            return documents, []
-        rows = [parse_json(row) if type(row) is Raw else row for row in rows]
-    return _read_values(rows, kind, first, [("$", ".data", index) for index in range(first, first + len(rows))])
-
-
-def _read_values(rows: list[Any], kind: type[D], first: int, paths: list[Path]) -> tuple[list[D], list[BadRow]]:
+def _read_rows(rows: list[Any], kind: type[D], indexes: Sequence[int | None]) -> tuple[list[D], list[BadRow]]:
+    if (fast := _FAST.get(kind)) and (found := fast.read_rows(rows)) is not None:
+        return found, []
     documents: list[D] = []
     bad_rows: list[BadRow] = []
-    for index, (row, path) in enumerate(zip(rows, paths, strict=True), first):
+    for row, index in zip(rows, indexes, strict=True):
         problems = Problems()
-        document = _read(row, kind, path, problems)
+        value = parse_json(row) if type(row) is Raw else row
+        document = _read(value, kind, ("$", ".data", index), problems)
         if problems:
-            bad_rows.append(BadRow(index, getattr(document, "id", None) or None, tuple(problems)))
+            bad_rows.append(BadRow(index or 0, getattr(document, "id", None) or None, tuple(problems)))
         else:
             documents.append(document)
     return documents, bad_rows
@@ -335,20 +316,17 @@ def read_rows(data: Any, kind: type[D]) -> tuple[D, ...]:
     """Return all documents of ``iter_rows``. Raises ``DecodeError`` with the problems of all invalid rows."""
     documents: list[D] = []
     problems: list[str] = []
-    for piece, bad_rows in iter_rows(data, kind):
-        documents += piece
-        for bad_row in bad_rows:
-            problems += bad_row.problems
-    if problems:
-        message = f"the listing contains rows that are not a valid {kind.__name__}"
-        raise DecodeError(message, problems=tuple(problems[:_MAX_PROBLEMS]))
+    for valid, bad_rows in iter_rows(data, kind):
+        documents += valid
+        problems += [problem for bad_row in bad_rows for problem in bad_row.problems]
+    _refuse(problems, f"the listing contains rows that are not a valid {kind.__name__}")
     return tuple(documents)
 
 
 def read_one(data: Any, kind: type[D]) -> D:
-    """Return the document in ``data``, the content of a response with a single document. ``data`` is modified.
+    """Return the single document in the ``data`` of an envelope. ``data`` is modified.
 
-    Raises ``DecodeError`` if ``data`` is not a non-empty object, or if a field is invalid.
+    Raises ``DecodeError`` if ``data`` is empty or not an object, or if a field is invalid.
     """
     problems = Problems()
     if data == {}:

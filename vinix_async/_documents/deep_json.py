@@ -1,7 +1,7 @@
 """Converts JSON text to values and values to JSON text.
 
-msgspec handles ordinary values. It is recursive, so it reaches Python's recursion limit in flows of about 500 nested
-nodes. The functions for deeper values use an explicit stack of open containers instead.
+msgspec handles ordinary values. It is recursive, and it reaches Python's recursion limit in a flow of about 500 nested
+nodes. ``_parse_deep`` and ``_write_deep`` handle deeper values without recursion.
 """
 
 import json
@@ -14,7 +14,7 @@ import msgspec
 from .._exceptions import DecodeError
 
 _MAX_DEPTH: Final = 20_100
-"""The maximum depth of nesting. It allows a flow of 10,000 nested nodes, because each node adds two levels."""
+"""The maximum number of nested objects and arrays. A flow of 10,000 nested nodes has about 20,000."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _decode: Final = msgspec.json.Decoder().decode
@@ -25,9 +25,9 @@ _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 def check_text(body: bytes) -> bytes:
     """Return ``body`` without its byte order mark. Raise ``DecodeError`` if it is not valid UTF-8.
 
-    This check is needed because msgspec does not validate the encoding of values that it skips.
+    msgspec does not do this for values that it skips.
     """
-    if body.isascii():  # most bodies are ASCII, and this check is far faster than decoding them
+    if body.isascii():  # usually true, and much faster than decoding the body
         return body
     body = body.removeprefix(_BOM)
     try:
@@ -42,9 +42,9 @@ def check_text(body: bytes) -> bytes:
 def parse_json(text: bytes | msgspec.Raw) -> Any:
     """Return the value of a JSON text in UTF-8, with or without a byte order mark.
 
-    A ``Raw`` is a part of a text that ``check_text`` has already checked.
+    The text must already have been checked with ``check_text`` if it is a ``Raw``.
 
-    Raises ``DecodeError``, which is ``transient`` unless the text is nested too deeply.
+    Raises ``DecodeError`` if the text is not valid JSON (``transient``) or nested too deeply (not ``transient``).
     """
     body = text if type(text) is msgspec.Raw else check_text(text)
     try:
@@ -53,15 +53,15 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
         too_deep = True
     except msgspec.DecodeError:
         too_deep = False
-    # Raise outside the except blocks. Otherwise the __context__ of our error would be msgspec's, whose traceback
-    # contains the body and with it the token.
+    # Raise outside the except blocks. Otherwise the __context__ of this error would be msgspec's error, whose traceback
+    # refers to the body and thus to the token.
     if too_deep:
         return _parse_deep(str(body, "utf-8"))
     raise _not_json(_find_error(str(body, "utf-8")))
 
 
 def write_json(value: Any, *, in_order: bool = False) -> bytes:
-    """Return ``value`` as compact JSON, at any depth of nesting. If ``in_order`` is true, keys are sorted."""
+    """Return ``value`` as compact JSON, at any depth of nesting. If ``in_order`` is true, the keys are sorted."""
     try:
         return _encode_sorted(value) if in_order else _encode(value)
     except (RecursionError, UnicodeEncodeError):
@@ -75,7 +75,7 @@ def _not_json(where: str) -> DecodeError:
 def _find_error(text: str) -> str:
     """Return a description of the first error in ``text``, such as ``at byte 17``.
 
-    The position comes from the standard library, because msgspec reports it only in the text of its error.
+    The standard library finds the position. msgspec would report it only in the text of its error.
     """
     try:
         json.loads(text)
@@ -96,7 +96,8 @@ _INVALID: Final[Any] = object()
 
 def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each kind of token
     """Return the value of ``text``. This function parses objects and arrays. msgspec parses all other values."""
-    containers: list[Any] = [[]]  # the open containers; the first one is not in the text and receives the whole value
+    whole: list[Any] = []  # receives the value of ``text``
+    containers: list[Any] = [whole]  # ``whole``, and the objects and arrays that are not complete yet
     key: Any = None
     last = "["  # the previous token: a punctuation mark, "key" or "value"
     end = 0
@@ -127,14 +128,14 @@ def _parse_deep(text: str) -> Any:  # noqa: C901, PLR0912  # a branch for each k
             if word in {"{", "["}:
                 containers.append(value)
                 last = word
-                if len(containers) > _MAX_DEPTH:
+                if len(containers) - 1 > _MAX_DEPTH:
                     raise DecodeError(f"the response body is nested too deeply: more than {_MAX_DEPTH} levels")
         else:
             break
         end = token.end()
-    if len(containers) > 1 or not containers[0] or text[end:].strip(" \t\n\r"):
+    if len(containers) > 1 or not whole or text[end:].strip(" \t\n\r"):
         raise _not_json(_place(text, end))
-    return containers[0][0]
+    return whole[0]
 
 
 def _parse_word(word: str) -> Any:
@@ -146,7 +147,7 @@ def _parse_word(word: str) -> Any:
 
 def _write_deep(value: Any, *, in_order: bool) -> Iterator[str]:
     """Yield the parts of the JSON text that msgspec would write. Lone surrogates are escaped."""
-    waiting: list[Any] = [value]  # values to write; a one-tuple contains text to write as it is
+    waiting: list[Any] = [value]  # the values that are still to be written; a tuple contains one part of the text
     while waiting:
         item = waiting.pop()
         kind = type(item)

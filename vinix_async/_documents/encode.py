@@ -1,4 +1,4 @@
-"""Writes documents as JSON values and JSON text, exactly as the server sent them."""
+"""Converts documents to the JSON values that the server sent, and to JSON text."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from .deep_json import write_json
 
 @public
 def to_dict(document: Document) -> dict[str, Any]:
-    """Return the JSON object that the server sent for ``document``, as a new dict. Nothing is lost or added."""
+    """Return the JSON object that the server sent for ``document``, as a new dict, without any difference."""
     if type(document) not in RULES:
         raise ConfigurationError(f"to_dict() needs a document, not {type(document).__name__}")
     top: dict[str, Any] = {}

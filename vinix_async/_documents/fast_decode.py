@@ -1,9 +1,9 @@
 """Reads ordinary listings faster. This module is optional: without it the results are the same, but take longer.
 
 The rules of each document class are converted to a msgspec ``Struct`` that is stricter than the rules. It accepts no
-unknown keys, no ``null``, and no empty value in place of a document. A value that the Struct accepts needs no further
-checks, so building the document only copies the fields. If the Struct does not accept a response, or a batch of rows of
-a large response, ``decode.py`` reads it instead.
+unknown keys, no ``null``, and no empty value in place of a document. So the document can be built from the fields of
+the Struct without further checks. If a Struct does not accept a row, ``decode.py`` reads the whole response, or the
+whole batch of rows if the response is large.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ _LARGE: Final = 256 * 1024
 """The size in bytes above which the rows of a response are decoded in batches, so that other tasks can run."""
 
 _EDITOR_KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {Callflow: ("ui_metadata", "contact_list")}
-"""Keys without a field that Kazoo's own user interface writes. They are common, so the Struct accepts them."""
+"""Keys without a field that Kazoo's own user interface writes. The Struct accepts them, because they are common."""
 
 _ANY_BUT_NULL: Final[Any] = str | int | float | bool | list[Any] | dict[str, Any]
 _TYPES: Final[Mapping[Any, Any]] = {list: tuple[str, ...], dict: dict[str, Any], object: _ANY_BUT_NULL}
@@ -54,10 +54,10 @@ _Maps = list[tuple[dict[str, Any], _Builder]]
 
 
 def make_fast_decoders(all_rules: Mapping[type[Document], Sequence["Rule"]]) -> dict[type[Document], "FastDecoder"]:
-    """Return a decoder for each document class that occurs as a row of a listing. These classes have an ``id``."""
+    """Return the decoders of the document classes that the rows of listings have. These classes have an ``id``."""
     structs: dict[type[Document], Any] = {}
     builders: dict[type[Document], _Builder] = {}
-    for kind, rules in all_rules.items():  # in this order, a class comes after the classes of its fields
+    for kind, rules in all_rules.items():  # a class comes after the classes of the documents in its fields
         builders[kind] = _write_builder(kind, rules, builders)
         structs[kind] = _make_struct(kind, rules, structs, builders[kind])
     return {
@@ -80,7 +80,7 @@ class FastDecoder:
     def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
         """Return the envelope in ``body``, or None if ``decode.py`` has to read it.
 
-        The rows in its ``data`` are Structs, or still undecoded (``Raw``) if the body is large.
+        Its ``data`` contains Structs. If the body is large, ``data`` contains a ``Raw``, the JSON text, for each row.
         """
         is_large = len(body) > _LARGE
         try:
@@ -92,7 +92,10 @@ class FastDecoder:
         return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
 
     def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
-        """Return the documents of ``rows``, or None if ``decode.py`` has to read them. Rows are Structs or ``Raw``."""
+        """Return the documents of ``rows``, which are in the form of ``parse_envelope``.
+
+        Return None if the rows are in another form, or if ``decode.py`` has to read them.
+        """
         if type(rows[0]) is Raw:
             try:
                 rows = self._decode_rows(b"[%b]" % b",".join(rows))
@@ -105,9 +108,9 @@ class FastDecoder:
         return _build(rows, self._builder)
 
     def _has_true(self, rows: Sequence[Any]) -> bool:
-        """Whether a row has ``true`` in a field that accepts ``false`` but not ``true``.
+        """Whether a row has ``true`` in a field for which the rules accept only ``false``.
 
-        The Struct does not refuse ``true``, because msgspec has no type for ``false`` alone.
+        The Struct accepts both, because msgspec has no type for ``false`` alone.
         """
         return any(True in map(field, rows) for field in self._false_fields)
 
@@ -120,7 +123,7 @@ def _make_struct(
     for rule in rules:
         value: Any = _TYPES.get(rule.json, rule.json)
         if rule.kind:
-            value = structs.get(rule.kind, name)  # this Struct does not exist yet, so it refers to itself by name
+            value = structs.get(rule.kind, name)  # a Struct that contains itself does not exist yet: use its name
             value = dict[str, value] if rule.is_map else value
         if rule.may_be_false:
             value |= bool
@@ -136,7 +139,7 @@ def _make_struct(
         namespace={"build": lambda self: _build([self], builder)[0]},
         module=__name__,
         kw_only=True,
-        gc=False,  # a Struct is never part of a reference cycle
+        gc=False,  # a Struct from a decoder is never part of a reference cycle
         forbid_unknown_fields=True,
     )
     globals()[name] = struct  # msgspec looks up the name of a recursive Struct here
@@ -148,8 +151,7 @@ def _write_builder(
 ) -> _Builder:
     """Return a function that builds a document from a Struct.
 
-    If a field is a mapping of documents, the function does not build these documents. It appends the mapping to a list,
-    which ``_build`` processes.
+    The function does not build the documents in a mapping. It appends the mapping to a list, which ``_build`` reads.
     """
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}
@@ -189,7 +191,7 @@ def _build(structs: Sequence[Any], build: _Builder) -> list[Any]:
     """Return the documents of ``structs``. The Structs are not modified."""
     maps: _Maps = []
     documents = [build(struct, maps) for struct in structs]
-    for values, build_inner in maps:  # build_inner appends to maps, so the loop handles flows of any depth
+    for values, build_inner in maps:  # build_inner appends to maps, which allows flows of any depth
         for key, struct in values.items():
             values[key] = build_inner(struct, maps)
     return documents

@@ -1,8 +1,8 @@
 """The document classes of the API. Their fields have the API's own names.
 
-Arrays are read as tuples. An object or array that is empty, ``null`` or absent is read as an empty mapping, an empty
-tuple or None. ``to_dict`` still distinguishes these cases and returns exactly what the server sent. Two documents are
-equal if ``to_dict`` returns the same value for both.
+Arrays are read as tuples. If an object or an array is empty, ``null`` or absent, the value of the field is an empty
+mapping, an empty tuple or None. ``to_dict`` still returns exactly what the server sent. Two documents are equal if
+``to_dict`` returns the same value for both.
 
 Fields are declared only here. The annotation of a field defines which JSON values are accepted. The values in
 ``metadata["empties"]`` are accepted too, and are read as the default.
@@ -23,8 +23,9 @@ class FlowNode(Document):
     """One step of a flow: a module and the steps that can follow it.
 
     ``module`` is a name such as ``menu``, ``user`` or ``voicemail``. It is None in an empty node, where a call ends.
-    ``data`` contains the settings of the module, including the ids of other documents. ``children`` maps each outcome
-    to the next node. An outcome is a digit, the id of a rule, ``timeout``, or ``_`` for all other cases.
+    ``data`` contains the settings of the module, including the ids of other documents. ``children`` maps the possible
+    outcomes of the module to the next nodes. An outcome is, for example, a digit, the id of a rule, ``timeout``, or
+    ``_`` for all other cases.
     """
 
     module: str | None = None
@@ -32,7 +33,7 @@ class FlowNode(Document):
     children: "Mapping[str, FlowNode]" = ABSENT_OBJECT
 
     def walk(self) -> "Iterator[FlowNode]":
-        """Yield this node and all its descendants. Parents precede children. Siblings are in the server's order."""
+        """Yield this node and then all its descendants, depth first. Siblings are in the server's order."""
         waiting: list[FlowNode] = [self]
         while waiting:
             node = waiting.pop()
@@ -87,12 +88,14 @@ class Ringback(Document):
 class Callflow(Document):
     """A callflow: the numbers and patterns that are routed to it, and the flow that a call follows.
 
-    The rows of a listing do not have ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``modules`` contains the
-    name of each module in the flow once. It leaves out nodes without a ``data`` object and nodes with
-    ``skip_module: true``. If the server does not send ``modules``, it is computed from ``flow`` by the same rule.
-    ``metadata`` contains the names and numbers of the documents that the flow refers to, by id. ``featurecode`` is None
-    if the server sends ``false``. The server does not validate ``type``, ``owner_id`` and ``group_id``, so they can
-    contain any JSON value.
+    The rows of a listing do not have ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``metadata`` contains the
+    names and numbers of the documents that the flow refers to. Its keys are the ids of these documents. ``featurecode``
+    is None if the server sends ``false``. ``type``, ``owner_id`` and ``group_id`` can contain any JSON value, because
+    the server does not validate them.
+
+    ``modules`` contains the names of the modules in the flow, without duplicates. The modules of nodes without a
+    ``data`` object and of nodes with ``skip_module: true`` are left out. If the server does not send ``modules``, the
+    library computes it from ``flow`` by the same rule.
     """
 
     id: str = ""
@@ -122,8 +125,8 @@ class Callflow(Document):
 class Account(Document):
     """An account.
 
-    ``tree`` contains the ids of the account's ancestors, starting at the top. Of the listings, only ``descendants`` has
-    a ``tree``, and only ``children`` has a ``descendants_count``.
+    ``tree`` contains the ids of the account's ancestors, starting at the top. Accounts that ``children`` lists have no
+    ``tree``. Accounts that ``descendants`` lists have no ``descendants_count``.
     """
 
     id: str = ""
@@ -138,9 +141,9 @@ class Account(Document):
 
 
 class _Modules(BuiltField):
-    """The descriptor of ``Callflow.modules``, which computes the value if the server did not send it.
+    """The descriptor of ``Callflow.modules``. It computes the value if the server did not send it.
 
-    A computed value is an ``AbsentArray``, so that ``to_dict`` leaves it out.
+    The computed value is an ``AbsentArray``, because ``to_dict`` leaves out the values of this type.
     """
 
     def __get__(self, callflow: Any, owner: type | None = None) -> Any:
@@ -158,7 +161,9 @@ def _is_listed(node: FlowNode) -> bool:
     return has_data and node.data.get("skip_module") is not True and node.module is not None
 
 
-# attrs creates a slot for each field. These descriptors wrap two of the slots and compute the value when it is read.
+# attrs creates a slot for each field. These descriptors wrap the slots of two fields. ``flow`` is built when it is read
+# for the first time, and is then stored in its slot. If the server did not send ``modules``, it is computed whenever it
+# is read.
 Callflow.flow = BuiltField(Callflow.flow)  # type: ignore[assignment]  # the annotation shows users the field's type
 Callflow.modules = _Modules(Callflow.modules)  # type: ignore[assignment]  # as above
 

@@ -155,8 +155,7 @@ class Callflows(Resource):
         """Return the context of a sweep over ``account_ids``."""
         from .._listing.sweep import SweepContext, SweepStats  # noqa: PLC0415  # as above
 
-        if check_count("max_concurrency", max_concurrency) is None:
-            raise ConfigurationError("max_concurrency must be an int")
+        check_count("max_concurrency", max_concurrency, optional=False)
         stats = SweepStats(now=self._sender.clock.monotonic)
         return SweepContext(
             account_ids=account_ids,
