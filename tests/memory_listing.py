@@ -3,14 +3,16 @@
 import asyncio
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs
 
-from vinix_async import Callflow, Pager
+from vinix_async import Callflow, Pager, RetryPolicy
+from vinix_async._config import CallOptions
 from vinix_async._http.request import Request
 from vinix_async._http.response import Envelope
 from vinix_async._listing.pager import Listing
 from vinix_async._pipeline.events import Event
+from vinix_async._pipeline.send import Sender
 
 
 class MemoryListing:
@@ -28,8 +30,12 @@ class MemoryListing:
         self.failing: dict[str | None, Exception] = {}
         self.gates: dict[str | None, asyncio.Event] = {}
         self.events: list[Event] = []
+        self.options = CallOptions(
+            timeout=1.0, deadline=None, retry=RetryPolicy(), on_retry=None, listeners=(self.events.append,)
+        )
 
-    async def send(self, request: Request, ends_at: float) -> Envelope:
+    async def send(self, request: Request, options: CallOptions, ends_at: float) -> Envelope:
+        assert options is self.options
         return await self.fetch(parse_qs(request.query).get("start_key", [None])[0], ends_at)
 
     async def fetch(self, cursor: str | None, ends_at: float) -> Envelope:
@@ -45,6 +51,10 @@ class MemoryListing:
             data=data, next_start_key=following, page_size=len(data), request_id=f"r{len(self.asked)}", attempts=2
         )
 
+    def ends_at(self, options: CallOptions) -> float:
+        assert options.deadline is None
+        return math.inf
+
     def start(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self.tasks.add(task)
@@ -54,15 +64,12 @@ class MemoryListing:
     def pager(self, **options: Any) -> Pager[Callflow]:
         path, _, query = self.scope.partition("?")
         listing = Listing(
+            sender=cast("Sender", self),
+            options=self.options,
             request=Request("GET", path, "x", query=query),
             kind=Callflow,
             page_size=None,
-            send=self.send,
             fetch_one=None,
-            ends_at=lambda: math.inf,
-            start=self.start,
-            window=8,
-            listeners=(self.events.append,),
         )
         return Pager(listing, **options)
 

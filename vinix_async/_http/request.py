@@ -69,7 +69,7 @@ def get(
         account_id,
         callflow_id,
         kind=kind,
-        query=encode_query(query or {}),
+        query=encode_query(query) if query else "",
         revision=revision,
     )
 
@@ -107,10 +107,13 @@ _COMMON_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
+_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+
+
 def _path(segments: tuple[str, ...]) -> str:
     try:
-        # Most segments have only letters and digits, which need no encoding. quote() is slow.
-        return "/" + "/".join([s if s.isalnum() and s.isascii() else quote(s, safe="") for s in segments])
+        # Most segments need no encoding. quote() is slow.
+        return "/" + "/".join([each if _UNRESERVED(each) else quote(each, safe="") for each in segments])
     except UnicodeEncodeError:
         pass
     raise _not_text()

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from .._config import check_count
+from .._config import CallOptions, check_count
 from .._documents.decode import BadRow, iter_rows, read_rows
 from .._documents.models import Account, Callflow
 from .._exceptions import (
@@ -31,13 +31,16 @@ from .._exceptions import (
 )
 from .._http.request import Request, encode_query
 from .._http.response import Envelope, decode_envelope
-from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead, Listener, notify
-from .._pipeline.send import result_of
+from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead, Event, notify
+from .._pipeline.send import Sender, result_of
 from .._public import public
 from .checkpoint import Checkpoint
 from .details import read_details
 
 T = TypeVar("T", bound=Account | Callflow)
+
+Batch = tuple[list[str], list[T]]
+"""The ids of some rows, and the items that are yielded for these rows."""
 
 OnBadItem = Literal["raise", "skip"]
 
@@ -101,29 +104,23 @@ class Page(Generic[T]):
 
 @define(kw_only=True, eq=False)
 class Listing(Generic[T]):
-    """The definition of a listing, and the functions that a pager needs to read it.
+    """A listing and the means to read it.
 
     Attributes:
-        request: the request for the listing, without a cursor.
+        sender: sends the requests.
+        options: the options of each request.
+        request: the request for the first page, without ``page_size``.
         kind: the class of the documents.
         page_size: the number of rows per page to request. None for the server's default.
-        send: sends a request. The second argument is the deadline.
         fetch_one: reads the full document with an id, before a deadline. None to yield the rows themselves.
-        ends_at: returns the deadline of an iteration that begins now, on the monotonic clock.
-        start: starts a background task.
-        window: the maximum number of full documents that are requested concurrently.
-        listeners: notified about bad items, deleted callflows and the number of callflows that were yielded.
     """
 
+    sender: Sender
+    options: CallOptions
     request: Request
     kind: type[T]
     page_size: int | None
-    send: Callable[[Request, float], Coroutine[Any, Any, Envelope]]
     fetch_one: Callable[[str, float], Awaitable[T]] | None
-    ends_at: Callable[[], float]
-    start: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
-    window: int
-    listeners: tuple[Listener, ...] = ()
 
     @property
     def scope(self) -> str:
@@ -137,7 +134,11 @@ class Listing(Generic[T]):
 
     def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
         """Request the page at the cursor ``start_key``."""
-        return self.send(page_request(self.request, self.page_size, start_key), ends_at)
+        return self.sender.send(page_request(self.request, self.page_size, start_key), self.options, ends_at)
+
+    def notify(self, event: Event) -> None:
+        """Notify the listeners of the call."""
+        notify(self.options.listeners, event)
 
 
 def page_request(listing: Request, page_size: int | None, start_key: str | None) -> Request:
@@ -232,11 +233,11 @@ class Pager(Generic[T]):
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         reader = self._begin(self._prefetch)
         try:
-            while await reader.next_page():
-                async with aclosing(reader.pieces()) as pieces:
-                    async for piece in pieces:
-                        for row_id, item in piece:
-                            reader.hand_out(row_id)
+            while envelope := await reader.next_page():
+                async with aclosing(reader.batches(envelope)) as batches:
+                    async for ids, items in batches:
+                        for row_id, item in zip(ids, items, strict=True):
+                            reader.hand_out([row_id])
                             yield item
         finally:
             await reader.close()
@@ -271,7 +272,7 @@ def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
 class PageReader(Generic[T]):
     """One iteration over a listing.
 
-    ``next_page`` reads the next page, and ``pieces`` yields its items in batches. ``read_page`` combines both and
+    ``next_page`` requests the next page, and ``batches`` yields its items in batches. ``read_page`` combines both and
     returns a complete page. ``close`` ends the iteration. ``start_key`` is the cursor of the current page, or between
     two pages, of the next one.
     """
@@ -322,25 +323,24 @@ class PageReader(Generic[T]):
             finished=self._finished and not has_bad_items,
         )
 
-    def hand_out(self, row_id: str) -> None:
-        """Record that the item of a row is being yielded to the caller."""
-        self._yielded += 1
-        if row_id:
-            self._handed_out.append(row_id)
+    def hand_out(self, ids: list[str]) -> None:
+        """Record that the items of the rows with these ids are being yielded to the caller."""
+        self._yielded += len(ids)
+        self._handed_out += filter(None, ids)
 
     async def read_page(self) -> Page[T] | None:
         """Return the next page and record its items as yielded. Return None after the last page."""
         envelope = await self.next_page()
         if envelope is None:
             return None
-        rows: list[tuple[str, T]] = []
-        async with aclosing(self.pieces()) as pieces:
-            async for piece in pieces:
-                rows += piece
-        self._yielded += len(rows)
-        self._handed_out += [row_id for row_id, _ in rows if row_id]
+        ids: list[str] = []
+        items: list[T] = []
+        async for batch_ids, batch in self.batches(envelope):
+            ids += batch_ids
+            items += batch
+        self.hand_out(ids)
         return Page(
-            items=tuple([item for _, item in rows]),
+            items=tuple(items),
             next_start_key=envelope.next_start_key if self._left > 0 else None,
             start_key=self.start_key,
             page_size=envelope.page_size,
@@ -364,50 +364,54 @@ class PageReader(Generic[T]):
         self._page_bad_items = []
         return self._envelope
 
-    async def pieces(self) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield the new items of the current page in batches, each with the id of its row, up to ``max_items``."""
-        envelope = self._envelope
-        if envelope is None:
-            return
-        whole = self._listing.fetch_one is not None and isinstance(envelope.data, list)
-        async with aclosing(self._whole_documents(envelope) if whole else self._rows(envelope)) as pieces:
-            async for piece in pieces:
-                if len(piece) > self._left:
-                    del piece[int(self._left) :]
-                self._left -= len(piece)
-                if piece:
-                    yield piece
-                if self._left <= 0:
-                    return
+    def batches(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
+        """Yield the items of a page, except those of rows that were in an earlier page. Stop after ``max_items``."""
+        reads_details = self._listing.fetch_one is not None and isinstance(envelope.data, list)
+        return self._whole_documents(envelope) if reads_details else self._rows(envelope)
 
-    async def _rows(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
-        """Yield the rows themselves, in batches. Other tasks can run between two batches."""
+    async def _rows(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
+        """Yield the rows themselves. Other tasks can run between two batches."""
         bad: list[BadRow] = []  # with "raise", all invalid rows of the page, because the error lists all their problems
         for first, documents, bad_rows in self._decoded(envelope):
             if first:
                 await asyncio.sleep(0)
-            if not bad_rows and not bad:
-                yield [(row.id, row) for row in self._deduplicator.new(documents)]
-                continue
-            for index, row in self._deduplicator.new_of(_in_order(first, documents, bad_rows)):
-                if not isinstance(row, BadRow):
-                    if not bad:
-                        yield [(row.id, row)]
-                elif self._skips_bad_items:
-                    self._add_bad_item(row.id, index, self._row_error([row], envelope))
-                else:
-                    bad.append(row)
+            if bad_rows or bad:
+                rows = self._deduplicator.new_of(_in_order(first, documents, bad_rows))
+                valid = self._valid(rows, bad, envelope)
+                yield self._up_to_max_items([row.id for row in valid], valid)
+            else:
+                yield self._up_to_max_items(*self._deduplicator.new(documents))
+            if self._left <= 0:
+                return
         if bad:
             raise self._row_error(bad, envelope)
 
-    async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[list[tuple[str, T]], None]:
+    def _valid(self, rows: Iterator[tuple[int, T | BadRow]], bad: list[BadRow], envelope: Envelope) -> list[T]:
+        """Return the valid rows, up to ``max_items``. With "raise", return only the rows before the first invalid row.
+
+        Invalid rows become bad items or, with "raise", are added to ``bad``.
+        """
+        valid: list[T] = []
+        for index, row in rows:
+            if len(valid) >= self._left:
+                break
+            if not isinstance(row, BadRow):
+                if not bad:
+                    valid.append(row)
+            elif self._skips_bad_items:
+                self._add_bad_item(row.id, index, self._row_error([row], envelope))
+            else:
+                bad.append(row)
+        return valid
+
+    async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
         """Yield the full document of each row, in the order of the rows.
 
         The document is requested even for an invalid row, because it may still be valid itself.
         """
 
         def window() -> int:
-            return int(min(self._listing.window, self._left))
+            return int(min(self._listing.sender.limits.per_account, self._left))
 
         async def read(row: tuple[int, T | BadRow]) -> T:
             return await self._read_whole(row[1], envelope)
@@ -417,17 +421,25 @@ class PageReader(Generic[T]):
             for first, documents, bad_rows in self._decoded(envelope)
             for row in self._deduplicator.new_of(_in_order(first, documents, bad_rows))
         )
-        details = read_details(rows, read, window=window, start=self._listing.start)
-        async with aclosing(details):
+        async with aclosing(read_details(rows, read, window=window, start=self._listing.sender.start)) as details:
             async for detail in details:
                 index, row = detail.row
                 if detail.error is not None:
                     self._add_bad_item(row.id or None, index, detail.error)
                 elif detail.document is None:
                     deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
-                    notify(self._listing.listeners, deleted)
+                    self._listing.notify(deleted)
                 else:
-                    yield [(row.id or "", detail.document)]
+                    yield self._up_to_max_items([row.id or ""], [detail.document])
+                    if self._left <= 0:
+                        return
+
+    def _up_to_max_items(self, ids: list[str], items: list[T]) -> Batch[T]:
+        """Return the batch without the items that would exceed ``max_items``."""
+        if len(items) > self._left:
+            del ids[int(self._left) :], items[int(self._left) :]
+        self._left -= len(items)
+        return ids, items
 
     async def _read_whole(self, row: T | BadRow, envelope: Envelope) -> T:
         if row.id and self._listing.fetch_one is not None:
@@ -464,7 +476,7 @@ class PageReader(Generic[T]):
         self._page_bad_items.append(item)
         callflow_id = row_id if is_callflow else None
         found = BadItemFound(account_id=account_id, callflow_id=callflow_id, index=index, error=error)
-        notify(self._listing.listeners, found)
+        self._listing.notify(found)
 
     def _row_error(self, rows: list[BadRow], envelope: Envelope) -> DecodeError:
         error = self._page_error(
@@ -498,7 +510,7 @@ class PageReader(Generic[T]):
     async def _fetch(self) -> Envelope:
         """Return the page at ``start_key``, and start to request the next page if ``prefetch`` is set."""
         if not self._cursors:
-            self._ends_at = self._listing.ends_at()
+            self._ends_at = self._listing.sender.ends_at(self._listing.options)
             self._cursors.add(self.start_key)
         if self._next_page is None:
             envelope = await self._listing.fetch(self.start_key, self._ends_at)
@@ -510,7 +522,7 @@ class PageReader(Generic[T]):
         cursor = envelope.next_start_key
         rows = len(envelope.data) if isinstance(envelope.data, list) else 1
         if self._prefetch and cursor and cursor not in self._cursors and self._left > rows:
-            self._next_page = self._listing.start(self._listing.fetch(cursor, self._ends_at))
+            self._next_page = self._listing.sender.start(self._listing.fetch(cursor, self._ends_at))
             await asyncio.sleep(0)  # lets the request be sent before this page is decoded
         return envelope
 
@@ -524,9 +536,9 @@ class PageReader(Generic[T]):
         if self.all_bad_items:  # a resumed iteration would read this page again, so all its ids must be kept
             self._previous += self._handed_out
         else:
-            # Keep the resumed ids that this page does not contain, because the next page may contain them.
+            # Forget only the ids of the checkpoint that this page lists. The next page may list the others.
             self._deduplicator.forget_resumed(listed)
-            self._previous = [row_id for row_id in listed if row_id]
+            self._previous = list(filter(None, listed))
         self._handed_out = []
         self.start_key, self._finished = cursor, cursor is None
         self._envelope = None
@@ -543,7 +555,7 @@ class PageReader(Generic[T]):
         """Notify the listeners of the number of callflows that were yielded since the last report."""
         count, self._reported = self._yielded - self._reported, self._yielded
         if count and self._listing.kind is Callflow:
-            notify(self._listing.listeners, CallflowsRead(count=count))
+            self._listing.notify(CallflowsRead(count=count))
 
     async def close(self) -> None:
         """End the iteration and cancel the request for the next page."""
@@ -574,33 +586,35 @@ class _Deduplicator:
         self.resumed: dict[str, None] = dict.fromkeys(resumed)  # used as an ordered set
         self._newer: set[str] = set()
         self._older: set[str] = set()
-        self._page: dict[str, None] = {}
+        self._page: list[str] = []
 
-    def new(self, rows: list[T]) -> list[T]:
-        """Return the rows that are not repetitions."""
-        ids = dict.fromkeys([row.id for row in rows])
+    def new(self, rows: list[T]) -> tuple[list[str], list[T]]:
+        """Return the rows that are not repetitions, after their ids."""
+        ids = [row.id for row in rows]
+        different = set(ids)
         known = (self._newer, self._older, self.resumed.keys())
-        if len(ids) == len(rows) and "" not in ids and all(ids.keys().isdisjoint(each) for each in known):
-            self._newer |= ids.keys()  # the usual case: all rows are new
-            self._page |= ids
-            return rows
-        return [row for row in rows if self._is_new(row.id)]
+        if len(different) < len(ids) or "" in different or not all(map(different.isdisjoint, known)):
+            rows = [row for row in rows if self._is_new(row.id)]
+            return [row.id for row in rows], rows
+        self._newer |= different  # the usual case: all rows are new
+        self._page += ids
+        return ids, rows
 
     def new_of(self, rows: Iterable[tuple[int, T | BadRow]]) -> Iterator[tuple[int, T | BadRow]]:
         """Yield the rows that are not repetitions, with their indexes."""
         return (row for row in rows if self._is_new(row[1].id or ""))
 
     def _is_new(self, row_id: str) -> bool:
-        self._page[row_id] = None
+        self._page.append(row_id)
         if not row_id:
             return True
         is_new = row_id not in self._newer and row_id not in self._older and row_id not in self.resumed
         self._newer.add(row_id)
         return is_new
 
-    def end_page(self) -> dict[str, None]:
+    def end_page(self) -> list[str]:
         """Return the ids of the rows of this page. Discard the oldest ids if there are too many."""
-        page, self._page = self._page, {}
+        page, self._page = self._page, []
         if len(self._newer) > _MAX_REMEMBERED // 2:
             self._newer, self._older = set(), self._newer
         return page

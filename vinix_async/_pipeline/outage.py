@@ -116,7 +116,7 @@ class OutageDetector:
         self._answered = False
         self._closed = False
         # State before an outage.
-        self._in_flight: Counter[Key] = Counter()
+        self._in_flight: dict[Key, int] = {}
         self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
         # Accounts that count as evidence of an outage, with the time of their first failure. Once the server answers a
         # request, the accounts that failed before it was sent are removed.
@@ -141,7 +141,7 @@ class OutageDetector:
     def begin(self, ticket: Ticket) -> None:
         """Register a call that begins."""
         if ticket.outage_wait:
-            self._in_flight[ticket.key] += 1
+            self._in_flight[ticket.key] = self._in_flight.get(ticket.key, 0) + 1
 
     def end(self, ticket: Ticket) -> None:
         """Remove a call that has ended for any reason. If it was about to send a probe, another call sends it."""
@@ -272,7 +272,8 @@ class OutageDetector:
         self._leave_step(ticket, grow=True)
         ticket.probing = False
         ticket.probes_in_a_row = 0
-        self._end_streak(callflows=callflows, sent_at=ticket.sent_at)
+        if self._streak:
+            self._end_streak(callflows=callflows, sent_at=ticket.sent_at)
         outage = self._outage
         if outage is not None and (callflows or not outage.callflows):
             self._end_outage(outage, ticket)
@@ -407,12 +408,11 @@ class OutageDetector:
         Later failures are kept. Answers to requests that were already in flight are not evidence that the server is
         available, because they can still arrive after a gateway has failed.
         """
-        if self._streak:
-            for key, failed_at in list(self._streak.items()):
-                if failed_at <= sent_at and (callflows or not key[0]):
-                    del self._streak[key]
-            for ticket in [each for each in self._charges if each.key not in self._streak]:
-                del self._charges[ticket]
+        for key, failed_at in list(self._streak.items()):
+            if failed_at <= sent_at and (callflows or not key[0]):
+                del self._streak[key]
+        for ticket in [each for each in self._charges if each.key not in self._streak]:
+            del self._charges[ticket]
 
     # --- steps ----------------------------------------------------------------------------------------------
 

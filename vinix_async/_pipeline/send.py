@@ -26,7 +26,7 @@ from .._http.status_errors import Secrets
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import AttemptEnded, AttemptStarted, Event, Log, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
+from .events import AttemptEnded, AttemptStarted, Log, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
 from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
@@ -220,7 +220,7 @@ class _Call:
             wait=wait,
             error=error,
         )
-        self._notify(event)
+        notify(self._options.listeners, event)
         if options.on_retry is not None:
             options.on_retry(event)
 
@@ -353,12 +353,12 @@ class _Call:
                     if isinstance(error, RateLimitError):
                         logins.rate_limited(sent_at, self._obeyed(error))
                     error.method, error.path = request.method, request.path
-                    self._notify(LoginFailed(login_as=login_as, path=request.path, error=error))
+                    notify(self._options.listeners, LoginFailed(login_as=login_as, path=request.path, error=error))
                     raise
                 logins.succeeded()
             finally:
                 limiter.release(logins)
-            self._notify(LoggedIn(login_as=login_as, path=request.path))
+            notify(self._options.listeners, LoggedIn(login_as=login_as, path=request.path))
             return envelope
 
     async def _exchange(self, request: Request, token: Token | None, secrets: Secrets) -> Envelope:
@@ -378,7 +378,7 @@ class _Call:
             request_id=request_id,
             login=request.login_as is not None,
         )
-        self._notify(attempt)
+        notify(self._options.listeners, attempt)
         started, status = sender.clock.monotonic(), None
         failure: VinixError | None = None
         try:
@@ -406,7 +406,7 @@ class _Call:
             return envelope
         finally:
             seconds = sender.clock.monotonic() - started
-            self._notify(AttemptEnded.of(attempt, status=status, error=failure, seconds=seconds))
+            notify(self._options.listeners, AttemptEnded.of(attempt, status=status, error=failure, seconds=seconds))
 
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
@@ -432,9 +432,6 @@ class _Call:
 
     def _waiting(self, reason: Reason, seconds: float) -> AbstractContextManager[None]:
         return waiting(self._options.listeners, self._sender.clock, reason, self._request.account_id, seconds)
-
-    def _notify(self, event: Event) -> None:
-        notify(self._options.listeners, event)
 
 
 async def result_of(task: asyncio.Task[T]) -> T:

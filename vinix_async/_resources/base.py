@@ -46,18 +46,13 @@ class Resource:
         check_id("account_id", account_id)
         check_count("page_size", page_size)
         query = check_filters(filters)
-        request = get("accounts", account_id, endpoint, query=query, account_id=account_id, kind=kind)
-        options = self._options if kind is Callflow else evolve(self._options, patience=SWEEP_PATIENCE)
         listing: Listing[D] = Listing(
-            request=request,
+            sender=self._sender,
+            options=self._options if kind is Callflow else evolve(self._options, patience=SWEEP_PATIENCE),
+            request=get("accounts", account_id, endpoint, query=query, account_id=account_id, kind=kind),
             kind=kind,
             page_size=page_size,
-            send=lambda page, ends_at: self._sender.send(page, options, ends_at),
             fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
-            ends_at=partial(self._sender.ends_at, options),
-            start=self._sender.start,
-            window=self._sender.limits.per_account,
-            listeners=options.listeners,
         )
         return Pager(
             listing,
