@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import Command, Done, environment
+from fonts import needs_a_font
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,7 +80,9 @@ def run(line: str, folder: Path) -> str:
     return "" if good else f"{line}: {code}\n{out}{errors}"
 
 
-@pytest.mark.parametrize("line", RUN)
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=needs_a_font) if "--output png" in line else line for line in RUN]
+)
 def test_every_command_of_the_documents_runs(tmp_path: Path, line: str) -> None:
     assert run(line, tmp_path) == ""
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from flows import ANN, BOX, HOSTILE, OTHER, callflow, deep, everything, hostile, node, wide
+from fonts import needs_a_font
 from resvg_py import svg_to_bytes
 from rich.console import Console
 
@@ -304,7 +305,8 @@ def test_pictures_are_their_own_import() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_png_is_the_svg_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_a_font
+def test_png_is_the_svg_with_its_text() -> None:
     width, height = (float(drawn(everything()).get(side, 0)) for side in ("width", "height"))
     picture = png(everything())
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
@@ -313,6 +315,9 @@ def test_png_is_the_svg_with_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(png(callflow(None, name="One"))) != len(png(callflow(None, name="Another title")))
     huge = png(wide(999))
     assert math.prod(struct.unpack(">II", huge[16:24])) <= 50_100_000
+
+
+def test_what_png_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, words in ((None, "pip install 'vinix-async[png]'"), (Fontless, "needs a font")):
         monkeypatch.setitem(sys.modules, "resvg_py", module)
         with pytest.raises(UsageError, match=re.escape(words)):

@@ -1,0 +1,17 @@
+"""Whether this system has a font, without which no picture can be drawn as PNG."""
+
+import pytest
+
+from vinix_async.cli.drawing.png import check_renderer
+from vinix_async.cli.exit_codes import UsageError
+
+
+def _fault() -> str:
+    try:
+        check_renderer()
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+needs_a_font = pytest.mark.skipif(bool(_fault()), reason=_fault())
