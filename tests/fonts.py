@@ -1,4 +1,4 @@
-"""Whether this system has a font, without which no picture can be drawn as PNG."""
+"""Whether this system has a font with which pictures can be drawn as PNG."""
 
 import pytest
 

@@ -318,7 +318,7 @@ def test_png_is_the_svg_with_its_text() -> None:
 
 
 def test_what_png_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, words in ((None, "pip install 'vinix-async[png]'"), (Fontless, "needs a font")):
+    for module, words in ((None, "pip install 'vinix-async[png]'"), (Fontless, "needs Arial or Liberation Sans")):
         monkeypatch.setitem(sys.modules, "resvg_py", module)
         with pytest.raises(UsageError, match=re.escape(words)):
             check_renderer()

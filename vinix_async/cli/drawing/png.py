@@ -17,20 +17,21 @@ _MAX_PIXELS: Final = 50_000_000
 _DARK: Final = re.compile(r"@media .*?\n\}\n", re.DOTALL)
 _VARIABLE: Final = re.compile(r"(--[\w-]+): ([^;]+);")
 _USE: Final = re.compile(r"var\((--[\w-]+)\)")
+_FONTS: Final = "Arial, Liberation Sans, Arimo, Helvetica, sans-serif"  # as in flow.css
 _PROBE: Final = '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16">{}</svg>'
 
 
 def check_renderer() -> None:
-    """Raise UsageError if the extra ``png`` is not installed, or if the system has no font.
+    """Raise UsageError if the extra ``png`` is not installed, or if the system has none of the fonts of the pictures.
 
-    Without a font, resvg would draw no text.
+    Without them, resvg would draw no text.
     """
     try:
         from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
         raise UsageError("PNG needs the extra png: pip install 'vinix-async[png]'") from None
-    if svg_to_bytes(_PROBE.format('<text y="12">x</text>')) == svg_to_bytes(_PROBE.format("")):
-        raise UsageError("PNG needs a font: install one, such as Debian's fonts-liberation")
+    if svg_to_bytes(_PROBE.format(f'<text y="12" font-family="{_FONTS}">x</text>')) == svg_to_bytes(_PROBE.format("")):
+        raise UsageError("PNG needs Arial or Liberation Sans: install one of them, such as Debian's fonts-liberation")
 
 
 def png(callflow: Callflow, names: Mapping[str, Name] | None = None) -> bytes:
