@@ -194,7 +194,11 @@ def test_a_frame_without_a_cluster(shared: Shared) -> None:
     ("arguments", "message"),
     [
         ({"account_ids": "a" * 32}, "account_ids must be an iterable of ids or Account objects, .*, not str"),
-        ({"account_ids": 7}, "account_ids must be an iterable .*, not int"),
+        ({"account_ids": 7}, "account_ids must be an iterable .*, not int$"),
+        (
+            {"account_ids": VinixClient(auth="t").accounts.children("a")},
+            r"account_ids must be an iterable, not Pager: pass `await pager.to_list\(\)`",
+        ),
         ({"account_ids": [7]}, "each of account_ids must be a str or an Account, not int"),
         ({"account_ids": ["a/b"]}, "account_id must not contain '/'"),
         ({"connect": "a client"}, "connect must be a function that returns a VinixClient, not str"),
@@ -340,6 +344,9 @@ async def test_a_cluster_that_cannot_do_it_says_why(
     async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
         with pytest.raises(ConfigurationError, match="folder must be an absolute path, not 'out'"):
             await write(client, shared, Path("out"))
+        with pytest.raises(ConfigurationError, match=r"account_ids must be an iterable of ids .*, not str"):
+            await write(client, shared, folder, cast(Any, account_id))
+        assert not folder.exists()
         with pytest.raises(ConfigurationError, match=r"cannot access .*: the folder must be on a file system"):
             await anext(write_callflows(client, unseen(), folder))
         no_credentials = partial(VinixClient.from_env, auth="")
@@ -354,7 +361,9 @@ async def test_a_cluster_that_cannot_do_it_says_why(
             await write(client, shared, folder, [account_id])
         await client.run(exec, "import sys; del sys.modules['vinix_async.dask']")
         monkeypatch.setattr("vinix_async.dask.__version__", "9.9")
-        with pytest.raises(VinixError, match=r"a worker has vinix-async \d.*, but this process has 9\.9"):
+        with pytest.raises(
+            VinixError, match=r"a worker has vinix-async \d.*, but this process has 9\.9: install the same"
+        ):
             await write(client, shared, folder, [account_id])
         (folder / "_vinix.json").write_text("{")
         with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):

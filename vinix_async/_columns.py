@@ -18,7 +18,7 @@ SUMMARY_COLUMNS: Final = (
     *("featurecode_name", "featurecode_number", "flags", "modules", "owner_id", "group_id"),
 )
 DETAIL_COLUMNS: Final = ("flow", "metaflow", "ringback", "metadata", "extra")
-"""The additional columns if full documents are read. Their cells contain JSON."""
+"""The columns that are added if full documents are read. Their cells contain JSON, or null for an empty value."""
 
 LIST_COLUMNS: Final = ("numbers", "patterns", "flags", "modules")
 REQUIRED_COLUMNS: Final = ("account_id", "id")
@@ -26,7 +26,7 @@ REQUIRED_COLUMNS: Final = ("account_id", "id")
 
 
 def column_names(*, details: bool) -> tuple[str, ...]:
-    """Return the names of the columns. With ``details``, they include ``DETAIL_COLUMNS``."""
+    """Return the names of the columns. If ``details`` is true, these include ``DETAIL_COLUMNS``."""
     return SUMMARY_COLUMNS + DETAIL_COLUMNS if details else SUMMARY_COLUMNS
 
 
@@ -50,7 +50,7 @@ def cells(account: Account, callflow: Callflow, *, details: bool) -> list[Cell]:
 
 
 def _text(value: Any) -> str | None:
-    """Return the cell for a field that the server does not validate. If the value is not a string, it becomes JSON."""
+    """Return the cell for a field that the server does not validate: a string, or None, or any other value as JSON."""
     return value if value is None or isinstance(value, str) else json_text(value)
 
 
@@ -58,7 +58,7 @@ def json_text(value: Any) -> str:
     """Return a document or any JSON value as JSON text, at any depth of nesting."""
     if attrs.has(type(value)):
         return to_json(value).decode()
-    # to_json accepts only documents, so encode the value as part of a document and cut it out.
+    # to_json accepts only documents. Encode the value as part of a document, and cut it out of the text.
     return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
 
 

@@ -1,8 +1,8 @@
-"""Reads the callflows of many accounts with the workers of a Dask cluster. Needs the extra ``dask``.
+"""Reads the callflows of many accounts with the workers of a Dask cluster. This module needs the extra ``dask``.
 
 ``read_callflows`` returns a Dask DataFrame. ``write_callflows`` writes a dataset of Parquet files, and can continue
-after an interruption. Each worker process creates its own client, so neither the task graph nor the scheduler contains
-credentials.
+after an interruption. Each worker process creates its own ``VinixClient``. Therefore the task graph does not contain
+credentials, and the scheduler does not need any.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ T = TypeVar("T")
 _MANIFEST: Final = "_vinix.json"
 _MANIFEST_VERSION: Final = 1
 _FILE: Final = re.compile(r"callflows-[0-9a-f]{2}\.parquet|\.callflows-[0-9a-f]{2}-[0-9a-f]{32}")
-"""The file names of a part, and of the temporary file that is renamed to a part when it is complete."""
+"""Matches the name of a part, and the name of the temporary file to which a worker writes a part."""
 
 _METADATA: Final = "vinix"
 """The key of our metadata in the Parquet footer of a part."""
@@ -67,11 +67,11 @@ _METADATA: Final = "vinix"
 _GROUP_ROWS: Final = 10_000
 """The number of rows in a row group of a Parquet file."""
 _MAX_REFUSED: Final = 5
-"""The number of consecutive accounts with refused credentials after which a call ends. A sweep has the same limit."""
+"""``write_callflows`` fails after this number of consecutive accounts with refused credentials, as a sweep does."""
 
 _CLUSTER_FAILURES: Final = (
     *(distributed.KilledWorker, concurrent.futures.CancelledError),  # workers were killed, or the scheduler was lost
-    *(CommClosedError, ConnectionError),
+    *(CommClosedError, ConnectionError),  # the connection to the scheduler was lost
     *(ImportError, RuntimeError),  # the scheduler or a worker cannot load the task
 )
 
@@ -93,7 +93,7 @@ def read_callflows(
     partition_size: int = 50,
     max_concurrency: int = 32,
 ) -> "dd.DataFrame":
-    """Return the callflows of many accounts as a Dask DataFrame. Nothing is sent before it is computed.
+    """Return the callflows of many accounts as a Dask DataFrame. Nothing is sent before the DataFrame is computed.
 
     The columns are those of the Parquet files that the ``vinix`` command exports, followed by ``error``. Their types
     are Arrow strings and lists of strings. A row whose ``error`` is not null is not a callflow. It says that the
@@ -105,9 +105,9 @@ def read_callflows(
 
     Args:
         account_ids: account ids or ``Account`` objects. Duplicates are skipped.
-        connect: a function that returns a client. It is called once in each worker process, and must be importable
-            there. It is sent through the scheduler, so it must not contain a secret. By default, the client is created
-            from the environment variables of the worker.
+        connect: a function that returns a ``VinixClient``. It is called once in each worker process. A function that is
+            defined in a module needs this module on the workers. The function is sent through the scheduler and must
+            not contain a secret. By default, the client is created from the environment variables of the worker.
         details: whether to read the full document of each callflow. This adds the columns ``flow``, ``metaflow``,
             ``ringback``, ``metadata`` and ``extra``, which contain JSON.
         filters: as for ``callflows.list``.
@@ -121,15 +121,13 @@ def read_callflows(
         ConfigurationError: an argument is invalid.
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
-    checks = _checked(connect, options)
-    if isinstance(account_ids, str) or not isinstance(account_ids, Iterable):
+    checker = _check_arguments(account_ids, connect, options)
+    if isinstance(account_ids, AsyncIterable):
         kind = type(account_ids).__name__
-        raise ConfigurationError(
-            f"account_ids must be an iterable of ids or Account objects, such as `await pager.to_list()`, not {kind}"
-        )
+        raise ConfigurationError(f"account_ids must be an iterable, not {kind}: pass `await pager.to_list()`")
     unique: dict[str, Account] = {}
     for each in account_ids:
-        _add(each, unique, checks)
+        _add(each, unique, checker)
     accounts = list(unique.values())
     if type(partition_size) is not int or partition_size < 1:
         raise ConfigurationError(f"partition_size must be an int of at least 1, not {partition_size!r}")
@@ -138,7 +136,7 @@ def read_callflows(
         [accounts[start : start + partition_size] for start in range(0, len(accounts), partition_size)] or [[]],
         connect=cloudpickle.dumps(connect),
         options=options,
-        reading=uuid.uuid4().hex,  # without it, Dask would reuse the result of an identical call that is persisted
+        reading=uuid.uuid4().hex,  # otherwise Dask would reuse the persisted result of an identical call
         meta=_frame([], details=details),
         enforce_metadata=False,
         label="read-callflows",
@@ -170,24 +168,32 @@ def _frame(rows: Sequence[Sequence[Cell]], *, details: bool) -> "pd.DataFrame":
     return arrow_table(rows, schema).to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _checked(connect: Connect, options: Mapping[str, Any]) -> Callflows:
-    """Raise ``ConfigurationError`` if an argument is invalid. Return an object that checks account ids.
+def _check_arguments(account_ids: object, connect: Connect, options: Mapping[str, Any]) -> Callflows:
+    """Raise ``ConfigurationError`` if an argument is invalid. Return an object for ``_add``, which checks account ids.
 
-    The object belongs to a client that is never used to send a request.
+    The object belongs to a client that sends no requests.
     """
+    if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
+        kind = type(account_ids).__name__
+        raise ConfigurationError(
+            f"account_ids must be an iterable of ids or Account objects, such as a list, not {kind}"
+        )
     if not callable(connect):
         raise ConfigurationError(f"connect must be a function that returns a VinixClient, not {type(connect).__name__}")
-    checks = VinixClient(auth="checks-the-arguments").callflows
-    checks.list_many((), **options)
-    return checks
+    checker = VinixClient(auth="checks-the-arguments").callflows
+    checker.list_many((), **options)
+    return checker
 
 
-def _add(given: str | Account, accounts: dict[str, Account], checks: Callflows) -> None:
-    """Add an account to ``accounts``, with its id and its name only. Do nothing if it was already added."""
+def _add(given: str | Account, accounts: dict[str, Account], checker: Callflows) -> None:
+    """Add an account to ``accounts``, with its id and its name only. Do nothing if it was already added.
+
+    Raise ``ConfigurationError`` if the account id is invalid.
+    """
     if not isinstance(given, str | Account):
         raise ConfigurationError(f"each of account_ids must be a str or an Account, not {type(given).__name__}")
     account = Account(id=given) if isinstance(given, str) else Account(id=given.id, name=given.name)
-    checks.list(account.id)
+    checker.list(account.id)
     accounts.setdefault(account.id, account)
 
 
@@ -196,16 +202,16 @@ def _add(given: str | Account, accounts: dict[str, Account], checks: Callflows) 
 
 @attrs.frozen(kw_only=True)
 class DatasetPart:
-    """A part of a dataset, which is a Parquet file with the callflows of some of the accounts.
+    """A part of a dataset. It is a Parquet file with the callflows of some of the accounts.
 
     Attributes:
         path: the path of the file.
         accounts: the number of accounts in the part.
-        callflows: the number of rows in the file.
+        callflows: the number of callflows in the part.
         problems: for each account that failed or has bad items, a page with its ``error`` and ``bad_items``.
-        counters: the counters ``requests``, ``logins``, ``retries``, ``rate_limited``, ``bad_items`` and ``deleted`` of
-            ``client.stats``.
-        written: False if an earlier call has completed the part, so that this call has not read it again.
+        counters: the values of ``requests``, ``logins``, ``retries``, ``rate_limited``, ``bad_items`` and ``deleted``
+            for this part (see ``ClientStats``). Empty if ``written`` is False.
+        written: False if an earlier call completed the part and this call kept it.
     """
 
     path: Path
@@ -229,14 +235,15 @@ async def write_callflows(
     source: str = "",
     overwrite: bool = False,
 ) -> AsyncGenerator[DatasetPart, None]:
-    """Write the callflows of many accounts as a dataset of up to 256 Parquet files, and yield each complete part.
+    """Write the callflows of many accounts as a dataset of up to 256 Parquet files. Yield each part when it is written.
 
-    To continue after an interruption, call the function again with the same arguments. Parts that are complete are not
-    read again. A part is written again if an account in it has failed or has bad items, or if its accounts have
-    changed. Files that contain none of ``account_ids`` are removed. A file gets its final name when it is complete.
+    To continue after an interruption, call the function again with the same arguments, but without ``overwrite``. A
+    part is kept if all of its accounts were read without errors and bad items, and if no account was added to it or
+    removed from it. Other parts are written again. Parts that contain none of ``account_ids`` are removed. A file gets
+    its final name after it was written completely.
 
-    An account belongs to the part that is named after the first byte of the SHA-256 hash of its id. So adding an
-    account changes only one part.
+    The name of an account's part contains the first byte of the SHA-256 hash of the account's id. Adding an account
+    therefore changes only one part.
 
     A failing account does not affect the others. Its part contains the callflows that were read before the error.
 
@@ -251,34 +258,34 @@ async def write_callflows(
         page_size: as for ``callflows.list``.
         max_concurrency: the maximum number of accounts of a part that are read concurrently. A worker reads one part in
             each of its threads.
-        source: a text that identifies the server. It is stored in the folder, and a later call with another ``source``
-            is refused.
-        overwrite: whether to remove the files of an earlier call instead of continuing it.
+        source: a text that identifies the server. It is stored in the folder. A later call with another ``source`` is
+            refused unless it has ``overwrite``.
+        overwrite: whether to remove the parts of an earlier call instead of continuing this call.
 
     Raises:
         ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export.
         AuthenticationError: the server refused the workers' credentials for five accounts in a row.
-        OSError: a file cannot be written.
-        VinixError: the cluster failed. For example, the scheduler was lost, or several workers died while they wrote
-            the same part.
+        OSError: a file cannot be read or written.
+        VinixError: the cluster failed, or a worker has another version of the library. The cluster fails, for example,
+            if the scheduler is lost, or if several workers die while they write the same part.
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
-    checks = _checked(connect, options)
+    checker = _check_arguments(account_ids, connect, options)
     folder = Path(folder)
     if not folder.is_absolute():
         raise ConfigurationError(f"folder must be an absolute path, not {str(folder)!r}")
-    _claim(folder, {"source": source, "details": bool(details), "filters": _plain(filters)}, overwrite=overwrite)
+    _prepare(folder, {"source": source, "details": bool(details), "filters": _plain(filters)}, overwrite=overwrite)
     accounts: dict[str, Account] = {}
     async for each in _each(account_ids):
-        _add(each, accounts, checks)
+        _add(each, accounts, checker)
     parts: dict[Path, list[Account]] = {}
     for account in accounts.values():
         name = f"callflows-{hashlib.sha256(account.id.encode()).hexdigest()[:2]}.parquet"
         parts.setdefault(folder / name, []).append(account)
-    whole = await asyncio.to_thread(_whole_parts, folder, parts)
-    for path, rows in whole.items():
+    complete = await asyncio.to_thread(_complete_parts, folder, parts)
+    for path, rows in complete.items():
         yield DatasetPart(path=path, accounts=len(parts[path]), callflows=rows, written=False)
-    missing = {path: members for path, members in parts.items() if path not in whole}
+    missing = {path: members for path, members in parts.items() if path not in complete}
     await _check_workers(client)
     run = uuid.uuid4().hex
     tasks = client.map(
@@ -302,7 +309,10 @@ async def write_callflows(
     except _CLUSTER_FAILURES as error:
         text = f"the cluster failed: {' '.join(str(error).split())}"
         if isinstance(error, ImportError | RuntimeError):
-            text += " (the scheduler and all workers need the same Python and packages, and the modules of connect)"
+            text += (
+                " (the scheduler and all workers need the same versions of Python and of the packages, and the module "
+                "that defines connect)"
+            )
         raise VinixError(text) from error
     finally:
         with suppress(OSError):  # the scheduler may be gone
@@ -313,14 +323,16 @@ async def write_callflows(
 async def _check_workers(client: "distributed.Client") -> None:
     """Raise ``VinixError`` if a worker does not have this version of the library.
 
-    Without this check, Dask would start each task on one worker after the other before it fails.
+    Without this check, Dask would try each task on several workers before the task fails.
     """
     try:
         versions = await client.run(eval, "__import__('vinix_async.dask').__version__")
     except ImportError as error:
         raise VinixError(f"vinix-async[dask] is not installed on a worker: {error}") from error
     if other := {version for version in versions.values() if version != __version__}:
-        raise VinixError(f"a worker has vinix-async {other.pop()}, but this process has {__version__}")
+        raise VinixError(
+            f"a worker has vinix-async {other.pop()}, but this process has {__version__}: install the same version"
+        )
 
 
 async def _each(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
@@ -336,8 +348,8 @@ def _plain(filters: Filters | None) -> dict[str, str]:
     return {name: str(value) for name, value in sorted((filters or {}).items())}
 
 
-def _claim(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Create the folder and its manifest, which describes the export.
+def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Create the folder and its manifest, which describes the export. If ``overwrite`` is true, remove an old export.
 
     Raise ``ConfigurationError`` if the folder contains other files or a different export.
     """
@@ -356,42 +368,48 @@ def _claim(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
         _remove(folder)
     elif found and found != wanted:
         other = ", ".join(sorted(name for name in wanted if wanted[name] != found.get(name)))
-        raise ConfigurationError(f"{folder} has an export with a different {other}: use another folder or overwrite it")
+        raise ConfigurationError(
+            f"{folder} has an export with a different {other}: use another folder, or overwrite the export"
+        )
     new = manifest.with_suffix(".new")
     new.write_text(json.dumps(wanted))
     new.replace(manifest)
 
 
 def _remove(folder: Path, keep: Iterable[Path] = ()) -> None:
-    """Remove all parts except those in ``keep``, and the temporary files of interrupted tasks."""
+    """Remove the temporary files of interrupted tasks, and all parts except those in ``keep``."""
     kept = set(keep)
     for path in folder.iterdir():
         if _FILE.fullmatch(path.name) and path not in kept:
             path.unlink(missing_ok=True)
 
 
-def _whole_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> dict[Path, int]:
-    """Return the number of rows of each part that is complete. Remove the files that are not among ``parts``."""
+def _complete_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> dict[Path, int]:
+    """Return the number of rows of each part that is complete. Remove the parts that are not among ``parts``.
+
+    A part is complete if it has all of its accounts, and none of these accounts had problems.
+    """
     _remove(folder, keep=parts)
     found: dict[Path, int] = {}
     for path, accounts in parts.items():
         with suppress(FileNotFoundError, pa.ArrowInvalid):  # pyarrow raises the latter for a damaged file
             footer = parquet.read_metadata(path)
-            if (footer.metadata or {}).get(_METADATA.encode()) == _digest(accounts).encode():
+            if (footer.metadata or {}).get(_METADATA.encode()) == _completion_mark(accounts).encode():
                 found[path] = footer.num_rows
     return found
 
 
-def _digest(accounts: Sequence[Account]) -> str:
-    """Return the metadata of a part that is complete and has these accounts."""
+def _completion_mark(accounts: Sequence[Account]) -> str:
+    """Return the metadata of a part that has exactly these accounts, all without problems."""
     return hashlib.sha256("\n".join(sorted(account.id for account in accounts)).encode()).hexdigest()
 
 
 def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any]) -> DatasetPart:
-    """Write a part, and return its description. This function runs on a worker."""
-    if not (path.parent / _MANIFEST).exists():
+    """Write a part and return it. This function runs on a worker."""
+    manifest = path.parent / _MANIFEST
+    if not manifest.exists():
         raise ConfigurationError(
-            f"a worker cannot access {path.parent}: the folder must be on a file system that all workers share"
+            f"a worker cannot access {manifest}: the folder must be on a file system that all workers share"
         )
     results, counters = _read(accounts, connect, options)
     rows = [row for result in results for row in result.rows]
@@ -401,12 +419,12 @@ def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, opti
         if result.error or result.bad_items
     )
     table = arrow_table(rows, arrow_schema(details=options["details"]))
-    whole = "" if problems else _digest(accounts)
+    mark = "" if problems else _completion_mark(accounts)
     new = path.with_name(f".{path.stem}-{uuid.uuid4().hex}")
     try:
         with new.open("wb") as file:
             parquet.write_table(
-                table.replace_schema_metadata({_METADATA: whole}), file, compression="zstd", row_group_size=_GROUP_ROWS
+                table.replace_schema_metadata({_METADATA: mark}), file, compression="zstd", row_group_size=_GROUP_ROWS
             )
             os.fsync(file.fileno())
         new.replace(path)
@@ -431,9 +449,9 @@ class _Result:
 def _read(
     accounts: Sequence[Account], connect: bytes, options: Mapping[str, Any]
 ) -> tuple[list[_Result], dict[str, int]]:
-    """Read the accounts of a part or partition. Return their results in the same order, and the sweep's counters."""
-    here = _process()
-    sweep = here.client(connect).callflows.list_many(accounts, **options)
+    """Read the accounts of a part or partition. Return their results in the order of ``accounts``, and the counters."""
+    clients = _clients_of_this_process()
+    sweep = clients.client(connect).callflows.list_many(accounts, **options)
     found: dict[str, _Result] = {}
 
     async def read() -> None:
@@ -446,18 +464,18 @@ def _read(
                     error=result.error,
                 )
 
-    here.run(read())
+    clients.run(read())
     return [found[account.id] for account in accounts], {name: getattr(sweep.stats, name) for name in _COUNTERS}
 
 
 # --- the clients of a worker process ------------------------------------------------------------------------
 
 
-class _Process:
-    """The clients of this process, and the event loop that they share. The loop runs in a separate thread.
+class _Clients:
+    """The clients of a process, and the event loop that they share. The loop runs in a thread of its own.
 
-    Dask runs each task in another thread, which waits for the loop. The tasks share the clients, because a new client
-    for each task would need its own connections and its own login.
+    The threads in which Dask runs its tasks wait for this loop. The tasks share the clients, because a new client for
+    each task would need its own connections and its own login.
     """
 
     def __init__(self) -> None:
@@ -468,7 +486,7 @@ class _Process:
         atexit.register(self._close)
 
     def client(self, connect: bytes) -> VinixClient:
-        """Return the client of a pickled ``connect`` function. It is created by the first task that needs it."""
+        """Return the client that a pickled ``connect`` function creates. The function is called only the first time."""
         with self._lock:
             if connect not in self._clients:
                 try:
@@ -482,12 +500,12 @@ class _Process:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop and return its result. If Dask cancels the current task, cancel the coroutine."""
-        cancelled = _cancelled_test()
+        is_cancelled = _cancellation_check()
 
         async def watch() -> T:
             task = asyncio.create_task(work)
             while not (await asyncio.wait([task], timeout=_POLL))[0]:
-                if cancelled():
+                if is_cancelled():
                     task.cancel()
             return task.result()
 
@@ -502,31 +520,32 @@ class _Process:
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 
-def _cancelled_test() -> Callable[[], bool]:
-    """Return a function that checks whether Dask has cancelled the current task. Dask itself does not stop a task."""
+def _cancellation_check() -> Callable[[], bool]:
+    """Return a function that says whether Dask has cancelled the current task. Dask does not stop a running task."""
     try:
         worker = distributed.get_worker()
     except ValueError:  # the task does not run on a worker, because Dask uses its local scheduler
         return lambda: False
     key = worker.get_current_task()
 
-    def cancelled() -> bool:
+    def is_cancelled() -> bool:
         task = worker.state.tasks.get(key)
         return task is None or task.state == "cancelled"
 
-    return cancelled
+    return is_cancelled
 
 
 _lock: Final = threading.Lock()
-_processes: Final[dict[int, _Process]] = {}
+_clients: Final[dict[int, _Clients]] = {}
+"""The clients by process id.
+
+A forked process inherits the clients of its parent, but not the thread that runs their event loop. Therefore it creates
+clients of its own.
+"""
 
 
-def _process() -> _Process:
-    """Return the clients of this process.
-
-    A forked process does not use those of its parent, because the thread of the loop does not exist in it.
-    """
+def _clients_of_this_process() -> _Clients:
     with _lock:
-        if os.getpid() not in _processes:
-            _processes[os.getpid()] = _Process()
-        return _processes[os.getpid()]
+        if os.getpid() not in _clients:
+            _clients[os.getpid()] = _Clients()
+        return _clients[os.getpid()]

@@ -5,10 +5,11 @@
 ...     assert len(callflows) == len(vinix_sandbox.callflow_ids(vinix_sandbox.root_id))
 
 ``@pytest.mark.vinix_sandbox(dialect="kazoo43", accounts=5)`` sets the arguments of the sandbox. Waits take no real
-time, because the client and the sandbox share a ``VirtualClock``. The fixtures need pytest-asyncio and work with every
-``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs ``@pytest.mark.asyncio``.
+time, because the client and the sandbox share a ``VirtualClock``. These fixtures need pytest-asyncio and work with
+every ``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs
+``@pytest.mark.asyncio``.
 
-``vinix_aioresponses`` mocks aiohttp, for tests that need no server. It needs the aioresponses package.
+``vinix_aioresponses`` mocks aiohttp, for tests that need no server. This fixture needs the aioresponses package.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ _asyncio_plugin: "ModuleType | None" = None
 try:
     from pytest_asyncio import fixture, plugin
 except ImportError:  # pragma: no cover
-    pass  # the fixtures raise an error that says what is missing
+    pass  # a test that uses the fixtures gets an error that names the missing plugin
 else:
     _async_fixture, _asyncio_plugin = fixture, plugin
 
@@ -43,18 +44,15 @@ if TYPE_CHECKING:
 
 _LOOP_SCOPES: Final = ("function", "class", "module", "package", "session")
 
-_IDLE_TURNS: Final = 50
-"""The number of idle iterations of the event loop before virtual time advances.
-
-It is large enough for a request to be sent and answered.
-"""
+_TURNS: Final = 50
+"""The number of iterations of the event loop after which virtual time advances. A request needs fewer iterations."""
 
 
 class VirtualClock:
     """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
-    Virtual time does not advance while other tasks are running. When the event loop is idle, virtual time jumps to the
-    end of the earliest sleep. ``random()`` always returns 0.5.
+    When a sleep has been the earliest one for 50 iterations of the event loop, virtual time jumps to its end. During
+    these iterations, other tasks can send requests and receive responses. ``random()`` always returns 0.5.
     """
 
     def __init__(self, *, epoch: float = 1_767_225_600.0) -> None:
@@ -80,7 +78,7 @@ class VirtualClock:
             while self.now < sleeper[0]:
                 await asyncio.sleep(0)
                 turns = turns + 1 if self._sleepers[0] == sleeper else 0
-                if turns >= _IDLE_TURNS:
+                if turns >= _TURNS:
                     self.now = sleeper[0]
         finally:
             self._sleepers.remove(sleeper)
@@ -93,7 +91,7 @@ class VirtualClock:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the ``vinix_sandbox`` marker."""
-    config.addinivalue_line("markers", "vinix_sandbox(**arguments): arguments of the vinix_sandbox fixture's Sandbox")
+    config.addinivalue_line("markers", "vinix_sandbox(**arguments): the arguments of the fixture vinix_sandbox")
 
 
 @pytest.fixture
@@ -111,7 +109,7 @@ def vinix_sandbox(request: pytest.FixtureRequest) -> "Sandbox":
 
 @pytest.fixture
 def vinix_client(request: pytest.FixtureRequest) -> "VinixClient":
-    """A client for ``vinix_sandbox`` that uses the credentials of the root account's user."""
+    """A client for ``vinix_sandbox``, with the credentials of the root account's user."""
     client: VinixClient = request.getfixturevalue(f"_vinix_client_in_{_loop_scope(request)}_loop")
     return client
 
@@ -130,7 +128,9 @@ def vinix_aioresponses() -> "Iterator[aioresponses]":
 def _loop_scope(request: pytest.FixtureRequest) -> str:
     """Return the scope of the test's event loop, from the test's marker or else from pytest-asyncio's settings."""
     if _asyncio_plugin is None or not request.config.pluginmanager.is_registered(_asyncio_plugin):
-        raise pytest.UsageError("the vinix_sandbox and vinix_client fixtures need the pytest-asyncio plugin")
+        raise pytest.UsageError(
+            "the vinix_sandbox and vinix_client fixtures need the pytest-asyncio plugin: install or enable it"
+        )
     marker = request.node.get_closest_marker("asyncio")
     options = marker.kwargs if marker else {}
     scope = options.get("loop_scope") or options.get("scope")  # "scope" is the name in older versions
@@ -140,14 +140,14 @@ def _loop_scope(request: pytest.FixtureRequest) -> str:
 def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], Any]]") -> "Iterator[tuple[str, Any]]":
     """Yield the names and functions of two async fixtures that run in the event loop of ``scope``.
 
-    The scope of an async fixture's event loop is fixed when the fixture is defined. So there is a pair of fixtures for
-    each scope, and the public fixtures choose the pair that runs in the test's event loop.
+    The scope of an async fixture's event loop is fixed when the fixture is defined. Therefore each scope has a pair of
+    fixtures. The public fixtures choose the pair that runs in the test's event loop.
     """
     names = {kind: f"_vinix_{kind}_in_{scope}_loop" for kind in ("sandbox", "client")}
 
     @async_fixture(loop_scope=scope, name=names["sandbox"])
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
-        from .sandbox import Sandbox  # noqa: PLC0415  # pytest always imports this plugin, so it must be fast
+        from .sandbox import Sandbox  # noqa: PLC0415  # pytest always imports this plugin, and the import must be fast
 
         marker = request.node.get_closest_marker("vinix_sandbox")
         async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:
@@ -180,7 +180,7 @@ def _complete_aioresponses() -> "aioresponses":
             super().__init__(*arguments, **{**required, **options})
 
     def completed(callback: Any) -> Any:
-        """Return a callback that adds the missing header to the result of ``callback``."""
+        """Return a callback that adds a ``Content-Length`` to the response that ``callback`` returns."""
 
         async def call(*arguments: Any, **options: Any) -> CallbackResult | None:
             result: CallbackResult | None = callback(*arguments, **options)
@@ -205,7 +205,7 @@ def _complete_aioresponses() -> "aioresponses":
 
 
 def _with_length(headers: "Mapping[str, str] | None", payload: Any, body: str | bytes) -> dict[str, str]:
-    """Return ``headers`` with the ``Content-Length`` of the body that aioresponses builds from these arguments."""
+    """Return ``headers`` with a ``Content-Length``: that of the body that aioresponses builds from the arguments."""
     content = json.dumps(payload) if payload is not None else body
     length = len(content if isinstance(content, bytes) else content.encode())
     return {"Content-Length": str(length), **(headers or {})}
