@@ -21,14 +21,14 @@ ORDER = [
 # They use the library by its public names, and the library does not know them.
 AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 
-# What the library lends to them: the columns of a callflow, the default clock, the events, the loop of a sweep, and
-# JSON of any depth.
+# What the library lends to them: the columns of a callflow, the default clock, the events, the loop of a sweep, the
+# connection of a client, and JSON of any depth.
 LENT = {
     "cli": {"vinix_async._columns"},
     "dask": {"vinix_async._columns"},
-    "mirror": {"vinix_async._documents.deep_json", "vinix_async._listing.sweep"},
+    "mirror": {"vinix_async._documents.deep_json", "vinix_async._listing.sweep", "vinix_async._pipeline.send"},
     "sandbox": {"vinix_async._pipeline.clock"},
-    "telemetry": {"vinix_async._pipeline.events"},
+    "telemetry": {"vinix_async._pipeline.events", "vinix_async._pipeline.send"},
 }
 
 # Who may import a dependency. Type-checking blocks do not count, nor do those in AROUND for aiohttp.

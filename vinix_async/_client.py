@@ -16,7 +16,7 @@ from ._pipeline.clock import Clock, SystemClock
 from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
 from ._pipeline.events import ClientStats, Listener, configure_logging
 from ._pipeline.retry import RetryPolicy
-from ._pipeline.send import AuthFunction, Sender
+from ._pipeline.send import CONNECTIONS, AuthFunction, Sender
 from ._public import public
 from ._resources.accounts import Accounts
 from ._resources.callflows import Callflows
@@ -128,6 +128,7 @@ class VinixClient:
         self._sender = sender
         self._options = evolve(options, listeners=(*listeners, self._stats))
         self._owner = owner
+        CONNECTIONS[self] = sender, self._options
         self.callflows = Callflows(sender, self._options)
         self.accounts = Accounts(sender, self._options)
 

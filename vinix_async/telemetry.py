@@ -54,6 +54,7 @@ from ._pipeline.events import (
     WaitEnded,
     WaitStarted,
 )
+from ._pipeline.send import CONNECTIONS
 
 try:
     from opentelemetry import context, metrics, trace
@@ -122,7 +123,8 @@ def uninstrument(client: VinixClient) -> None:
 def _log_of(client: object) -> Log:
     if not isinstance(client, VinixClient):
         raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
-    return client._sender.log  # noqa: SLF001  # part of this package
+    sender, _ = CONNECTIONS[client]
+    return sender.log
 
 
 class _Telemetry:

@@ -4,25 +4,26 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
+from .._config import SWEEP_PATIENCE, CallOptions, check_count
 from .._documents.models import Account, Callflow
 from .._exceptions import AuthenticationError, ClientClosedError, ConfigurationError, VinixError
-from .._pipeline.clock import Clock
 from .._pipeline.events import (
     AccountFailed,
     AccountFinished,
     BadItemFound,
     ClientStats,
-    Listener,
+    Event,
     SweepEnded,
     SweepStarted,
     notify,
 )
+from .._pipeline.send import Sender
 from .._public import public
 from .checkpoint import Checkpoint, SweepCheckpoint
 from .pager import BadItem, Pager, count_only
@@ -32,7 +33,8 @@ _MAX_REFUSED: Final = 5
 
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
-OpenPager = Callable[[str, Checkpoint | None], Pager[Callflow]]
+OpenPager = Callable[[CallOptions, str, Checkpoint | None], Pager[Callflow]]
+"""A function that accepts the options of the calls, an account id and where to continue."""
 
 
 @public
@@ -148,31 +150,31 @@ class Outcome(Generic[R]):
     bad: bool = False
 
 
-@frozen(kw_only=True)
-class SweepContext:
-    """The accounts of a sweep, its settings, and the parts of the client that it uses."""
-
-    account_ids: AccountIds
-    max_concurrency: int
-    clock: Clock
-    stats: SweepStats
-    listeners: tuple[Listener, ...]
-    shares_credentials: bool
-    start: Callable[[Any, Context], asyncio.Task[Any]]
-
-
 class Sweep:
     """An iteration over many accounts. Several tasks read accounts concurrently, and a loop yields their outcomes.
 
     A subclass passes a function to ``_begin`` that reads one account.
     """
 
-    def __init__(self, context: SweepContext, *, ordered: bool = False, resume: SweepCheckpoint | None = None) -> None:
-        account_ids = context.account_ids
+    def __init__(
+        self,
+        sender: Sender,
+        options: CallOptions,
+        account_ids: AccountIds,
+        *,
+        max_concurrency: int,
+        ordered: bool = False,
+        resume: SweepCheckpoint | None = None,
+    ) -> None:
         if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
             raise ConfigurationError("account_ids must be an iterable or an async iterable of account ids")
-        self.stats: SweepStats = context.stats
-        self._context = context
+        check_count("max_concurrency", max_concurrency, optional=False)
+        self.stats: SweepStats = SweepStats(now=sender.clock.monotonic)
+        self._sender = sender
+        # The options of the sweep's calls. They wait longer for an outage to end than other calls.
+        self._options = evolve(options, listeners=(*options.listeners, self.stats), patience=SWEEP_PATIENCE)
+        self._account_ids = account_ids
+        self._max_concurrency = max_concurrency
         self._ordered = ordered
         self._resumed = resume is not None
         self._done = set(resume.done) if resume else set[str]()
@@ -196,7 +198,7 @@ class Sweep:
             await self._ended.wait()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}, {self._context.max_concurrency} at once, {self.stats!r}>"
+        return f"<{type(self).__name__}, {self._max_concurrency} at once, {self.stats!r}>"
 
     async def _stop(self, error: Exception) -> None:
         """End the latest loop. If another task is waiting for its next result, raise ``error`` there."""
@@ -214,16 +216,14 @@ class Sweep:
         return loop
 
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
-        context = self._context
-        self._workers = workers = _Workers(read, context.max_concurrency, ordered=self._ordered)
+        self._workers = workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         await self._before()
         # Context variables that a listener sets, for example a tracer, are visible in the tasks of the sweep, but not
         # in the caller.
         variables = copy_context()
-        feeder = context.start(workers.feed(context.account_ids, set(self._done)), variables)
+        feeder = self._sender.start(workers.feed(self._account_ids, set(self._done)), variables)
         workers.expect(feeder)
-        started = SweepStarted(max_concurrency=context.max_concurrency, resumed=self._resumed)
-        variables.run(notify, context.listeners, started)
+        variables.run(self._notify, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
         self._ended = ended = asyncio.Event()
         complete = False
         try:
@@ -266,7 +266,7 @@ class Sweep:
             self._refused = 0
         elif isinstance(value.error, AuthenticationError):
             self._refused += 1
-            if self._refused >= _MAX_REFUSED and self._context.shares_credentials:
+            if self._refused >= _MAX_REFUSED and self._sender.shares_credentials:
                 raise value.error
 
     def _account_ended(
@@ -276,7 +276,7 @@ class Sweep:
 
         ``began`` is the time at which reading the account began, on the monotonic clock.
         """
-        seconds = self._context.clock.monotonic() - began
+        seconds = self._sender.clock.monotonic() - began
         values: dict[str, Any] = {
             "account_id": account.id,
             "account_name": account.name,
@@ -285,17 +285,20 @@ class Sweep:
             "seconds": seconds,
         }
         ended = AccountFailed(**values, error=error) if error else AccountFinished(**values)
-        notify(self._context.listeners, ended)
+        self._notify(ended)
 
     def _bad_item_found(self, item: BadItem) -> None:
         """Notify the listeners of a document that could not be read."""
         found = BadItemFound(account_id=item.account_id, callflow_id=item.id, index=item.index, error=item.error)
-        notify(self._context.listeners, found)
+        self._notify(found)
+
+    def _notify(self, event: Event) -> None:
+        notify(self._options.listeners, event)
 
     def _end(self, *, complete: bool) -> None:
         names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
         counts = {name: getattr(self.stats, name) for name in names}
-        notify(self._context.listeners, SweepEnded(complete=complete, **counts))
+        self._notify(SweepEnded(complete=complete, **counts))
 
 
 @public
@@ -317,9 +320,12 @@ class AccountSweep(Sweep):
 
     def __init__(
         self,
-        context: SweepContext,
+        sender: Sender,
+        options: CallOptions,
+        account_ids: AccountIds,
         open_pager: OpenPager,
         *,
+        max_concurrency: int,
         scope: str,
         ordered: bool,
         resume: SweepCheckpoint | None,
@@ -331,7 +337,7 @@ class AccountSweep(Sweep):
                 f"the checkpoint belongs to a sweep with the filters {resume.scope!r}, but this sweep has the filters "
                 f"{scope!r}: use the same filters"
             )
-        super().__init__(context, ordered=ordered, resume=resume)
+        super().__init__(sender, options, account_ids, max_concurrency=max_concurrency, ordered=ordered, resume=resume)
         self._open_pager = open_pager
         self._scope = scope
         self._unfinished = dict(resume.unfinished) if resume else dict[str, Checkpoint]()
@@ -357,13 +363,13 @@ class AccountSweep(Sweep):
 
     async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome[AccountPage], None]:
         """Yield the pages of an account. If it fails, the last page contains the error."""
-        began = self._context.clock.monotonic()
+        began = self._sender.clock.monotonic()
         callflows = bad_items = 0
         pager: Pager[Callflow] | None = None
         failure: VinixError | None = None
         is_last = False
         try:
-            pager = self._open_pager(account.id, self._unfinished.get(account.id))
+            pager = self._open_pager(self._options, account.id, self._unfinished.get(account.id))
             async with aclosing(pager.by_page()) as pages:
                 async for page in pages:
                     callflows += len(page.items)
@@ -389,7 +395,7 @@ class AccountSweep(Sweep):
 
     async def _read_account(self, account: Account) -> AsyncGenerator[Outcome[AccountResult], None]:
         """Yield the result of an account."""
-        began = self._context.clock.monotonic()
+        began = self._sender.clock.monotonic()
         callflows: list[Callflow] = []
         bad_items: list[BadItem] = []
         async with aclosing(self._read_pages(account)) as pages:
@@ -404,7 +410,7 @@ class AccountSweep(Sweep):
                         bad_items=tuple(bad_items),
                         error=page.error,
                         next_start_key=page.start_key if page.error else None,
-                        elapsed=self._context.clock.monotonic() - began,
+                        elapsed=self._sender.clock.monotonic() - began,
                     )
                     yield Outcome(result, outcome.checkpoint, True, bool(bad_items))
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from .._config import CallOptions, Limits
 from .._exceptions import (
@@ -142,6 +143,10 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.transport.close()
         self.log.close()
+
+
+CONNECTIONS: Final[WeakKeyDictionary[object, tuple[Sender, CallOptions]]] = WeakKeyDictionary()
+"""The sender and the options of each client and view, which extras such as the mirror need for calls of their own."""
 
 
 class _Call:

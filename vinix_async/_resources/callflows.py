@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from .._config import SWEEP_PATIENCE, check_count
+from .._config import CallOptions
 from .._documents.models import Callflow
 from .._exceptions import ConfigurationError
 from .._http.request import Filters, Request, check_filters, check_id, describe_filters, get, is_revision
@@ -15,8 +15,7 @@ from .base import Resource
 
 if TYPE_CHECKING:
     from .._listing.checkpoint import Checkpoint, SweepCheckpoint
-    from .._listing.sweep import AccountIds, AccountSweep, SweepContext
-    from .._pipeline.events import Listener
+    from .._listing.sweep import AccountIds, AccountSweep
 
 
 @public
@@ -140,37 +139,21 @@ class Callflows(Resource):
             "prefetch": prefetch,
             "on_bad_item": on_bad_item,
         }
-        context = self._sweep_context(account_ids, max_concurrency)
         self.list("checks-the-options", **options)
-        view = self._in_sweep(context.stats)
+
+        def open_pager(call_options: CallOptions, account_id: str, checkpoint: "Checkpoint | None") -> Pager[Callflow]:
+            return Callflows(self._sender, call_options).list(account_id, resume=checkpoint, **options)
+
         return AccountSweep(
-            context,
-            lambda account_id, checkpoint: view.list(account_id, resume=checkpoint, **options),
+            self._sender,
+            self._options,
+            account_ids,
+            open_pager,
+            max_concurrency=max_concurrency,
             scope=describe_filters(check_filters(filters)),
             ordered=ordered,
             resume=resume,
         )
-
-    def _sweep_context(self, account_ids: "AccountIds", max_concurrency: int) -> "SweepContext":
-        """Return the context of a sweep over ``account_ids``."""
-        from .._listing.sweep import SweepContext, SweepStats  # noqa: PLC0415  # as above
-
-        check_count("max_concurrency", max_concurrency, optional=False)
-        stats = SweepStats(now=self._sender.clock.monotonic)
-        return SweepContext(
-            account_ids=account_ids,
-            max_concurrency=max_concurrency,
-            clock=self._sender.clock,
-            stats=stats,
-            listeners=(*self._options.listeners, stats),
-            shares_credentials=self._sender.shares_credentials,
-            start=self._sender.start,
-        )
-
-    def _in_sweep(self, *listeners: "Listener") -> "Callflows":
-        """Return a view for the calls of a sweep, which wait longer for an outage to end and notify ``listeners``."""
-        listeners = (*self._options.listeners, *listeners)
-        return Callflows(self._sender, evolve(self._options, listeners=listeners, patience=SWEEP_PATIENCE))
 
     async def get(self, account_id: str, callflow_id: str) -> Callflow:
         """Return the full document of a callflow (``GET /accounts/{account_id}/callflows/{callflow_id}``).

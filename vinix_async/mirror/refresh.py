@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .. import (
     Account,
@@ -33,12 +33,15 @@ from .. import (
     to_dict,
 )
 from .._listing.sweep import AccountIds, Outcome, Sweep
+from .._pipeline.send import CONNECTIONS, Sender
 from .contents import content_hash, toggled_by
 from .errors import MirrorError
 from .store import KnownAccount, KnownCallflow, Read, Store
 
 if TYPE_CHECKING:
+    from .._config import CallOptions
     from .._listing.sweep import R, SweepItem
+    from .._pipeline.events import Listener
 
 _logger: Final = logging.getLogger("vinix_async")
 
@@ -151,14 +154,12 @@ class MirrorRefresh(Sweep):
         max_concurrency: int,
         options: RefreshOptions,
     ) -> None:
-        calls = client.callflows
-        super().__init__(calls._sweep_context(account_ids, max_concurrency))  # noqa: SLF001  # part of this package
-        in_sweep = calls._in_sweep  # noqa: SLF001  # as above
+        super().__init__(*CONNECTIONS[client], account_ids, max_concurrency=max_concurrency)
         self._run = _Run(
             store=store,
             options=options,
-            clock=self._context.clock,
-            calls=partial(in_sweep, self.stats),
+            clock=self._sender.clock,
+            calls=partial(_calls, self._sender, self._options),
             on_bad_item=self._bad_item_found,
         )
         self._counts = dict.fromkeys(("ok", "failed", "requests", "added", "changed", "deleted"), 0)
@@ -214,6 +215,11 @@ class MirrorRefresh(Sweep):
         )
         self._account_ended(account, began, error, callflows=len(work.rows), bad_items=len(work.bad_items))
         yield Outcome(result, bad=bool(work.bad_items))
+
+
+def _calls(sender: Sender, options: "CallOptions", *listeners: "Listener") -> Callflows:
+    """Return a view of the client's callflows that also notifies ``listeners``."""
+    return Callflows(sender, evolve(options, listeners=(*options.listeners, *listeners)))
 
 
 @define(kw_only=True, eq=False)
