@@ -277,11 +277,8 @@ def _listed(problems: tuple[str, ...]) -> str:
 
 
 def _line(text: str, limit: int) -> str:
-    """Return ``text`` on one line, without control characters, and with at most ``limit`` characters."""
-    text = _cut(text, limit)
-    if text.isprintable():
-        return text
-    return _cut("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), limit)
+    """Return ``text`` with at most ``limit`` characters, in which control characters and line ends are escaped."""
+    return _cut("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: limit + 1]), limit)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -70,9 +70,6 @@ class Document:
     def __copy__(self) -> "Document":
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return unflatten(flatten(self))
-
     def __reduce__(self) -> tuple[Any, ...]:
         return unflatten, (flatten(self),)
 

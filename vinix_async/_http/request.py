@@ -1,11 +1,11 @@
-"""Builds requests: validates ids and filters, and encodes paths, queries and headers. This module does no I/O."""
+"""Builds requests and their headers, and validates the ids and filters in them. This module does no I/O."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from attrs import define, field
 
@@ -25,19 +25,19 @@ class Request:
         method: ``GET`` or ``PUT``.
         path: the percent-encoded path, relative to the base URL.
         query: the percent-encoded query, without the question mark.
-        account_id, callflow_id: the account and the callflow that are requested. None for a login.
+        account_id, callflow_id: the ids of the account and the callflow that are requested, or None.
         body: JSON, or None.
-        kind: the document class of a listing's rows. The rows can then be decoded together with their envelope.
-        login_as: for a login, a description of its owner for error messages. None for all other requests.
-        revision: the revision of the document that the caller already has. The server answers 304 if it is the current
-            one. None to get the document in any case.
+        kind: for a listing, the document class of the rows. None for all other requests.
+        login_as: for a login, a description of the user for messages. None for all other requests.
+        revision: the revision of the document that the caller already has. If it is still the current revision, the
+            server answers 304. None to get the document in any case.
     """
 
     method: str
     path: str
     account_id: str | None = None
     callflow_id: str | None = None
-    body: bytes | None = field(default=None, repr=False)  # may contain credentials, which a repr must not show
+    body: bytes | None = field(default=None, repr=False)  # the body of a login contains credentials
     kind: type[Document] | None = None
     login_as: str | None = None
     query: str = ""
@@ -62,20 +62,13 @@ def get(
     kind: type[Document] | None = None,
     revision: str | None = None,
 ) -> Request:
-    """Return a GET request for ``/segment/segment?query``."""
-    return Request(
-        "GET",
-        _path(segments),
-        account_id,
-        callflow_id,
-        kind=kind,
-        query=encode_query(query) if query else "",
-        revision=revision,
-    )
+    """Return a GET request. Its path consists of ``segments``, which are percent-encoded."""
+    path = "/" + "/".join([_encode(segment) for segment in segments])
+    return Request("GET", path, account_id, callflow_id, kind=kind, query=encode_query(query or {}), revision=revision)
 
 
 def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
-    """Return the login request, which exchanges the credentials in ``data`` for a token."""
+    """Return a login request, which exchanges the credentials in ``data`` for a token."""
     return Request("PUT", f"/{endpoint}", body=write_json({"data": data}), login_as=login_as)
 
 
@@ -93,13 +86,13 @@ def headers_for(request: Request, request_id: str, token: str | None) -> dict[st
 
 
 class Headers(dict[str, str]):
-    """Headers whose repr contains only their names, because debuggers and tracebacks show reprs."""
+    """Headers whose repr contains only their names, because debuggers and crash reports show reprs."""
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
 
 
-# Accept must not have a charset, because Kazoo 4.3 would answer 406 (api-facts 12).
+# Accept must not contain a charset, because Kazoo 4.3 would answer 406 (api-facts 12).
 _COMMON_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
@@ -107,31 +100,23 @@ _COMMON_HEADERS: Final[Mapping[str, str]] = {
 }
 
 
+def encode_query(query: Mapping[str, str]) -> str:
+    """Return ``query`` as a percent-encoded string, without the question mark."""
+    return "&".join([f"{_encode(name)}={_encode(value)}" for name, value in query.items()])
+
+
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
 
 
-def _path(segments: tuple[str, ...]) -> str:
+def _encode(text: str) -> str:
+    if _UNRESERVED(text):  # usually true, and much faster than quote()
+        return text
     try:
-        # Most segments need no encoding. quote() is slow.
-        return "/" + "/".join([each if _UNRESERVED(each) else quote(each, safe="") for each in segments])
+        return quote(text, safe="")
     except UnicodeEncodeError:
         pass
-    raise _not_text()
-
-
-def encode_query(query: Mapping[str, str]) -> str:
-    """Return ``query`` as a percent-encoded string, without the question mark."""
-    try:
-        return urlencode(query, quote_via=quote, safe="")
-    except UnicodeEncodeError:
-        pass
-    raise _not_text()
-
-
-def _not_text() -> ConfigurationError:
-    # The callers raise this outside the except block. Otherwise its __context__ would be the encoder's error, which
-    # contains the value.
-    return ConfigurationError("ids, cursors and filters must be text that can be encoded as UTF-8")
+    # Raised outside the except block. Otherwise its __context__ would be the encoder's error, which contains the text.
+    raise ConfigurationError("ids, cursors and filters must be text that can be encoded as UTF-8")
 
 
 # --- validation of arguments --------------------------------------------------------------------------------
@@ -143,13 +128,13 @@ _NOT_IN_A_SEGMENT: Final = r"/\%?#"
 def check_id(name: str, value: object) -> str:
     """Return ``value`` if it can be sent unchanged as one segment of a path.
 
-    Only what a path requires is checked. The server accepts any 32 characters as an account id, and a gateway in front
-    of it may accept other ids, such as dashed UUIDs.
+    Other requirements are not checked. Kazoo's ids have 32 characters, but a gateway may accept other ids, such as
+    UUIDs with dashes.
     """
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     if value in {"", ".", ".."}:
-        raise ConfigurationError(f"{name} must not be {value!r}")
+        raise ConfigurationError(f"{name} must not be {value!r}, because an id is one segment of the path")
     if not value.isprintable():
         raise ConfigurationError(f"{name} must not contain control characters or other unprintable characters")
     if wrong := [letter for letter in _NOT_IN_A_SEGMENT if letter in value]:
@@ -164,13 +149,24 @@ def is_revision(value: object) -> bool:
 
 _TIMES: Final = ("created_from", "created_to", "modified_from", "modified_to")
 _KEYS: Final = ("has_key", "key_missing", "has_value", "value_missing")
+_NOT_FILTERS: Final = {
+    "page_size": "use the argument page_size=",
+    "start_key": "use the argument start_key= of callflows.list",
+    "is_chunked": "streamed listings are not supported",
+    "chunk_size": "streamed listings are not supported",
+    "paginate": "the library requests the pages of a listing itself",
+    "ascending": "sort the callflows after reading them",
+    "descending": "sort the callflows after reading them",
+}
+"""Parameters of listings that are not filters, and what to do instead."""
+
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """The number of seconds from the beginning of the year 0, which is the server's epoch, to the beginning of 1970."""
 
 _LEAST_GREGORIAN: Final = 10**10
-"""Smaller numbers are refused, because they must be Unix times.
+"""A smaller number is refused, because it is probably a Unix time.
 
-The server would read such a number as a date long before all documents, so ``modified_from`` would match all of them.
+The server would read it as a date in the first centuries, and ``modified_from`` would match every document.
 """
 
 _MOST_GREGORIAN: Final = 315_569_520_000
@@ -178,9 +174,9 @@ _MOST_GREGORIAN: Final = 315_569_520_000
 
 
 def check_filters(filters: Filters | None) -> dict[str, str]:
-    """Return ``filters`` as the server's query parameters (api-facts 3.2).
+    """Return ``filters`` as query parameters of the server (api-facts 3.2).
 
-    Unknown names are refused, because the server ignores a parameter that it does not know and then sends all rows.
+    Other names are refused. The server would ignore an unknown parameter and send all rows.
     """
     if filters is None:
         return {}
@@ -192,13 +188,11 @@ def check_filters(filters: Filters | None) -> dict[str, str]:
 def _filter_name(name: object) -> str:
     if not isinstance(name, str):
         raise ConfigurationError(f"the names of filters must be str, not {type(name).__name__}")
-    if name == "paginate":
-        raise ConfigurationError("'paginate' is not a filter: this library requests the pages of a listing itself")
-    if name in {"ascending", "descending"}:
-        raise ConfigurationError(f"{name!r} is not a filter: sort the callflows after reading them")
+    if name in _NOT_FILTERS:
+        raise ConfigurationError(f"{name!r} is not a filter: {_NOT_FILTERS[name]}")
     if name not in {*_TIMES, *_KEYS} and not re.fullmatch(r"filter_(not_)?(?!not_$).+", name):
         raise ConfigurationError(
-            f"the server has no filter {name[:80]!r}. It would ignore the parameter and send all rows. The filters are "
+            f"the server has no filter {name[:80]!r}. It would not leave out any rows. The filters are "
             f"filter_<path>, filter_not_<path>, {', '.join(_KEYS)}, {', '.join(_TIMES)}"
         )
     return name
@@ -213,13 +207,13 @@ def _filter_value(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, str):
         if name in _KEYS and not value:
-            raise ConfigurationError(f"{name} must not be empty: it would not match any document")
+            raise ConfigurationError(f"{name} must not be empty: no document would match")
         return value
     if isinstance(value, Sequence) and value and all(isinstance(each, str) for each in value):
         if len(value) == 1:
             return _filter_value(name, value[0])
         if name in _KEYS:
-            raise ConfigurationError(f"{name} accepts only one value: the server cannot match several")
+            raise ConfigurationError(f"{name} must have only one value: the server cannot match several")
         return json.dumps(list(value))  # the server reads a JSON list as "one of these values"
     raise ConfigurationError(
         f"{name[:80]} must be a str, an int or a non-empty sequence of str, not {type(value).__name__}"
@@ -244,8 +238,3 @@ def _gregorian_seconds(name: str, value: object) -> str:
             f"{name} is after the year 9999: pass a datetime with a time zone, or Gregorian seconds (not milliseconds)"
         )
     return digits
-
-
-def describe_filters(filters: Mapping[str, str]) -> str:
-    """Return validated filters as a query string. A checkpoint stores it, so that other filters can be detected."""
-    return encode_query(filters) if filters else ""

@@ -1,4 +1,4 @@
-"""Converts a response into an envelope, or raises the error that the response reports. This module does no I/O."""
+"""Reads the envelope of a response, or raises the error that the response reports. This module does no I/O."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from .status_errors import NO_SECRETS, Secrets, clean, error_of_body, status_err
 from .transport import Response
 
 NOT_MODIFIED: Final = object()
-"""The value that is used in place of the ``data`` of a 304, which has no body."""
+"""The value of ``Envelope.data`` for a 304, which has no body."""
 
 
 @define(eq=False)
@@ -26,18 +26,17 @@ class Envelope:
     """The envelope of a successful response.
 
     Attributes:
-        data: the JSON value of ``data``. The rows of a listing may still be in an internal form, which only
-            ``_documents.decode.iter_rows`` and ``read_rows`` can read.
-        request_id: the request id that the server sent in the body, or else the one that was sent to the server.
+        data: the JSON value of ``data``. For a listing, only ``iter_rows`` and ``read_rows`` can read it.
+        request_id: the request id in the body. If there is none, the request id that was sent.
         echoes_request_id: whether the headers or the body of the response contain the request id that was sent.
         header_echoes: whether the headers of the response contain the request id that was sent.
         next_start_key: the cursor of the next page. None on the last page.
-        start_key: the cursor of this page, if the server sent it.
-        page_size: the number of rows in this page according to the server.
-        timestamp: the time at which the server created the response, in UTC. None if the response does not contain it.
-        revision: the revision of the document in ``data``. None if the response has no revision, or if the revision
-            cannot be sent in a header.
-        auth_token: the token. The server includes it in every body.
+        start_key: the cursor of this page. None if the server did not send it.
+        page_size: the number of rows in this page according to the server. None if the server did not send it.
+        timestamp: the time at which the server created the response, in UTC. None if the server did not send it.
+        revision: the revision of the document in ``data``. None if there is no revision, or if it cannot be sent in a
+            header.
+        auth_token: the token of the request, or of the login.
         attempts, attempts_allowed: the number of attempts that the call needed, and that the ``RetryPolicy`` allows.
     """
 
@@ -58,15 +57,10 @@ class Envelope:
 def read_envelope(
     request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
 ) -> Envelope:
-    """Return the envelope of a successful response. For any other response, raise the error that it reports.
+    """Return the envelope of a successful ``response`` to ``request``. Raise the error that any other response reports.
 
-    Args:
-        request: the request that was sent.
-        response: the response that was received.
-        request_id: the ``X-Request-ID`` that was sent.
-        base_url: the base URL, to detect that its ``/v2`` is missing.
-        now: the Unix time, to convert a ``Retry-After`` date to seconds.
-        secrets: the secrets to redact in the fields of the body.
+    ``request_id`` is the ``X-Request-ID`` that was sent. ``base_url`` shows whether its ``/v2`` is missing. ``now`` is
+    the current Unix time, to which the date of a ``Retry-After`` is compared.
     """
     try:
         if response.status == 304 and request.revision is not None:
@@ -80,17 +74,16 @@ def read_envelope(
     else:
         return _with_headers(envelope, response.headers, request_id, secrets)
     failure.request_id = failure.request_id or request_id
-    # Drop the traceback, whose frames refer to the body, so that no crash report contains the token.
+    # Drop the traceback. Its frames refer to the body, and a crash report would show the token in the body.
     raise failure.with_traceback(None)
 
 
 def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
-    """Return the envelope in ``body``, the body of a 200 response to a listing."""
-    return _envelope(parse_envelope(body, kind), 200, None, NO_SECRETS)
+    """Return the envelope in ``body``, the body of a 200 response to a request for a listing."""
+    return _envelope(parse_envelope(body, kind), Request("GET", ""), 200, NO_SECRETS)
 
 
 def _with_headers(envelope: Envelope, headers: Mapping[str, str], request_id: str, secrets: Secrets) -> Envelope:
-    """Set the fields of ``envelope`` that depend on the headers of the response."""
     envelope.header_echoes = headers.get("x-request-id", "").lower() == request_id
     envelope.echoes_request_id = envelope.header_echoes or (envelope.request_id or "").lower() == request_id
     envelope.request_id = envelope.request_id or request_id
@@ -104,7 +97,9 @@ def _with_headers(envelope: Envelope, headers: Mapping[str, str], request_id: st
 def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
-        raise APIConnectionError(f"the server answered {status}, a status that the API does not use", server_away=True)
+        raise APIConnectionError(
+            f"the server answered {status}, a status that the API does not use for this request", server_away=True
+        )
     try:
         body = parse_envelope(response.body, request.kind)
     except DecodeError as error:
@@ -112,14 +107,14 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
             raise
         failure = error
     else:
-        return _envelope(body, status, request, secrets)
+        return _envelope(body, request, status, secrets)
     if _is_banner(response, base_url):
         raise DecodeError("the server sent its text banner instead of JSON: base_url must end with /v2")
     raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
 
 
 def _is_banner(response: Response, base_url: str) -> bool:
-    """Whether this is the banner that Kazoo sends for a path without an API version (api-facts 1.5)."""
+    """Whether this is the text that Kazoo sends for a path without an API version (api-facts 1.5)."""
     if not response.headers.get("content-type", "").startswith("text/plain"):
         return False
     version = urlsplit(base_url).path.rpartition("/")[2]
@@ -132,12 +127,12 @@ def _described(response: Response) -> str:
     return f"{content_type}, {size:,} bytes" if size else f"{content_type}, an empty body"
 
 
-def _envelope(body: Any, status: int, request: Request | None, secrets: Secrets) -> Envelope:
+def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Envelope:
     if not isinstance(body, dict):
         raise DecodeError("the response has no envelope", problems=(f"$: expected object, got {json_type(body)}",))
     said = body.get("status", "success")
     if said != "success" or ("data" not in body and ("error" in body or "code" in body)):
-        raise error_of_body(status, body, request, None, secrets)
+        raise error_of_body(request, status, body, secrets)
     if not _ENVELOPE_KEYS & body.keys():
         raise DecodeError("the response has no envelope", problems=("$: expected data or status, got neither",))
     problems = [
@@ -165,7 +160,7 @@ def _revision(value: object, secrets: Secrets) -> str | None:
 
 
 def _read_time(parse: Callable[[str], datetime], value: object) -> datetime | None:
-    """Return the time in ``value`` in UTC, or None if ``value`` is not a time. Kazoo's times are always in UTC."""
+    """Return ``value`` as a time in UTC, or None if it is not a time. Kazoo sends times in UTC without a time zone."""
     if not isinstance(value, str):
         return None
     try:
@@ -176,7 +171,7 @@ def _read_time(parse: Callable[[str], datetime], value: object) -> datetime | No
 
 
 def _cursor(value: Any) -> str | None:
-    """Return a cursor as text. Kazoo before 4.2 sends a JSON array or number and expects it back as JSON."""
+    """Return a cursor as text. Kazoo before 4.2 sends any JSON value, and expects its JSON text in the next request."""
     if value is None or isinstance(value, str):
         return value or None
     return write_json(value).decode()
@@ -184,6 +179,6 @@ def _cursor(value: Any) -> str | None:
 
 _ENVELOPE_KEYS: Final = {"data", "status", "page_size", "next_start_key", "request_id"}
 
-# A page_size that is a string comes from a streamed response. It is refused, because a streamed response may be
-# incomplete even if its status is "success".
+# A streamed response has a string as its page_size. It is refused, because it may be incomplete even if its status is
+# "success".
 _ENVELOPE_TYPES: Final[Mapping[str, type]] = {"request_id": str, "page_size": int, "auth_token": str}

@@ -7,7 +7,7 @@ from attrs import frozen
 from .._config import CallOptions
 from .._documents.models import Callflow
 from .._exceptions import ConfigurationError
-from .._http.request import Filters, Request, check_filters, check_id, describe_filters, get, is_revision
+from .._http.request import Filters, Request, check_filters, check_id, encode_query, get, is_revision
 from .._http.response import NOT_MODIFIED
 from .._listing.pager import OnBadItem, Pager
 from .._public import public
@@ -150,7 +150,7 @@ class Callflows(Resource):
             account_ids,
             open_pager,
             max_concurrency=max_concurrency,
-            scope=describe_filters(check_filters(filters)),
+            scope=encode_query(check_filters(filters)),
             ordered=ordered,
             resume=resume,
         )
