@@ -4,8 +4,8 @@
 - ``kazoo43``: Kazoo's 4.3 series.
 - ``documented``: the behavior that the vendor's reference describes. No known server behaves this way. Account ids have
   dashes, and tokens are opaque. Listings contain full documents. A page with a single row contains an object instead of
-  an array. An error is ``{code, message, request_id}``. The envelope of a success has only ``data``, and
-  ``next_start_key`` or ``auth_token`` where they apply.
+  an array. An error is ``{code, message, request_id}``. The envelope of a success has only ``data`` and, if they apply,
+  ``next_start_key`` and ``auth_token``.
 """
 
 from typing import Any, Final

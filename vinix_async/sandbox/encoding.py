@@ -20,8 +20,8 @@ def negotiate(accept: str, *, allow_parameters: bool) -> MediaType | Literal[400
 
     Args:
         accept: the value of the header.
-        allow_parameters: whether a media type may have other parameters than its weight. If False, such a media type
-            is ignored.
+        allow_parameters: whether media types may have parameters other than a weight. If False, media types with such
+            parameters are ignored.
     """
     for part in accept.split(","):
         parsed = _MEDIA_RANGE.fullmatch(part.strip())

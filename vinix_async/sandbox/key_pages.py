@@ -17,8 +17,8 @@ class KeyPage:
 
     Args:
         keys: the keys of the rows, in the order of the response.
-        next_key: the key at which the next page starts. None on the last page.
-        start_key: the key that the response contains as its ``start_key``. None if the response has no ``start_key``.
+        next_key: the key that the response contains as its ``next_start_key``. None if it has no ``next_start_key``.
+        start_key: the key that the response contains as its ``start_key``. None if it has no ``start_key``.
     """
 
     keys: tuple[str, ...]
@@ -51,7 +51,7 @@ def kazoo43_page(keys: Sequence[str], start: str | None, size: int, passes: Pred
 
     The pages are in ascending order, but the keys in a page are in descending order. If a filter rejects keys, the
     engine reads further keys until the page is full or no keys are left. If the last read finds no ``next_key``, the
-    engine keeps that of an earlier read. For this reason, the last page can have a ``next_key``.
+    engine keeps that of an earlier read. For this reason, even the last page can have a ``next_key``.
     """
     page: list[str] = []
     next_key: str | None = None

@@ -77,7 +77,7 @@ def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any
 
 
 def _counted(response: ApiResponse, count: int) -> ApiResponse:
-    """Add the number of users or keys that the server found to the response to a login, as its ``page_size``."""
+    """Set the ``page_size`` of the response to a login. It is the number of users or keys that the server found."""
     return evolve(response, envelope={"page_size": count})
 
 

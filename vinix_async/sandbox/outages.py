@@ -31,7 +31,7 @@ class Outage:
     _end: Callable[["Outage"], None] = field(repr=False)
 
     def affects(self, path: list[str], now: float) -> bool:
-        """Return whether the outage affects a request at a time. The first segment of ``path`` is the API version."""
+        """Return whether the outage affects a request at the time ``now``. ``path`` begins with the API version."""
         return now < self._ends_at and self.only in {None, _part_of(path[1:])}
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ def _is_duration(value: object) -> bool:
 
 
 def _part_of(segments: list[str]) -> str | None:
-    """Return the part of the API that a path belongs to, or None for paths outside all parts."""
+    """Return the part of the API that a path belongs to, or None if it does not belong to a part."""
     match segments:
         case ["accounts", _, "callflows", *_]:
             return "callflows"

@@ -56,8 +56,8 @@ class Sandbox:
             errors.
         accounts: the number of accounts, including the root account, which is a reseller. Accounts are generated when
             they are needed, so 100,000 accounts use little memory.
-        callflows: the number of callflows per account. With a tuple (minimum, maximum), the number of each account is
-            random.
+        callflows: the number of callflows per account. With a tuple (minimum, maximum), each account has a random
+            number of callflows in this range.
         findings: whether to add an account whose callflows have deliberate faults. It is the last of ``account_ids``.
             Each rule of ``vinix_async.flows`` reports one of its callflows, whose name describes the fault. In all
             other accounts, no callflow makes calls fail.
@@ -66,8 +66,8 @@ class Sandbox:
         port: the port to listen on. 0 chooses a free one.
         rate_limit: True for Kazoo's rate limit, False for none. Kazoo has a token bucket for each pair of client
             address and account. A bucket has 100 tokens and gains 10 per second. In ``kazoo5``, requests with a valid
-            token cost nothing. A tuple (capacity, tokens per second) changes the buckets. With a tuple, requests with
-            a valid token cost tokens in every dialect.
+            token cost nothing. A tuple (capacity, tokens per second) sets other numbers. With a tuple, requests with a
+            valid token cost tokens in every dialect.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
             35 on real servers whose operator has configured costs.
         token_ttl: the lifetime of a token in seconds.
@@ -307,9 +307,10 @@ class Sandbox:
 
         Args:
             seconds: the duration on the sandbox's clock. With None or infinity, the outage does not end by itself.
-            kind: ``502``, ``503`` and ``504`` answer with this status and HTML, like a load balancer. ``refuse`` closes
-                all connections and refuses new ones. ``reset`` resets the connection of every request. ``hang`` never
-                answers a request that is sent during the outage, not even when the outage has ended.
+            kind: with ``502``, ``503`` or ``504``, every request is answered with this status and HTML, as by a load
+                balancer. ``refuse`` resets all connections and refuses new ones. ``reset`` resets the connection of
+                every request. With ``hang``, a request that is sent during the outage is never answered, not even when
+                the outage has ended.
             only: the part of the API that is unavailable: ``callflows`` (listings and documents), ``accounts`` (all
                 other paths below ``/accounts``) or ``logins``. None for the whole server. ``refuse`` requires None.
         """
@@ -327,7 +328,8 @@ class Sandbox:
         Args:
             account_id: the id of the account.
             callflow_id: the id of the callflow.
-            how: one of these ways. The rows of ``documented`` are documents, so what breaks a document breaks them too.
+            how: one of these ways. In ``documented``, where rows are documents, ``wrong_node`` and ``empty`` break the
+                row as well.
 
                 - a status from 400 to 599: ``GET`` of the callflow returns an error with this status.
                 - a kind of ``Faults``, such as ``html`` or ``hang``: the response to ``GET`` has this fault.
@@ -376,9 +378,9 @@ def _count_range(callflows: object) -> tuple[int, int]:
 
 
 def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a document, as the server reads it from JSON.
+    """Return a copy of a document that contains only JSON values. Raises ``ConfigurationError``.
 
-    Lone surrogates are refused, because Kazoo's JSON parser does not accept them.
+    Lone surrogates are refused, because Kazoo's JSON parser does not accept them either.
     """
     try:
         return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(dict(document))))

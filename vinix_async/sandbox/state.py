@@ -18,9 +18,9 @@ class SandboxState:
     Args:
         charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
         login_cost: the number of tokens that a login costs, in addition to the cost of a request.
-        denied_accounts: the error that is returned for an account, by account id.
-        broken_callflows: how a callflow is broken, by account index and callflow id.
-        listings_served: the number of listings so far. Each listing has another revision.
+        denied_accounts: a dict from account ids to the errors with which requests for the accounts are answered.
+        broken_callflows: a dict from (account index, callflow id) to the argument ``how`` of ``break_callflow``.
+        listings_served: the number of listings so far. It makes the revision of every listing different.
     """
 
     dialect: Dialect

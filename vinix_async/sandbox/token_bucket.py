@@ -7,7 +7,7 @@ from attrs import define
 _MAX_BUCKETS = 20_000
 """The maximum number of buckets. If it is exceeded, the least recently used bucket is discarded.
 
-That bucket has probably become full again, so discarding it changes nothing.
+That bucket has probably become full again, so it makes no difference that it is discarded.
 """
 
 
@@ -19,7 +19,7 @@ class _Bucket:
 
 
 class TokenBuckets:
-    """Token buckets. A new bucket has ``capacity`` tokens. It gains ``rate`` tokens per second up to ``capacity``."""
+    """Token buckets. A bucket begins with ``capacity`` tokens, its maximum. It gains ``rate`` tokens per second."""
 
     def __init__(self, capacity: int, rate: int) -> None:
         self._capacity = capacity

@@ -1,6 +1,6 @@
 """The tree of accounts: a reseller, its customers, and smaller resellers with their own customers.
 
-The properties of an account are computed from its index when they are needed. An account is not stored.
+The properties of an account are not stored. They are computed from its index when they are needed.
 """
 
 import random
@@ -60,7 +60,7 @@ _TRADES = [
 ]
 
 _BLOCK_SIZE = 8
-"""The number of accounts in a block: a smaller reseller, two customers of the root, and five below that reseller."""
+"""The number of accounts in a block: a smaller reseller, five accounts below it, and two customers of the root."""
 
 _CREATED = 1_700_000_000
 """Unix time at which every account was created."""
@@ -138,7 +138,7 @@ class AccountTree(Sequence[str]):
         return f"{chance.choice(_FIRST_WORDS)} {chance.choice(_TRADES)}"
 
     def realm(self, index: int) -> str:
-        """Return the SIP realm. It is the same for two accounts only in very large trees."""
+        """Return the SIP realm of the account. It is rare that two accounts have the same realm."""
         return f"{self.name(index).split()[0].lower()}-{digest(self._seed, 'realm', index, size=3)}.sip.example.com"
 
     def reseller(self, index: int) -> int:

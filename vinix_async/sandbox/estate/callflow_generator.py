@@ -132,7 +132,7 @@ class CallflowGenerator:
         return entity
 
     def _owner(self, index: int) -> tuple[str, str]:
-        """Return the id and the name of the user of the callflow ``index``. The first 256 indexes give unique names."""
+        """Return the id and the name of the user of a callflow. The first 256 indexes give different names."""
         position = int(digest(*self._namespace, "people", size=2), 16) + index
         first, _ = _PEOPLE[position % len(_PEOPLE)]
         _, last = _PEOPLE[(position + index // len(_PEOPLE)) % len(_PEOPLE)]

@@ -1,4 +1,4 @@
-"""Provides the callflows of all accounts. They are generated on demand. Only added documents are stored."""
+"""Provides the callflows of all accounts. They are generated on demand, unless they were added or replaced."""
 
 import random
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class CallflowStore:
         self._cached_documents = lru_cache(maxsize=1024)(self.stored)
 
     def _index_generated(self, account: int) -> dict[str, int]:
-        """Return the index of each generated callflow of an account, by callflow id."""
+        """Return a dict from the ids of an account's generated callflows to their indexes."""
         if account == self._faulty_account:
             return {callflow_id: index for index, callflow_id in enumerate(FAULTY_CALLFLOWS)}
         ids = IdSequence(self._seed, "callflow", account)
@@ -74,9 +74,9 @@ class CallflowStore:
         return self._find(account, callflow_id)[0]
 
     def _find(self, account: int, callflow_id: str) -> tuple[Json, dict[str, Json]]:
-        """Return a stored document, and the metadata of the entities that it can refer to, by entity id.
+        """Return a stored document, and a dict from the ids of entities to their metadata.
 
-        A document that was added or replaced has no entities.
+        The dict has all entities that the document refers to. It is empty if the document was added or replaced.
         """
         if callflow_id in self._removed.get(account, ()):
             raise KeyError(callflow_id)

@@ -36,7 +36,7 @@ ENTITIES: Final[dict[str, Json]] = {
     _MEDIA: {"name": "Welcome", "pvt_type": "media"},
     _HOURS: {"name": "Office hours", "pvt_type": "temporal_rule"},
 }
-"""The metadata of the entities that exist in the account, by id."""
+"""The entities of the account: a dict from their ids to their metadata."""
 
 
 def _node(module: str, data: Json | None = None, **children: Json) -> Json:
@@ -124,7 +124,7 @@ _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("P605 has a pattern that overlaps", {"patterns": [r"^\*8"]}),
     ("Gets some calls of P605", {"patterns": [r"^(\*8[0-9]+)$"]}),
 )
-"""The callflows with faults in numbers and patterns, and those that these faults need: their names and fields."""
+"""The name and the fields of each callflow whose fault is in its numbers or patterns, or that has no fault."""
 
 
 def _document(name: str, fields: Json) -> Json:
@@ -143,4 +143,4 @@ FAULTY_CALLFLOWS: Final[dict[str, Json]] = {
         *(_document(name, {"flow": _VOICEMAIL, **fields}) for name, fields in _NUMBERS),
     )
 }
-"""The stored documents by id."""
+"""A dict from callflow ids to stored documents."""

@@ -7,7 +7,10 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a listing, with ``modules`` instead of ``flow``. A row without a feature code has False."""
+    """Return the row of a document in a listing. A row has ``modules`` instead of ``flow``.
+
+    ``featurecode`` is False if the document has no feature code.
+    """
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
@@ -24,7 +27,7 @@ def public_fields(stored: Json) -> Json:
 
 
 def referenced_ids(flow: Any) -> Iterator[str]:
-    """Yield the possible ids of entities in a flow: ids in ``data``, and keys of children if longer than a character.
+    """Yield the possible ids of entities in a flow: ids in ``data``, and child keys of more than one character.
 
     Kazoo looks up these ids. It adds the entities that it finds to the ``metadata`` of the document.
     """
@@ -39,9 +42,9 @@ def referenced_ids(flow: Any) -> Iterator[str]:
 
 
 def _modules(flow: Any) -> list[Any]:
-    """Return the modules of a flow in depth-first order, each one once.
+    """Return the modules of a flow in depth-first order, without repetitions.
 
-    Modules of nodes that are skipped or have no ``data`` are left out.
+    Nodes that are skipped or have no ``data`` do not count.
     """
     found: list[Any] = []
     for node in _nodes(flow):
