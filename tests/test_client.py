@@ -624,10 +624,10 @@ async def assert_nothing_is_left(client: VinixClient) -> None:
     outages = sender.outages
     assert not outages._waiting
     assert not outages._in_flight
-    assert not outages._charges
+    assert not outages._refundable
     assert outages._prober is None
-    assert outages._second_opinion is None
-    assert not outages._in_step or outages._step is None
+    assert outages._check_done is None
+    assert not outages._recovering or outages._recovery_limit is None
     assert not [each for each in asyncio.all_tasks() if "vinix_async" in repr(each) and not each.done()]
 
 

@@ -39,7 +39,7 @@ NAMES = ("AUTH_TOKEN", "API_KEY", "USERNAME", "PASSWORD", "ACCOUNT_NAME", "ACCOU
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"auth": 7}, "auth must be a token"),
+        ({"auth": 7}, "auth is of type int"),
         ({"auth": ""}, "token"),
         ({"auth": "two words"}, "token"),
         ({"base_url": "api.example.com/v2"}, "base_url must be an absolute URL"),
@@ -221,7 +221,7 @@ async def test_a_function_that_fails_is_the_cause(server: Scripted, kind: Any) -
 
 async def test_a_function_that_returns_something_else(server: Scripted) -> None:
     async with VinixClient(auth=lambda _: 7, base_url=server.url) as client:  # type: ignore[arg-type,return-value]  # the point
-        with pytest.raises(ConfigurationError, match="auth must be a token"):
+        with pytest.raises(ConfigurationError, match="the auth function returned int"):
             await client.callflows.list(ACCOUNT)
 
 

@@ -180,5 +180,5 @@ def test_odd_values_of_an_identity_are_none() -> None:
 
 @pytest.mark.parametrize("value", [None, 7, b"token", object()])
 def test_what_are_not_credentials(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="auth must be a token"):
+    with pytest.raises(ConfigurationError, match=r"auth is of type \w+\. It must be a token"):
         as_auth(value)

@@ -48,10 +48,10 @@ def assert_at_rest(client: VinixClient) -> None:
     assert not outages._waiting
     assert not outages._in_flight
     assert not outages._failing
-    assert not outages._charges
+    assert not outages._refundable
     assert outages._prober is None
-    assert outages._second_opinion is None
-    assert outages._in_step == 0 or outages._step is None
+    assert outages._check_done is None
+    assert outages._recovering == 0 or outages._recovery_limit is None
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ class Checkpoint:
     Attributes:
         scope: the path and the filters of the listing.
         start_key: the cursor of the page at which a resumed listing begins. None for the first page.
-        done: the ids of rows that were already yielded and that this page, or a later one, may contain again.
+        done: the ids of rows that were already yielded, and that the server may list again.
         bad: the ids of rows and documents that could not be read. A resumed listing tries to read them again.
         yielded: the total number of rows that were yielded.
         finished: whether the listing is complete.
@@ -53,12 +53,12 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for any other text."""
+        """Return the checkpoint from which ``to_json`` made ``text``. Raises ``ConfigurationError`` otherwise."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` returned. Raises ``ConfigurationError`` for any other value."""
+        """Return the checkpoint from which ``to_value`` made ``value``. Raises ``ConfigurationError`` otherwise."""
         fields = _checked("checkpoint", value, {1: _CHECKPOINT_1, 2: _CHECKPOINT})
         fields["done"] = _strings("done", [*fields["done"], *fields.pop("before", ())])
         fields["bad"] = _strings("bad", fields.get("bad", ()))
@@ -104,12 +104,12 @@ class SweepCheckpoint:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` wrote. Raises ``ConfigurationError`` for any other text."""
+        """Return the checkpoint from which ``to_json`` made ``text``. Raises ``ConfigurationError`` otherwise."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` returned. Raises ``ConfigurationError`` for any other value."""
+        """Return the checkpoint from which ``to_value`` made ``value``. Raises ``ConfigurationError`` otherwise."""
         fields = _checked("checkpoint of a sweep", value, {1: _SWEEP_1, 2: _SWEEP})
         unfinished = fields.get("unfinished", fields.get("failed", {}))
         points = {account_id: Checkpoint.from_value(point) for account_id, point in unfinished.items()}

@@ -301,9 +301,9 @@ class PageReader(Generic[T]):
         self._cursors: set[str | None] = set()  # the cursors that have been followed, to detect loops
         self._empty_pages = 0
         self._deduplicator = _Deduplicator(resume.done)
-        # A checkpoint contains the ids of yielded rows that the server may list again: those of the previous page and
-        # of the current one. After a bad item it contains the ids of all rows yielded since then, because a resumed
-        # listing begins with the page of the bad item.
+        # A checkpoint contains the ids of yielded rows that the server may list again. These are the rows of the
+        # previous page and of the current one. Once there is a bad item, they are all rows from the first page with a
+        # bad item on, because a resumed listing begins with that page.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
         self._yielded = resume.yielded

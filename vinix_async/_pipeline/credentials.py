@@ -143,16 +143,22 @@ def _check_text(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} must be text that can be encoded as UTF-8")
 
 
-def as_auth(value: object) -> Auth:
-    """Return ``value`` as credentials. A plain string is converted to a ``TokenAuth``."""
+def as_auth(value: object, *, returned: bool = False) -> Auth:
+    """Return ``value`` as credentials. A plain string is converted to a ``TokenAuth``.
+
+    ``returned`` is True if the ``auth`` function of the client returned ``value``.
+    """
     if isinstance(value, str):
         return TokenAuth(value)
-    if not isinstance(value, Auth):
-        raise ConfigurationError(
-            "auth must be a token, TokenAuth, UserAuth, ApiKeyAuth, or a function that accepts an account id and "
-            f"returns one of these, not {type(value).__name__}"
-        )
-    return value
+    if isinstance(value, Auth):
+        return value
+    given = type(value).__name__
+    credentials = "a token, TokenAuth, UserAuth or ApiKeyAuth"
+    if returned:
+        raise ConfigurationError(f"the auth function returned {given}. It must return {credentials}")
+    raise ConfigurationError(
+        f"auth is of type {given}. It must be {credentials}, or a function that returns one of these for an account id"
+    )
 
 
 # --- tokens -------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Defines the events that calls emit, and two listeners: the log and the counters.
+"""Defines the events of calls, listings and sweeps, and two listeners: the log and the counters.
 
 An event is a small value object. A listener is a callable that accepts one event. The log of a client receives the
-events of the client and all its views. If the client has an ``Observer``, such as that of ``vinix_async.telemetry``,
-the log passes each event on to it.
+events of the client and of all its views. If the client has an ``Observer``, such as that of ``vinix_async.telemetry``,
+the log passes each event on to the observer.
 """
 
 import logging

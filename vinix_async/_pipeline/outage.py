@@ -1,17 +1,17 @@
 """Detects outages of the server and makes calls wait for its return: a circuit breaker that sends one probe at a time.
 
-Detection. An outage is suspected when at least four accounts, or all accounts with a call in flight, have failed and no
-request sent after their failures has succeeded. A failure that is specific to one account, such as a 404, does not
-count. The call that detects this state repeats a request that succeeded before. If the server answers, there is no
-outage: the accounts have failed for reasons of their own, and each call follows its own retry policy. If the server
-does not answer, or if no request has ever succeeded, the outage begins. Calls then wait. Neither the failures that
-revealed the outage nor the failures during it count towards the attempts of any call.
+Detection. An account that fails is evidence of an outage until the server answers a request that was sent after the
+failure. An answer that concerns one account, such as a 404, is not a failure here. An outage is suspected when at least
+four accounts, or all accounts with a call in flight, are evidence. The call that notices this then repeats a request
+that succeeded before. If the server answers, there is no outage: each of the accounts has a problem of its own, and
+each call follows its own retry policy. If the server does not answer, or if no request has ever succeeded, the outage
+begins and calls wait. Failures that are part of an outage do not count towards the attempts of any call.
 
-Recovery. During an outage the waiting calls take turns to send probes, one at a time and at increasing intervals. A
-probe is an ordinary attempt of a call, sent to test whether the server is back. As long as fewer than four accounts
-have failed, the first call for any other account is sent at once, as a probe. If only requests for callflows fail,
-other requests do not wait. After a successful probe, the number of attempts in flight is increased in steps. A call
-that has waited for longer than its ``outage_wait`` fails with its last error.
+Recovery. The waiting calls take turns to send probes, one probe at a time and at increasing intervals. A probe is an
+ordinary attempt of a call. As long as fewer than four accounts are evidence, the first call for any other account is
+sent at once, as a probe. If only requests for callflows fail, other requests do not wait. After a successful probe, the
+number of attempts that may be in flight grows from answer to answer. A call that has waited for its ``outage_wait``
+fails with its last error.
 
 This module starts no background task and does no I/O. A call enters it before each attempt and reports the outcome.
 """
@@ -46,14 +46,15 @@ _PROBES_IN_A_ROW: Final = 3
 This is necessary because the account of the first call may fail even when the server is back.
 """
 
-_FIRST_STEP: Final = 2
-_LAST_STEP: Final = 64
-"""The number of attempts in flight that are allowed after an outage, at first and at most.
+_FIRST_LIMIT: Final = 2
+_LAST_LIMIT: Final = 64
+"""The first and the last limit on the number of attempts in flight after an outage.
 
-Each answer raises the number by one, so it doubles with each round trip. After the last step there is no limit.
+Each answer raises the limit by one, so it doubles with each round trip. Once the last limit is reached, it is lifted.
 """
 
 Key = tuple[bool, str | None]
+"""Whether a request is for callflows, and the id of its account. Failures are counted for each key."""
 
 
 @define(eq=False, repr=False)
@@ -63,16 +64,20 @@ class Ticket:
     Attributes:
         account_id: the account of the request.
         callflows: whether the request is for callflows rather than for accounts or an identity.
-        outage_wait: seconds for which the call waits, counted from the beginning of the outage. With 0, the detector
+        outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
             ignores the call.
         ends_at: the deadline of the call, on the monotonic clock.
         listeners: notified when the call starts and stops waiting.
         by_default: whether ``outage_wait`` has its default value.
         probing: whether the current or next attempt is a probe.
         sent_at: the time at which the current attempt started, on the monotonic clock.
-        key: the key by which failures are counted.
-        given_back: the number of attempts that were counted before they turned out to be part of an outage. The caller
-            subtracts them.
+        refund: how many attempts turned out to be part of an outage after they had been counted. The caller subtracts
+            them from the attempts that the call has used.
+        last_error: the error of the call's last attempt.
+        recovery: the serial number of the recovery whose limit counts the current attempt. None if no limit counts it.
+        waiting: whether the listeners were notified that the call waits.
+        probes_in_a_row: how many probes the call has sent since another call sent one.
+        key: the key of the call's request.
     """
 
     account_id: str | None
@@ -83,10 +88,10 @@ class Ticket:
     by_default: bool = False
     probing: bool = False
     sent_at: float = 0.0
-    given_back: int = 0
+    refund: int = 0
     last_error: VinixError | None = None
-    step: int | None = None  # the number of the recovery in which the call was allowed to send
-    waiting: bool = False  # whether the listeners were notified that the call waits
+    recovery: int | None = None
+    waiting: bool = False
     probes_in_a_row: int = 0
     key: Key = field(init=False)
 
@@ -99,13 +104,13 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # The accounts whose failures are evidence of the outage, with the time at which the outage began for each. No
-    # account is added if there are already _MIN_ACCOUNTS.
+    # The accounts that are evidence of the outage, with the time at which the outage began for each of them. Once there
+    # are _MIN_ACCOUNTS, no account is added.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
-    spares_others: bool = False  # whether the server answered the last request that was not for callflows
+    answers_others: bool = False  # whether the server answered the last request that was not for callflows
 
 
 class OutageDetector:
@@ -113,17 +118,17 @@ class OutageDetector:
 
     def __init__(self, clock: StoppableClock) -> None:
         self._clock = clock
-        self._answered = False
+        self._answered = False  # whether the server has ever answered with success
         self._closed = False
         # State before an outage.
         self._in_flight: dict[Key, int] = {}
         self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
-        # Accounts that count as evidence of an outage, with the time of their first failure. Once the server answers a
-        # request, the accounts that failed before it was sent are removed.
-        self._streak: dict[Key, float] = {}
-        # For each call, the number of attempts that were counted while its account was in _streak.
-        self._charges: Counter[Ticket] = Counter()
-        self._second_opinion: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
+        # The accounts that are evidence of an outage, with the time of their first failure. When the server answers a
+        # request, the accounts that had failed before the request was sent are removed.
+        self._evidence: dict[Key, float] = {}
+        # For each call, the number of attempts that were counted while its account was in _evidence.
+        self._refundable: Counter[Ticket] = Counter()
+        self._check_done: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.
         self._outage: _Outage | None = None
         self._outages = 0
@@ -132,9 +137,9 @@ class OutageDetector:
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
         self._wakes_at = math.inf
         # State after an outage.
-        self._step: int | None = None  # the number of attempts in flight that are allowed; None for no limit
-        self._step_number = 0
-        self._in_step = 0
+        self._recovery_limit: int | None = None  # how many attempts may be in flight; None for no limit
+        self._recovering = 0  # how many attempts in flight the limit counts
+        self._recoveries = 0  # how many outages have ended
 
     # --- begin and end of a call ----------------------------------------------------------------------------
 
@@ -147,9 +152,9 @@ class OutageDetector:
         """Remove a call that has ended for any reason. If it was about to send a probe, another call sends it."""
         if not ticket.outage_wait:
             return
-        self._leave_step(ticket)
+        self._leave_recovery(ticket)
         self._done_waiting(ticket)
-        self._charges.pop(ticket, None)
+        self._refundable.pop(ticket, None)
         self._in_flight[ticket.key] -= 1
         if not self._in_flight[ticket.key]:
             del self._in_flight[ticket.key]
@@ -166,8 +171,8 @@ class OutageDetector:
     # --- before an attempt ----------------------------------------------------------------------------------
 
     def must_wait(self, ticket: Ticket) -> bool:
-        """Return whether ``enter`` must be awaited before an attempt. Most attempts skip it to save time."""
-        return bool(ticket.outage_wait) and (self._outage is not None or self._step is not None)
+        """Return whether ``enter`` must be awaited before an attempt. Skipping it saves time in the usual case."""
+        return bool(ticket.outage_wait) and (self._outage is not None or self._recovery_limit is not None)
 
     async def enter(self, ticket: Ticket) -> None:
         """Wait until the call may send its next attempt. The attempt is a probe if ``ticket.probing`` is then set.
@@ -178,12 +183,12 @@ class OutageDetector:
             self._check_open()
             outage, now = self._outage, self._clock.monotonic()
             if outage is None:
-                if self._may_go(ticket):
+                if self._may_send(ticket):
                     self._done_waiting(ticket)
                     return
                 await self._wait(ticket)
                 continue
-            if self._is_spared(ticket, outage):
+            if self._need_not_wait(ticket, outage):
                 return
             if self._prober is None and (now < self._patience_ends(ticket) or now >= outage.next_probe_at):
                 self._prober = ticket
@@ -197,27 +202,27 @@ class OutageDetector:
                 raise self._given_up(ticket, outage)
             await self._wait(ticket)
 
-    def _is_spared(self, ticket: Ticket, outage: _Outage) -> bool:
+    def _need_not_wait(self, ticket: Ticket, outage: _Outage) -> bool:
         """Return whether the call need not wait, because the outage may not affect it."""
-        if outage.spares_others and not ticket.callflows:
+        if outage.answers_others and not ticket.callflows:
             if self._prober is ticket:
                 self._hand_over()
             self._done_waiting(ticket)
             return True
         if ticket.key in outage.accounts or len(outage.accounts) >= _MIN_ACCOUNTS:
             return False
-        # Only a few accounts have failed, so the cause may be these accounts and not the server. Try another account.
+        # Only a few accounts have failed, and the cause may lie with these accounts. Try this other account.
         outage.accounts[ticket.key] = self._clock.monotonic()
         ticket.probing = True
         return True
 
-    def _may_go(self, ticket: Ticket) -> bool:
-        if self._step is None or ticket.step == self._step_number:
+    def _may_send(self, ticket: Ticket) -> bool:
+        if self._recovery_limit is None or ticket.recovery == self._recoveries:
             return True
-        if self._in_step >= self._step:
+        if self._recovering >= self._recovery_limit:
             return False
-        ticket.step = self._step_number
-        self._in_step += 1
+        ticket.recovery = self._recoveries
+        self._recovering += 1
         return True
 
     async def _wait(self, ticket: Ticket) -> None:
@@ -225,7 +230,7 @@ class OutageDetector:
         self._starts_waiting(ticket)
         waiter = self._waiting[ticket] = asyncio.get_running_loop().create_future()
         if min(self._patience_ends(ticket), ticket.ends_at) < self._wakes_at:
-            self._wake_prober()  # the wait of this call ends before the prober would wake up, so it must reschedule
+            self._wake_prober()  # the wait of this call ends before the prober would wake up
         try:
             await waiter
         finally:
@@ -269,26 +274,26 @@ class OutageDetector:
         """
         if not ticket.outage_wait:
             return
-        self._leave_step(ticket, grow=True)
+        self._leave_recovery(ticket, grow=True)
         ticket.probing = False
         ticket.probes_in_a_row = 0
-        if self._streak:
-            self._end_streak(callflows=callflows, sent_at=ticket.sent_at)
+        if self._evidence:
+            self._discard_evidence(callflows=callflows, sent_at=ticket.sent_at)
         outage = self._outage
         if outage is not None and (callflows or not outage.callflows):
             self._end_outage(outage, ticket)
         elif outage is not None:
-            outage.spares_others = True
+            outage.answers_others = True
             self._release([each for each in self._waiting if not each.callflows])
             if self._prober is ticket:
                 self._hand_over()
         self._done_waiting(ticket)
 
-    async def failed(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> bool:
+    async def failed(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> bool:
         """Record a failure that is not an answer of the server.
 
         Return True if the failure is part of an outage. It then does not count towards the attempts of the call.
-        ``ask_again`` repeats a request that succeeded before and returns whether the server answers.
+        ``server_answers`` repeats a request that succeeded before and returns whether the server answers.
 
         Raises the error, with ``gave_up`` set, if the call has waited for its ``outage_wait``. Raises
         ``ClientClosedError`` if the client was closed.
@@ -296,75 +301,76 @@ class OutageDetector:
         self._check_open()
         if not ticket.outage_wait:
             return False
-        self._leave_step(ticket)
+        self._leave_recovery(ticket)
         ticket.last_error = error
         if self._outage is not None and ticket.probing and self._prober is ticket:
-            await self._probe_failed(ticket, error, self._outage, ask_again)
+            await self._probe_failed(ticket, error, self._outage, server_answers)
             return True
         ticket.probing = False
         counts = _server_away(error) or _is_own_500(error)
         if self._outage is None and counts and ticket.key not in self._failing:
             self._failing.add(ticket.key)
-            self._streak[ticket.key] = self._clock.monotonic()
+            self._evidence[ticket.key] = self._clock.monotonic()
         while self._outage is None:
             if not counts or not self._suspects_outage(ticket, several=_is_own_500(error)):
-                if ticket.key in self._streak:
-                    self._charges[ticket] += 1
+                if ticket.key in self._evidence:
+                    self._refundable[ticket] += 1
                 return False
-            if self._second_opinion is None:
-                await self._ask(ticket, error, ask_again)
+            if self._check_done is None:
+                await self._check(ticket, error, server_answers)
             else:
-                await asyncio.wait({self._second_opinion})
+                await asyncio.wait({self._check_done})
         if not ticket.callflows:
-            self._outage.spares_others = False
-        return True  # this attempt was not a probe, so it was sent before the outage was detected
+            self._outage.answers_others = False
+        return True  # the attempt was not a probe: it was sent before the outage was detected
 
     def _suspects_outage(self, ticket: Ticket, *, several: bool) -> bool:
-        if ticket.key not in self._streak:
-            return False  # a later request succeeded, so the cause lies with this account
-        if len(self._streak) >= _MIN_ACCOUNTS:
+        if ticket.key not in self._evidence:
+            return False  # a request that was sent later succeeded, which shows that only this account has a problem
+        if len(self._evidence) >= _MIN_ACCOUNTS:
             return True
-        # Ignore accounts that fail for reasons of their own. Requests for accounts are not evidence about callflows.
-        own_trouble = self._failing - self._streak.keys()
+        # Ignore accounts with a problem of their own. If this call is for callflows, ignore requests that are not for
+        # callflows, because they say nothing about callflows.
+        own_trouble = self._failing - self._evidence.keys()
         concerned = [key for key in self._in_flight if (key[0] or not ticket.callflows) and key not in own_trouble]
-        return self._streak.keys() >= set(concerned) and len(concerned) > several
+        return self._evidence.keys() >= set(concerned) and len(concerned) > several
 
-    async def _ask(self, ticket: Ticket, error: VinixError, ask_again: Callable[[], Awaitable[bool]]) -> None:
-        """Check a suspected outage with ``ask_again``. If this call is cancelled, another waiting call repeats it."""
+    async def _check(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> None:
+        """Check whether a suspected outage is real. If this call is cancelled, another waiting call checks again."""
         began = self._clock.monotonic()
-        opinion = self._second_opinion = asyncio.get_running_loop().create_future()
+        done = self._check_done = asyncio.get_running_loop().create_future()
         try:
-            answers = await ask_again()
+            answers = await server_answers()
         finally:
-            self._second_opinion = None
-            opinion.set_result(None)
+            self._check_done = None
+            done.set_result(None)
         if answers:
-            self._end_streak(callflows=True)
-        elif ticket.key in self._streak:  # otherwise another request was answered in the meantime
+            self._discard_evidence(callflows=True)
+        elif ticket.key in self._evidence:  # otherwise another request was answered in the meantime
             self._begin_outage(ticket, error, began)
 
     def _begin_outage(self, ticket: Ticket, error: VinixError, began: float) -> None:
         self._outages += 1
-        outage = self._outage = _Outage(began, error, ticket.callflows, dict.fromkeys(self._streak, began))
+        outage = self._outage = _Outage(began, error, ticket.callflows, dict.fromkeys(self._evidence, began))
         self._schedule_probe(outage, error)
         self._prober = ticket
-        self._step = None
+        self._recovery_limit = None
         # The failures that revealed the outage do not count as attempts. Later failures of these accounts are evidence
         # of an outage again.
-        for each, attempts in self._charges.items():
-            each.given_back += attempts
-        self._failing -= self._streak.keys()
-        self._end_streak(callflows=True)
+        for each, attempts in self._refundable.items():
+            each.refund += attempts
+        self._failing -= self._evidence.keys()
+        self._discard_evidence(callflows=True)
         notify(ticket.listeners, OutageStarted(error=error))
         for each in (ticket, *self._waiting):
             self._starts_waiting(each)
 
     async def _probe_failed(
-        self, ticket: Ticket, error: VinixError, outage: _Outage, ask_again: Callable[[], Awaitable[bool]]
+        self, ticket: Ticket, error: VinixError, outage: _Outage, server_answers: Callable[[], Awaitable[bool]]
     ) -> None:
         # The server always answers 500 for a broken document, so this probe may fail although the server is back.
         # Repeat another request that succeeded before.
-        is_back = _is_own_500(error) and await ask_again()
+        is_back = _is_own_500(error) and await server_answers()
         ticket.probing = False
         if self._outage is not outage:
             return  # another call has ended the outage in the meantime
@@ -373,7 +379,7 @@ class OutageDetector:
             self._done_waiting(ticket)
             return
         if not ticket.callflows:
-            outage.spares_others = False
+            outage.answers_others = False
         outage.error = error
         outage.failed_probes += 1
         self._schedule_probe(outage, error)
@@ -396,38 +402,38 @@ class OutageDetector:
     def _end_outage(self, outage: _Outage, ticket: Ticket) -> None:
         self._outage = self._prober = None
         self._wake_prober()
-        self._step, self._in_step = _FIRST_STEP, 0
-        self._step_number += 1
+        self._recovery_limit, self._recovering = _FIRST_LIMIT, 0
+        self._recoveries += 1
         seconds = self._clock.monotonic() - outage.began
         notify(ticket.listeners, OutageEnded(seconds=seconds, probes=outage.failed_probes))
-        self._let_through()
+        self._admit_waiting()
 
-    def _end_streak(self, *, callflows: bool, sent_at: float = math.inf) -> None:
+    def _discard_evidence(self, *, callflows: bool, sent_at: float = math.inf) -> None:
         """Discard the failures that occurred before ``sent_at``, the time at which an answered request was sent.
 
         Later failures are kept. Answers to requests that were already in flight are not evidence that the server is
         available, because they can still arrive after a gateway has failed.
         """
-        for key, failed_at in list(self._streak.items()):
+        for key, failed_at in list(self._evidence.items()):
             if failed_at <= sent_at and (callflows or not key[0]):
-                del self._streak[key]
-        for ticket in [each for each in self._charges if each.key not in self._streak]:
-            del self._charges[ticket]
+                del self._evidence[key]
+        for ticket in [each for each in self._refundable if each.key not in self._evidence]:
+            del self._refundable[ticket]
 
-    # --- steps ----------------------------------------------------------------------------------------------
+    # --- recovery ----------------------------------------------------------------------------------------------
 
-    def _leave_step(self, ticket: Ticket, *, grow: bool = False) -> None:
-        step, ticket.step = ticket.step, None
-        if step != self._step_number or self._step is None:
+    def _leave_recovery(self, ticket: Ticket, *, grow: bool = False) -> None:
+        recovery, ticket.recovery = ticket.recovery, None
+        if recovery != self._recoveries or self._recovery_limit is None:
             return
-        self._in_step -= 1
-        self._step += grow
-        if self._step >= _LAST_STEP:
-            self._step = None
-        self._let_through()
+        self._recovering -= 1
+        self._recovery_limit += grow
+        if self._recovery_limit >= _LAST_LIMIT:
+            self._recovery_limit = None
+        self._admit_waiting()
 
-    def _let_through(self) -> None:
-        while self._outage is None and self._waiting and self._may_go(first := next(iter(self._waiting))):
+    def _admit_waiting(self) -> None:
+        while self._outage is None and self._waiting and self._may_send(first := next(iter(self._waiting))):
             self._release([first])
 
     # --- waiting --------------------------------------------------------------------------------------------

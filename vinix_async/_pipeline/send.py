@@ -103,7 +103,7 @@ class Sender:
             raise ConfigurationError("auth must be credentials or a function")
         try:
             given = self._auth(account_id or "")
-            auth = as_auth(await given if inspect.isawaitable(given) else given)
+            auth = as_auth(await given if inspect.isawaitable(given) else given, returned=True)
             cache = self._caches.get(auth)
         except VinixError:
             raise
@@ -260,8 +260,8 @@ class _Call:
     async def _attempt_through_outages(self) -> Envelope:
         """Make one attempt. Attempts that fail because of an outage are repeated here and do not count."""
         outages, ticket, request = self._sender.outages, self._ticket, self._request
-        self.spent -= ticket.given_back
-        ticket.given_back = 0
+        self.spent -= ticket.refund
+        ticket.refund = 0
         while True:
             if outages.must_wait(ticket):
                 await outages.enter(ticket)
@@ -272,7 +272,9 @@ class _Call:
                 self._complete(error)
                 if is_answer(error):
                     outages.answered(ticket, callflows=ticket.callflows and error.path == request.path)
-                elif is_retryable(error, self._options.retry) and await outages.failed(ticket, error, self._ask_again):
+                elif is_retryable(error, self._options.retry) and await outages.failed(
+                    ticket, error, self._server_answers
+                ):
                     continue
                 self.spent += 1
                 raise
@@ -282,7 +284,7 @@ class _Call:
             envelope.attempts, envelope.attempts_allowed = self._attempts, self._options.retry.attempts
             return envelope
 
-    async def _ask_again(self) -> bool:
+    async def _server_answers(self) -> bool:
         """Request callflows of an account that was served before, and return whether the server answers."""
         account_id, policy = self._sender.served, self._options.retry
         if account_id is None:

@@ -47,7 +47,7 @@ class TokenCache:
         self._refresh_at = math.inf
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
-        self._unaccepted = 0  # how many tokens were issued since the server last accepted one
+        self._unaccepted = 0  # how many tokens were issued since the last successful request
         self._logged_in_at = 0.0
         self._refusal: VinixError | None = None
         self._refused_until = 0.0
@@ -101,7 +101,7 @@ class TokenCache:
             return False
         if self._token is token:  # otherwise an older token was refused, and the new one must be kept
             if self._unaccepted > 1 and self._clock.monotonic() < self._logged_in_at + _REFUSED_FOR:
-                return False  # two new tokens in a row were refused, so a third would not help
+                return False  # no request has succeeded with the last two tokens, so a third would not help
             self._token = None
         return True
 
@@ -120,7 +120,7 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            if self._login is task:  # the login is still running, so this call was cancelled
+            if self._login is task:  # a login that has ended is no longer in _login: this call was cancelled
                 self._waiters -= 1
                 if not self._waiters:
                     self._login = None
