@@ -260,7 +260,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A pattern never gets a call",
         (
-            "The check tries some numbers that match the pattern. None of them reaches the callflow, because other "
+            "The check tries some numbers that match the pattern. No such number reaches the callflow, because other "
             "callflows have the number itself or a pattern that captures more."
         ),
         _FLOW,
