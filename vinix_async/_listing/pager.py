@@ -273,8 +273,8 @@ class PageReader(Generic[T]):
     """One iteration over a listing.
 
     ``next_page`` requests the next page, and ``batches`` yields its items in batches. ``read_page`` combines both and
-    returns a complete page. ``close`` ends the iteration. ``start_key`` is the cursor of the current page, or between
-    two pages, of the next one.
+    returns a complete page. ``close`` ends the iteration. ``start_key`` is the cursor of the current page. Between two
+    pages, it is already the cursor of the next page.
     """
 
     def __init__(

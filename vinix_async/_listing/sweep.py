@@ -218,8 +218,7 @@ class Sweep:
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         self._workers = workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         await self._before()
-        # Context variables that a listener sets, for example a tracer, are visible in the tasks of the sweep, but not
-        # in the caller.
+        # If a listener such as a tracer sets a context variable, the tasks of the sweep see it, but the caller does not.
         variables = copy_context()
         feeder = self._sender.start(workers.feed(self._account_ids, set(self._done)), variables)
         workers.expect(feeder)

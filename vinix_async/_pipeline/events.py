@@ -364,9 +364,9 @@ def waiting(
 
 
 class Observer(Protocol):
-    """A listener for all events of a client and its views, which can also follow each call. An example is a tracer.
+    """A listener for all events of a client and of its views. It can also follow each call, as a tracer does.
 
-    It receives the events of a call in the task and the context of this call. It receives the events of a sweep in a
+    It receives the events of a call in the task and in the context of this call. It receives the events of a sweep in a
     context that only the tasks of this sweep inherit.
     """
 

@@ -186,8 +186,8 @@ class RateLimiter:
             account = self._accounts[account_id] = AccountLimiter(account_id, self._limits, self._clock)
         account.users += 1
         try:
-            # Acquire the account's slot first, so that a rate-limited account does not occupy a slot of the other
-            # accounts while it waits.
+            # Acquire the account's own slot first. A rate-limited account then does not occupy a slot of the whole
+            # client while it waits.
             if not account.acquire_nowait():
                 await account.acquire(ends_at, waiting)
             if account_id is not None:

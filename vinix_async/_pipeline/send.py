@@ -40,7 +40,7 @@ AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
 
 
 class Sender:
-    """The state that a client shares with its views: connections, tokens, rate limits, outages, tasks, the log."""
+    """Sends requests. Holds what a client shares with its views: connections, tokens, rate limits, tasks and the log."""
 
     def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
         self.transport = transport
@@ -52,8 +52,8 @@ class Sender:
         self._tasks: set[asyncio.Task[Any]] = set()
         # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
-        self.echoes_request_ids: bool = False
-        self.headers_echo: bool = False  # whether the server has echoed a request id in a header
+        self.echoes_request_ids: bool = False  # whether a response has contained the id of its request
+        self.headers_echo: bool = False  # whether a response has contained this id in a header
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
@@ -64,8 +64,8 @@ class Sender:
     ) -> Envelope:
         """Send ``request``, with retries, and return the envelope of the response. Raise the error of the last attempt.
 
-        ``ends_at`` is the deadline of the whole call on the monotonic clock. If ``claims_suffice`` is set and the token
-        or its login contains the owner's identity, return these claims and do not send ``request``.
+        ``ends_at`` is the deadline of the whole call, on the monotonic clock. If ``claims_suffice`` is set, and the token
+        or the response to its login says who the token's owner is, return this identity and do not send ``request``.
         """
         call = _Call(self, request, options, ends_at)
         call.claims_suffice = claims_suffice
@@ -418,8 +418,8 @@ class _Call:
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
 
-        Some gateways remove request ids. So a response without the id is accepted until a response has contained one.
-        A 304 has no body, so for it only the ids in headers are considered.
+        Some gateways remove request ids. So a response without the id is accepted as long as no response has contained
+        the id of its request. A 304 has no body, so only ids in headers count for it.
         """
         sender = self._sender
         sender.headers_echo = sender.headers_echo or envelope.header_echoes
