@@ -218,7 +218,7 @@ class Sweep:
     async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
         self._workers = workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         await self._before()
-        # If a listener such as a tracer sets a context variable, the tasks of the sweep see it, but the caller does not.
+        # If a listener such as a tracer sets a context variable, the sweep's tasks see it, but the caller does not.
         variables = copy_context()
         feeder = self._sender.start(workers.feed(self._account_ids, set(self._done)), variables)
         workers.expect(feeder)

@@ -28,13 +28,9 @@ logger.addHandler(logging.NullHandler())
 
 @define(kw_only=True, eq=False, repr=False)
 class Event:
-    """The base class of all events. ``level`` is the level at which an event is logged."""
+    """The base class of all events. ``str(event)`` describes the event, and ``level`` is its level in the log."""
 
     level: ClassVar[int] = logging.DEBUG
-
-    def describe(self) -> str:
-        """Return a description of the event in one line, for the log."""
-        raise NotImplementedError
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -49,8 +45,7 @@ class AttemptStarted(Event):
     request_id: str
     login: bool = False
 
-    def describe(self) -> str:
-        """Return the request and the number of the attempt."""
+    def __str__(self) -> str:
         return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
 
 
@@ -81,8 +76,7 @@ class AttemptEnded(AttemptStarted):
             seconds=seconds,
         )
 
-    def describe(self) -> str:
-        """Return the request and its outcome."""
+    def __str__(self) -> str:
         said = [] if self.status is None else [str(self.status)]
         if self.error is not None and not isinstance(self.error, APIStatusError):
             said.append(type(self.error).__name__)  # not needed for an APIStatusError, because the status is shown
@@ -118,8 +112,7 @@ class RetryEvent(Event):
     wait: float
     error: VinixError
 
-    def describe(self) -> str:
-        """Return the error and the time until the next attempt."""
+    def __str__(self) -> str:
         return f"{self.error}; the next attempt follows in {self.wait:.2f} s"
 
 
@@ -132,8 +125,7 @@ class RetriesSummarized(Event):
     retries: int
     seconds: float
 
-    def describe(self) -> str:
-        """Return the number of retries."""
+    def __str__(self) -> str:
         return f"retries in the last {self.seconds:.1f} s that were not logged individually: {self.retries:,}"
 
 
@@ -154,8 +146,7 @@ class WaitStarted(Event):
     seconds: float | None = None
     outage: int | None = None
 
-    def describe(self) -> str:
-        """Return the reason for the wait and its expected duration."""
+    def __str__(self) -> str:
         expected = "" if self.seconds is None else f" {self.seconds:.2f} s"
         return f"account {self.account_id}: waiting{expected} ({self.reason.replace('_', ' ')})"
 
@@ -169,8 +160,7 @@ class WaitEnded(Event):
     at: float
     seconds: float | None = None
 
-    def describe(self) -> str:
-        """Return the reason for the wait."""
+    def __str__(self) -> str:
         return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
 
 
@@ -182,8 +172,7 @@ class OutageStarted(Event):
 
     error: VinixError
 
-    def describe(self) -> str:
-        """Return the last failure."""
+    def __str__(self) -> str:
         return f"the server is unavailable; calls wait until it is back; last error: {self.error}"
 
 
@@ -196,8 +185,7 @@ class OutageEnded(Event):
     seconds: float
     probes: int
 
-    def describe(self) -> str:
-        """Return the duration of the outage."""
+    def __str__(self) -> str:
         return f"the server is back after {self.seconds:.1f} s; failed probes: {self.probes}"
 
 
@@ -210,8 +198,7 @@ class LoggedIn(Event):
     login_as: str
     path: str
 
-    def describe(self) -> str:
-        """Return the owner of the credentials."""
+    def __str__(self) -> str:
         return f"logged in as {self.login_as}"
 
 
@@ -225,8 +212,7 @@ class LoginFailed(Event):
     path: str
     error: VinixError
 
-    def describe(self) -> str:
-        """Return the error of the login."""
+    def __str__(self) -> str:
         return str(self.error) if isinstance(self.error, AuthenticationError) else f"login failed: {self.error}"
 
 
@@ -236,8 +222,7 @@ class CallflowsRead(Event):
 
     count: int
 
-    def describe(self) -> str:
-        """Return the number of callflows."""
+    def __str__(self) -> str:
         return f"{self.count} callflows"
 
 
@@ -248,8 +233,7 @@ class CallflowDeleted(Event):
     account_id: str
     callflow_id: str
 
-    def describe(self) -> str:
-        """Return the id of the callflow."""
+    def __str__(self) -> str:
         return f"account {self.account_id}: callflow {self.callflow_id} was deleted after it was listed"
 
 
@@ -264,8 +248,7 @@ class BadItemFound(Event):
     index: int | None
     error: VinixError
 
-    def describe(self) -> str:
-        """Return the id or the index of the item, and the error."""
+    def __str__(self) -> str:
         which = f"row {self.index} of a page" if self.callflow_id is None else f"callflow {self.callflow_id}"
         return f"account {self.account_id}: {which} could not be read: {self.error}"
 
@@ -279,8 +262,7 @@ class SweepStarted(Event):
     max_concurrency: int
     resumed: bool
 
-    def describe(self) -> str:
-        """Return whether the sweep was resumed, and its concurrency."""
+    def __str__(self) -> str:
         return f"sweep {'resumed' if self.resumed else 'started'}; accounts at once: {self.max_concurrency}"
 
 
@@ -294,8 +276,7 @@ class AccountFinished(Event):
     bad_items: int
     seconds: float
 
-    def describe(self) -> str:
-        """Return the duration and the number of callflows."""
+    def __str__(self) -> str:
         return f"{self._account()}: done in {self.seconds:.2f} s; callflows: {self.callflows:,}"
 
     def _account(self) -> str:
@@ -311,8 +292,7 @@ class AccountFailed(AccountFinished):
 
     error: VinixError
 
-    def describe(self) -> str:
-        """Return the error and the number of callflows."""
+    def __str__(self) -> str:
         return f"{self._account()}: failed; callflows read before: {self.callflows:,}; {self.error}"
 
 
@@ -331,8 +311,7 @@ class SweepEnded(Event):
     retries: int
     outages: int
 
-    def describe(self) -> str:
-        """Return the counters of the sweep."""
+    def __str__(self) -> str:
         return (
             f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
             f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
@@ -589,7 +568,7 @@ def _write(event: Event) -> None:
         values["error_type"] = error and type(error).__name__
         values["gave_up"] = error and error.gave_up
         values.setdefault("status", getattr(error, "status", None))
-    logger.log(event.level, "%s", event.describe(), extra=values)
+    logger.log(event.level, "%s", event, extra=values)
 
 
 def configure_logging() -> None:

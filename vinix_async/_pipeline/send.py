@@ -40,7 +40,7 @@ AuthFunction = Callable[[str], Auth | str | Awaitable[Auth | str]]
 
 
 class Sender:
-    """Sends requests. Holds what a client shares with its views: connections, tokens, rate limits, tasks and the log."""
+    """Sends requests. Contains what a client and its views share: connections, tokens, rate limits, tasks, the log."""
 
     def __init__(self, transport: Transport, auth: Auth | AuthFunction, limits: Limits, clock: Clock) -> None:
         self.transport = transport
@@ -64,8 +64,8 @@ class Sender:
     ) -> Envelope:
         """Send ``request``, with retries, and return the envelope of the response. Raise the error of the last attempt.
 
-        ``ends_at`` is the deadline of the whole call, on the monotonic clock. If ``claims_suffice`` is set, and the token
-        or the response to its login says who the token's owner is, return this identity and do not send ``request``.
+        ``ends_at`` is the deadline of the whole call, on the monotonic clock. If ``claims_suffice`` is set, and the
+        token or the response to its login says who the token's owner is, return this identity and send nothing.
         """
         call = _Call(self, request, options, ends_at)
         call.claims_suffice = claims_suffice
