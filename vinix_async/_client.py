@@ -1,4 +1,4 @@
-"""Defines ``VinixClient``, which checks its arguments, creates the parts of the client and closes them."""
+"""Defines ``VinixClient``, which checks the user's arguments and creates and closes the parts of the client."""
 
 import os
 import ssl as ssl_module
@@ -31,7 +31,7 @@ _UNSET: Final[Any] = object()
 
 
 class ClientOptions(TypedDict, total=False):
-    """The keyword arguments of ``VinixClient``, which ``from_env`` accepts too."""
+    """The keyword arguments of ``VinixClient``. ``from_env`` accepts them too."""
 
     auth: Auth | str | AuthFunction
     base_url: str
@@ -52,25 +52,29 @@ class ClientOptions(TypedDict, total=False):
 class VinixClient:
     """An async client for the Vinix API. One client, with one connection pool, serves any number of accounts.
 
-    A client can be created before an event loop is running. The first request opens the connection pool and binds the
-    client to the event loop that it runs in. Close the client with ``await client.close()`` or ``async with``.
+    A client can be created before an event loop is running. The first request opens the connection pool, and the client
+    can then be used only in the event loop of this request. Close the client with ``await client.close()`` or
+    ``async with``.
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that accepts an account id and returns
             one of these. The function may be async. It is called again when the server refuses a token. If it raises an
-            exception, that exception becomes the cause of the account's ``ConfigurationError``.
+            exception, the call raises a ``ConfigurationError`` with this cause, or the exception itself if it is a
+            ``VinixError``.
         base_url: the base URL of the API, including ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
-        session: an existing aiohttp session to use. The client does not close it. If the session has cookies or a
-            default ``If-None-Match`` header, they are sent with every request.
-        retry: how often, and after which failures, a request is retried.
-        limits: bounds on connections, concurrency and response size, and the assumed rate limit.
-        timeout: the timeout of one attempt, including reading the body: seconds or an ``aiohttp.ClientTimeout``.
-        deadline: the time limit of a call in seconds, including queueing, all attempts and waits, and all pages of a
-            listing. In a sweep, it is the limit of each account. None means no limit.
-        ssl: a custom TLS context. It must verify certificates.
+        session: an existing aiohttp session to use. The client does not close it. The cookies and a default
+            ``If-None-Match`` header of the session are sent with every request.
+        retry: which failures are retried, how often, and after which waits.
+        limits: the limits on connections, concurrency and response size, and the assumed rate limit of the server.
+        timeout: the time limit of one attempt, including reading the body: a number of seconds or an
+            ``aiohttp.ClientTimeout``.
+        deadline: the time limit of a call in seconds. It includes queueing, all attempts, all waits, and all pages of a
+            listing. In a sweep, the deadline applies to each account separately. None means no limit.
+        ssl: a custom TLS context. It must verify certificates and host names.
         proxy: the URL of an HTTP proxy.
-        trust_env: whether to read the proxy from ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never read.
+        trust_env: whether to read the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never
+            read.
         allow_http: whether to allow plain HTTP for any address.
         on_retry: a function that is called with a ``RetryEvent`` before each wait. If it raises an exception, the call
             raises this exception.
@@ -78,7 +82,7 @@ class VinixClient:
 
     Attributes:
         callflows: reads the callflows of one or many accounts.
-        accounts: reads an account and lists its descendants.
+        accounts: reads an account, and lists its children or all its descendants.
 
     Raises:
         ConfigurationError: an argument is invalid.
@@ -138,8 +142,9 @@ class VinixClient:
 
         ``VINIX_BASE`` sets the base URL. The credentials are a token (``VINIX_AUTH_TOKEN``), or else an API key
         (``VINIX_API_KEY``), or else a user (``VINIX_USERNAME`` and ``VINIX_PASSWORD`` with exactly one of
-        ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and ``VINIX_PHONE_NUMBER``). Raises ``ConfigurationError`` if
-        the credentials are missing or incomplete.
+        ``VINIX_ACCOUNT_NAME``, ``VINIX_ACCOUNT_REALM`` and ``VINIX_PHONE_NUMBER``).
+
+        Raises ``ConfigurationError`` if the credentials are missing or incomplete.
         """
         options = ClientOptions(**overrides)
         if "auth" not in options:
@@ -160,11 +165,12 @@ class VinixClient:
         return self._stats
 
     async def whoami(self) -> Identity:
-        """Return the identity that the client's credentials belong to.
+        """Return the identity of the user or the account that the client's credentials belong to.
 
-        The identity is read from the response to the login or from the token's claims. If the token is opaque, a
-        request (``GET /token_auth``) is sent. Raises ``ConfigurationError`` if ``auth`` is a function, and any error
-        that a login raises.
+        The response to the login or the claims of the token usually contain the identity. Otherwise the client sends a
+        request (``GET /token_auth``).
+
+        Raises ``ConfigurationError`` if ``auth`` is a function, and the same errors as other calls.
         """
         if not self._sender.shares_credentials:
             raise ConfigurationError(
@@ -185,7 +191,7 @@ class VinixClient:
     ) -> Self:
         """Return a view of this client with other options and its own counters.
 
-        An option that is left out keeps its value. The view shares the client's connections, tokens and rate limits.
+        Options that are not given keep their values. The view shares the client's connections, tokens and rate limits.
         Closing a view has no effect.
         """
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
@@ -196,7 +202,7 @@ class VinixClient:
         return view
 
     async def close(self) -> None:
-        """Cancel all calls and close the connection pool. Has no effect on a view or on a client that was closed."""
+        """End all calls and close the connection pool. On a view or a closed client, this has no effect."""
         if self._owner:
             await self._sender.close()
 
@@ -220,8 +226,8 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
     username, password = environ.get("VINIX_USERNAME"), environ.get("VINIX_PASSWORD")
     if not username or not password:
         raise ConfigurationError(
-            "the environment contains no credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and "
-            "VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
+            "the environment does not contain complete credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or "
+            "VINIX_USERNAME and VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
         )
     selectors = {
         "account_name": environ.get("VINIX_ACCOUNT_NAME"),
@@ -238,7 +244,7 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
 
 
 def _check_options(options: CallOptions) -> CallOptions:
-    """Return ``options``. Raise ``ConfigurationError`` if a value has the wrong type."""
+    """Return ``options``. Raise ``ConfigurationError`` if a value is invalid."""
     if not isinstance(options.retry, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, not {type(options.retry).__name__}")
     if options.on_retry is not None and not callable(options.on_retry):

@@ -151,14 +151,12 @@ def check_timeout(timeout: object) -> None:
 # --- addresses ------------------------------------------------------------------------------------
 
 
-def check_base_url(value: object, *, allow_http: bool) -> str:
+def check_base_url(value: str, *, allow_http: bool) -> str:
     """Return the base URL in ``value`` without a trailing slash.
 
     Raise ``ConfigurationError`` if it is not a valid URL, or if the token could be read on its way to this URL.
     """
-    if not isinstance(value, str):
-        raise ConfigurationError(f"base_url must be a str, not {type(value).__name__}")
-    parts = _split("base_url", value)
+    parts = check_url("base_url", value)
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not contain a user name or a password: pass them as auth=")
     if "?" in value or "#" in value:
@@ -186,19 +184,6 @@ def check_ssl(context: object) -> None:
         )
 
 
-def check_proxy(value: object) -> str | None:
-    """Return ``value`` if it is None or the URL of an HTTP proxy.
-
-    The URL may contain a password, so error messages do not include it.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ConfigurationError(f"proxy must be a str, not {type(value).__name__}")
-    _split("proxy", value)
-    return value
-
-
 def proxy_from_environment(base_url: str) -> str | None:
     """Return the proxy for ``base_url`` according to the environment (HTTP_PROXY, HTTPS_PROXY and NO_PROXY).
 
@@ -210,11 +195,14 @@ def proxy_from_environment(base_url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
-def _split(name: str, value: str) -> SplitResult:
+def check_url(name: str, value: object) -> SplitResult:
+    """Return the parts of an absolute URL. The errors do not contain the URL, because it may contain a password."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     try:
         parts = urlsplit(value)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
-            parts.hostname.encode("idna")  # raises ValueError for empty and overlong labels
+            parts.hostname.encode("idna")  # raises ValueError if a label is empty or too long
             return parts
     except ValueError:
         pass

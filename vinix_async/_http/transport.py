@@ -1,7 +1,7 @@
 """Sends one request over the connection pool and returns the response. All use of aiohttp's client is in this module.
 
 The transport does not retry, parse JSON or interpret the status. It translates all errors of aiohttp, because some of
-them contain the request's headers and with them the token.
+them contain the request's headers, and thus the token.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from attrs import define, field
 from yarl import URL
 
-from .._config import check_base_url, check_proxy, check_ssl, proxy_from_environment
+from .._config import check_base_url, check_ssl, check_url, proxy_from_environment
 from .._exceptions import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError, VinixError
 from .response_body import BrokenConnectionError, read_body
 
@@ -40,7 +40,7 @@ class Response:
 
 
 class Transport:
-    """The connection pool, which is an aiohttp session. The caller supplies it, or the first request opens it."""
+    """The connection pool, an aiohttp session. If the user has not supplied a session, the first request opens one."""
 
     def __init__(
         self,
@@ -67,7 +67,9 @@ class Transport:
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         if proxy is None and trust_env:
             proxy = proxy_from_environment(self.base_url)
-        self._proxy = check_proxy(proxy)
+        if proxy is not None:
+            check_url("proxy", proxy)
+        self._proxy = proxy
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closed = False
@@ -149,7 +151,7 @@ class Transport:
             return Response(response.status, response.headers, content)
 
     async def close(self) -> None:
-        """Close the session, unless the caller supplied it. Closing again has no effect."""
+        """Close the session, unless the user supplied it. Further calls have no effect."""
         self._closed = True
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
@@ -177,10 +179,10 @@ async def _send_once(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Prevent aiohttp from retrying a GET or PUT by itself when a reused connection breaks.
+    """Prevent aiohttp from sending a GET or PUT again by itself, which it does if a reused connection breaks.
 
-    Every attempt must be visible to the retry policy. So this raises ``BrokenConnectionError``, which aiohttp does not
-    retry.
+    The library counts all attempts and decides which failures to retry. After a ``BrokenConnectionError``, aiohttp does
+    not send the request again.
     """
     try:
         return await handler(request)
@@ -197,7 +199,7 @@ async def _send_once(
 def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> VinixError:  # noqa: C901, PLR0911, PLR0912  # one case for each kind
     """Return this library's exception for ``error``.
 
-    The message contains no text of aiohttp's. It may contain the text of an error of the operating system or OpenSSL.
+    The message contains no text from aiohttp. It may contain text from the operating system or from OpenSSL.
     """
     match error:
         case VinixError():
@@ -261,7 +263,7 @@ def _within(seconds: float | None) -> str:
 def _system_words(error: Exception) -> str:
     """Return the errno of ``error`` and its standard text.
 
-    The exception's own text is not used, because it may contain a URL with a proxy's password.
+    The text of ``error`` itself is not used. It may contain the URL of a proxy, which may have a password.
     """
     errno = _errno(error)
     if not errno:

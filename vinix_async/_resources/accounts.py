@@ -37,7 +37,7 @@ class Accounts(Resource):
         Disabled accounts are included, although reading their callflows may fail.
 
         The server's cursors contain only the names of accounts. If more accounts have the same name than fit in a page,
-        the cursors form a loop, and the listing raises ``PaginationLoopError``. Use a larger ``page_size`` then.
+        the cursors form a loop. The listing then raises ``PaginationLoopError``, and needs a larger ``page_size``.
 
         The arguments and errors are the same as for ``callflows.list``.
         """
@@ -64,7 +64,7 @@ class Accounts(Resource):
         resume: "Checkpoint | None" = None,
         on_bad_item: OnBadItem = "raise",
     ) -> Pager[Account]:
-        """List the direct children of ``account_id``, which have a ``descendants_count``. See also ``descendants``."""
+        """List the direct children of ``account_id``. Their ``descendants_count`` is set. See also ``descendants``."""
         return self._list(
             Account,
             account_id,

@@ -1,4 +1,4 @@
-"""The base class of the endpoints, which lists documents and reads single documents."""
+"""The base class of ``Callflows`` and ``Accounts``, which lists documents and reads single documents."""
 
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ D = TypeVar("D", bound=Account | Callflow)
 
 
 class Resource:
-    """The base class for the endpoints of one document class."""
+    """The base class of ``Callflows`` and ``Accounts``."""
 
     def __init__(self, sender: Sender, options: CallOptions) -> None:
         self._sender = sender

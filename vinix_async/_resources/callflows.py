@@ -55,30 +55,31 @@ class Callflows(Resource):
 
         Nothing is sent before the pager is iterated over or awaited.
 
-        The server sends summaries without ``flow``, ``metaflow``, ``ringback`` and ``metadata``. With ``details=True``
-        the full document of each callflow is read with a further request. At most ``Limits.per_account`` documents are
-        requested ahead. A callflow that is deleted in the meantime is left out. The callflows are yielded in the
-        server's order, which depends on the server's version.
+        The server lists summaries without ``flow``, ``metaflow``, ``ringback`` and ``metadata``. With ``details=True``,
+        a further request for each callflow reads its full document. At most ``Limits.per_account`` documents are
+        requested ahead. A callflow is left out if it is deleted before its document is read.
+
+        The callflows are yielded in the server's order, which depends on the server's version.
 
         Args:
             account_id: the id of the account. It is sent unchanged.
             page_size: the number of rows per request. The server's default is 50.
             max_items: the maximum number of callflows to yield from all pages together.
-            start_key: the cursor at which to begin, such as the ``start_key`` of an error, or the id of a callflow.
+            start_key: the cursor of the first page: the ``start_key`` of an error, or the id of a callflow.
             filters: query parameters of the server, such as ``{"filter_type": "mainUserCallflow"}`` or
                 ``{"modified_from": datetime(2026, 11, 1, tzinfo=UTC)}``. A sequence of values means "one of these".
             details: whether to read the full document of each callflow.
             prefetch: 1 to request the next page while the current one is being processed, 0 to disable this.
             resume: a ``Checkpoint`` of an earlier listing of the same account with the same filters.
-            on_bad_item: how to handle a row or a document that cannot be read. ``"raise"`` raises its error. ``"skip"``
-                leaves it out and adds a ``BadItem`` to ``Page.bad_items`` and ``Pager.bad_items``.
+            on_bad_item: how to handle a row or a document that cannot be read. ``"raise"`` raises an error. ``"skip"``
+                leaves out the row and adds a ``BadItem`` to ``Page.bad_items`` and ``Pager.bad_items``.
 
         Raises:
-            ConfigurationError: an argument is invalid. This call itself raises it, before anything is sent.
-            APIStatusError: the server answered with an error, and retries were not possible or did not help.
+            ConfigurationError: an argument is invalid. This method itself raises the error, before anything is sent.
+            APIStatusError: the server answered with an error, which was not retried or occurred again.
             APIConnectionError: no usable response was received.
             APITimeoutError: an attempt or the whole call took too long.
-            DecodeError: a response does not have the structure that the API defines. ``problems`` names each field.
+            DecodeError: a response does not have the structure that the API defines. ``problems`` names the fields.
             PaginationLoopError: the server's cursors form a loop.
             ClientClosedError: the client was closed.
         """
@@ -158,17 +159,15 @@ class Callflows(Resource):
     async def get(self, account_id: str, callflow_id: str) -> Callflow:
         """Return the full document of a callflow (``GET /accounts/{account_id}/callflows/{callflow_id}``).
 
-        Its ``metadata`` contains the names and numbers of the documents that its nodes refer to, by id. Raises
-        ``NotFoundError`` if the callflow does not exist, and the same errors as ``list``.
+        Raises ``NotFoundError`` if the callflow does not exist, and the same errors as ``list``.
         """
         return await self._get(Callflow, _request_for(account_id, callflow_id))
 
     async def get_if_changed(self, account_id: str, callflow_id: str, revision: str | None) -> Revised | None:
         """Return the full document of a callflow and its revision, or None if the callflow still has ``revision``.
 
-        If the callflow still has this revision, the server answers 304 without the document, which costs less than
-        ``get``. The names and numbers in ``metadata`` can change without a new revision, because they belong to other
-        documents.
+        In the latter case the server answers 304 without the document, which costs less than ``get``. The names and
+        numbers in ``metadata`` can change without a new revision, because they belong to other documents.
 
         Args:
             account_id: the id of the account.
