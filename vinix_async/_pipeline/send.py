@@ -79,7 +79,7 @@ class Sender:
         return nullcontext() if self.log.observer is None else self.log.observer.call(request)
 
     def ends_at(self, options: CallOptions) -> float:
-        """Return the deadline of a call that begins now, on the monotonic clock. It is infinite if there is no deadline."""
+        """Return the deadline of a call that begins now, on the monotonic clock, or infinity if it has no deadline."""
         return math.inf if options.deadline is None else self.clock.monotonic() + options.deadline
 
     @property
