@@ -88,8 +88,8 @@ class AccountRefresh:
         added: the number of callflows that were added.
         changed: the number of callflows whose content has changed.
         deleted: the number of callflows that were deleted.
-        requests: the number of requests that were sent for the account. Retries are included. Logins, and the test
-            whether the server applies filters, are not.
+        requests: the number of requests that were sent for the account, including retries. Logins are not counted, and
+            neither are the requests that test whether the server applies filters.
         bad_items: rows and documents that could not be read. The mirror keeps the previous data of these callflows.
         error: the error with which the account failed. None if the account did not fail, or if the state ``gone`` is
             not new.
