@@ -25,7 +25,7 @@ from .module_catalog import (
     outcomes,
 )
 from .number_findings import number_findings
-from .positions import Row, escape, is_empty, is_summary, metaflow_tops, ordered, pointer, rows
+from .positions import Pointers, Row, escape, is_empty, is_summary, metaflow_tops, ordered, rows
 from .references import (
     NOT_IN_METADATA,
     Found,
@@ -231,6 +231,7 @@ class _Survey:
         self.callflow = callflow
         self.is_summary = is_summary(callflow)
         self.table: list[Row] = rows(callflow.flow)
+        self.pointers = Pointers(self.table)
         self.unreachable: set[int] = set()
         self.jumps: list[Jump] = []
         self.used: list[str] = []
@@ -260,7 +261,7 @@ class _Survey:
         if isinstance(target, str) and target:
             self.used.append(target)
             if module == "callflow" and index not in self.unreachable:
-                path = pointer(self.table, index)
+                path = self.pointers[index]
                 back = not is_empty(node.children.get("_"))
                 self.jumps.append(Jump(self.callflow.id, path, target, is_paused, back))
 
@@ -319,14 +320,15 @@ class _Check:
             if found and index in survey.unreachable:
                 found = [each for each in found if each[0][0] in "RS"]  # references and secrets
             if found:
-                path = pointer(survey.table, index)
+                path = survey.pointers[index]
                 for code, severity, message, related in found:
                     yield Finding(code, severity, callflow.id, _place(path, node, code, related), message, related)
         for top, place in metaflow_tops(callflow):
             table = rows(top)
+            pointers = Pointers(table, place)
             for index, (node, _, _) in enumerate(table):
                 for code, severity, message, related in self._metaflow(node):
-                    yield Finding(code, severity, callflow.id, pointer(table, index, place), message, related)
+                    yield Finding(code, severity, callflow.id, pointers[index], message, related)
 
     def _metaflow(self, node: FlowNode) -> Iterator[NodeFinding]:
         for kind, field, target in metaflow_references(node):

@@ -25,13 +25,33 @@ def rows(top: FlowNode | None) -> list[Row]:
     return found
 
 
-def pointer(table: list[Row], index: int, top: str = "/flow") -> str:
-    """Return the JSON pointer, within the callflow, of the node in row ``index``. ``top`` is that of the first row."""
-    keys: list[str] = []
-    while index > 0:
-        _, key, index = table[index]
-        keys.append(escape(key))
-    return "/children/".join((top, *reversed(keys)))
+class Pointers:
+    """The JSON pointers of a table's rows. A pointer begins like the one before, so only the rest of it is made."""
+
+    def __init__(self, table: list[Row], top: str = "/flow") -> None:
+        """``top`` is the pointer of the first row."""
+        self._table = table
+        self._last = top
+        self._ends = [(0, len(top))]  # the rows from the top to the last one, and where the pointer of each ends
+
+    def __getitem__(self, index: int) -> str:
+        """Return the pointer of the row's node within its callflow."""
+        below: list[int] = []
+        while True:
+            while self._ends[-1][0] > index:
+                self._ends.pop()
+            row, end = self._ends[-1]
+            if row == index:
+                break
+            below.append(index)
+            index = self._table[index][2]
+        parts = [self._last[:end]]
+        for row in reversed(below):
+            parts.append(f"/children/{escape(self._table[row][1])}")
+            end += len(parts[-1])
+            self._ends.append((row, end))
+        self._last = "".join(parts)
+        return self._last
 
 
 def escape(key: str) -> str:

@@ -11,7 +11,7 @@ from attrs import frozen
 from .. import Callflow, FlowNode
 from .jumps import MAX_JUMPS
 from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch, never_taken
-from .positions import keys_of, metaflow_tops, node_at, ordered, pointer, rows
+from .positions import Pointers, keys_of, metaflow_tops, node_at, ordered, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
@@ -69,16 +69,18 @@ def references(callflow: Callflow) -> Iterator[Reference]:
     yield from _of_document(callflow)
     callflow_id, metadata = callflow.id, callflow.metadata
     table = rows(callflow.flow)
+    pointers = Pointers(table)
     for index, (node, _, _) in enumerate(table):
         if found := flow_references(node, metadata):
-            path = pointer(table, index)
+            path = pointers[index]
             for kind, field, target in found:
                 yield Reference(callflow_id, path, node.module or "", kind, field, target)
     for top, place in metaflow_tops(callflow):
         table = rows(top)
+        pointers = Pointers(table, place)
         for index, (node, _, _) in enumerate(table):
             if found := metaflow_references(node):
-                path = pointer(table, index, place)
+                path = pointers[index]
                 for kind, field, target in found:
                     yield Reference(callflow_id, path, node.module or "", kind, field, target)
 

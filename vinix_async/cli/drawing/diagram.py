@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Final
 
 from attrs import evolve, frozen
@@ -120,18 +119,23 @@ def _step(field: str, key: str) -> str:
 
 
 def find(boxes: Sequence[Box]) -> Callable[[str], int]:
-    """Return a function that takes a JSON pointer into the callflow and returns the index of its box.
+    """Return a function that takes a JSON pointer to a node of the callflow and returns the index of its box.
 
     A pointer to a node that is not drawn, such as a missing child, belongs to the box above it.
     """
     steps = {(box.parent, box.step): index for index, box in enumerate(boxes)}
+    found = {"": 0, "/flow": steps.get((0, "flow"), 0), "/metaflow": steps.get((-1, "metaflow"), 0)}
 
-    @cache
     def find_one(path: str) -> int:
-        top, *rest = path.split("/")[1:] or [""]
-        index = steps.get((-1 if top == "metaflow" else 0, top), 0)
-        for step in zip(rest[::2], rest[1::2], strict=False):
-            index = steps.get((index, "/".join(step)), index)
+        above, below = path, list[str]()
+        while above not in found:  # the node above is known already if it has a reference or a finding, too
+            parts = above.rsplit("/", 2)
+            above = parts[0]
+            below.append("/".join(parts[1:]))
+        index = found[above]
+        for step in reversed(below):
+            index = steps.get((index, step), index)
+        found[path] = index
         return index
 
     return find_one
