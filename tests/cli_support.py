@@ -1,6 +1,7 @@
 """The command in processes of its own, and servers for it."""
 
 import asyncio
+import copy
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from cyclopts import App, ArgumentCollection
 from forked import Process
 
 from vinix_async.cli.app import run
@@ -35,6 +37,20 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"), "HOME": str(home)}
     # Its fallback would be a file of this person's; a test that wants a keyring brings its own.
     return plain | own | {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"} | variables
+
+
+_assemble = App.assemble_argument_collection
+_assembled: dict[tuple[Any, str], ArgumentCollection] = {}
+
+
+def _options_of(app: App, **choices: Any) -> ArgumentCollection:
+    """Assemble the options of a command once, and copy them for each of its runs, which takes a tenth of the time."""
+    key = app.default_command, repr(choices)
+    if key not in _assembled:
+        _assembled[key] = _assemble(app, **choices)
+    found = _assembled[key]
+    unchanged = {id(each): each for argument in found for each in (argument.parameter, argument.field_info)}
+    return copy.deepcopy(found, unchanged)
 
 
 class Command:
@@ -62,6 +78,7 @@ class Command:
                 mock.patch.multiple(
                     sys, stdin=io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"), stdout=out, stderr=err
                 ),
+                mock.patch.object(App, "assemble_argument_collection", _options_of),
             ):
                 code = run(arguments)
         finally:

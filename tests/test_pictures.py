@@ -290,7 +290,7 @@ def test_fold_keeps_the_upper_boxes() -> None:
 
 
 def test_whatever_a_sandbox_has_can_be_drawn() -> None:
-    sandbox = Sandbox(accounts=2, callflows=60)
+    sandbox = Sandbox(accounts=2, callflows=30)
     for account_id in sandbox.account_ids:
         for callflow_id in sandbox.callflow_ids(account_id):
             flow = structure(sandbox.document(account_id, callflow_id), Callflow)
