@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from fake_clock import FakeClock
 
-from vinix_async import APITimeoutError, ConfigurationError, Limits
+from vinix_async import APITimeoutError, ConfigurationError, Limits, VinixClient
 from vinix_async._pipeline.rate_limiter import AccountLimiter, RateLimiter
+from vinix_async.sandbox import Sandbox
 from vinix_async.sandbox.token_bucket import TokenBuckets
 from vinix_async.testing import VirtualClock
 
@@ -100,15 +101,45 @@ async def test_a_series_of_refusals_cuts_the_rate_once(clock: FakeClock) -> None
     one = limiter(clock)
     one.rate_limited(clock.now)
     assert one._rate == 10.0
-    for _ in range(3):
+    for _ in range(8):
         one.succeeded()
     for _ in range(5):
         one.rate_limited(clock.now)
-        assert one._rate == pytest.approx(0.9 * (10.0 + 3 * 0.02))
+        assert one._rate == pytest.approx(0.9 * (10.0 + 8 * 0.02))
+
+
+async def test_after_few_successes_the_rate_is_halved(clock: FakeClock) -> None:
+    one = limiter(clock)
+    one.rate_limited(clock.now)
+    for _ in range(7):
+        one.succeeded()
+    one.rate_limited(clock.now)
+    assert one._rate == pytest.approx(0.5 * (10.0 + 7 * 0.02))
     for _ in range(100):
         one.succeeded()
         one.rate_limited(clock.now)
-    assert one._rate == pytest.approx(1.0)
+    assert one._rate == pytest.approx(0.2)
+
+
+async def test_a_learned_rate_is_where_the_next_refusal_begins(clock: FakeClock) -> None:
+    one = limiter(clock)
+    for _ in range(2):
+        one.succeeded()
+        one.rate_limited(clock.now)
+    clock.now += 61
+    await enter(one)
+    assert one._rate is None
+    one.rate_limited(clock.now)
+    assert one._rate == pytest.approx(0.5 * (10.0 + 0.02))
+
+
+@pytest.mark.parametrize("bucket", [(2, 1), (10, 2), (30, 3), (20, 5)], ids=str)
+async def test_no_document_is_lost_where_the_server_allows_much_less(bucket: tuple[int, int]) -> None:
+    clock = VirtualClock()
+    async with Sandbox(accounts=1, callflows=(40, 40), rate_limit=bucket, clock=clock) as sandbox:
+        async with VinixClient(auth=sandbox.user_auth(), base_url=sandbox.url, clock=clock) as client:
+            callflows = await client.callflows.list(sandbox.root_id, details=True).to_list()
+        assert len(callflows) == 40
 
 
 async def test_refusals_of_what_was_under_way_count_once(clock: FakeClock) -> None:

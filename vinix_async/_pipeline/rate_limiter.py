@@ -23,6 +23,23 @@ _FORGET_AFTER: Final = 60.0
 _MAX_IDLE_ACCOUNTS: Final = 1000
 """The maximum number of accounts without a request in flight whose rate is remembered."""
 
+_INCREASE: Final = 0.002
+"""By how much a success raises the rate of a rate-limited account, as a share of ``Limits.rate``."""
+
+_SMALL_DECREASE: Final = 0.9
+_LARGE_DECREASE: Final = 0.5
+"""A 429 multiplies the rate by one of these factors.
+
+A bucket that gains ``Limits.rate`` tokens each second allows about as many successes between two 429s. If there were
+fewer, the server allows this account much less, and the rate must fall before the calls have used up their attempts.
+"""
+
+_FEW_SUCCESSES: Final = 0.8
+"""The number of successes between two 429s below which the large decrease is used, as a share of ``Limits.rate``."""
+
+_LEAST_RATE: Final = 0.02
+"""The lowest rate of a rate-limited account, as a share of ``Limits.rate``."""
+
 _MAX_HOLD: Final = 20.0
 """The maximum pause of an account after a 429 without a Retry-After, in seconds."""
 
@@ -89,6 +106,8 @@ class AccountLimiter:
         self._next_at = -math.inf
         self._limited_at = -math.inf
         self._limited_in_a_row = 0
+        self._learned_rate = limits.rate  # the rate after the next 429
+        self._successes = 0  # since the last 429
 
     @property
     def idle(self) -> bool:
@@ -127,7 +146,10 @@ class AccountLimiter:
                     raise error
                 with waiting(wait):
                     await self._clock.sleep(wait)
-            if self._rate is None or self._forgets():
+            if self._rate is None:
+                return
+            if self._forgets():
+                self._learned_rate = min(self._rate, self._limits.rate)
                 self._rate = None
                 return
             now = self._clock.monotonic()
@@ -148,9 +170,12 @@ class AccountLimiter:
         now = self._clock.monotonic()
         if sent_at >= self._limited_at:  # otherwise the request was already in flight when the rate was lowered
             if self._rate is None:
-                self._rate = self._limits.rate
+                self._rate = self._learned_rate
             elif self._limited_in_a_row == 0:
-                self._rate = max(0.1 * self._limits.rate, 0.9 * self._rate)
+                few = self._successes < _FEW_SUCCESSES * self._limits.rate
+                factor = _LARGE_DECREASE if few else _SMALL_DECREASE
+                self._rate = max(_LEAST_RATE * self._limits.rate, factor * self._rate)
+            self._successes = 0
             hold = _LOGIN_HOLD if self.account_id is None else 1 / self._limits.rate
             self._next_at = now + min(hold * 2.0 ** min(self._limited_in_a_row, 10), _MAX_HOLD)
             self._limited_in_a_row += 1
@@ -162,8 +187,9 @@ class AccountLimiter:
     def succeeded(self) -> None:
         """Record a successful request, which raises the rate a little."""
         self._limited_in_a_row = 0
+        self._successes += 1
         if self._rate is not None:
-            self._rate += 0.002 * self._limits.rate
+            self._rate += _INCREASE * self._limits.rate
 
 
 class RateLimiter:
