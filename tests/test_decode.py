@@ -282,6 +282,16 @@ def test_a_field_whose_type_has_no_rule_is_refused_at_once() -> None:
         _rules(Odd)
 
 
+@pytest.mark.parametrize("kind", [str, int, bool])
+def test_a_field_may_be_of_any_simple_type(kind: type) -> None:
+    (rule,) = _rules(
+        attrs.make_class(
+            "Odd", {"value": attrs.field(type=kind | None, default=None)}, bases=(Document,), kw_only=True, eq=False
+        )
+    )
+    assert (rule.name, rule.json, rule.empties) == ("value", kind, ((type(None), None),))
+
+
 # --- pieces ------------------------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class Rule(NamedTuple):
         return (bool, False) in self.empties
 
 
-_SIMPLE_TYPES: Final[Mapping[Any, type]] = {Any: object, tuple[str, ...]: list, str: str, int: int}
+_SIMPLE_TYPES: Final[Mapping[Any, type]] = {Any: object, tuple[str, ...]: list, str: str, int: int, bool: bool}
 
 
 def _rule(field: "attrs.Attribute[Any]") -> Rule:
