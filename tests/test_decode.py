@@ -4,7 +4,7 @@ import copy
 import json
 import sys
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -286,7 +286,11 @@ def test_a_field_whose_type_has_no_rule_is_refused_at_once() -> None:
 def test_a_field_may_be_of_any_simple_type(kind: type) -> None:
     (rule,) = _rules(
         attrs.make_class(
-            "Odd", {"value": attrs.field(type=kind | None, default=None)}, bases=(Document,), kw_only=True, eq=False
+            "Odd",
+            {"value": attrs.field(type=cast("type", kind | None), default=None)},
+            bases=(Document,),
+            kw_only=True,
+            eq=False,
         )
     )
     assert (rule.name, rule.json, rule.empties) == ("value", kind, ((type(None), None),))
