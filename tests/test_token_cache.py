@@ -20,6 +20,7 @@ from vinix_async import (
 )
 from vinix_async._http.request import Request
 from vinix_async._http.response import Envelope
+from vinix_async._http.status_errors import clean
 from vinix_async._pipeline.credentials import Token
 from vinix_async._pipeline.token_cache import TokenCache
 
@@ -263,7 +264,7 @@ async def test_credentials_without_a_login_request_are_refused(clock: FakeClock,
 
 async def test_secrets_are_those_of_the_credentials_and_the_token(cache: Cache) -> None:
     token = await cache.token()
-    shown = cache.secrets(token).redact(f"{'k' * 64} {token.value}")
+    shown = clean(f"{'k' * 64} {token.value}", cache.secrets(token))
     assert shown == "[redacted] [redacted]"
 
 

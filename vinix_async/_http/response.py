@@ -33,11 +33,12 @@ class Envelope:
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor of this page. None if the server did not send it.
         page_size: the number of rows in this page according to the server. None if the server did not send it.
-        timestamp: the time at which the server created the response, in UTC. None if the server did not send it.
+        timestamp: the time of the response according to the server, in UTC. None if the server did not send it.
         revision: the revision of the document in ``data``. None if there is no revision, or if it cannot be sent in a
             header.
         auth_token: the token of the request, or of the login.
-        attempts, attempts_allowed: the number of attempts that the call needed, and that the ``RetryPolicy`` allows.
+        attempts: the number of attempts that the call needed.
+        attempts_allowed: the number of attempts that the ``RetryPolicy`` allows.
     """
 
     data: Any = field(repr=False)
@@ -110,7 +111,9 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
         return _envelope(body, request, status, secrets)
     if _is_banner(response, base_url):
         raise DecodeError("the server sent its text banner instead of JSON: base_url must end with /v2")
-    raise DecodeError(f"{failure.message} ({_described(response)})", transient=True, server_away=True)
+    content_type = clean(response.headers.get("content-type", "").partition(";")[0]) or "no content type"
+    found = f"{content_type}, " + (f"{len(response.body):,} bytes" if response.body else "an empty body")
+    raise DecodeError(f"{failure.message} ({found})", transient=True, server_away=True)
 
 
 def _is_banner(response: Response, base_url: str) -> bool:
@@ -119,12 +122,6 @@ def _is_banner(response: Response, base_url: str) -> bool:
         return False
     version = urlsplit(base_url).path.rpartition("/")[2]
     return not response.body.lstrip().startswith(b"{") and not re.fullmatch(r"v\d+", version)
-
-
-def _described(response: Response) -> str:
-    content_type = clean(response.headers.get("content-type", "").partition(";")[0]) or "no content type"
-    size = len(response.body)
-    return f"{content_type}, {size:,} bytes" if size else f"{content_type}, an empty body"
 
 
 def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Envelope:

@@ -33,7 +33,7 @@ from .request import Request
 from .transport import Response
 
 _MAX_SHOWN: Final = 200
-"""The number of characters of a field that are shown."""
+"""The number of characters of a value that are shown."""
 
 _LEAST_SECRET: Final = 4
 """The minimum length of a secret that is redacted. A shorter secret is likely to be a part of an ordinary word."""
@@ -45,25 +45,22 @@ class Secrets:
 
     values: tuple[str, ...] = field(default=(), repr=False)
 
-    def redact(self, text: str) -> str:
-        """Return ``text`` with each secret replaced by ``[redacted]``."""
-        for value in self.values:
-            if len(value) >= _LEAST_SECRET:
-                text = text.replace(value, "[redacted]")
-        return text
-
 
 NO_SECRETS: Final = Secrets()
 
 
 def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
-    """Return a value from a body as a text for messages, which is printable, short and without secrets.
+    """Return a value from a body as printable text for a message, shortened and without secrets.
 
     Return None if the value is not a string or an int, or if it is an empty string.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = secrets.redact(str(value))[:_MAX_SHOWN]
+    text = str(value)
+    for secret in secrets.values:
+        if len(secret) >= _LEAST_SECRET:
+            text = text.replace(secret, "[redacted]")
+    text = text[:_MAX_SHOWN]
     if text.isprintable():
         return text or None
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
@@ -124,7 +121,8 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
     kind = _BY_STATUS.get(status) or (ServerError if 500 <= status < 600 else APIStatusError)
     if request.login_as and 400 <= status < 500 and status not in _TEMPORARY_STATUSES:
         kind = AuthenticationError
-        message, detail = f"the login as {request.login_as} was refused: {_why_refused(request, status, body)}", None
+        reason = _why_refused(request, status, data, body)
+        message, detail = f"the login as {request.login_as} was refused: {reason}", None
     elif status == 401:
         message, detail = f"the server refused the token ({detail or message})", None
     if status == 404 and detail and "invalid account_id" in detail and "-" in (request.account_id or ""):
@@ -144,12 +142,11 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
     return error
 
 
-def _why_refused(request: Request, status: int, body: Mapping[str, Any]) -> str:
+def _why_refused(request: Request, status: int, data: Mapping[str, Any], body: Mapping[str, Any]) -> str:
     """Return the reason for a refused login (api-facts 5.3 and 12).
 
     The server's own message is not used, because the error for an unknown API key repeats the key.
     """
-    data = body["data"] if isinstance(body.get("data"), dict) else {}
     if "multi_factor_request" in data:
         return "the account requires a second factor, which this library does not support; use an API key"
     account = data.get("account")
