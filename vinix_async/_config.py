@@ -154,7 +154,7 @@ def check_timeout(timeout: object) -> None:
 def check_base_url(value: str, *, allow_http: bool) -> str:
     """Return the base URL in ``value`` without a trailing slash.
 
-    Raise ``ConfigurationError`` if it is not a valid URL, or if the token could be read on its way to this URL.
+    Raise ``ConfigurationError`` if it is not a valid URL, or if the token would be sent unencrypted.
     """
     parts = check_url("base_url", value)
     if parts.username is not None or parts.password is not None:
@@ -206,7 +206,7 @@ def check_url(name: str, value: object) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be an absolute URL with a valid host and port, such as https://example.com")
+    raise ConfigurationError(f"{name} must be an absolute URL that begins with https:// or http:// and has a valid host")
 
 
 def _is_loopback(host: str) -> bool:

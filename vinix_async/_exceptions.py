@@ -6,7 +6,7 @@ VinixError
 │   └── APITimeoutError           an attempt or a whole call took too long (also a TimeoutError)
 ├── APIStatusError                the server answered with an error
 │   ├── BadRequestError           400
-│   ├── AuthenticationError       401, or a refused login with any status
+│   ├── AuthenticationError       401, or a refused login
 │   ├── PaymentRequiredError      402
 │   ├── PermissionDeniedError     403
 │   ├── NotFoundError             404
@@ -126,7 +126,7 @@ class VinixError(Exception):
 
 @public
 class ConfigurationError(VinixError, ValueError):
-    """An argument or a setting is invalid. The request was not sent. The message says which values are accepted."""
+    """An argument or a setting is invalid. The request was not sent."""
 
 
 @public
@@ -136,7 +136,7 @@ class APIConnectionError(VinixError):
 
     Attributes:
         transient: False if a retry cannot help, for example if the server's certificate does not verify.
-        server_away: True if the failure may be part of an outage, such as a refused connection.
+        server_away: True if the failure may be part of an outage. A refused connection is an example.
     """
 
     transient: bool = field(default=True, kw_only=True)
@@ -202,7 +202,7 @@ class PaymentRequiredError(APIStatusError):
 
 @public
 class PermissionDeniedError(APIStatusError):
-    """403: the token does not permit the request, usually because the account is not its own or one below it."""
+    """403: the token does not permit the request, usually because the account is not below its own account."""
 
 
 @public
@@ -241,7 +241,7 @@ class DecodeError(VinixError):
         problems: the invalid fields, such as ``'$.data[3].flow.children["1"].module: expected str, got int'``. They do
             not contain the invalid values.
         transient: True if the body is not valid JSON, for example because a proxy answered instead of the server.
-        server_away: True if the error may be part of an outage, because the response may not have come from the API.
+        server_away: True if the error may be part of an outage, for example if the response is not JSON.
     """
 
     problems: tuple[str, ...] = field(default=(), kw_only=True)
@@ -266,7 +266,7 @@ class PaginationLoopError(VinixError):
 
 @public
 class ClientClosedError(VinixError):
-    """The client was closed, or it is bound to another event loop or process, in which it was first used."""
+    """The client was closed, or it was first used in another event loop or process."""
 
 
 def _listed(problems: tuple[str, ...]) -> str:

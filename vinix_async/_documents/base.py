@@ -75,7 +75,7 @@ class Document:
 
 
 class Unbuilt:
-    """The base class of placeholders. The document in place of a placeholder is built when it is first read."""
+    """The base class of placeholders for documents. A document is built when its field is read for the first time."""
 
     __slots__ = ()
 
@@ -85,7 +85,7 @@ class Unbuilt:
 
 
 class BuiltField:
-    """A descriptor of a field whose slot may contain an ``Unbuilt``. The first access replaces it by its document."""
+    """A descriptor of a field whose slot may contain an ``Unbuilt``. Reading the field replaces it by its document."""
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot
@@ -145,7 +145,7 @@ def write_constructor(
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` without checks. Its arguments are the values of ``field_names``, in order."""
+    """Return a constructor of ``kind`` that checks nothing. Its arguments are the fields in ``field_names``, in order."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})

@@ -10,6 +10,7 @@ problem, together with its path. Keys without a field go to ``extra``.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
@@ -22,15 +23,6 @@ from .._public import public
 from . import models
 from .base import ABSENT_OBJECT, Document, unchecked
 from .deep_json import check_text, parse_json
-
-try:
-    from .fast_decode import make_fast_decoders
-except ModuleNotFoundError:  # fast_decode.py is optional and can be deleted; only this module imports it
-
-    def make_fast_decoders(all_rules: Any) -> Any:  # type: ignore[misc]  # noqa: ARG001  # replaces the real function
-        """Return no decoders."""
-        return {}
-
 
 D = TypeVar("D", bound=Document)
 
@@ -105,7 +97,11 @@ RULES: Final[Mapping[type[Document], tuple[Rule, ...]]] = {
 }
 """The rules of each class, in the order of its fields. The fields that ``Document`` defines have no rules."""
 
-_FAST: Final = make_fast_decoders(RULES)
+_FAST: dict[type[Document], Any] = {}
+with suppress(ModuleNotFoundError):  # fast_decode.py is optional and can be deleted; only this module imports it
+    from .fast_decode import make_fast_decoders
+
+    _FAST = make_fast_decoders(RULES)
 
 # --- problems --------------------------------------------------------------------------------------
 
@@ -259,10 +255,11 @@ def _copy_checked(value: Any) -> Any:
 
 
 def parse_envelope(body: bytes, kind: type[Document] | None) -> Any:
-    """Return the envelope of a listing of ``kind``, or the JSON value of any other response if ``kind`` is None.
+    """Return the JSON value of a response body, which is usually an envelope.
 
-    The faster decoder is used for ordinary listings. The ``data`` of their envelope can only be read by ``iter_rows``
-    and ``read_rows``, and keys that the library does not use are left out.
+    ``kind`` is the class of the rows of a listing, or None for other responses. Ordinary listings are decoded faster.
+    The result then lacks the keys that the library does not use, and only ``iter_rows`` and ``read_rows`` can read its
+    ``data``.
 
     Raises ``DecodeError``, which is ``transient`` if the body is not valid JSON.
     """
@@ -282,8 +279,8 @@ def iter_rows(data: Any, kind: type[D]) -> Iterator[tuple[list[D], list[BadRow]]
     For any other ``data``, such as ``null`` or ``{}``, the first batch raises ``DecodeError``. Otherwise a faulty
     response would look like an account without callflows.
 
-    The rows of a large response are parsed with their batch, which raises a ``transient`` ``DecodeError`` if a row is
-    not valid JSON.
+    The JSON of a large response is parsed batch by batch. A batch raises a ``transient`` ``DecodeError`` if one of its
+    rows is not valid JSON.
     """
     if type(data) is list:
         for first in range(0, len(data), _ROWS_AT_ONCE):

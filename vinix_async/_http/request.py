@@ -176,7 +176,7 @@ _MOST_GREGORIAN: Final = 315_569_520_000
 def check_filters(filters: Filters | None) -> dict[str, str]:
     """Return ``filters`` as query parameters of the server (api-facts 3.2).
 
-    Other names are refused. The server would ignore an unknown parameter and send all rows.
+    Unknown names are refused. The server would ignore them and send all rows.
     """
     if filters is None:
         return {}
@@ -215,9 +215,8 @@ def _filter_value(name: str, value: object) -> str:
         if name in _KEYS:
             raise ConfigurationError(f"{name} must have only one value: the server cannot match several")
         return json.dumps(list(value))  # the server reads a JSON list as "one of these values"
-    raise ConfigurationError(
-        f"{name[:80]} must be a str, an int or a non-empty sequence of str, not {type(value).__name__}"
-    )
+    found = "" if isinstance(value, list | tuple) else f", not {type(value).__name__}"
+    raise ConfigurationError(f"{name[:80]} must be a str, an int or a non-empty sequence of str{found}")
 
 
 def _gregorian_seconds(name: str, value: object) -> str:
