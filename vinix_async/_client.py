@@ -226,8 +226,8 @@ def _auth_from(environ: Mapping[str, str]) -> Auth:
     username, password = environ.get("VINIX_USERNAME"), environ.get("VINIX_PASSWORD")
     if not username or not password:
         raise ConfigurationError(
-            "the environment does not contain complete credentials: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or "
-            "VINIX_USERNAME and VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
+            "the environment contains no credentials or only a part of them: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, "
+            "or VINIX_USERNAME and VINIX_PASSWORD with VINIX_ACCOUNT_NAME, VINIX_ACCOUNT_REALM or VINIX_PHONE_NUMBER"
         )
     selectors = {
         "account_name": environ.get("VINIX_ACCOUNT_NAME"),

@@ -206,7 +206,9 @@ def check_url(name: str, value: object) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise ConfigurationError(f"{name} must be an absolute URL that begins with https:// or http:// and has a valid host")
+    raise ConfigurationError(
+        f"{name} must be an absolute URL that begins with https:// or http:// and has a valid host"
+    )
 
 
 def _is_loopback(host: str) -> bool:

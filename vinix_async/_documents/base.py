@@ -145,7 +145,7 @@ def write_constructor(
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` that checks nothing. Its arguments are the fields in ``field_names``, in order."""
+    """Return a constructor of ``kind`` without checks. It takes the values of ``field_names`` in the same order."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})
