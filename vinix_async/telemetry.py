@@ -164,8 +164,8 @@ class _Telemetry:
         self._active_outages = meter.create_up_down_counter(
             "vinix.client.active_outages", "{outage}", "Whether the server is unavailable."
         )
-        # These series exist from the beginning: an alert can refer to them, and Prometheus sees the first outage. It
-        # computes no increase for a series whose first value is 1.
+        # Both series exist from the beginning, so that an alert can refer to them. Otherwise Prometheus would also miss
+        # the first outage, because it computes no increase for a series whose first value is 1.
         self._active_outages.add(0, self._server)
         self._outages.add(0, self._server)
 
@@ -191,12 +191,12 @@ class _Telemetry:
         return headers
 
     def close(self) -> None:
-        """Record the current outage, if any, as ending now, because the client is closed."""
+        """Record the current outage, if any, as ended now."""
         if self._outage_began is not None:
             self._end_outage(time.monotonic() - self._outage_began)
 
     def stop(self) -> None:
-        """End all open spans, because the events that would end them will not be received."""
+        """End the open spans of sweeps and attempts, because the events that would end them will not be received."""
         self.close()
         for span in (*self._sweeps, *(span for span, _ in self._attempts.values())):
             span.end()

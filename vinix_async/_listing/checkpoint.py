@@ -15,6 +15,7 @@ from .._public import public
 _VERSION: Final = 2
 
 _Types = Mapping[str, tuple[type, ...]]
+"""The names of the fields in one version of the format, and the types that each field may have."""
 
 
 def _count_only(ids: Any) -> str:
@@ -29,9 +30,9 @@ class Checkpoint:
     Attributes:
         scope: the path and the filters of the listing.
         start_key: the cursor of the page at which a resumed listing begins. None for the first page.
-        done: the ids of rows that were already yielded, and that the server may list again.
+        done: the ids of the items that were already yielded and that the server may list again.
         bad: the ids of rows and documents that could not be read. A resumed listing tries to read them again.
-        yielded: the total number of rows that were yielded.
+        yielded: the total number of items that were yielded.
         finished: whether the listing is complete.
     """
 
@@ -53,12 +54,12 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint from which ``to_json`` made ``text``. Raises ``ConfigurationError`` otherwise."""
+        """Return the checkpoint that ``to_json`` saved as ``text``. Other text raises ``ConfigurationError``."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint from which ``to_value`` made ``value``. Raises ``ConfigurationError`` otherwise."""
+        """Return the checkpoint that ``to_value`` saved as ``value``. Any other value raises ``ConfigurationError``."""
         fields = _checked("checkpoint", value, {1: _CHECKPOINT_1, 2: _CHECKPOINT})
         fields["done"] = _strings("done", [*fields["done"], *fields.pop("before", ())])
         fields["bad"] = _strings("bad", fields.get("bad", ()))
@@ -104,12 +105,12 @@ class SweepCheckpoint:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint from which ``to_json`` made ``text``. Raises ``ConfigurationError`` otherwise."""
+        """Return the checkpoint that ``to_json`` saved as ``text``. Other text raises ``ConfigurationError``."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint from which ``to_value`` made ``value``. Raises ``ConfigurationError`` otherwise."""
+        """Return the checkpoint that ``to_value`` saved as ``value``. Any other value raises ``ConfigurationError``."""
         fields = _checked("checkpoint of a sweep", value, {1: _SWEEP_1, 2: _SWEEP})
         unfinished = fields.get("unfinished", fields.get("failed", {}))
         points = {account_id: Checkpoint.from_value(point) for account_id, point in unfinished.items()}
@@ -129,14 +130,15 @@ def _load(text: str) -> Any:
 
 def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str, Any]:
     """Return the fields of ``value`` if it is a checkpoint in one of the format ``versions``."""
+    invalid = f"this is not a {what}: pass what checkpoint.to_json() or checkpoint.to_value() returned"
     version = value.get("version") if isinstance(value, dict) else None
     if type(version) is not int:
-        raise ConfigurationError(f"this is not a {what}: pass the text that checkpoint.to_json() returned")
+        raise ConfigurationError(invalid)
     types = versions.get(version)
     if types is None:
         raise ConfigurationError(f"this {what} was written by another version of vinix_async (format {version})")
     if value.keys() != {"version", *types}:
-        raise ConfigurationError(f"this is not a {what}: pass the text that checkpoint.to_json() returned")
+        raise ConfigurationError(invalid)
     for name, kinds in types.items():
         if type(value[name]) not in kinds:
             raise _damaged(name)

@@ -4,12 +4,13 @@ The cursor of a page is contained in the previous page, so at most one page can 
 the first page that has no ``next_start_key``. The number of rows does not show the end: even an empty page may have a
 cursor (api-facts 2.4).
 
-Terms: a *row* is an element of a page's ``data``. An *item* is the document that is yielded for a row, which is the row
-itself or, with ``details=True``, the full document. A *bad item* is a row or a document that could not be read.
+Terms: a *row* is an element of a page's ``data``. An *item* is the document that is yielded for a row: the row itself
+or, with ``details=True``, the full document. A *bad item* is a row or a document that could not be read.
 """
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
@@ -25,6 +26,7 @@ from .._exceptions import (
     ClientClosedError,
     ConfigurationError,
     DecodeError,
+    NotFoundError,
     PaginationLoopError,
     RateLimitError,
     VinixError,
@@ -35,7 +37,6 @@ from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead, Eve
 from .._pipeline.send import Sender, result_of
 from .._public import public
 from .checkpoint import Checkpoint
-from .details import read_details
 
 T = TypeVar("T", bound=Account | Callflow)
 
@@ -62,7 +63,7 @@ class BadItem:
     Attributes:
         account_id: the id of the account.
         id: the id of the row or document. None if it has none.
-        index: the index of the row in the page's ``data``.
+        index: the index of the row in the page's ``data``. None for a document that was not read from a page.
         error: the reason why it could not be read.
     """
 
@@ -87,8 +88,8 @@ class Page(Generic[T]):
         next_start_key: the cursor of the next page. None on the last page.
         start_key: the cursor with which this page was requested. None for the first page.
         page_size: the number of rows in the page according to the server.
-        timestamp: the time at which the server sent the page, as an aware ``datetime`` in UTC. Its resolution is one
-            second. It is the ``timestamp`` of the response, or else its ``Date`` header. None if it has neither.
+        timestamp: the time at which the server sent the page, as an aware ``datetime`` in UTC, in whole seconds. It is
+            the ``timestamp`` of the response, or else the ``Date`` header. None if the response has neither.
         request_id: the request id of the response.
         bad_items: with ``on_bad_item="skip"``, the rows and documents that could not be read.
     """
@@ -112,7 +113,7 @@ class Listing(Generic[T]):
         request: the request for the first page, without ``page_size``.
         kind: the class of the documents.
         page_size: the number of rows per page to request. None for the server's default.
-        fetch_one: reads the full document with an id, before a deadline. None to yield the rows themselves.
+        fetch_one: a function that accepts an id and a deadline, and reads the full document. None to yield the rows.
     """
 
     sender: Sender
@@ -156,7 +157,7 @@ class Pager(Generic[T]):
     """A listing. Iterate over it or await it to read it. Nothing is sent before that.
 
     ``async for item in pager`` yields the items of all pages, and ``async for page in pager.by_page()`` yields the
-    pages. Each such loop begins with the first page. ``await pager`` returns the first page, and
+    pages. Each such loop reads the listing anew. ``await pager`` returns the first page, and
     ``await pager.to_list()`` returns all items. If a page fails, the ``start_key`` of the error is the page's cursor.
     Leaving a loop cancels the requests in flight.
 
@@ -181,21 +182,23 @@ class Pager(Generic[T]):
             raise ConfigurationError("start_key must be a non-empty str or None")
         if on_bad_item not in {"raise", "skip"}:
             raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {on_bad_item!r}")
-        if resume is not None:
-            _check_resume(resume, start_key, listing.scope)
+        if resume is not None and not isinstance(resume, Checkpoint):
+            raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
+        if resume is not None and start_key is not None:
+            raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
+        if resume is not None and resume.scope != listing.scope:
+            raise ConfigurationError(f"the checkpoint belongs to the listing {resume.scope}, not to {listing.scope}")
         self._listing = listing
-        self._start_key = start_key
-        self._resume = resume
+        self._start = resume or Checkpoint(scope=listing.scope, start_key=start_key)
         self._max_items = max_items
         self._prefetch = prefetch
         self._skips = on_bad_item == "skip"
         self._reader: PageReader[T] | None = None  # the reader of the latest iteration
 
-    def _begin(self, prefetch: int) -> "PageReader[T]":
+    def _new_reader(self, prefetch: int) -> "PageReader[T]":
         self._reader = PageReader(
             self._listing,
-            start_key=self._start_key,
-            resume=self._resume,
+            self._start,
             max_items=self._max_items,
             prefetch=prefetch,
             skips_bad_items=self._skips,
@@ -206,7 +209,7 @@ class Pager(Generic[T]):
         return self._first_page().__await__()
 
     async def _first_page(self) -> Page[T]:
-        reader = self._begin(prefetch=0)
+        reader = self._new_reader(prefetch=0)
         try:
             # A listing that was resumed after its end, or after max_items, has no further page.
             return await reader.read_page() or Page(items=(), start_key=reader.start_key)
@@ -223,7 +226,7 @@ class Pager(Generic[T]):
         The page in which ``max_items`` is reached has no ``next_start_key``. To continue after it, resume from
         ``checkpoint()``.
         """
-        reader = self._begin(self._prefetch)
+        reader = self._new_reader(self._prefetch)
         try:
             while page := await reader.read_page():
                 yield page
@@ -231,7 +234,7 @@ class Pager(Generic[T]):
             await reader.close()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        reader = self._begin(self._prefetch)
+        reader = self._new_reader(self._prefetch)
         try:
             while envelope := await reader.next_page():
                 async with aclosing(reader.batches(envelope)) as batches:
@@ -254,19 +257,10 @@ class Pager(Generic[T]):
         error begins with the page that failed and skips the items that were already yielded. If there were bad items,
         it begins with the first page that contains one and tries to read them again.
         """
-        return (self._reader or self._begin(self._prefetch)).checkpoint()
+        return self._reader.checkpoint() if self._reader else self._start
 
     def __repr__(self) -> str:
         return f"<Pager of {self._listing.scope}>"
-
-
-def _check_resume(resume: object, start_key: str | None, scope: str) -> None:
-    if not isinstance(resume, Checkpoint):
-        raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
-    if start_key is not None:
-        raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
-    if resume.scope != scope:
-        raise ConfigurationError(f"the checkpoint belongs to the listing {resume.scope}, not to {scope}")
 
 
 class PageReader(Generic[T]):
@@ -280,34 +274,32 @@ class PageReader(Generic[T]):
     def __init__(
         self,
         listing: Listing[T],
+        start: Checkpoint,
         *,
-        start_key: str | None,
-        resume: Checkpoint | None,
         max_items: int | None,
         prefetch: int,
         skips_bad_items: bool,
     ) -> None:
-        resume = resume or Checkpoint(scope=listing.scope, start_key=start_key)
-        self.start_key: str | None = resume.start_key
+        self.start_key: str | None = start.start_key
         self.all_bad_items: list[BadItem] = []
         self._listing = listing
-        self._left = math.inf if max_items is None else max_items - resume.yielded
+        self._left = math.inf if max_items is None else max_items - start.yielded
         self._prefetch = prefetch
         self._skips_bad_items = skips_bad_items
         self._ends_at = math.inf
-        self._finished = resume.finished
+        self._finished = start.finished
         self._envelope: Envelope | None = None  # the envelope of the current page
         self._next_page: asyncio.Task[Envelope] | None = None
         self._cursors: set[str | None] = set()  # the cursors that have been followed, to detect loops
         self._empty_pages = 0
-        self._deduplicator = _Deduplicator(resume.done)
+        self._deduplicator = _Deduplicator(start.done)
         # A checkpoint contains the ids of yielded rows that the server may list again. These are the rows of the
         # previous page and of the current one. Once there is a bad item, they are all rows from the first page with a
         # bad item on, because a resumed listing begins with that page.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
-        self._yielded = resume.yielded
-        self._reported = resume.yielded
+        self._yielded = start.yielded
+        self._reported = start.yielded
         self._page_bad_items: list[BadItem] = []
         self._bad_start_key: str | None = None  # the cursor of the first page with a bad item
 
@@ -407,32 +399,38 @@ class PageReader(Generic[T]):
     async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
         """Yield the full document of each row, in the order of the rows.
 
-        The document is requested even for an invalid row, because it may still be valid itself.
+        The document is requested even for an invalid row, because it may still be valid itself. At most ``per_account``
+        documents are requested ahead, and no more than ``max_items`` allows.
         """
-
-        def window() -> int:
-            return int(min(self._listing.sender.limits.per_account, self._left))
-
-        async def read(row: tuple[int, T | BadRow]) -> T:
-            return await self._read_whole(row[1], envelope)
-
+        sender = self._listing.sender
         rows = (
             row
             for first, documents, bad_rows in self._decoded(envelope)
             for row in self._deduplicator.new_of(_in_order(first, documents, bad_rows))
         )
-        async with aclosing(read_details(rows, read, window=window, start=self._listing.sender.start)) as details:
-            async for detail in details:
-                index, row = detail.row
-                if detail.error is not None:
-                    self._add_bad_item(row.id or None, index, detail.error)
-                elif detail.document is None:
+        requested: deque[tuple[int, T | BadRow, asyncio.Task[T]]] = deque()
+        try:
+            while self._left > 0:
+                while len(requested) < min(sender.limits.per_account, self._left) and (indexed := next(rows, None)):
+                    index, row = indexed
+                    requested.append((index, row, sender.start(self._read_whole(row, envelope))))
+                if not requested:
+                    return
+                index, row, task = requested[0]
+                try:
+                    document = await result_of(task)
+                except NotFoundError:
                     deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
                     self._listing.notify(deleted)
+                except VinixError as error:
+                    self._add_bad_item(row.id or None, index, error)
                 else:
-                    yield self._up_to_max_items([row.id or ""], [detail.document])
-                    if self._left <= 0:
-                        return
+                    yield self._up_to_max_items([row.id or ""], [document])
+                requested.popleft()
+        finally:
+            for _, _, task in requested:
+                task.cancel()
+            await asyncio.gather(*(task for _, _, task in requested), return_exceptions=True)
 
     def _up_to_max_items(self, ids: list[str], items: list[T]) -> Batch[T]:
         """Return the batch without the items that would exceed ``max_items``."""
@@ -461,6 +459,7 @@ class PageReader(Generic[T]):
     # --- bad items ---
 
     def _add_bad_item(self, row_id: str | None, index: int, error: VinixError) -> None:
+        """Record a bad item. With "raise", or if ``error`` is not only about this item, raise ``error`` instead."""
         account_id, is_callflow = self._listing.account_id, self._listing.kind is Callflow
         error.account_id = error.account_id or account_id
         if is_callflow:
@@ -471,6 +470,7 @@ class PageReader(Generic[T]):
             raise error
         if not self.all_bad_items:
             self._bad_start_key = self.start_key
+        error = error.with_traceback(None)  # the frames of the traceback would keep the page in memory
         item = BadItem(account_id=account_id, id=row_id, index=index, error=error)
         self.all_bad_items.append(item)
         self._page_bad_items.append(item)
@@ -589,7 +589,7 @@ class _Deduplicator:
         self._page: list[str] = []
 
     def new(self, rows: list[T]) -> tuple[list[str], list[T]]:
-        """Return the rows that are not repetitions, after their ids."""
+        """Return the ids of the rows that are not repetitions, and these rows."""
         ids = [row.id for row in rows]
         different = set(ids)
         known = (self._newer, self._older, self.resumed.keys())

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing, suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from attrs import define, evolve, field, frozen
 
@@ -84,7 +84,7 @@ class AccountResult:
         error: the error with which the account failed.
         next_start_key: the cursor of the next page to read, which is the page that failed. None if that is the first
             page, or if there is no error.
-        elapsed: the seconds from the start of reading the account to its end.
+        elapsed: how many seconds it took to read the account.
     """
 
     account: Account
@@ -108,7 +108,7 @@ class AccountResult:
 @public
 @define(kw_only=True, eq=False, repr=False)
 class SweepStats(ClientStats):
-    """Counters of a sweep, which are always up to date. They extend those of ``ClientStats``.
+    """Counters of a sweep, which change while it is running. They include those of ``ClientStats``.
 
     Attributes:
         accounts_done: accounts that were yielded without an error.
@@ -119,41 +119,33 @@ class SweepStats(ClientStats):
     accounts_failed: int = 0
 
 
-class SweepItem(Protocol):
-    """The interface of the values that a sweep yields, such as results or pages. Each value belongs to one account."""
-
-    @property
-    def account_id(self) -> str:
-        """The id of the account."""
-        ...
-
-    @property
-    def error(self) -> VinixError | None:
-        """The error with which the account failed."""
-        ...
-
-
-R = TypeVar("R", bound=SweepItem)
-T = TypeVar("T")
-
-
 @frozen
-class Outcome(Generic[R]):
-    """A value that a sweep will yield, and the checkpoint of the account after this value.
+class Outcome:
+    """A value that a sweep will yield for an account.
 
-    ``is_last`` is True for the last outcome of an account. ``bad`` is True if bad items were found in the account.
+    Attributes:
+        value: a page or a result. It has an ``account_id`` and an ``error``.
+        checkpoint: the progress of the account after this value. None if it is unknown.
+        is_last: whether this is the last value for the account.
+        bad: whether bad items have been found in the account.
     """
 
-    value: R
+    value: Any
     checkpoint: Checkpoint | None = None
     is_last: bool = True
     bad: bool = False
 
 
+ReadAccount = Callable[[Account], AsyncGenerator[Outcome, None]]
+"""A function that reads an account."""
+
+T = TypeVar("T")
+
+
 class Sweep:
     """An iteration over many accounts. Several tasks read accounts concurrently, and a loop yields their outcomes.
 
-    A subclass passes a function to ``_begin`` that reads one account.
+    A subclass passes ``_begin`` a function that reads one account.
     """
 
     def __init__(
@@ -171,7 +163,7 @@ class Sweep:
         check_count("max_concurrency", max_concurrency, optional=False)
         self.stats: SweepStats = SweepStats(now=sender.clock.monotonic)
         self._sender = sender
-        # The options of the sweep's calls. They wait longer for an outage to end than other calls.
+        # The calls of a sweep wait longer for the end of an outage than other calls.
         self._options = evolve(options, listeners=(*options.listeners, self.stats), patience=SWEEP_PATIENCE)
         self._account_ids = account_ids
         self._max_concurrency = max_concurrency
@@ -183,7 +175,7 @@ class Sweep:
         # would form a cycle, which exists until the garbage collector finds it.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
         self._ended: asyncio.Event | None = None  # set when the latest loop has ended
-        self._workers: _Workers[Any] | None = None
+        self._workers: _Workers | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -210,12 +202,12 @@ class Sweep:
             if self._ended is not None:
                 await self._ended.wait()
 
-    def _begin(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
+    def _begin(self, read: ReadAccount) -> AsyncGenerator[Any, None]:
         loop = self._sweep(read)
         self._loop = weakref.ref(loop)
         return loop
 
-    async def _sweep(self, read: "Callable[[Account], AsyncGenerator[Outcome[R], None]]") -> AsyncGenerator[R, None]:
+    async def _sweep(self, read: ReadAccount) -> AsyncGenerator[Any, None]:
         self._workers = workers = _Workers(read, self._max_concurrency, ordered=self._ordered)
         await self._before()
         # If a listener such as a tracer sets a context variable, the sweep's tasks see it, but the caller does not.
@@ -237,7 +229,9 @@ class Sweep:
         finally:
             await workers.stop(feeder)
             self._workers = None  # breaks a reference cycle, because the workers refer to this sweep
-            variables.run(self._end, complete=complete)
+            names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
+            counts = {name: getattr(self.stats, name) for name in names}
+            variables.run(self._notify, SweepEnded(complete=complete, **counts))
             try:
                 await self._after()
             finally:
@@ -249,7 +243,7 @@ class Sweep:
     async def _after(self) -> None:
         """Clean up after all tasks have ended."""
 
-    def _hand_out(self, outcome: "Outcome[R]") -> None:
+    def _hand_out(self, outcome: Outcome) -> None:
         """Count the outcome, which is about to be yielded."""
         if not outcome.is_last:
             return
@@ -260,7 +254,8 @@ class Sweep:
         if not outcome.bad:
             self._done.add(outcome.value.account_id)
 
-    def _check_credentials(self, value: SweepItem) -> None:
+    def _check_credentials(self, value: Any) -> None:
+        """Raise the error of ``value`` if the server refuses the credentials that all accounts share."""
         if value.error is None:
             self._refused = 0
         elif isinstance(value.error, AuthenticationError):
@@ -293,11 +288,6 @@ class Sweep:
 
     def _notify(self, event: Event) -> None:
         notify(self._options.listeners, event)
-
-    def _end(self, *, complete: bool) -> None:
-        names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
-        counts = {name: getattr(self.stats, name) for name in names}
-        self._notify(SweepEnded(complete=complete, **counts))
 
 
 @public
@@ -360,7 +350,7 @@ class AccountSweep(Sweep):
         """Yield each page as soon as it is read. This needs less memory than results, which contain whole accounts."""
         return self._begin(self._read_pages)
 
-    async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome[AccountPage], None]:
+    async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome, None]:
         """Yield the pages of an account. If it fails, the last page contains the error."""
         began = self._sender.clock.monotonic()
         callflows = bad_items = 0
@@ -392,14 +382,14 @@ class AccountSweep(Sweep):
             )
         self._account_ended(account, began, failure, callflows=callflows, bad_items=bad_items)
 
-    async def _read_account(self, account: Account) -> AsyncGenerator[Outcome[AccountResult], None]:
+    async def _read_account(self, account: Account) -> AsyncGenerator[Outcome, None]:
         """Yield the result of an account."""
         began = self._sender.clock.monotonic()
         callflows: list[Callflow] = []
         bad_items: list[BadItem] = []
         async with aclosing(self._read_pages(account)) as pages:
             async for outcome in pages:
-                page = outcome.value
+                page: AccountPage = outcome.value
                 callflows += page.items
                 bad_items += page.bad_items
                 if outcome.is_last:
@@ -413,7 +403,7 @@ class AccountSweep(Sweep):
                     )
                     yield Outcome(result, outcome.checkpoint, True, bool(bad_items))
 
-    def _hand_out(self, outcome: "Outcome[R]") -> None:
+    def _hand_out(self, outcome: Outcome) -> None:
         super()._hand_out(outcome)
         account_id = outcome.value.account_id
         if outcome.checkpoint is not None:
@@ -453,10 +443,10 @@ class _Channel(Generic[T]):
         return None
 
 
-_Outcomes = _Channel[Outcome[R] | Exception]
+_Outcomes = _Channel[Outcome | Exception]
 
 
-class _Workers(Generic[R]):
+class _Workers:
     """The tasks that read accounts, and the channels (bounded queues) that pass their outcomes to the sweep.
 
     An account occupies one of ``max_concurrency`` slots until its last outcome has been yielded. Together with the
@@ -465,18 +455,16 @@ class _Workers(Generic[R]):
     ``interrupted`` is True if the task of an account was cancelled.
     """
 
-    def __init__(
-        self, read: Callable[[Account], AsyncGenerator[Outcome[R], None]], max_concurrency: int, *, ordered: bool
-    ) -> None:
+    def __init__(self, read: ReadAccount, max_concurrency: int, *, ordered: bool) -> None:
         self.interrupted: bool = False
-        self._read: Callable[[Account], AsyncGenerator[Outcome[R], None]] = read
+        self._read = read
         self._slots = asyncio.Semaphore(max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         # Without ``ordered`` all accounts share one channel. With it each account has a channel of its own, and the
         # channels are read in the order of the accounts.
-        self._shared: _Outcomes[R] | None = None if ordered else _Channel(max_concurrency)
-        self._channels: _Channel[_Outcomes[R]] = _Channel()
-        self._current: _Outcomes[R] | None = None
+        self._shared: _Outcomes | None = None if ordered else _Channel(max_concurrency)
+        self._channels: _Channel[_Outcomes] = _Channel()
+        self._current: _Outcomes | None = None  # the channel from which next_outcome reads
 
     def expect(self, feeder: asyncio.Task[None]) -> None:
         """Keep the channels open until the ``feeder`` task, which runs ``feed``, and all tasks that it starts end."""
@@ -491,7 +479,7 @@ class _Workers(Generic[R]):
         async with aclosing(_unique(account_ids, skip)) as accounts:
             async for account in accounts:
                 await self._slots.acquire()
-                channel: _Outcomes[R] = self._shared or _Channel(1)
+                channel: _Outcomes = self._shared or _Channel(1)
                 # This is not a background task of the client, because closing the client would cancel it. Instead the
                 # account then fails with ClientClosedError, and the sweep yields this result.
                 task = asyncio.create_task(self._work(account, channel))
@@ -507,7 +495,7 @@ class _Workers(Generic[R]):
             self.interrupted = True
             self._slots.release()  # normally the last outcome releases the slot, but it will never arrive
 
-    async def _work(self, account: Account, channel: "_Outcomes[R]") -> None:
+    async def _work(self, account: Account, channel: _Outcomes) -> None:
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:
@@ -515,7 +503,7 @@ class _Workers(Generic[R]):
         except Exception as error:  # noqa: BLE001  # for example from on_retry; next_outcome raises it again
             await channel.put(error)
 
-    async def next_outcome(self) -> Outcome[R] | None:
+    async def next_outcome(self) -> Outcome | None:
         """Return the next outcome, or None at the end. With ``ordered``, outcomes are in the order of the accounts."""
         while True:
             if self._current is None:

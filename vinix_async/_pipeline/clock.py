@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def time(self) -> float:
-        """Return the Unix time in seconds. It is compared with the ``exp`` of a token."""
+        """Return the Unix time in seconds. It is compared with the ``exp`` of tokens and with ``Retry-After`` dates."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Defines the credentials, builds login requests, and reads tokens and the identity of their owner.
+"""Defines the credentials, builds login requests, and reads tokens and the identities of their owners.
 
 This module does no I/O and does not read a clock. Functions that need the time receive it as an argument.
 """
@@ -42,7 +42,11 @@ class Auth:
 @public
 @frozen
 class TokenAuth(Auth):
-    """An existing token. It cannot be renewed, so the first 401 raises ``AuthenticationError``."""
+    """An existing token. It cannot be renewed.
+
+    If the server refuses it, the call raises ``AuthenticationError``. Only if ``auth`` is a function, and the function
+    now returns another token, the call first tries that token.
+    """
 
     token: str = field(repr=False)
 
@@ -194,7 +198,7 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
             path=request.path,
             request_id=envelope.request_id,
         )
-    value = str(envelope.auth_token)  # assigned after the check, so the error's traceback does not contain the token
+    value = str(envelope.auth_token)  # not assigned before, because reports of the error may show local variables
     claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
     lifetime = _expiry(_jwt_claims(value)) - time
     return Token(value, monotonic + lifetime if lifetime > 0 else math.inf, claims)
@@ -265,10 +269,7 @@ class Identity:
 
 
 def read_identity(claims: Mapping[str, Any]) -> Identity:
-    """Return the identity in ``claims``.
-
-    These are the ``data`` of a login, the claims of a token, or the ``data`` of ``GET /token_auth``.
-    """
+    """Return the identity in ``claims``, the claims of a token or the ``data`` of a login or of ``GET /token_auth``."""
 
     def text(name: str) -> str | None:
         value = claims.get(name)

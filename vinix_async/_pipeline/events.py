@@ -8,9 +8,9 @@ the log passes each event on to the observer.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, Self
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from attrs import asdict, define, field, fields
 
@@ -60,27 +60,11 @@ class AttemptEnded(AttemptStarted):
     error: VinixError | None
     seconds: float
 
-    @classmethod
-    def of(cls, started: AttemptStarted, *, status: int | None, error: VinixError | None, seconds: float) -> Self:
-        """Return the event for the end of the attempt that ``started``."""
-        return cls(
-            method=started.method,
-            path=started.path,
-            account_id=started.account_id,
-            callflow_id=started.callflow_id,
-            attempt=started.attempt,
-            request_id=started.request_id,
-            login=started.login,
-            status=status,
-            error=error,
-            seconds=seconds,
-        )
-
     def __str__(self) -> str:
-        said = [] if self.status is None else [str(self.status)]
-        if self.error is not None and not isinstance(self.error, APIStatusError):
-            said.append(type(self.error).__name__)  # not needed for an APIStatusError, because the status is shown
-        outcome = ", ".join(said) or "cancelled"
+        parts = [] if self.status is None else [str(self.status)]
+        if self.error is not None and not isinstance(self.error, APIStatusError):  # its status says enough
+            parts.append(type(self.error).__name__)
+        outcome = ", ".join(parts) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""
         return f"{self.method} {self.path}: {outcome} in {self.seconds:.3f} s ({tries}request_id={self.request_id})"
 
@@ -137,7 +121,7 @@ class WaitStarted(Event):
     """A call starts to wait.
 
     ``at`` is the time on the monotonic clock. ``seconds`` is the expected duration. If the call waits for an outage to
-    end, ``outage`` is the serial number of the outage.
+    end, ``seconds`` is None, and ``outage`` is the serial number of the outage.
     """
 
     reason: Reason
@@ -153,7 +137,10 @@ class WaitStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class WaitEnded(Event):
-    """A call has finished waiting. ``seconds`` is the duration of the wait. It is None after an outage."""
+    """A call has finished waiting.
+
+    ``at`` is the time on the monotonic clock. ``seconds`` is the duration of the wait. It is None after an outage.
+    """
 
     reason: Reason
     account_id: str | None
@@ -268,7 +255,7 @@ class SweepStarted(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class AccountFinished(Event):
-    """A sweep has read all callflows of an account, except for bad items."""
+    """A sweep has read an account without an error. There may be bad items."""
 
     account_id: str
     account_name: str | None
@@ -328,20 +315,6 @@ def notify(listeners: tuple[Listener, ...], event: Event) -> None:
         listener(event)
 
 
-@contextmanager
-def waiting(
-    listeners: tuple[Listener, ...], clock: "Clock", reason: Reason, account_id: str | None, seconds: float
-) -> Iterator[None]:
-    """Notify the listeners that a call waits while the ``with`` block runs."""
-    began = clock.monotonic()
-    notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))
-    try:
-        yield
-    finally:
-        at = clock.monotonic()
-        notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=at, seconds=at - began))
-
-
 class Observer(Protocol):
     """A listener for all events of a client and of its views. It can also follow each call, as a tracer does.
 
@@ -394,7 +367,7 @@ class _Stopwatch:
 @public
 @define(kw_only=True, eq=False, repr=False)
 class ClientStats:
-    """Counters, which are always up to date. ``client.stats`` covers the client and all its views.
+    """Counters, which change while calls are running. ``client.stats`` covers the client and all its views.
 
     Attributes:
         requests: requests sent, including logins.
@@ -402,7 +375,8 @@ class ClientStats:
         retries: requests that were retried, not including probes during an outage.
         rate_limited: responses with the status 429.
         outages: outages during which at least one call waited.
-        callflows: callflows that were yielded to the caller.
+        callflows: callflows that were yielded to the caller. Those of a page are added when the listing goes on to the
+            next page or ends.
         bad_items: rows and documents that could not be read.
         deleted: callflows that were deleted after they were listed and before their full documents were read.
 
@@ -481,14 +455,7 @@ class ClientStats:
 _RETRIES_A_SECOND: Final = 10
 """The number of retries per second that are logged individually. Further ones are summarized in one line."""
 
-_LEVELS: Final = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
+_LEVELS: Final = ("debug", "info", "warn", "warning", "error", "critical")
 
 
 class Log:
@@ -502,7 +469,7 @@ class Log:
         self._clock = clock
         self._second = 0.0  # the start of the second in which retries are currently counted
         self._retries = 0
-        self._rate_limited: dict[str | None, float] = {}
+        self._rate_limited: dict[str | None, float] = {}  # when a wait of an account was last logged
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""
@@ -516,10 +483,10 @@ class Log:
             case AttemptEnded():
                 _write(event)
             case AttemptStarted() | CallflowsRead() | WaitEnded():
-                pass  # the log contains the matching AttemptEnded, AccountFinished and WaitStarted events instead
+                pass  # AttemptEnded contains all values of AttemptStarted, and the other two are for counters
             case RetryEvent() if self._too_many():
                 pass
-            case WaitStarted() if not self._worth_telling(event):
+            case WaitStarted() if not self._worth_logging(event):
                 pass
             case _:
                 _write(event)
@@ -548,11 +515,11 @@ class Log:
         if more > 0:
             _write(RetriesSummarized(retries=more, seconds=self._clock.monotonic() - self._second))
 
-    def _worth_telling(self, event: WaitStarted) -> bool:
+    def _worth_logging(self, event: WaitStarted) -> bool:
         if event.reason != "rate_limit":
             return False  # RetryEvent and OutageStarted are logged for the other reasons
-        told = self._rate_limited.get(event.account_id)
-        if told is not None and event.at - told < 1.0:
+        logged_at = self._rate_limited.get(event.account_id)
+        if logged_at is not None and event.at - logged_at < 1.0:
             return False
         if len(self._rate_limited) > 1000:
             self._rate_limited.clear()
@@ -576,7 +543,8 @@ def configure_logging() -> None:
     name = os.environ.get("VINIX_LOG")
     if not name:
         return
-    level = _LEVELS.get(name.strip().lower())
+    wanted = name.strip().lower()
+    level = logging.getLevelNamesMapping()[wanted.upper()] if wanted in _LEVELS else None
     if not any(isinstance(each, logging.StreamHandler) for each in logger.handlers):
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -54,7 +54,7 @@ Each answer raises the limit by one, so it doubles with each round trip. Once th
 """
 
 Key = tuple[bool, str | None]
-"""Whether a request is for callflows, and the id of its account. Failures are counted for each key."""
+"""Whether a request is for callflows, and the id of its account. Failures are recorded for each key."""
 
 
 @define(eq=False, repr=False)
@@ -217,6 +217,7 @@ class OutageDetector:
         return True
 
     def _may_send(self, ticket: Ticket) -> bool:
+        """Return whether the call may send now. If there is a limit, it counts the attempt from now on."""
         if self._recovery_limit is None or ticket.recovery == self._recoveries:
             return True
         if self._recovering >= self._recovery_limit:
@@ -312,7 +313,7 @@ class OutageDetector:
             self._failing.add(ticket.key)
             self._evidence[ticket.key] = self._clock.monotonic()
         while self._outage is None:
-            if not counts or not self._suspects_outage(ticket, several=_is_own_500(error)):
+            if not counts or not self._suspects_outage(ticket, error):
                 if ticket.key in self._evidence:
                     self._refundable[ticket] += 1
                 return False
@@ -324,7 +325,7 @@ class OutageDetector:
             self._outage.answers_others = False
         return True  # the attempt was not a probe: it was sent before the outage was detected
 
-    def _suspects_outage(self, ticket: Ticket, *, several: bool) -> bool:
+    def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
         if ticket.key not in self._evidence:
             return False  # a request that was sent later succeeded, which shows that only this account has a problem
         if len(self._evidence) >= _MIN_ACCOUNTS:
@@ -333,7 +334,7 @@ class OutageDetector:
         # callflows, because they say nothing about callflows.
         own_trouble = self._failing - self._evidence.keys()
         concerned = [key for key in self._in_flight if (key[0] or not ticket.callflows) and key not in own_trouble]
-        return self._evidence.keys() >= set(concerned) and len(concerned) > several
+        return self._evidence.keys() >= set(concerned) and (len(concerned) > 1 or not _is_own_500(error))
 
     async def _check(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> None:
         """Check whether a suspected outage is real. If this call is cancelled, another waiting call checks again."""
@@ -427,7 +428,8 @@ class OutageDetector:
         if recovery != self._recoveries or self._recovery_limit is None:
             return
         self._recovering -= 1
-        self._recovery_limit += grow
+        if grow:
+            self._recovery_limit += 1
         if self._recovery_limit >= _LAST_LIMIT:
             self._recovery_limit = None
         self._admit_waiting()
@@ -484,7 +486,7 @@ class OutageDetector:
         return error
 
     def deadline_passed(self, ticket: Ticket) -> VinixError | None:
-        """Return the error of a call whose deadline has passed, or None if the call is not waiting for an outage."""
+        """Return the error of a call whose deadline has passed. None if it is not waiting for the end of an outage."""
         if self._outage is None or not ticket.waiting:
             return None
         ticket.ends_at = min(ticket.ends_at, self._clock.monotonic())

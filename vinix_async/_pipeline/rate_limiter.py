@@ -1,9 +1,9 @@
 """Limits the number of requests in flight and the request rate of each account.
 
-The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second). It
-does not report the state of the bucket in advance, and one of its two engines does not charge valid tokens at all. So
-the rate of an account is not limited until the server answers 429. From then on the rate is adapted: a 429 lowers it,
-and each success raises it a little. After a minute without a 429 the limit is removed.
+The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second).
+Some versions of Kazoo do not say how many tokens are left, and others take none for a request with a valid
+``X-Auth-Token``. Therefore the rate of an account is not limited until the server answers 429. From then on the rate is
+adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ _MAX_HOLD: Final = 20.0
 _LOGIN_HOLD: Final = 4.2
 """The first pause after a 429 to a login, in seconds.
 
-The 429 empties the bucket, which is refilled by 10 tokens per second, and a login may cost 35.
+The 429 empties the bucket, which is refilled by 10 tokens per second, and a login may cost 35 tokens.
 """
 
 Waiting = Callable[[float], AbstractContextManager[None]]
@@ -133,7 +133,7 @@ class AccountLimiter:
         self._slots.release()
 
     async def _wait_for_rate(self, ends_at: float, waiting: Waiting) -> None:
-        await self._turn.acquire()  # only the first waiting call sleeps, so a changed rate applies to all the others
+        await self._turn.acquire()  # only one call sleeps at a time, and the others use the rate that applies then
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:

@@ -74,17 +74,14 @@ class RetryPolicy:
 
 
 class Retriable(Protocol):
-    """The interface of a call that can be retried."""
+    """The interface of a call that can be retried.
 
-    @property
-    def spent(self) -> int:
-        """The number of attempts made so far that count towards ``RetryPolicy.attempts``."""
-        ...
+    ``spent`` is the number of attempts made so far that count towards ``RetryPolicy.attempts``. ``hold`` is the minimum
+    number of seconds to wait after a 429.
+    """
 
-    @property
-    def hold(self) -> float:
-        """The minimum number of seconds to wait after a 429."""
-        ...
+    spent: int
+    hold: float
 
     def before_wait(self, wait: float, error: VinixError) -> None:
         """Report that the call will wait for ``wait`` seconds because of ``error``."""
@@ -133,8 +130,8 @@ async def retry(
 ) -> T:
     """Call ``attempt``, which has failed once with ``failure``, until it succeeds or another retry makes no sense.
 
-    ``ends_at`` is the deadline on the monotonic clock. A wait that would end after it is not started. The ``gave_up``
-    of the error that is raised says why there was no further retry.
+    ``ends_at`` is the deadline on the monotonic clock. A wait that would end after it is not started. If the error that
+    is raised could have been retried, its ``gave_up`` says why it was not.
     """
     from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # slow to import and rarely needed
 

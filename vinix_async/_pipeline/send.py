@@ -4,8 +4,8 @@ import asyncio
 import inspect
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -27,7 +27,18 @@ from .._http.status_errors import Secrets
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import AttemptEnded, AttemptStarted, Log, LoggedIn, LoginFailed, Reason, RetryEvent, notify, waiting
+from .events import (
+    AttemptEnded,
+    AttemptStarted,
+    Log,
+    LoggedIn,
+    LoginFailed,
+    Reason,
+    RetryEvent,
+    WaitEnded,
+    WaitStarted,
+    notify,
+)
 from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
@@ -65,18 +76,14 @@ class Sender:
         """Send ``request``, with retries, and return the envelope of the response. Raise the error of the last attempt.
 
         ``ends_at`` is the deadline of the whole call, on the monotonic clock. If ``claims_suffice`` is set, and the
-        token or the response to its login says who the token's owner is, return this identity and send nothing.
+        token or the response to its login contains the identity of the token's owner, return this identity instead of
+        sending ``request``.
         """
-        call = _Call(self, request, options, ends_at)
-        call.claims_suffice = claims_suffice
-        if self.log.observer is None:  # the usual case, which avoids the cost of an empty context manager
+        call = _Call(self, request, options, ends_at, claims_suffice=claims_suffice)
+        if self.log.observer is None:
             return await call.run()
-        with self.observed(request):
+        with self.log.observer.call(request):
             return await call.run()
-
-    def observed(self, request: Request) -> AbstractContextManager[None]:
-        """Return a context manager for the duration of a call or a login, for the observer if there is one."""
-        return nullcontext() if self.log.observer is None else self.log.observer.call(request)
 
     def ends_at(self, options: CallOptions) -> float:
         """Return the deadline of a call that begins now, on the monotonic clock, or infinity if it has no deadline."""
@@ -88,9 +95,9 @@ class Sender:
         return self._only_cache is not None
 
     @property
-    def known_claims(self) -> dict[str, Any]:
+    def known_claims(self) -> Mapping[str, Any]:
         """The identity of the cached token's owner. Empty if there is no token or its owner is unknown."""
-        return dict(self._only_cache.claims) if self._only_cache else {}
+        return self._only_cache.claims if self._only_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
         """Return the token cache for an account.
@@ -152,7 +159,9 @@ CONNECTIONS: Final[WeakKeyDictionary[object, tuple[Sender, CallOptions]]] = Weak
 class _Call:
     """A single call: one request with all its attempts."""
 
-    def __init__(self, sender: Sender, request: Request, options: CallOptions, ends_at: float) -> None:
+    def __init__(
+        self, sender: Sender, request: Request, options: CallOptions, ends_at: float, *, claims_suffice: bool = False
+    ) -> None:
         self._sender = sender
         self._request = request
         self._options = options
@@ -162,6 +171,7 @@ class _Call:
             deadline, ends_at = policy.deadline, end
         self._deadline = deadline
         self._ends_at = ends_at
+        self._claims_suffice = claims_suffice
         self._ticket = Ticket(
             account_id=request.account_id,
             callflows=request.asks_for_callflows,
@@ -172,7 +182,6 @@ class _Call:
         )
         self.spent: int = 0
         self.hold: float = 0.0
-        self.claims_suffice: bool = False
         self._cache: TokenCache | None = None
         self._attempts = 0
         self._probes = 0
@@ -183,7 +192,7 @@ class _Call:
         sender.outages.begin(self._ticket)
         try:
             sender.transport.open()
-            if self.claims_suffice and (claims := sender.known_claims):
+            if self._claims_suffice and (claims := sender.known_claims):
                 return Envelope(data=claims)
             try:
                 return await self._attempt_in_time()
@@ -225,7 +234,7 @@ class _Call:
             wait=wait,
             error=error,
         )
-        notify(self._options.listeners, event)
+        notify(options.listeners, event)
         if options.on_retry is not None:
             options.on_retry(event)
 
@@ -315,8 +324,8 @@ class _Call:
             except RateLimitError:
                 self.hold = cache.blocked_for
                 raise
-            if self.claims_suffice and token.claims:
-                return Envelope(data=dict(token.claims))
+            if self._claims_suffice and token.claims:
+                return Envelope(data=token.claims)
             waiting = partial(self._waiting, "rate_limit")
             account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
             try:
@@ -349,7 +358,8 @@ class _Call:
 
     async def _log_in(self, cache: TokenCache, request: Request) -> Envelope:
         """Send a login once. If it fails, the attempt that needs the token fails too and may be retried."""
-        with self._sender.observed(request):
+        observer = self._sender.log.observer
+        with observer.call(request) if observer else nullcontext():
             limiter, login_as = self._sender.rate_limiter, request.login_as or ""
             logins = await limiter.acquire(None, math.inf, partial(self._waiting, "rate_limit"))
             try:
@@ -376,16 +386,16 @@ class _Call:
         if not request.login_as:
             self._attempts += 1
             self._probes += self._ticket.probing
-        attempt = AttemptStarted(
-            method=request.method,
-            path=request.path,
-            account_id=request.account_id,
-            callflow_id=request.callflow_id,
-            attempt=self._attempts,
-            request_id=request_id,
-            login=request.login_as is not None,
-        )
-        notify(self._options.listeners, attempt)
+        attempt: dict[str, Any] = {
+            "method": request.method,
+            "path": request.path,
+            "account_id": request.account_id,
+            "callflow_id": request.callflow_id,
+            "attempt": self._attempts,
+            "request_id": request_id,
+            "login": request.login_as is not None,
+        }
+        notify(self._options.listeners, AttemptStarted(**attempt))
         started, status = sender.clock.monotonic(), None
         failure: VinixError | None = None
         try:
@@ -413,7 +423,8 @@ class _Call:
             return envelope
         finally:
             seconds = sender.clock.monotonic() - started
-            notify(self._options.listeners, AttemptEnded.of(attempt, status=status, error=failure, seconds=seconds))
+            ended = AttemptEnded(**attempt, status=status, error=failure, seconds=seconds)
+            notify(self._options.listeners, ended)
 
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
@@ -437,8 +448,17 @@ class _Call:
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
-    def _waiting(self, reason: Reason, seconds: float) -> AbstractContextManager[None]:
-        return waiting(self._options.listeners, self._sender.clock, reason, self._request.account_id, seconds)
+    @contextmanager
+    def _waiting(self, reason: Reason, seconds: float) -> Iterator[None]:
+        """Notify the listeners that the call waits while the ``with`` block runs."""
+        listeners, clock, account_id = self._options.listeners, self._sender.clock, self._request.account_id
+        began = clock.monotonic()
+        notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))
+        try:
+            yield
+        finally:
+            at = clock.monotonic()
+            notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=at, seconds=at - began))
 
 
 async def result_of(task: asyncio.Task[T]) -> T:

@@ -21,7 +21,7 @@ _REFUSED_FOR: Final = 30.0
 _RATE_LIMITED_FOR: Final = 4.2
 """Seconds before another login is tried after a 429.
 
-The 429 empties the server's token bucket, which gains 10 tokens per second, and a login may cost 35.
+The 429 empties the server's token bucket, which is refilled by 10 tokens per second, and a login may cost 35 tokens.
 """
 
 _REFRESH_MARGIN: Final = 60.0
@@ -50,7 +50,7 @@ class TokenCache:
         self._unaccepted = 0  # how many tokens were issued since the last successful request
         self._logged_in_at = 0.0
         self._refusal: VinixError | None = None
-        self._refused_until = 0.0
+        self._refused_until = -math.inf
 
     @property
     def renewable(self) -> bool:
@@ -59,8 +59,8 @@ class TokenCache:
 
     @property
     def blocked_for(self) -> float:
-        """Seconds for which no login will be tried, because the last one was refused."""
-        return max(0.0, self._refused_until - self._clock.monotonic()) if self._refusal else 0.0
+        """Seconds for which no login will be tried, because the last one was refused or answered with 429."""
+        return max(0.0, self._refused_until - self._clock.monotonic())
 
     @property
     def claims(self) -> Mapping[str, Any]:
@@ -106,10 +106,8 @@ class TokenCache:
         return True
 
     async def _log_in(self, login: Login) -> Token:
-        if self._refusal is not None:
-            if self.blocked_for:
-                raise copy.copy(self._refusal)
-            self._refusal = None
+        if self._refusal is not None and self.blocked_for:
+            raise copy.copy(self._refusal)
         if self._login is None:
             self._login = asyncio.create_task(self._exchange(login), name="vinix_async login")
             self._waiters = 0
@@ -120,7 +118,7 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            if self._login is task:  # a login that has ended is no longer in _login: this call was cancelled
+            if self._login is task:  # the login has not ended (its end clears _login): this call was cancelled
                 self._waiters -= 1
                 if not self._waiters:
                     self._login = None
@@ -134,11 +132,10 @@ class TokenCache:
         try:
             envelope = await login(request)
             token = read_token(request, envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
-        except RateLimitError as error:
-            self._remember(error, _RATE_LIMITED_FOR)
-            raise
-        except AuthenticationError as error:
-            self._remember(error, _REFUSED_FOR)
+        except (RateLimitError, AuthenticationError) as error:
+            seconds = _RATE_LIMITED_FOR if isinstance(error, RateLimitError) else _REFUSED_FOR
+            self._refusal = copy.copy(error)
+            self._refused_until = self._clock.monotonic() + seconds
             raise
         else:
             now = self._clock.monotonic()
@@ -150,7 +147,3 @@ class TokenCache:
         finally:
             if self._login is asyncio.current_task():
                 self._login = None
-
-    def _remember(self, error: VinixError, seconds: float) -> None:
-        self._refusal = copy.copy(error)
-        self._refused_until = self._clock.monotonic() + seconds

@@ -65,13 +65,9 @@ class Resource:
 
     async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
         """Send ``request`` and return the document in the response."""
-        return self._document(kind, request, await self._send(request, ends_at))
-
-    async def _send(self, request: Request, ends_at: float | None = None) -> Envelope:
-        """Send ``request`` and return the envelope of the response."""
         if ends_at is None:
             ends_at = self._sender.ends_at(self._options)
-        return await self._sender.send(request, self._options, ends_at)
+        return self._document(kind, request, await self._sender.send(request, self._options, ends_at))
 
     def _document(self, kind: type[D], request: Request, envelope: Envelope) -> D:
         """Return the document in ``envelope``, the response to ``request``."""

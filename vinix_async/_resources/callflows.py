@@ -81,7 +81,7 @@ class Callflows(Resource):
             APITimeoutError: an attempt or the whole call took too long.
             DecodeError: a response does not have the structure that the API defines. ``problems`` names the fields.
             PaginationLoopError: the server's cursors form a loop.
-            ClientClosedError: the client was closed.
+            ClientClosedError: the client was closed, or was first used in another event loop or process.
         """
         return self._list(
             Callflow,
@@ -179,7 +179,7 @@ class Callflows(Resource):
         if revision is not None and not is_revision(revision):
             raise ConfigurationError("revision must be None or the revision that an earlier get_if_changed returned")
         request = _request_for(account_id, callflow_id, revision)
-        envelope = await self._send(request)
+        envelope = await self._sender.send(request, self._options, self._sender.ends_at(self._options))
         if envelope.data is NOT_MODIFIED:
             return None
         return Revised(callflow=self._document(Callflow, request, envelope), revision=envelope.revision)

@@ -40,7 +40,6 @@ from .store import KnownAccount, KnownCallflow, Read, Store
 
 if TYPE_CHECKING:
     from .._config import CallOptions
-    from .._listing.sweep import R, SweepItem
     from .._pipeline.events import Listener
 
 _logger: Final = logging.getLogger("vinix_async")
@@ -186,18 +185,17 @@ class MirrorRefresh(Sweep):
     async def _after(self) -> None:
         await self._run.store.end_run(self._run.id, self._run.now(), **self._counts)
 
-    def _hand_out(self, outcome: "Outcome[R]") -> None:
+    def _hand_out(self, outcome: Outcome) -> None:
         super()._hand_out(outcome)
         self._counts["ok" if outcome.value.error is None else "failed"] += 1
         for name in ("requests", "added", "changed", "deleted"):
             self._counts[name] += getattr(outcome.value, name)
 
-    def _check_credentials(self, value: "SweepItem") -> None:
-        has_sent = not isinstance(value, AccountRefresh) or value.requests > 0
-        if has_sent or value.error is not None:  # without a request, nothing is known about the credentials
+    def _check_credentials(self, value: AccountRefresh) -> None:
+        if value.requests or value.error is not None:  # without a request, nothing is known about the credentials
             super()._check_credentials(value)
 
-    async def _refresh(self, account: Account) -> AsyncGenerator[Outcome[AccountRefresh], None]:
+    async def _refresh(self, account: Account) -> AsyncGenerator[Outcome, None]:
         """Yield the result of an account."""
         run, began = self._run, self._run.clock.monotonic()
         stats = ClientStats(now=run.clock.monotonic)
