@@ -9,7 +9,6 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -199,17 +198,17 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
             request_id=envelope.request_id,
         )
     value = str(envelope.auth_token)  # not assigned before, because reports of the error may show local variables
-    claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else {})
+    claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else None)
     lifetime = _expiry(_jwt_claims(value)) - time
     return Token(value, monotonic + lifetime if lifetime > 0 else math.inf, claims)
 
 
-def identity_claims(token: str, data: Mapping[str, Any] = MappingProxyType({})) -> Mapping[str, Any]:
+def identity_claims(token: str, data: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     """Return the identity of a token's owner according to its claims and the ``data`` of its login.
 
     Return an empty mapping if they do not contain an account id.
     """
-    claims = {**_jwt_claims(token), **data}
+    claims = {**_jwt_claims(token), **(data or {})}
     return claims if "account_id" in claims else {}
 
 

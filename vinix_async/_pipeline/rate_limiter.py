@@ -3,7 +3,8 @@
 The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second).
 Some versions of Kazoo do not say how many tokens are left, and others take none for a request with a valid
 ``X-Auth-Token``. Therefore the rate of an account is not limited until the server answers 429. From then on the rate is
-adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed.
+adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed, and
+the next 429 restores it.
 """
 
 import asyncio
@@ -30,8 +31,9 @@ _SMALL_DECREASE: Final = 0.9
 _LARGE_DECREASE: Final = 0.5
 """A 429 multiplies the rate by one of these factors.
 
-A bucket that gains ``Limits.rate`` tokens each second allows about as many successes between two 429s. If there were
-fewer, the server allows this account much less, and the rate must fall before the calls have used up their attempts.
+If the server adds ``Limits.rate`` tokens per second to the bucket, at least about that many requests succeed between
+two 429s. If far fewer have succeeded, the server allows this account much less. The rate must then fall fast, before
+the calls have used up their attempts.
 """
 
 _FEW_SUCCESSES: Final = 0.8

@@ -102,7 +102,8 @@ class Sender:
     async def token_cache(self, account_id: str | None) -> TokenCache:
         """Return the token cache for an account.
 
-        If the ``auth`` function raises an exception, raise ``ConfigurationError`` with this exception as its cause.
+        If the ``auth`` function raises an exception other than a ``VinixError``, raise ``ConfigurationError`` with this
+        exception as its cause.
         """
         if self._only_cache is not None:
             return self._only_cache
@@ -197,12 +198,12 @@ class _Call:
             try:
                 return await self._attempt_in_time()
             except VinixError as error:
+                if not is_retryable(error, policy):
+                    raise
                 failure = error
-            if is_retryable(failure, policy):
-                return await retry(
-                    failure, self._attempt_in_time, self, policy=policy, clock=sender.clock, ends_at=self._ends_at
-                )
-            raise failure
+            return await retry(
+                failure, self._attempt_in_time, self, policy=policy, clock=sender.clock, ends_at=self._ends_at
+            )
         except VinixError as error:
             self._complete(error)
             error.gave_up = error.gave_up or why_final(error, policy)
@@ -444,7 +445,7 @@ class _Call:
             )
 
     def _obeyed(self, error: RateLimitError) -> float:
-        """Return the seconds in the Retry-After of ``error``, or 0 if it is longer than ``retry_after_max``."""
+        """Return the seconds in the Retry-After of ``error``. 0 without one, or if it exceeds ``retry_after_max``."""
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 

@@ -69,7 +69,7 @@ class TokenCache:
 
     def secrets(self, token: Token | None = None) -> Secrets:
         """Return the secrets to redact in messages about a response, including ``token``."""
-        return Secrets((*self._secrets, *((token.value,) if token else ())))
+        return Secrets((*self._secrets, token.value) if token else self._secrets)
 
     async def get(self, login: Login) -> Token:
         """Return a token that, as far as is known, has not expired. Log in first if necessary.
