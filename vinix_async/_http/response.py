@@ -79,9 +79,12 @@ def read_envelope(
     raise failure.with_traceback(None)
 
 
+_ANY_REQUEST: Final = Request("GET", "")
+
+
 def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
     """Return the envelope in ``body``, the body of a 200 response to a request for a listing."""
-    return _envelope(parse_envelope(body, kind), Request("GET", ""), 200, NO_SECRETS)
+    return _envelope(parse_envelope(body, kind), _ANY_REQUEST, 200, NO_SECRETS)
 
 
 def _with_headers(envelope: Envelope, headers: Mapping[str, str], request_id: str, secrets: Secrets) -> Envelope:
