@@ -741,7 +741,7 @@ def test_c12_an_output_that_cannot_be_saved_ends_the_job(tmp_path: Path, monkeyp
 
     with served(accounts=2, callflows=2) as sandbox:
         monkeypatch.setattr("vinix_async.cli.run._SAVE_INTERVAL", 0.0)
-        monkeypatch.setattr("vinix_async.cli.run._TICK", 0.0)
+        monkeypatch.setattr("vinix_async.cli.progress._TICK", 0.0)
         monkeypatch.setattr(File, "save", save)
         done = Command(tmp_path, **variables(sandbox))("callflows", "export", "--all", "--to", "all.ndjson")
         assert done.returncode == 1

@@ -81,7 +81,7 @@ async def check(
         if output == "github":
             write_data("".join(github(rows)).encode(), printable_lines)
         else:
-            log = sarif(rows, complete=not reading.problems) if output == "sarif" else rows
+            log = sarif(rows, complete=not reading.problems.reads) if output == "sarif" else rows
             write_data(indented(log) + b"\n")
         note(summary)
     names = list(_SEVERITIES)

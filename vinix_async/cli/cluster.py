@@ -1,8 +1,6 @@
 """Export with the workers of a Dask cluster, to a folder of Parquet files. The folder also serves as the checkpoint."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,25 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import attrs
 from cyclopts import Group, Parameter
 
-from .. import VinixError
 from .connection import Server, connect
 from .console import note
-from .exit_codes import ExitCode, UsageError, missing, note_problems, problems_code, report_error
+from .exit_codes import Problems, UsageError
 from .options import Connection, JobOptions, between
-from .progress import Tally, progress_line
-from .run import background, cancel_on_sigterm, completed
+from .progress import Tally, shown_progress
+from .run import completed, interruptible
 from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
 from .settings import VARIABLES
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import distributed
 
-    from .. import AccountPage, Auth
+    from .. import Auth
     from ..dask import DatasetPart
 
 _THREADS: Final = 4  # parts that a worker process of this machine reads at once
-_TICK: Final = 0.1  # seconds between two updates of the progress line
 _CONNECT: Final = 10.0  # seconds for the scheduler to answer
 _IGNORE_CTRL_C: Final = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 """Code that worker processes run first. A terminal sends Ctrl-C to them, too, but the command must end them."""
@@ -63,18 +61,7 @@ async def run_on_cluster(
     _check(job, connection, options, cluster)
     async with connect(connection) as server:
         run = _Run(server, completed(job, server), connection, options, overwrite=force)
-        terminated = cancel_on_sigterm()
-        try:
-            async with _open(cluster, server) as client:
-                return await run.run(client)
-        except asyncio.CancelledError:
-            note(f"interrupted after {run.tally.summary()}; to continue, {_AGAIN}")
-            return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
-        except (VinixError, OSError) as error:
-            code = report_error(error)
-            if run.tally.accounts:
-                note(f"stopped after {run.tally.summary()}; to continue, {_AGAIN}")
-            return code
+        return await interruptible(run.run(cluster, server), run.stop)
 
 
 def _check(job: Job, connection: Connection, options: JobOptions, cluster: Cluster) -> None:
@@ -155,9 +142,9 @@ class _Run:
         from .. import RetryPolicy, SweepStats, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
 
         self._job = job
-        self._problems: list[AccountPage] = []
-        self._selected = ReadAhead(selected_accounts(server, job, self._note_problems), ())
-        self.tally: Tally = Tally(client=server.client.stats, sweep=SweepStats(), selected=self._selected)
+        self._problems = Problems()
+        self._selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
+        self._tally = Tally(client=server.client.stats, sweep=SweepStats(), selected=self._selected)
         self._options: dict[str, Any] = {
             "connect": partial(
                 VinixClient.from_env,
@@ -174,36 +161,31 @@ class _Run:
             "overwrite": overwrite,
         }
 
-    async def run(self, client: "distributed.Client") -> int:
+    async def run(self, cluster: Cluster, server: Server) -> int:
         """Write all parts and return the exit code."""
         from ..dask import write_callflows  # noqa: PLC0415  # an extra
 
-        parts = write_callflows(client, self._selected, str(self._job.to), **self._options)
-        with progress_line(self.tally) as show:
-            async with background(_keep_showing(show)), aclosing(parts):
+        async with _open(cluster, server) as client:
+            parts = write_callflows(client, self._selected, str(self._job.to), **self._options)
+            async with shown_progress(self._tally), aclosing(parts):
                 async for part in parts:
                     self._count(part)
-        note(self.tally.summary())
-        if self._problems:
-            note(f"{missing(self._problems)}; to try again, {_AGAIN}")
-        return problems_code(self._problems, accounts_done=self.tally.sweep.accounts_done)
+        note(self._tally.summary())
+        if self._problems.reads:
+            note(f"{self._problems.missing()}; to try again, {_AGAIN}")
+        return self._problems.code(accounts_done=self._tally.sweep.accounts_done)
 
     def _count(self, part: "DatasetPart") -> None:
         failed = sum(page.error is not None for page in part.problems)
-        self.tally.callflows += part.callflows
-        self.tally.sweep.accounts_failed += failed
-        self.tally.sweep.accounts_done += part.accounts - failed
+        self._tally.callflows += part.callflows
+        self._tally.sweep.accounts_failed += failed
+        self._tally.sweep.accounts_done += part.accounts - failed
         for name, number in part.counters.items():
-            setattr(self.tally.client, name, getattr(self.tally.client, name) + number)
+            setattr(self._tally.client, name, getattr(self._tally.client, name) + number)
         for page in part.problems:
-            self._note_problems(page)
+            self._problems.add(page)
 
-    def _note_problems(self, page: "AccountPage") -> None:
-        self._problems.append(page)
-        note_problems(page, one_account=False)
-
-
-async def _keep_showing(show_progress: Callable[[], None]) -> None:
-    while True:
-        show_progress()
-        await asyncio.sleep(_TICK)
+    def stop(self, how: str) -> None:
+        """Say how to continue."""
+        if how == "interrupted" or self._tally.accounts:
+            note(f"{how} after {self._tally.summary()}; to continue, {_AGAIN}")

@@ -8,8 +8,6 @@ from .console import count, note
 from .text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .. import AccountPage, AccountResult
 
 _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
@@ -49,10 +47,7 @@ def report_error(error: Exception) -> ExitCode:
 
 
 def describe(error: BaseException) -> str:
-    """Return the text of an error.
-
-    It includes the class if the library raised the error, and the file if the system did.
-    """
+    """Return the text of an error, with its class if the library raised it, and its file if the system did."""
     if isinstance(error, ConfigurationError):
         text = str(error)
         for name, option in _OPTIONS.items():
@@ -70,29 +65,41 @@ def one_line(error: BaseException) -> str:
     return printable(describe(error).replace("\n  ", "; ").replace("\n", "; "))
 
 
-def note_problems(read: "AccountPage | AccountResult", *, one_account: bool) -> None:
-    """Print the bad items and the error of an account. A job for one account prints the error at its end instead."""
-    account_id = printable(read.account_id)
-    for item in read.bad_items:
-        which = printable(item.id or f"row {item.index} without an id")
-        note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
-    if read.error and not one_account:
-        name = f" ({printable(read.account.name)})" if read.account.name else ""
-        note(f"failed: {account_id}{name}: {one_line(read.error)}")
+class Problems:
+    """The accounts that failed and the items that could not be read. Each is printed when it is added.
 
+    The error of the only account of a job is not printed, since the job ends with it.
+    """
 
-def problems_code(problems: "Sequence[AccountPage | AccountResult]", *, accounts_done: int) -> ExitCode:
-    """Return the exit code of a job over several accounts."""
-    errors = [each.error for each in problems if each.error]
-    if errors and not accounts_done and all(isinstance(error, AuthenticationError) for error in errors):
-        return ExitCode.AUTHENTICATION
-    return ExitCode.SOME_FAILED if problems else ExitCode.OK
+    def __init__(self, *, one_account: bool = False) -> None:
+        self.reads: list[AccountPage | AccountResult] = []
+        self._one_account = one_account
 
+    def add(self, read: "AccountPage | AccountResult") -> None:
+        """Add a page or a result that has an error or bad items."""
+        self.reads.append(read)
+        account_id = printable(read.account_id)
+        for item in read.bad_items:
+            which = printable(item.id or f"row {item.index} without an id")
+            note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
+        if read.error and not self._one_account:
+            name = f" ({printable(read.account.name)})" if read.account.name else ""
+            note(f"failed: {account_id}{name}: {one_line(read.error)}")
 
-def missing(problems: "Sequence[AccountPage | AccountResult]") -> str:
-    """Return how many accounts failed and how many items could not be read."""
-    errors = sum(each.error is not None for each in problems)
-    bad_items = sum(len(each.bad_items) for each in problems)
-    what = [f"{count(errors, 'account')} failed"] if errors else []
-    what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []
-    return " and ".join(what)
+    @property
+    def errors(self) -> "list[VinixError]":
+        """The errors of the accounts that failed."""
+        return [each.error for each in self.reads if each.error]
+
+    def code(self, *, accounts_done: int) -> ExitCode:
+        """Return the exit code of a job over several accounts."""
+        if self.errors and not accounts_done and all(isinstance(each, AuthenticationError) for each in self.errors):
+            return ExitCode.AUTHENTICATION
+        return ExitCode.SOME_FAILED if self.reads else ExitCode.OK
+
+    def missing(self) -> str:
+        """Return how many accounts failed and how many items could not be read."""
+        bad_items = sum(len(each.bad_items) for each in self.reads)
+        what = [f"{count(len(self.errors), 'account')} failed"] if self.errors else []
+        what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []
+        return " and ".join(what)

@@ -1,5 +1,6 @@
 """``vinix mirror`` keeps a copy of callflows with its history in a database, and queries it."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,27 +12,103 @@ from rich.text import Text
 from .. import Account, Callflow, to_dict
 from ..flows import label, normalize
 from .account_flows import AccountFlows
+from .connection import Server, connect
 from .console import count, note, print_lines, write_data
 from .database import Database, open_mirror
 from .diff import change_lines, change_rows
-from .exit_codes import ExitCode, UsageError
+from .exit_codes import ExitCode, Problems, UsageError
 from .flow_rows import Row, aligned, as_number
 from .names import display, title
-from .refresh import refresh
+from .options import CONNECTION, SELECTION, Accounts, Connection, PageSize, Selection
+from .progress import RefreshTally, shown_progress
 from .rows import indented
+from .run import completed, interruptible
+from .saved_job import Job
+from .selection import ReadAhead, selected_accounts
 from .show import match
 from .table import heading
 from .text import printable
-from .times import shown_time, utc_period, utc_time
+from .times import shown_time, span, utc_period, utc_time
 
 if TYPE_CHECKING:
     from ..mirror import Mirror, StoredChange
 
 mirror: App = App(name="mirror", help="Keep a copy of callflows in a database, with its history.")
-mirror.command(refresh)
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
 OneAccount = Annotated[str | None, Parameter(name="--account", help="The id of the only account to show.")]
+
+
+@mirror.command
+async def refresh(
+    *accounts: Accounts,
+    db: Database = None,
+    max_age: Annotated[
+        str | None, Parameter(help="Skip accounts that were refreshed within this time, such as 12h.")
+    ] = None,
+    page_size: PageSize = None,
+    selection: Selection = SELECTION,
+    connection: Connection = CONNECTION,
+) -> int:
+    """Update the copy of one or more accounts.
+
+    An account without changes costs two requests. --all includes the accounts that the mirror already has. Run the
+    command again to continue a run that was interrupted.
+    """
+    age = None if max_age is None else span("--max-age", max_age)
+    async with open_mirror(db) as opened, connect(connection) as server:
+        job = completed(Job(command="mirror refresh", accounts=accounts, **selection.job_fields()), server)
+        options: dict[str, Any] = {"max_concurrency": selection.concurrency, "max_age": age}
+        run = _Refresh(opened, server, job, options | ({"page_size": page_size} if page_size else {}))
+        return await interruptible(run.run(), run.stop)
+
+
+class _Refresh:
+    """A refresh of all accounts of a job."""
+
+    def __init__(self, opened: "Mirror", server: Server, job: Job, options: dict[str, Any]) -> None:
+        self._problems = Problems()
+        self._named: dict[str, Account] = {}
+        selected = ReadAhead(self._accounts(opened, server, job), ())
+        self._refresh = opened.refresh(server.client, selected, **options)
+        self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
+
+    async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
+        """Yield the accounts of a job. With ``--all``, add those of the mirror, since the server may not list them."""
+        async for account in selected_accounts(server, job, self._problems.add):
+            self._named.setdefault(account.id, account)
+            yield account
+        if job.all:
+            for known in await opened.status():
+                self._named.setdefault(known.account_id, Account(id=known.account_id, name=known.name))
+                yield self._named[known.account_id]
+
+    async def run(self) -> int:
+        """Refresh the accounts, report the failures, and return the exit code."""
+        from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
+
+        states: Counter[str] = Counter()
+        async with shown_progress(self._tally), self._refresh:
+            async for result in self._refresh:
+                self._tally.added += result.added
+                self._tally.changed += result.changed
+                self._tally.deleted += result.deleted
+                states[result.state] += 1
+                if not result.ok:
+                    account = self._named[result.account_id]
+                    self._problems.add(AccountPage(account=account, bad_items=result.bad_items, error=result.error))
+        reasons = {"skipped": "another process is refreshing the database", "fresh": "refreshed within --max-age"}
+        for state, reason in reasons.items():
+            if states[state]:
+                note(f"{count(states[state], 'account')} skipped: {reason}")
+        if self._refresh.filters_work is False:
+            note("the server ignores the filter modified_from: changes that no listing shows are found within 30 days")
+        note(self._tally.summary())
+        return self._problems.code(accounts_done=self._tally.sweep.accounts_done)
+
+    def stop(self, how: str) -> None:
+        """Say how to continue."""
+        note(f"{how} after {self._tally.summary()}; run the command again to continue")
 
 
 @mirror.command

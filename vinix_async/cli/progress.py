@@ -1,10 +1,11 @@
 """Count the work of a job, and show it as a progress line and a summary."""
 
+import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .. import ClientStats, SweepStats
 
 _BAR_WIDTH: Final = 30
+_TICK: Final = 0.1  # seconds between two updates of the progress line
 
 
 @define(kw_only=True)
@@ -93,9 +95,38 @@ class RefreshTally(Tally):
         return f"{self.added:,} added, {self.changed:,} changed, {self.deleted:,} deleted"
 
 
+@asynccontextmanager
+async def shown_progress(tally: Tally, on_tick: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Show the progress line during the block if stderr is a terminal, and call ``on_tick`` regularly.
+
+    If ``on_tick`` fails, the block is cancelled and the error is raised.
+    """
+    block = asyncio.current_task()
+
+    async def keep_showing(show: Callable[[], None]) -> None:
+        try:
+            while True:
+                show()
+                on_tick()
+                await asyncio.sleep(_TICK)
+        except Exception:
+            if block:
+                block.cancel()
+            raise
+
+    with _progress_line(tally) as show:
+        task = asyncio.create_task(keep_showing(show))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+
+
 @contextmanager
-def progress_line(tally: Tally) -> Iterator[Callable[[], None]]:
-    """Yield a function that shows or updates the progress line. It does nothing if stderr is not a terminal."""
+def _progress_line(tally: Tally) -> Iterator[Callable[[], None]]:
     console = PipeConsole(stderr=True)
     if not sys.stderr.isatty() or console.is_dumb_terminal:  # console.is_terminal may be forced by FORCE_COLOR
         yield lambda: None

@@ -57,7 +57,7 @@ async def report(
     except BaseException:
         _discard(job, writer)
         raise
-    writer.end(Ending(problems=reading.problems))
+    writer.end(Ending(problems=reading.problems.reads))
     note(count(reading.accounts_done, "account"))
     return reading.exit_code(ExitCode.OK)
 

@@ -4,28 +4,27 @@ import asyncio
 import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from .. import VinixError
 from .connection import Server, connect
 from .console import discard_output, note, to_terminal
-from .exit_codes import ExitCode, UsageError, describe, missing, note_problems, problems_code, report_error
+from .exit_codes import ExitCode, Problems, UsageError, describe, report_error
 from .export import Ending, open_writer
 from .files import EXPORT_SUFFIXES
 from .options import JOB_OPTIONS, Connection, JobOptions
-from .progress import Tally, progress_line
+from .progress import Tally, shown_progress
 from .saved_job import Job, SavedJob, default_checkpoint
 from .selection import ReadAhead, named_accounts, selected_accounts
 
 if TYPE_CHECKING:
     from .. import AccountPage
 
-_TICK: Final = 0.1  # seconds between two updates of the progress line
 _SAVE_INTERVAL: Final = 1.0
 _SAVE_SHARE: Final = 0.05
 """The least seconds between two saves of the progress, and the largest share of time that saving may take."""
@@ -108,9 +107,10 @@ class _Run:
         self._size = resumed.size if resumed else 0
         self._begun = resumed is not None
         self._unsaved = False
-        self._problems: list[AccountPage] = []
+        self._save_due = time.monotonic() + _SAVE_INTERVAL
+        self._problems = Problems(one_account=job.one_account)
         done = resumed.sweep.done if resumed else frozenset[str]()
-        selected = ReadAhead(selected_accounts(server, job, self._note_problems, done), done)
+        selected = ReadAhead(selected_accounts(server, job, self._problems.add, done), done)
         self._sweep = server.client.callflows.list_many(
             selected,
             max_concurrency=concurrency,
@@ -134,16 +134,18 @@ class _Run:
     async def run(self) -> int:
         """Run the job and return its exit code."""
         self._writer = open_writer(self._job, self._checkpoint, self._size)
-        terminated = cancel_on_sigterm()
+        return await interruptible(self._read(), self._stop)
+
+    async def _read(self) -> int:
         try:
-            with progress_line(self._tally) as show:
-                async with background(self._keep_saving(show)), self._sweep:
-                    async for page in self._sweep.by_page():
-                        self._write(page)
+            async with shown_progress(self._tally, self._save_if_due), self._sweep:
+                async for page in self._sweep.by_page():
+                    self._write(page)
             return self._finish()
-        except (asyncio.CancelledError, VinixError, OSError) as error:
-            code = self._break_off(error)
-            return ExitCode.TERMINATED if terminated else code
+        except VinixError:  # before OSError, since APITimeoutError is both
+            raise
+        except OSError as error:
+            return self._output_failed(error)
 
     # --- while the job runs ---
 
@@ -154,12 +156,7 @@ class _Run:
         if page.error is None:
             self._begun = self._unsaved = True
         if page.error or page.bad_items:
-            self._note_problems(page)
-
-    def _note_problems(self, page: "AccountPage") -> None:
-        """Print the bad items and the error of a page, and store them for the report and the summary."""
-        self._problems.append(attrs.evolve(page, items=()))
-        note_problems(page, one_account=self._job.one_account)
+            self._problems.add(attrs.evolve(page, items=()))
 
     def _save(self) -> bool:
         """Make the rows durable, then write the checkpoint with their size. Return whether that succeeded."""
@@ -173,69 +170,57 @@ class _Run:
         self._unsaved = False
         return True
 
-    async def _keep_saving(self, show_progress: Callable[[], None]) -> None:
-        """Update the progress line, and save the progress regularly."""
-        due = time.monotonic() + _SAVE_INTERVAL
-        while True:
-            show_progress()
-            began = time.monotonic()
-            if self._unsaved and began >= due:
-                self._save()
-                ended = time.monotonic()
-                due = ended + max(_SAVE_INTERVAL, (ended - began) / _SAVE_SHARE)
-            await asyncio.sleep(_TICK)
+    def _save_if_due(self) -> None:
+        began = time.monotonic()
+        if self._unsaved and began >= self._save_due:
+            self._save()
+            ended = time.monotonic()
+            self._save_due = ended + max(_SAVE_INTERVAL, (ended - began) / _SAVE_SHARE)
 
     # --- when it ends ---
 
-    def _break_off(self, error: asyncio.CancelledError | VinixError | OSError) -> int:
-        """End a job after an interrupt, or after an error that concerns more than one account."""
-        if isinstance(error, asyncio.CancelledError):
-            self._stop("interrupted")
-            return ExitCode.INTERRUPTED
-        if isinstance(error, VinixError):  # before OSError, since APITimeoutError is both
-            code = report_error(error)
-            self._stop("stopped")
-            return code
-        with suppress(OSError):
-            self._writer.end(Ending(stopped=True, problems=self._problems))
-        if isinstance(error, BrokenPipeError):
-            self._checkpoint.unlink(missing_ok=True)
-            discard_output()
-            return ExitCode.READER_GONE
-        report_error(error)  # for example a full disk; the last checkpoint is still valid
-        if self._checkpoint.exists():
-            note(f"to continue from the last saved state, run:\n  {self._resume}")
-        else:
-            note("vinix: no progress was saved: run the command again")
-        return ExitCode.ERROR
-
     def _stop(self, how: str) -> None:
-        """Save the progress, so that a resumed job repeats nothing."""
+        """Save the progress of a job that was interrupted or stopped, so that a resumed job repeats nothing."""
         try:
             resume = self._resume if self._begun and self._save() else None
             if resume:
                 note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
             elif how == "interrupted":
                 note(how)
-            self._writer.end(Ending(stopped=True, resume=resume, problems=self._problems))
+            self._writer.end(Ending(stopped=True, resume=resume, problems=self._problems.reads))
         except BrokenPipeError:  # Ctrl-C also ended the reader of the pipe
             discard_output()
+
+    def _output_failed(self, error: OSError) -> int:
+        """End a job that cannot write its output. The last checkpoint is still valid."""
+        with suppress(OSError):
+            self._writer.end(Ending(stopped=True, problems=self._problems.reads))
+        if isinstance(error, BrokenPipeError):
+            self._checkpoint.unlink(missing_ok=True)
+            discard_output()
+            return ExitCode.READER_GONE
+        code = report_error(error)  # for example a full disk
+        if self._checkpoint.exists():
+            note(f"to continue from the last saved state, run:\n  {self._resume}")
+        else:
+            note("vinix: no progress was saved: run the command again")
+        return code
 
     def _finish(self) -> int:
         """End a job whose accounts have all been read or have failed."""
         job, problems = self._job, self._problems
-        saved = (problems or job.output in {"parquet", "html"}) and self._save()
-        resumable = problems and (self._begun or not job.one_account)
-        self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems))
+        saved = (problems.reads or job.output in {"parquet", "html"}) and self._save()
+        resumable = bool(problems.reads) and (self._begun or not job.one_account)
+        self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems.reads))
         if not resumable:
             self._checkpoint.unlink(missing_ok=True)
-        if job.one_account and (errors := [page.error for page in problems if page.error]):
-            code: int = report_error(errors[0])
+        if job.one_account and problems.errors:
+            code = report_error(problems.errors[0])
         else:
-            code = problems_code(problems, accounts_done=self._tally.sweep.accounts_done)
+            code = problems.code(accounts_done=self._tally.sweep.accounts_done)
         note(self._tally.summary())
         if resumable and saved:
-            note(f"{missing(problems)}; to try again, {self._resume_hint()}")
+            note(f"{problems.missing()}; to try again, {self._resume_hint()}")
         return code
 
     def _resume_hint(self) -> str:
@@ -243,39 +228,27 @@ class _Run:
         return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
 
 
-def cancel_on_sigterm() -> list[int]:
-    """Let SIGTERM cancel the current task, as Ctrl-C does. The returned list is empty until the signal arrives."""
-    received: list[int] = []
+async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], None]) -> int:
+    """Run ``work`` and return its exit code. SIGTERM cancels it, as Ctrl-C does.
+
+    If it is cancelled or an error ends it, ``stop`` is called with the word ``interrupted`` or ``stopped``.
+    """
+    terminated = False
     task = asyncio.current_task()
 
-    def cancel() -> None:
-        received.append(signal.SIGTERM)
+    def terminate() -> None:
+        nonlocal terminated
+        terminated = True
         if task is not None:
             task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)  # until the loop is closed
-    return received
-
-
-@asynccontextmanager
-async def background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run ``work`` during the block. If ``work`` fails, cancel the block and raise the error."""
-    block = asyncio.current_task()
-
-    async def watched() -> None:
-        try:
-            await work
-        except Exception:
-            if block:
-                block.cancel()
-            raise
-
-    task = asyncio.create_task(watched())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)  # until the loop is closed
     try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        work.close()  # avoids a warning if the block ended before the task started
-        if not task.cancelled():
-            task.result()
+        return await work
+    except asyncio.CancelledError:
+        stop("interrupted")
+        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+    except (VinixError, OSError) as error:
+        code = report_error(error)
+        stop("stopped")
+        return code

@@ -4,7 +4,7 @@ import gzip
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import define, field
 
@@ -13,17 +13,14 @@ from .account_flows import AccountFlows, parse_export
 from .connection import connect
 from .console import count, note
 from .database import open_mirror
-from .exit_codes import ExitCode, UsageError, describe, note_problems, problems_code
+from .exit_codes import ExitCode, Problems, UsageError, describe
 from .files import is_file, is_swapped
 from .options import SELECTION, Connection, Selection
-from .progress import Tally, progress_line
+from .progress import Tally, shown_progress
 from .run import completed
 from .saved_job import Job
 from .selection import ReadAhead, named_accounts, selected_accounts
 from .settings import read_settings
-
-if TYPE_CHECKING:
-    from .. import AccountPage, AccountResult
 
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LISTED: Final = 20
@@ -52,7 +49,7 @@ class Sources:
     several: bool = False
     summaries: bool = False
     db: str | None = None
-    problems: "list[AccountPage | AccountResult]" = field(factory=list)
+    problems: Problems = field(factory=Problems)
     accounts_done: int = 0
     one_account: bool = False
 
@@ -79,7 +76,7 @@ class Sources:
 
     def exit_code(self, otherwise: ExitCode) -> ExitCode:
         """Return the exit code for the problems, or ``otherwise`` if there are none."""
-        return problems_code(self.problems, accounts_done=self.accounts_done) or otherwise
+        return self.problems.code(accounts_done=self.accounts_done) or otherwise
 
     def _read_file(self, name: str) -> list[AccountFlows]:
         try:
@@ -103,25 +100,22 @@ class Sources:
         async with connect(self.connection) as server:
             job = completed(Job(command="", accounts=accounts, **self.selection.job_fields()), server)
             self.one_account = job.one_account and not self.accounts_done
-            selected = ReadAhead(selected_accounts(server, job, self._note), ())
+            selected = ReadAhead(selected_accounts(server, job, self.problems.add), ())
             sweep = server.client.callflows.list_many(
                 selected, max_concurrency=self.selection.concurrency, ordered=True, details=True
             )
             tally = Tally(client=server.client.stats, sweep=sweep.stats, selected=selected)
-            with progress_line(tally) as show:
-                show()
-                async with sweep:
-                    async for result in sweep:
-                        tally.callflows += len(result.callflows)
-                        show()
-                        if result.error and job.one_account:
-                            raise result.error
-                        if not result.ok:
-                            self._note(result)
-                        if result.error is None:
-                            unread = frozenset(item.id for item in result.bad_items)
-                            on_account(AccountFlows(result.account, result.callflows, unread))
-                            self.accounts_done += 1
+            async with shown_progress(tally), sweep:
+                async for result in sweep:
+                    tally.callflows += len(result.callflows)
+                    if result.error and job.one_account:
+                        raise result.error
+                    if not result.ok:
+                        self.problems.add(result)
+                    if result.error is None:
+                        unread = frozenset(item.id for item in result.bad_items)
+                        on_account(AccountFlows(result.account, result.callflows, unread))
+                        self.accounts_done += 1
             if not job.one_account:
                 note(tally.summary())
 
@@ -153,11 +147,7 @@ class Sources:
                 except NotKnownError as error:
                     if self.one_account:
                         raise
-                    self._note(AccountPage(account=account, error=error))
+                    self.problems.add(AccountPage(account=account, error=error))
                 else:
                     on_account(AccountFlows(account, callflows))
                     self.accounts_done += 1
-
-    def _note(self, read: "AccountPage | AccountResult") -> None:
-        self.problems.append(read)
-        note_problems(read, one_account=False)
