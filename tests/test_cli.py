@@ -17,8 +17,9 @@ from cli_support import Command, Done, accounts_of, served, variables
 from vinix_async import Account, Callflow, FeatureCode, structure, to_json
 from vinix_async._columns import cells
 from vinix_async.cli.rows import csv_lines, indented, row_json
-from vinix_async.cli.show import match, tables
+from vinix_async.cli.show import tables
 from vinix_async.cli.text import printable, printable_json
+from vinix_async.cli.words import match
 from vinix_async.flows import Name
 from vinix_async.sandbox import Sandbox
 

@@ -15,7 +15,7 @@ from cli_support import Command, served, variables, wait_for
 
 from vinix_async import Account, AccountPage, Callflow, Checkpoint, SweepCheckpoint, structure
 from vinix_async._columns import column_names
-from vinix_async.cli import parquet
+from vinix_async.cli import export
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.export import Ending, open_writer
 from vinix_async.cli.files import replacing, write_private_file
@@ -202,7 +202,7 @@ def test_exports_to_stdout(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> 
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_GROUP_BYTES", 200_000)
+    monkeypatch.setattr(export, "_GROUP_BYTES", 200_000)
     callflow = structure({"id": "x" * 32, "name": "n" * 8000, "flow": {"module": "menu"}}, Callflow)
     page = AccountPage(account=Account(id="a" * 32), items=(callflow,) * 12)
 

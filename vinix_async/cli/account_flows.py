@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 from attrs import define, field
@@ -12,7 +12,10 @@ from attrs import define, field
 from .. import Account, Callflow, DecodeError, to_dict
 from ..flows import Name, describe_place, is_summary, names_of
 from .exit_codes import UsageError
-from .names import title
+from .names import numbers, title
+
+Row: TypeAlias = dict[str, Any]
+"""A row of an answer as JSON values."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
@@ -60,6 +63,16 @@ class AccountFlows:
     def place(self, callflow_id: str, path: str) -> str:
         """Describe the node at a JSON pointer of a callflow in words."""
         return describe_place(self.by_id.get(callflow_id), path, self.names)
+
+    def about(self, callflow_id: str) -> Row:
+        """Return the account and a callflow as the first columns of a row."""
+        callflow = self.by_id.get(callflow_id)
+        return {
+            "account_id": self.account.id,
+            "account_name": self.account.name,
+            "callflow_name": self.title(callflow_id),
+            "numbers": numbers(callflow) if callflow else [],
+        }
 
     def check_details(self) -> None:
         """Raise ``UsageError`` if a callflow is the row of a listing, which has no flow."""

@@ -31,7 +31,7 @@ app: App = App(
     console=PipeConsole(),
 )
 for _path, _name, _text in (
-    ("demo:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
+    ("sandbox:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
     ("accounts:accounts", "accounts", "List the accounts below an account."),
     ("callflows:callflows", "callflows", "List, show, export, trace, check and compare callflows."),
     ("report:report", "report", "Write one HTML page about many accounts."),

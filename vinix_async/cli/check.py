@@ -10,16 +10,15 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import RULES, Finding, Rule, findings, to_plain
-from .account_flows import AccountFlows
+from .account_flows import AccountFlows, Row
 from .annotations import github, sarif
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import is_file
-from .flow_rows import OneAccount, Row, Source, about, aligned, head
-from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, Selection
+from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, OneAccount, Selection, Source
 from .rows import indented
 from .sources import Sources
-from .table import heading
+from .table import aligned, head, heading
 from .text import printable, printable_lines
 
 Codes: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
@@ -104,7 +103,7 @@ def finding_row(flows: AccountFlows, finding: Finding) -> Row:
     """Return a finding as a dict of JSON values."""
     line = flows.lines.get(finding.callflow_id)
     where = {"place": flows.place(finding.callflow_id, finding.path), "file": flows.file or None, "line": line}
-    return {**about(flows, finding.callflow_id), **where, **to_plain(finding)}
+    return {**flows.about(finding.callflow_id), **where, **to_plain(finding)}
 
 
 def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:

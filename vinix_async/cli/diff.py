@@ -8,16 +8,15 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Change, describe_change, diff, to_plain
-from .account_flows import AccountFlows
+from .account_flows import AccountFlows, Row
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode
 from .files import is_file
-from .flow_rows import OneAccount, Row, Source, about, head
 from .names import numbers
-from .options import CONNECTION, Connection, Flag
+from .options import CONNECTION, Connection, Flag, OneAccount, Source
 from .rows import indented
 from .sources import Sources
-from .table import heading
+from .table import head, heading
 from .text import printable
 
 _SIGNS: Final = {"+": "green", "-": "red", "~": "yellow"}
@@ -93,7 +92,7 @@ def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
         each = change.callflow_id
         flows = new if each in new.by_id else old
         text = describe_change(change, old.by_id.get(each), new.by_id.get(each), names)
-        yield {**about(flows, each), "text": text, **to_plain(change)}
+        yield {**flows.about(each), "text": text, **to_plain(change)}
 
 
 def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:

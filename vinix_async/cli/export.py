@@ -5,20 +5,20 @@ of lines, to which a resumed job can append.
 """
 
 import os
+import sys
 import zlib
-from collections.abc import Callable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from attrs import define, frozen
 
-from .._columns import cells, column_names
+from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data
 from .exit_codes import UsageError, describe
-from .files import sync_folder
-from .parquet import check_pyarrow, write_parquet
+from .files import default_mode, replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
 from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
 _GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
+_GROUP_ROWS: Final = 10_000
+_GROUP_BYTES: Final = 16 * 2**20
+"""The most rows of a row group of Parquet, and the most bytes of its lines."""
+
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 """The format for each suffix of an output file. An additional ``.gz`` compresses all formats except Parquet."""
 
@@ -236,12 +240,12 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
 
             write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending)
         elif not ending.stopped:
-            write_parquet(rows, to, details=job.details)
+            _write_parquet(rows, to, details=job.details)
         if not (ending.stopped or ending.resume):
             rows.unlink()
 
     if job.output == "parquet":
-        check_pyarrow()
+        _check_pyarrow()
     try:
         rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Writer(File(rows, size, mode=0o600), encode, finish=finish)
@@ -277,3 +281,42 @@ class _Table:
             header = False
         self._account_id = account.id
         return rendered(*parts, callflow_table(callflows, columns, header=header))
+
+
+# --- Parquet ---
+
+
+def _check_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401, ICN001, PLC0415  # an extra
+    except ModuleNotFoundError:
+        raise UsageError("Parquet needs the extra parquet: pip install 'vinix-async[parquet]'") from None
+
+
+def _write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
+    """Convert the rows in ``lines``, a JSON array on each line, to a Parquet file or to stdout."""
+    if to is None:
+        _convert(lines, sys.stdout.buffer, details=details)
+        sys.stdout.flush()
+    else:
+        with replacing(to, mode=default_mode()) as new:
+            _convert(lines, str(new), details=details)
+
+
+def _convert(lines: Path, file: Any, *, details: bool) -> None:
+    from pyarrow import parquet  # noqa: PLC0415  # an extra
+
+    schema = arrow_schema(details=details)
+    with lines.open("rb") as source, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(_next_group(source)):
+            table = arrow_table([msgspec.json.decode(line) for line in group], schema)
+            writer.write_table(table, row_group_size=_GROUP_ROWS)
+
+
+def _next_group(source: Any) -> Iterator[bytes]:
+    size = 0
+    for line in islice(source, _GROUP_ROWS):
+        yield line
+        size += len(line)
+        if size >= _GROUP_BYTES:
+            return

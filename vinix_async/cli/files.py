@@ -15,11 +15,6 @@ def is_file(word: str) -> bool:
     return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
-def is_swapped(first: str, second: str) -> bool:
-    """Return whether the second argument is an export file, which should be the first one."""
-    return second.lower().endswith(EXPORT_SUFFIXES) and Path(second).is_file() and not is_file(first)
-
-
 def write_private_file(path: Path, data: bytes) -> None:
     """Write a file with mode 0600, replacing an old one atomically. The data is on the disk when this returns."""
     with replacing(path, mode=0o600) as new:

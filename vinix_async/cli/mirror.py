@@ -11,24 +11,23 @@ from rich.text import Text
 
 from .. import Account, Callflow, to_dict
 from ..flows import label, normalize
-from .account_flows import AccountFlows
+from .account_flows import AccountFlows, Row
 from .connection import Server, connect
 from .console import count, note, print_lines, write_data
-from .database import Database, open_mirror
 from .diff import change_lines, change_rows
-from .exit_codes import ExitCode, Problems, UsageError
-from .flow_rows import Row, aligned, as_number
-from .names import display, title
-from .options import CONNECTION, SELECTION, Accounts, Connection, PageSize, Selection
+from .exit_codes import ExitCode, Problems
+from .names import display
+from .options import CONNECTION, SELECTION, Accounts, Connection, Database, PageSize, Selection
 from .progress import RefreshTally, shown_progress
 from .rows import indented
 from .run import completed, interruptible
 from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
-from .show import match
-from .table import heading
+from .sources import open_mirror
+from .table import aligned, heading
 from .text import printable
 from .times import shown_time, span, utc_period, utc_time
+from .words import as_number, only_match
 
 if TYPE_CHECKING:
     from ..mirror import Mirror, StoredChange
@@ -230,11 +229,8 @@ async def history(
     """Show the history of a callflow: each version, and what changed in it."""
     owner = Account(id=account)
     async with open_mirror(db) as opened:
-        found = match([each async for each in opened.callflows(account)], callflow)
-        if len(found) > 1:
-            lines = "".join(f"\n  {row.id}  {title(row)}" for row in found)
-            raise UsageError(f"{callflow!r} matches several callflows; give the id of one of them:{lines}")
-        versions = [each async for each in opened.history(account, found[0].id if found else callflow)]
+        found = only_match([each async for each in opened.callflows(account)], callflow)
+        versions = [each async for each in opened.history(account, found.id if found else callflow)]
     if output == "json":
         write_data(indented([_plain(each) for each in versions]) + b"\n")
         return ExitCode.OK

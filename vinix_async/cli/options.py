@@ -49,16 +49,22 @@ PageSize: TypeAlias = Annotated[
 MaxItems: TypeAlias = Annotated[
     int | None, Parameter(help="The most rows to read from each account.", validator=between(1))
 ]
-Accounts: TypeAlias = Annotated[str, Parameter(help="Account ids, or ROOT for your own account.")]
+Accounts: TypeAlias = Annotated[str, Parameter(name="ACCOUNT", help="Account ids, or ROOT for your own account.")]
 RawCells: TypeAlias = Annotated[
     Flag, Parameter(help="Do not put an apostrophe before CSV cells that a spreadsheet would run as formulas.")
 ]
-FromMirror: TypeAlias = Annotated[
+Source: TypeAlias = Annotated[
+    str, Parameter(name="ACCOUNT|FILE", help="An account id, ROOT for your own account, or an export file.")
+]
+OneAccount: TypeAlias = Annotated[
+    str | None, Parameter(name="--account", help="The id or name of the account to read from an export file.")
+]
+Database: TypeAlias = Annotated[
     str | None,
-    Parameter(
-        name="--db",
-        help="Read from this mirror instead of the API, by default all of its accounts.",
-    ),
+    Parameter(name="--db", help="The database: a file, or a postgresql:// address (default: VINIX_MIRROR)."),
+]
+FromMirror: TypeAlias = Annotated[
+    str | None, Parameter(name="--db", help="Read from this mirror instead of the API, by default all of its accounts.")
 ]
 Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]
 Force: TypeAlias = Annotated[Flag, Parameter(help="Replace an existing file, and discard an unfinished run.")]

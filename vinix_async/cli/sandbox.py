@@ -1,4 +1,4 @@
-"""``vinix sandbox`` runs the sandbox as a server for other programs."""
+"""``vinix sandbox`` runs the sandbox as a server for other programs, and ``vinix demo`` lists its callflows."""
 
 import asyncio
 from typing import Annotated
@@ -7,7 +7,9 @@ from cyclopts import Parameter
 
 from ..sandbox import Sandbox
 from .console import note, write_data
-from .options import DEFAULT_CALLFLOWS, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
+from .options import DEFAULT_CALLFLOWS, Connection, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
+from .run import run_job
+from .saved_job import Job
 
 
 async def sandbox(
@@ -40,3 +42,17 @@ async def sandbox(
         write_data("".join(f"export {name}={value}\n" for name, value in variables.items()).encode())
         note("The sandbox is running. Press Ctrl-C to stop it.")
         await asyncio.Event().wait()
+
+
+async def demo(
+    *,
+    accounts: SandboxAccounts = 3,
+    dialect: Dialect = "kazoo5",
+    sandbox: Annotated[Flag, Parameter(show=False)] = True,  # noqa: ARG001  # accepted as in the other commands
+) -> int:
+    """List the callflows of a few synthetic accounts with the real client and an embedded sandbox.
+
+    The callflows of the last account have faults. Their names describe the faults.
+    """
+    connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect, sandbox_findings=True)
+    return await run_job(Job(command="demo", all=True, output="table"), connection)

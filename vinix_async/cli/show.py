@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -17,22 +18,20 @@ from .drawing.diagram import diagram
 from .drawing.png import check_renderer, png
 from .exit_codes import CommandError, UsageError
 from .files import is_file
-from .flow_rows import MIN_ID, OneAccount, Source, similar
-from .names import feature_code, numbers, title, type_name
-from .options import CONNECTION, Connection, Shown
+from .names import feature_code, title, type_name
+from .options import CONNECTION, Connection, OneAccount, Shown, Source
 from .rows import indented
 from .sources import Sources, check_order
 from .table import facts_table
+from .words import only_match, similar
 
 if TYPE_CHECKING:
     from .. import VinixClient
     from .account_flows import AccountFlows
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _PIPE_WIDTH: Final = 10_000  # columns of a tree that goes to a pipe, so that no line is cut
-_MAX_INDENT: Final = 20
-"""The deepest level of a flow that the table indents."""
+_MAX_INDENT: Final = 20  # the deepest level of a flow that the table indents
 
 
 async def show(
@@ -87,14 +86,13 @@ async def _find(
     client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
 ) -> tuple[Callflow, dict[str, Name]]:
     """Return the whole callflow, and the names of the account's callflows, if they were read, by id."""
-    if _ID.fullmatch(wanted):
-        try:
-            callflow = await client.callflows.get(account_id, wanted)
-        except NotFoundError:
-            pass  # it may be a name that looks like an id
-        else:
-            return callflow, await _titles(client, account_id) if with_titles else {}
     listing = client.callflows.list(account_id, on_bad_item="skip")
+    if _ID.fullmatch(wanted):
+        with suppress(NotFoundError):  # it may be a name that looks like an id
+            callflow = await client.callflows.get(account_id, wanted)
+            with suppress(DecodeError):  # then the names in the callflow's own metadata are used
+                return callflow, _names(await listing.to_list() if with_titles else ())
+            return callflow, {}
     rows = await listing.to_list()
     found = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
     return await client.callflows.get(account_id, found.id), _names(rows)
@@ -102,45 +100,15 @@ async def _find(
 
 def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
     """Return the callflow that matches. Raises an error unless exactly one does."""
-    found = match(rows, wanted)
-    if not found:
-        hint = similar(wanted, map(title, rows), (number for row in rows for number in row.numbers))
-        known_rows = f"the account has {len(rows)}{f' and {unreadable} that cannot be read' if unreadable else ''}"
-        raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
-    if len(found) > 1:
-        lines = "".join(f"\n  {row.id}  {title(row)}  {', '.join(numbers(row))}" for row in found)
-        raise UsageError(f"{wanted!r} matches several callflows; give the id of one of them:{lines}")
-    return found[0]
+    if found := only_match(rows, wanted):
+        return found
+    hint = similar(wanted, map(title, rows), (number for row in rows for number in row.numbers))
+    known_rows = f"the account has {len(rows)}{f' and {unreadable} that cannot be read' if unreadable else ''}"
+    raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
 
 
 def _names(rows: Iterable[Callflow]) -> dict[str, Name]:
     return {row.id: Name(title(row), "callflow") for row in rows}
-
-
-async def _titles(client: "VinixClient", account_id: str) -> dict[str, Name]:
-    """Return the names of the account's callflows by id, or an empty dict if the listing cannot be read."""
-    try:
-        return _names(await client.callflows.list(account_id, on_bad_item="skip").to_list())
-    except DecodeError:
-        return {}  # the names in the callflow's own metadata are used
-
-
-def match(rows: Sequence[Callflow], wanted: str) -> list[Callflow]:
-    """Return the callflows that match by id, or else by number, by name, by a part of the name, or by a partial id."""
-    number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
-    ways = (
-        lambda row: row.id == wanted,
-        lambda row: number in row.numbers or wanted in row.patterns or _is_feature_code(row, wanted),
-        lambda row: title(row).casefold() == name,
-        lambda row: name in title(row).casefold(),
-        lambda row: len(wanted) >= MIN_ID and row.id.startswith(wanted),
-    )
-    return next((found for way in ways if (found := list(filter(way, rows)))), []) if wanted else []
-
-
-def _is_feature_code(row: Callflow, wanted: str) -> bool:
-    code = feature_code(row)
-    return code != "" and code.removeprefix("*") == wanted.removeprefix("*")
 
 
 def tables(callflow: Callflow, names: Mapping[str, Name] | None = None) -> tuple[Table, Table]:

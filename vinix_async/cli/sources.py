@@ -1,10 +1,12 @@
 """Read the callflows of accounts from the API, an export file or a mirror."""
 
 import gzip
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field
 
@@ -12,9 +14,8 @@ from .. import Account
 from .account_flows import AccountFlows, parse_export
 from .connection import connect
 from .console import count, note
-from .database import open_mirror
 from .exit_codes import ExitCode, Problems, UsageError, describe
-from .files import is_file, is_swapped
+from .files import EXPORT_SUFFIXES, is_file
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, shown_progress
 from .run import completed
@@ -22,13 +23,42 @@ from .saved_job import Job
 from .selection import ReadAhead, named_accounts, selected_accounts
 from .settings import read_settings
 
+if TYPE_CHECKING:
+    from ..mirror import Mirror
+
 _GZIP: Final = b"\x1f\x8b"
 _MAX_LISTED: Final = 20
 
 
+def open_mirror(option: str | None) -> "Mirror":
+    """Return the mirror that ``--db`` or ``VINIX_MIRROR`` names. Raises ``UsageError`` if ``--db`` has a password."""
+    from ..mirror import Mirror  # noqa: PLC0415  # slow to import, and --help does not need it
+
+    return Mirror(_database(option))
+
+
+def _database(option: str | None) -> str:
+    if option is None:
+        if not (address := os.environ.get("VINIX_MIRROR")):
+            raise UsageError("name the database with --db, or set VINIX_MIRROR")
+        return address
+    if "://" in option:
+        try:
+            parts = urlsplit(option)
+            has_password = parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True)
+        except ValueError:
+            raise UsageError("--db is not a valid postgresql:// address") from None
+        if has_password:
+            raise UsageError(
+                "--db must not contain a password, because other users can see command lines: put the address into "
+                "VINIX_MIRROR, or the password into ~/.pgpass"
+            )
+    return option
+
+
 def check_order(command: str, source: str, what: str) -> None:
     """Raise ``UsageError`` if the export file was given after the words to search for in it."""
-    if is_swapped(source, what):
+    if what.lower().endswith(EXPORT_SUFFIXES) and Path(what).is_file() and not is_file(source):
         raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 
 

@@ -1,6 +1,9 @@
-"""Build tables for a terminal. Columns depend on its width, not on the rows, so rows can be printed as they arrive."""
+"""Build tables and lines for a terminal.
 
-from collections.abc import Callable, Mapping, Sequence
+The columns of a table depend on its width, not on the rows, so rows can be printed as they arrive.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
@@ -13,6 +16,9 @@ from .names import display, numbers, title, type_name
 _REALM_FROM: Final = 100
 _ID_COLUMN_FROM: Final = 60
 """The smallest widths of a terminal at which accounts have a column for the realm, and one for the id."""
+
+_MAX_WIDTH: Final = 40  # characters of a column of lines; longer texts are not aligned
+_MAX_NUMBERS: Final = 6
 
 _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow], str]]]] = {
     "Callflow": (0, {"style": "cyan", "ratio": 3}, title),
@@ -82,3 +88,33 @@ def _table(*, header: bool) -> Table:
 
 def _add_row(table: Table, *texts: str) -> None:
     table.add_row(*(Text(display(text)) for text in texts))
+
+
+# --- lines of trace, uses, check, diff and mirror ---
+
+
+def head(callflow: Callflow, *, now: bool = False) -> Text:
+    """Return a callflow's name and numbers. If ``now`` is true, the word ``now`` shows that they have changed."""
+    name = title(callflow)
+    dialled = few([number for number in numbers(callflow) if number != name])
+    before = "  now " if now else "  "
+    return Text.assemble((name, "bold"), (f"{before}{dialled}" if dialled else "", "cyan"))
+
+
+def few(dialled: Sequence[str]) -> str:
+    """Return the first numbers as text, and how many more there are."""
+    more = len(dialled) - _MAX_NUMBERS
+    return ", ".join(dialled[:_MAX_NUMBERS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Yield rows as aligned lines. A text longer than ``_MAX_WIDTH`` characters moves the rest of its line."""
+    widths = [
+        max((cell.cell_len for cell in column if cell.cell_len <= _MAX_WIDTH), default=0)
+        for column in zip(*rows, strict=True)
+    ]
+    for *cells, last in rows:
+        line = Text("  ")
+        for cell, width in zip(cells, widths, strict=False):
+            line.append_text(cell).append(" " * max(width - cell.cell_len, 0) + "  ")
+        yield line.append_text(last)

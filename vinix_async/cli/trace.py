@@ -8,14 +8,14 @@ from rich.text import Text
 from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
 from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
-from .exit_codes import ExitCode, UsageError
-from .flow_rows import OneAccount, Source, about, as_number, head, similar
+from .exit_codes import ExitCode
 from .names import display, title
-from .options import CONNECTION, Connection, FromMirror
+from .options import CONNECTION, Connection, FromMirror, OneAccount, Source
 from .rows import indented
-from .show import match
 from .sources import Sources, check_order
+from .table import head
 from .text import printable
+from .words import as_number, only_match, similar
 
 _ASCII: Final = str.maketrans("├└─│…", "+`-|.")
 _MAX_STEPS: Final = 500
@@ -61,7 +61,7 @@ async def trace_call(
     if what is None:
         callflows = sorted(flows.callflows, key=title)
         if output == "json":
-            write_data(indented([about(flows, each.id) | {"callflow_id": each.id} for each in callflows]) + b"\n")
+            write_data(indented([flows.about(each.id) | {"callflow_id": each.id} for each in callflows]) + b"\n")
         else:
             print_lines(map(head, callflows))
         return reading.exit_code(ExitCode.OK)
@@ -73,7 +73,7 @@ async def trace_call(
         plain = {"route": route and to_plain(route), "callflow_id": start, "trace": tree and to_plain(tree)}
         write_data(indented({"account_id": flows.account.id, "dialled": what, **plain}) + b"\n")
     elif output == "mermaid" and tree:
-        from .drawing.trace_chart import trace_chart  # noqa: PLC0415  # only charts need it
+        from .drawing.mermaid import trace_chart  # noqa: PLC0415  # only charts need it
 
         write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
     else:
@@ -94,15 +94,10 @@ def find_start(
     separated = as_number(what)
     number = normalize(separated or what)
     route = lookup(flows.callflows, number, caller=caller)
-    found = match(flows.callflows, what) if separated is None or route.how == "none" else []
-    if len(found) > 1:
-        lines = "".join(f"\n  {each.id}  {head(each)}" for each in found)
-        raise UsageError(f"{what!r} matches several callflows; give the id of one of them:{lines}")
+    found = only_match(flows.callflows, what) if separated is None or route.how == "none" else None
     if found:
-        lost = {
-            number: title(first) for number in found[0].numbers if (first := flows.by_number[number][0]) != found[0]
-        }
-        return None, found[0].id, head(found[0]).append("".join(f"; {each} goes to {to}" for each, to in lost.items()))
+        lost = {each: title(first) for each in found.numbers if (first := flows.by_number[each][0]) != found}
+        return None, found.id, head(found).append("".join(f"; {each} goes to {to}" for each, to in lost.items()))
     start = route.callflow_id if route.how != "refused" else None
     callflow = flows.by_id.get(start or "")
     is_inside = callflow and not any(each.startswith("+") for each in (number, *callflow.numbers))

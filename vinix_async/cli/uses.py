@@ -7,17 +7,17 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, normalize, to_plain
-from .account_flows import AccountFlows
+from .account_flows import AccountFlows, Row
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .files import is_file
-from .flow_rows import MIN_ID, OneAccount, Row, about, aligned, as_number, few, similar
+from .files import EXPORT_SUFFIXES
 from .names import display, title
-from .options import CONNECTION, SELECTION, Connection, FromMirror, Selection
+from .options import CONNECTION, SELECTION, Connection, FromMirror, OneAccount, Selection
 from .rows import indented
 from .sources import Sources, check_order
-from .table import heading
+from .table import aligned, few, heading
 from .trace import route_text
+from .words import MIN_ID, as_number, similar
 
 _START: Final = "start"
 _MAX_JUMPS: Final = 40  # lines of a table; JSON has all jumps
@@ -45,7 +45,7 @@ async def uses(
     """
     if len(words) > 1:
         check_order("uses", words[-2], words[-1])
-    if not words or words[-1] == "ROOT" or is_file(words[-1]):
+    if not words or words[-1] == "ROOT" or words[-1].lower().endswith(EXPORT_SUFFIXES):
         raise UsageError("the last argument must be the name, id or number to search for")
     what = words[-1]
     reading = Sources(words=words[:-1], connection=connection, selection=selection, account=account, db=db)
@@ -84,7 +84,7 @@ def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     found = index.where_used(what) or index.where_used(as_number(what) or what)
     ways = {each.callflow_id: _ways(flows, index, each.callflow_id) for each in found if each.path.startswith("/flow")}
     rows = [
-        about(flows, each.callflow_id)
+        flows.about(each.callflow_id)
         | {"place": flows.place(each.callflow_id, each.path)}
         | {"target_name": flows.names.get(each.target, unknown).name or None}
         | {"used_by": describe_reference(each, flows.by_id.get(each.callflow_id), flows.names)}
@@ -107,7 +107,7 @@ def _ways(flows: AccountFlows, index: ReferenceIndex, callflow_id: str) -> list[
         for jump, target in zip(way, [*(each.callflow_id for each in way[1:]), callflow_id], strict=True):
             words += [flows.place(jump.callflow_id, jump.path), f"{label(jump.module)} {flows.title(target)}"]
         first = way[0].callflow_id
-        row = {"callflow_id": first, "callflow_name": flows.title(first), "numbers": about(flows, first)["numbers"]}
+        row = {"callflow_id": first, "callflow_name": flows.title(first), "numbers": flows.about(first)["numbers"]}
         found.append(row | {"place": _place(*words)})
     return found
 

@@ -1,4 +1,4 @@
-"""Write a callflow as the text of a Mermaid flowchart."""
+"""Write a callflow, or the trace of a call, as the text of a Mermaid flowchart."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from rich.cells import cell_len, set_cell_size
 
 from ... import Callflow
-from ...flows import Name
+from ...flows import Name, TraceNode
 from .diagram import Box, diagram, fold
 
 _MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and folding adds at most one box for each of these
@@ -62,14 +62,14 @@ def _chart(boxes: list[Box]) -> str:
     for index, box in enumerate(boxes):
         node = f"n{index}"
         texts = box.texts if box.parent >= 0 else box.texts[: _MAX_NUMBERS + 1]
-        text = f"+ {box.more:,} more" if box.more else "<br/>".join(map(label_text, texts))
+        text = f"+ {box.more:,} more" if box.more else "<br/>".join(map(_label, texts))
         if box.parent < 0:
             lines.append(f'  {node}(["{text}"])')
             continue
         lines.append(f'  {node}["{text}"]')
         if not box.more:
             classes.setdefault("off" if box.disabled else box.kind, []).append(node)
-        branch = f'|"{label_text(box.branch)}"|' if box.branch else ""
+        branch = f'|"{_label(box.branch)}"|' if box.branch else ""
         lines.append(f"  n{box.parent} -->{branch} {node}")
         if 0 < len(box.target) <= _MAX_TARGET:
             lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
@@ -79,7 +79,22 @@ def _chart(boxes: list[Box]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def label_text(text: str) -> str:
+def trace_chart(head: str, tree: TraceNode) -> str:
+    """Return the trace of a call as a flowchart. ``head`` is the text of the first box."""
+    lines = ["flowchart TD", f'  n0(["{_label(head)}"])']
+    path = [0]
+    for index, (depth, step) in enumerate(tree.walk(), 1):
+        label = f'|"{_label(", ".join(step.words))}"|' if step.words else ""
+        text = step.label or "the call is cut off"
+        lines += [
+            f'  n{index}["{_label(f"{text} ({step.ending})" if step.ending and step.label else text)}"]',
+            f"  n{path[depth]} -->{label} n{index}",
+        ]
+        path[depth + 1 :] = [index]
+    return "\n".join(lines) + "\n"
+
+
+def _label(text: str) -> str:
     """Return ``text`` for a label in quotes, escaped so that Mermaid and its Markdown show it unchanged.
 
     Mermaid 11 reads labels as Markdown, and Mermaid 10 as text. The inserted characters have no width in either.
