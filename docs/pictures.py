@@ -11,8 +11,10 @@ from rich.console import Console
 
 from vinix_async import Account, Callflow, PermissionDeniedError, structure
 from vinix_async.cli.drawing.diagram import diagram
-from vinix_async.cli.drawing.page import account_block, report
-from vinix_async.cli.drawing.render import render, tree
+from vinix_async.cli.drawing.page import account_block, callflow_page, report
+from vinix_async.cli.drawing.svg import svg
+from vinix_async.cli.drawing.tree import tree
+from vinix_async.flows import names_of
 from vinix_async.sandbox import Sandbox
 
 DOCS = Path(__file__).parent
@@ -36,7 +38,7 @@ def main() -> None:
     }
     root, shut = sandbox.root_id, accounts[1]
     after_hours = next(flow for flow in flows[root] if flow.name == "After hours")
-    (DOCS / "flow.svg").write_text(render(after_hours, "svg"), encoding="utf-8")
+    (DOCS / "flow.svg").write_text(svg(after_hours), encoding="utf-8")
     (DOCS / "tree.svg").write_text(terminal(after_hours), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
@@ -46,7 +48,7 @@ def main() -> None:
         blocks.append(account_block(shut, complete=False, error=refused, retry=retry))
         path.write_text("".join(report("Sandbox Telecom", blocks, complete=True)), encoding="utf-8")
         page = Path(folder) / "page.html"
-        page.write_text(render(after_hours, "html"), encoding="utf-8")
+        page.write_text(callflow_page(after_hours, names_of([after_hours])), encoding="utf-8")
         group = next(place for place, box in enumerate(diagram(after_hours)) if box.module == "ring_group")
         with Browser() as browser:
             for name, source, fragment, size, dark in (

@@ -1,8 +1,19 @@
 """Callflows to draw."""
 
-from typing import Any
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any, Literal
+
+from rich.console import Console
 
 from vinix_async import Callflow, structure
+from vinix_async.cli.drawing.mermaid import mermaid
+from vinix_async.cli.drawing.page import callflow_page
+from vinix_async.cli.drawing.svg import svg
+from vinix_async.cli.drawing.tree import tree
+from vinix_async.flows import Name, names_of
+
+Kind = Literal["tree", "mermaid", "svg", "html"]
 
 Json = dict[str, Any]
 
@@ -60,3 +71,14 @@ def deep(levels: int, **fields: Any) -> Callflow:
 def wide(pairs: int, **fields: Any) -> Callflow:
     users = {str(each): node("user", {"name": f"User {each}"}, _=node("voicemail")) for each in range(pairs)}
     return callflow(node("menu", **users), **fields)
+
+
+def render(callflow: Callflow, kind: Kind, names: Mapping[str, Name] | None = None) -> str:
+    """A picture as text; a tree without colours, with one box on each line."""
+    if kind != "tree":
+        known = names_of([callflow]) if names is None else names
+        return {"mermaid": mermaid, "svg": svg, "html": callflow_page}[kind](callflow, known)
+    console = Console(file=StringIO(), width=10_000, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(tree(callflow, names), crop=False)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

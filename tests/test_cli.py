@@ -8,14 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from cli_support import Command, Done, accounts_of, served, variables
 
 from vinix_async import Account, Callflow, FeatureCode, structure, to_json
 from vinix_async._columns import cells
+from vinix_async.cli.drawing.page import data_block
 from vinix_async.cli.rows import csv_lines, indented, row_json
 from vinix_async.cli.show import tables
 from vinix_async.cli.text import printable, printable_json
@@ -272,25 +272,16 @@ def callflows_of(names: Mapping[str, Name]) -> int:
     return sum(name.kind == "callflow" for name in names.values())
 
 
-class Pictures:
-    """What ``drawing.render`` has, as far as the command knows it."""
-
-    @staticmethod
-    def tree(callflow: Callflow, names: Mapping[str, Name]) -> str:
-        return f"tree of {callflow.name} among {callflows_of(names)}"
-
-    @staticmethod
-    def render(callflow: Callflow, kind: str, *, names: Mapping[str, Name] | None = None) -> str:
-        assert names is not None
-        return f"{kind} of {callflow.name} among {callflows_of(names)}"
-
-
 def test_pictures_are_asked_for_with_the_names_of_the_account(
     vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "vinix_async.cli.drawing.render", cast("ModuleType", Pictures))
     known = len(sandbox.callflow_ids(sandbox.root_id))
-    for kind in ("tree", "mermaid", "svg", "html"):
+    for kind, name in (("tree", "tree"), ("mermaid", "mermaid"), ("svg", "svg"), ("html", "callflow_page")):
+
+        def draw(callflow: Callflow, names: Mapping[str, Name], kind: str = kind) -> str:
+            return f"{kind} of {callflow.name} among {callflows_of(names)}"
+
+        monkeypatch.setattr(f"vinix_async.cli.show.{name}", draw)
         done = vinix("callflows", "show", "ROOT", "main menu", "--output", kind)
         assert done.stdout == f"{kind} of Main menu among {known}\n"
 
@@ -332,10 +323,12 @@ def test_a_report_has_every_account_and_appears_when_it_is_whole(
 def test_a_report_that_breaks_off_leaves_no_page(
     vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*, complete: bool) -> str:
-        raise OSError(28, "no space")
+    def full(value: object, attribute: str) -> str:
+        if attribute == "id=end":
+            raise OSError(28, "no space")
+        return data_block(value, attribute)
 
-    monkeypatch.setattr("vinix_async.cli.drawing.page.end_block", full)
+    monkeypatch.setattr("vinix_async.cli.drawing.page.data_block", full)
     folder = tmp_path / "reports"
     folder.mkdir()
     page = folder / "page.html"

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from flows import ANN, BOX, HOSTILE, OTHER, callflow, deep, everything, hostile, node, wide
+from flows import ANN, BOX, HOSTILE, OTHER, Kind, callflow, deep, everything, hostile, node, render, wide
 from fonts import needs_a_font
 from resvg_py import svg_to_bytes
 from rich.console import Console
@@ -18,8 +18,8 @@ from rich.console import Console
 from vinix_async import Callflow, structure
 from vinix_async.cli.drawing.diagram import diagram, find, fold
 from vinix_async.cli.drawing.png import check_renderer, png
-from vinix_async.cli.drawing.render import Kind, render, tree
 from vinix_async.cli.drawing.svg import layout
+from vinix_async.cli.drawing.tree import tree
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.names import numbers, title
 from vinix_async.flows import Name
@@ -300,7 +300,7 @@ def test_whatever_a_sandbox_has_can_be_drawn() -> None:
 
 
 def test_pictures_are_their_own_import() -> None:
-    code = "import sys, vinix_async.cli; print({'rich', 'vinix_async.cli.drawing.render'} & set(sys.modules))"
+    code = "import sys, vinix_async.cli; print({'rich', 'vinix_async.cli.drawing.page'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # as it stands
     assert done.stdout.strip() == "set()"
 

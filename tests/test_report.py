@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from flows import ANN, HOSTILE, callflow, deep, everything, hostile, node, wide
+from flows import ANN, HOSTILE, callflow, deep, everything, hostile, node, render, wide
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
 from vinix_async import (
@@ -24,7 +24,6 @@ from vinix_async import (
     structure,
 )
 from vinix_async.cli.drawing.page import account_block, data_block, page_row, report, write_report
-from vinix_async.cli.drawing.render import render
 from vinix_async.cli.export import Ending
 from vinix_async.sandbox import Sandbox
 

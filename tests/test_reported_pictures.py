@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cli_support import Command, served
-from flows import callflow, deep, node, wide
+from flows import Kind, callflow, deep, node, render, wide
 from rich.console import Console
 from webdriver import CHROMEDRIVER, CHROMIUM, Browser
 
@@ -18,7 +18,6 @@ from vinix_async._columns import cells
 from vinix_async.cli.drawing.diagram import diagram
 from vinix_async.cli.drawing.page import account_block
 from vinix_async.cli.drawing.page import report as report_page
-from vinix_async.cli.drawing.render import Kind, render
 from vinix_async.cli.drawing.text_width import TEXT_STYLES, fit
 from vinix_async.cli.names import display, feature_code, numbers, title
 from vinix_async.cli.show import tables

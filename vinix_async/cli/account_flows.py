@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 from attrs import define, field
 
+import vinix_async
+
 from .. import Account, Callflow, DecodeError, to_dict
 from ..flows import Name, describe_place, is_summary, names_of
 from .exit_codes import UsageError
@@ -110,10 +112,8 @@ def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
-    from .. import decode_page  # noqa: PLC0415  # slow to import, and --help does not need it
-
     try:
-        (callflow,) = decode_page(b'{"status":"success","data":[%b]}' % line).items
+        (callflow,) = vinix_async.decode_page(b'{"status":"success","data":[%b]}' % line).items
     except DecodeError as error:
         problems = "; ".join(error.problems).replace("$.data[0]", "$")
         if not problems and not line.endswith(b"\n"):

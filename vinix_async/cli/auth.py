@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
 
+import vinix_async
+
 from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
@@ -99,8 +101,6 @@ async def check(
 
 async def _check(server: Server) -> dict[str, str | None]:
     """Log in, and return facts about the credentials."""
-    from .. import ApiKeyAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
-
     identity = await server.client.whoami()
     account_id = server.root or identity.account_id
     if account_id is None:
@@ -108,7 +108,7 @@ async def _check(server: Server) -> dict[str, str | None]:
             "the server does not return the account of this token: set VINIX_ACCOUNT_ID, or give --account-id"
         )
     await server.client.accounts.children(account_id, max_items=1)
-    kinds = {UserAuth: "password", ApiKeyAuth: "API key"}
+    kinds = {vinix_async.UserAuth: "password", vinix_async.ApiKeyAuth: "API key"}
     return {
         "base": server.client.base_url,
         "credentials": kinds.get(type(server.auth), "token"),

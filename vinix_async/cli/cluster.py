@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import attrs
 from cyclopts import Group, Parameter
 
+import vinix_async
+
 from .connection import Server, connect
 from .console import note
 from .exit_codes import Problems, UsageError
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     import distributed
 
-    from .. import Auth
     from ..dask import DatasetPart
 
 _THREADS: Final = 4  # parts that a worker process of this machine reads at once
@@ -125,7 +126,7 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
             yield client
 
 
-def worker_environment(auth: "Auth") -> dict[str, str]:
+def worker_environment(auth: "vinix_async.Auth") -> dict[str, str]:
     """Return the environment variables from which a worker process creates its client.
 
     Dask passes them after the process has started, so that ``ps`` does not show them.
@@ -139,19 +140,17 @@ class _Run:
     def __init__(
         self, server: Server, job: Job, connection: Connection, options: JobOptions, *, overwrite: bool
     ) -> None:
-        from .. import RetryPolicy, SweepStats, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
-
         self._job = job
         self._problems = Problems()
         self._selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
-        self._tally = Tally(client=server.client.stats, sweep=SweepStats(), selected=self._selected)
+        self._tally = Tally(client=server.client.stats, sweep=vinix_async.SweepStats(), selected=self._selected)
         self._options: dict[str, Any] = {
             "connect": partial(
-                VinixClient.from_env,
+                vinix_async.VinixClient.from_env,
                 base_url=server.client.base_url,
                 allow_http=connection.allow_http,
                 trust_env=True,
-                retry=RetryPolicy(outage_wait=connection.outage_wait),
+                retry=vinix_async.RetryPolicy(outage_wait=connection.outage_wait),
             ),
             "details": job.details,
             "filters": job.filters,

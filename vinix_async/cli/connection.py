@@ -3,16 +3,15 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import field, frozen
+
+import vinix_async
 
 from .exit_codes import UsageError
 from .options import DEFAULT_CALLFLOWS, Connection
 from .settings import Settings, find_credentials, read_settings
-
-if TYPE_CHECKING:
-    from .. import Auth, VinixClient
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
@@ -35,8 +34,8 @@ class Server:
     credentials were found, such as ``environment``.
     """
 
-    client: "VinixClient" = field(repr=False)
-    auth: "Auth" = field(repr=False)
+    client: "vinix_async.VinixClient" = field(repr=False)
+    auth: "vinix_async.Auth" = field(repr=False)
     root: str | None
     where: str
     source: str
@@ -53,12 +52,10 @@ class Server:
 
 @asynccontextmanager
 async def connect(
-    connection: Connection, *, auth: "Auth | None" = None, root: str | None = None
+    connection: Connection, *, auth: "vinix_async.Auth | None" = None, root: str | None = None
 ) -> AsyncIterator[Server]:
     """Open the client without sending a request. With ``auth``, as for a login, the profile is not read."""
-    from .. import RetryPolicy, VinixClient  # noqa: PLC0415  # slow to import, and --help does not need it
-
-    retry = RetryPolicy(outage_wait=connection.outage_wait)
+    retry = vinix_async.RetryPolicy(outage_wait=connection.outage_wait)
     if connection.sandbox:
         from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it
 
@@ -77,6 +74,8 @@ async def connect(
     auth, source = (auth, "login") if auth else find_credentials(settings)
     base = connection.base or settings.get("base")
     options: dict[str, Any] = {"base_url": base} if base else {}
-    client = VinixClient(auth=auth, retry=retry, allow_http=connection.allow_http, trust_env=True, **options)
+    client = vinix_async.VinixClient(
+        auth=auth, retry=retry, allow_http=connection.allow_http, trust_env=True, **options
+    )
     async with client:
         yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)

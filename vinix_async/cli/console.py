@@ -62,16 +62,16 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
     sys.stdout.buffer.flush()
 
 
-def rendered(*renderables: Any, width: int | None = None) -> bytes:
+def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = False) -> bytes:
     """Return tables, trees and text in the encoding of stdout. Characters that it lacks are replaced.
 
-    ``width``: columns (default: those of the terminal, or 80).
+    ``width``: columns (default: those of the terminal, or 80). ``soft_wrap``: whether lines are left unwrapped.
     """
     console = PipeConsole()
     console.width = width or console.width
     with console.capture() as printed:
         for each in renderables:
-            console.print(each)
+            console.print(each, soft_wrap=soft_wrap)
     return _encode(printed.get())
 
 
@@ -82,11 +82,7 @@ def print_data(*renderables: Any, width: int | None = None) -> None:
 
 def print_lines(lines: Iterable[Text]) -> None:
     """Print lines on stdout without wrapping them."""
-    console = PipeConsole()
-    with console.capture() as printed:
-        for line in lines:
-            console.print(line, soft_wrap=True)
-    write_data(_encode(printed.get()), escape=None)
+    write_data(rendered(*lines, soft_wrap=True), escape=None)
 
 
 def _encode(text: str) -> bytes:

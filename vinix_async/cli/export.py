@@ -17,6 +17,7 @@ from attrs import define, frozen
 
 from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data
+from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
 from .files import default_mode, replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
@@ -228,16 +229,12 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
 
     def encode(page: "AccountPage") -> bytes:
         if job.output == "html":
-            from .drawing.page import page_row  # noqa: PLC0415  # only reports need it
-
             return page_row(page)
         rows = (cells(page.account, row, details=job.details) for row in page.items)
         return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
     def finish(ending: Ending) -> None:
         if job.output == "html" and to:
-            from .drawing.page import write_report  # noqa: PLC0415  # as above
-
             write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending)
         elif not ending.stopped:
             _write_parquet(rows, to, details=job.details)

@@ -9,6 +9,8 @@ import attrs
 from cyclopts import App, Parameter
 from rich.text import Text
 
+import vinix_async
+
 from .. import Account, Callflow, to_dict
 from ..flows import label, normalize
 from .account_flows import AccountFlows, Row
@@ -84,8 +86,6 @@ class _Refresh:
 
     async def run(self) -> int:
         """Refresh the accounts, report the failures, and return the exit code."""
-        from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
-
         states: Counter[str] = Counter()
         async with shown_progress(self._tally), self._refresh:
             async for result in self._refresh:
@@ -95,7 +95,9 @@ class _Refresh:
                 states[result.state] += 1
                 if not result.ok:
                     account = self._named[result.account_id]
-                    self._problems.add(AccountPage(account=account, bad_items=result.bad_items, error=result.error))
+                    self._problems.add(
+                        vinix_async.AccountPage(account=account, bad_items=result.bad_items, error=result.error)
+                    )
         reasons = {"skipped": "another process is refreshing the database", "fresh": "refreshed within --max-age"}
         for state, reason in reasons.items():
             if states[state]:

@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
 from .exit_codes import UsageError
-from .times import parse_span
+from .times import utc_time
 
 DEFAULT_CALLFLOWS: Final = (4, 12)  # the range of the sandbox's callflows per account
 _GREGORIAN_EPOCH: Final = 62_167_219_200
@@ -162,7 +161,8 @@ class JobOptions(Selection):
             values.setdefault(name, []).append(value)
         for name in _TIMES:
             if (text := getattr(self, name)) is not None:
-                values.setdefault(name, []).append(_server_time(f"--{name.replace('_', '-')}", text))
+                time = utc_time(f"--{name.replace('_', '-')}", text, zone=None)
+                values.setdefault(name, []).append(str(int(time.timestamp()) + _GREGORIAN_EPOCH))
         for name, several in values.items():
             if len(several) > 1 and not name.startswith("filter_"):
                 raise UsageError(f"--filter {name} can be given only once: the server does not combine its values")
@@ -176,14 +176,3 @@ class JobOptions(Selection):
 CONNECTION: Final = Connection()
 SELECTION: Final = Selection()
 JOB_OPTIONS: Final = JobOptions()
-
-
-def _server_time(option: str, text: str) -> str:
-    """Convert a date, a time or a span before now to seconds of the server. Local time is the default zone."""
-    try:
-        span = parse_span(text)
-        moment = datetime.now(UTC) - span if span is not None else datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        message = f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}"
-        raise UsageError(message) from None
-    return str(int(moment.timestamp()) + _GREGORIAN_EPOCH)

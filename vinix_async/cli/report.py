@@ -5,6 +5,9 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+import vinix_async
+
+from .account_flows import AccountFlows
 from .console import count, note
 from .exit_codes import ExitCode, UsageError
 from .export import Ending, Writer, open_writer
@@ -48,30 +51,25 @@ async def report(
         raise UsageError(
             "--db reads whole accounts from a mirror: remove filters, --page-size, --checkpoint and --resume"
         )
-    from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
-
+    check_output(job)
+    if to and to.exists() and not force:
+        raise UsageError(f"{to} exists already; --force replaces it")
     reading = Sources(words=accounts, connection=connection, selection=options, db=db)
-    writer = _open(job, force=force)
+    writer = open_writer(job, Path())
+
+    def write(flows: AccountFlows) -> None:
+        writer.write(vinix_async.AccountPage(account=flows.account, items=tuple(flows.callflows)))
+
     try:
-        await reading.read(lambda flows: writer.write(AccountPage(account=flows.account, items=tuple(flows.callflows))))
+        await reading.read(write)
     except BaseException:
-        _discard(job, writer)
+        _discard(writer, Path(f"{to}.rows"))
         raise
     writer.end(Ending(problems=reading.problems.reads))
     note(count(reading.accounts_done, "account"))
     return reading.exit_code(ExitCode.OK)
 
 
-def _open(job: Job, *, force: bool) -> Writer:
-    """Open the file of a report that cannot be resumed."""
-    check_output(job)
-    to = Path(job.to or "")
-    if to.exists() and not force:
-        raise UsageError(f"{to} exists already; --force replaces it")
-    return open_writer(job, to)
-
-
-def _discard(job: Job, writer: Writer) -> None:
-    """Delete the rows that were collected for a report that failed."""
+def _discard(writer: Writer, rows: Path) -> None:
     writer.sink.close()
-    Path(f"{job.to}.rows").unlink()
+    rows.unlink()

@@ -9,15 +9,14 @@ from collections.abc import AsyncGenerator, Callable, Container, Iterable, Itera
 from contextlib import aclosing
 from itertools import islice, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import vinix_async
 
 from .. import Account, VinixError
 from .connection import Server, check_account_id
 from .exit_codes import UsageError, describe
 from .saved_job import Job
-
-if TYPE_CHECKING:
-    from .. import AccountPage
 
 _ID_COLUMNS: Final = ("account_id", "id")
 """Names of the column of a CSV file that holds the ids, in the order in which they are tried."""
@@ -72,7 +71,7 @@ def _layout(first_line: str) -> tuple[str, int | None]:
     return ",", None
 
 
-OnProblem = Callable[["AccountPage"], None]
+OnProblem = Callable[["vinix_async.AccountPage"], None]
 
 
 async def selected_accounts(
@@ -82,8 +81,6 @@ async def selected_accounts(
 
     The name of your own account is read, and in a report the name of each account, except for those in ``done``.
     """
-    from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
-
     own = server.account_id(None) if job.all else None
     for account_id in (*job.accounts, own):
         if account_id:
@@ -92,7 +89,7 @@ async def selected_accounts(
     for account_id in filter(None, {job.descendants_of, own}):
         async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
             if page.bad_items:
-                on_problem(AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
+                on_problem(vinix_async.AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
             for account in page.items:
                 yield account
 

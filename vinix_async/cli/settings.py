@@ -12,16 +12,15 @@ import tomllib
 from collections.abc import Mapping
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import field, frozen
 from platformdirs import user_config_path
 
+import vinix_async
+
 from .exit_codes import UsageError
 from .files import write_private_file
-
-if TYPE_CHECKING:
-    from .. import Auth
 
 VARIABLES: Final = {
     "base": "VINIX_BASE",
@@ -81,7 +80,7 @@ def read_settings(profile: str | None, *, use_profile: bool = True) -> Settings:
     return Settings(name or "default", environment, read_profile(name) if use_profile else {})
 
 
-def find_credentials(settings: Settings) -> tuple["Auth", str]:
+def find_credentials(settings: Settings) -> tuple["vinix_async.Auth", str]:
     """Return the credentials and the name of their source, which is the first one that has a secret."""
     for source, values in settings.sources:
         for kind in SECRETS:
@@ -98,21 +97,19 @@ def find_credentials(settings: Settings) -> tuple["Auth", str]:
     )
 
 
-def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "Auth":
+def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "vinix_async.Auth":
     """Return the library's credentials for a secret. ``kind`` is one of ``SECRETS``."""
-    from .. import ApiKeyAuth, TokenAuth, UserAuth  # noqa: PLC0415  # slow to import, and --help does not need it
-
     if kind == "auth_token":
-        return TokenAuth(secret)
+        return vinix_async.TokenAuth(secret)
     if kind == "api_key":
-        return ApiKeyAuth(secret)
+        return vinix_async.ApiKeyAuth(secret)
     if "username" not in user:
         raise UsageError("a password was found, but no user name: set VINIX_USERNAME")
     account: dict[str, Any] = {name: user[name] for name in _USER_ACCOUNT if name in user}
     if len(account) != 1:
         known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
         raise UsageError(f"a user needs an account: set exactly one of {known}, or give its option or profile key")
-    return UserAuth(user["username"], secret, **account)
+    return vinix_async.UserAuth(user["username"], secret, **account)
 
 
 # --- the configuration file ---

@@ -15,7 +15,11 @@ from ..flows import Name, names_of
 from .connection import connect
 from .console import print_data, to_terminal, write_data
 from .drawing.diagram import diagram
+from .drawing.mermaid import mermaid
+from .drawing.page import callflow_page
 from .drawing.png import check_renderer, png
+from .drawing.svg import svg
+from .drawing.tree import tree
 from .exit_codes import CommandError, UsageError
 from .files import is_file
 from .names import feature_code, title, type_name
@@ -73,13 +77,11 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
     elif output == "table":
         about, nodes = tables(callflow, names)
         print_data(about, *(["", nodes] if nodes.row_count else []))
+    elif output == "tree":
+        print_data(tree(callflow, names), width=None if to_terminal() else _PIPE_WIDTH)
     else:
-        from .drawing.render import render, tree  # noqa: PLC0415  # only pictures need it
-
-        if output == "tree":
-            print_data(tree(callflow, names), width=None if to_terminal() else _PIPE_WIDTH)
-        else:
-            write_data(render(callflow, output, names=names).encode() + b"\n", escape=str)
+        draw = {"mermaid": mermaid, "svg": svg, "html": callflow_page}[output]
+        write_data(draw(callflow, names).encode() + b"\n", escape=str)
 
 
 async def _find(

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import define, field
 
+import vinix_async
+
 from .. import Account
 from .account_flows import AccountFlows, parse_export
 from .connection import connect
@@ -153,8 +155,7 @@ class Sources:
         self, db: str, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]
     ) -> None:
         """Read accounts from a mirror: the named ones, or else all that still exist on the server."""
-        from .. import AccountPage  # noqa: PLC0415  # slow to import, and --help does not need it
-        from ..mirror import NotKnownError  # noqa: PLC0415  # as above
+        from ..mirror import NotKnownError  # noqa: PLC0415  # slow to import, and --help does not need it
 
         job = Job(command="", accounts=accounts, **self.selection.job_fields())
         if job.descendants_of:
@@ -177,7 +178,7 @@ class Sources:
                 except NotKnownError as error:
                     if self.one_account:
                         raise
-                    self.problems.add(AccountPage(account=account, error=error))
+                    self.problems.add(vinix_async.AccountPage(account=account, error=error))
                 else:
                     on_account(AccountFlows(account, callflows))
                     self.accounts_done += 1

@@ -1,7 +1,7 @@
-"""Parse the times of ``vinix mirror``, which are in UTC or count back from now, and format times."""
+"""Parse the dates, times and spans that options take, and format times."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from .exit_codes import UsageError
@@ -27,12 +27,16 @@ def span(option: str, text: str) -> timedelta:
     raise UsageError(f"{option} must be a span such as 12h, not {text!r}")
 
 
-def utc_time(option: str, text: str) -> datetime:
-    """Return the time that a text names: a date, a time, or a span before now. UTC is the default zone."""
+def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
+    """Return the time that a text names: a date, a time, or a span before now.
+
+    ``zone``: the zone of a time without one. None stands for local time.
+    """
     try:
-        length = parse_span(text)
-        time = datetime.now(UTC) - length if length is not None else datetime.fromisoformat(text)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        if (length := parse_span(text)) is not None:
+            return datetime.now(UTC) - length
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}") from None
 
@@ -41,16 +45,13 @@ def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
     """Return the beginning and the end of a year, a month or a day in UTC: ``2026``, ``2026-03`` or ``2026-03-05``."""
     found = _PERIOD.fullmatch(text)
     try:
-        if not found:
-            raise ValueError  # noqa: TRY301  # reported below
-        year, month, day = (None if part is None else int(part) for part in found.groups())
-        begin = datetime(year or 0, month or 1, day or 1, tzinfo=UTC)
+        year, month, day = found.groups() if found else ("", None, None)
+        begin = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
         if day:
             return begin, begin + timedelta(days=1)
-        end = (
-            begin.replace(day=28) + timedelta(days=4) if month else begin.replace(month=12, day=31) + timedelta(days=1)
-        )
-        return begin, end.replace(day=1)
+        if month:
+            return begin, (begin + timedelta(days=31)).replace(day=1)
+        return begin, begin.replace(year=begin.year + 1)
     except (ValueError, OverflowError):
         message = f"{option} must be a year, a month or a day, such as 2026-03 or 2026-03-05, not {text!r}"
         raise UsageError(message) from None

@@ -8,6 +8,7 @@ from rich.text import Text
 from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
 from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
+from .drawing.mermaid import trace_chart
 from .exit_codes import ExitCode
 from .names import display, title
 from .options import CONNECTION, Connection, FromMirror, OneAccount, Source
@@ -73,8 +74,6 @@ async def trace_call(
         plain = {"route": route and to_plain(route), "callflow_id": start, "trace": tree and to_plain(tree)}
         write_data(indented({"account_id": flows.account.id, "dialled": what, **plain}) + b"\n")
     elif output == "mermaid" and tree:
-        from .drawing.mermaid import trace_chart  # noqa: PLC0415  # only charts need it
-
         write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
     else:
         console = PipeConsole()

@@ -8,30 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from ... import (
-    Account,
-    APIStatusError,
-    Callflow,
-    DecodeError,
-    VinixError,
-    decode_page,
-    structure,
-    to_dict,
-    to_json,
-)
+import vinix_async
+
+from ... import Account, APIStatusError, Callflow, DecodeError, VinixError, structure, to_dict, to_json
 from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
 from ..files import default_mode, replacing
 from ..names import display, numbers, shown_data, title, type_name
 from ..text import printable
 from .diagram import MODULE_KINDS, Box, diagram, find
-from .svg import ICONS
+from .svg import ICONS, svg
 from .text_width import TEXT_STYLES, asset, widths_table
 
 if TYPE_CHECKING:
-    from ... import AccountPage, AccountResult, BadItem
     from ..export import Ending
 
 _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
@@ -40,19 +32,22 @@ _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflo
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
-def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str, str]:
-    """Return the beginning and the end of the page. The results of ``account_block`` belong between them.
+def report(
+    title: str, accounts: Iterable[str], *, complete: bool, single: bool = False, noscript: str = ""
+) -> Iterator[str]:
+    """Yield the parts of a page about ``accounts``, the results of ``account_block``.
 
-    ``single``: whether the page has one callflow, and no list. ``noscript``: the HTML to show without JavaScript.
+    ``complete``: whether these are all accounts. ``single``: whether the page has one callflow, and no list.
+    ``noscript``: the HTML to show without JavaScript.
     """
-    heading = display(heading)
+    title = display(title)
     style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     head = {
-        "title": heading,
+        "title": title,
         "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "single": single,
         "kinds": MODULE_KINDS,
@@ -61,37 +56,23 @@ def page(heading: str, *, single: bool = False, noscript: str = "") -> tuple[str
         "rules": {code: [rule.severity, rule.title, rule.explanation] for code, rule in RULES.items()},
         "widths": widths_table(),
     }
-    values = {
-        "policy": policy,
-        "title": escape(heading),
-        "style": style,
-        "noscript": noscript or "This page needs JavaScript. It loads nothing from the network.",
-        "script": script,
-    }
-    before, after = asset("page.html").split("{{data}}")
-    return _filled(before, values) + data_block(head, "id=head"), _filled(after, values)
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Replace each ``{{name}}``. The inserted values are not searched."""
-    first, *parts = (part.partition("}}") for part in template.split("{{"))
-    return first[0] + "".join(values[name] + text for name, _, text in parts)
-
-
-def end_block(*, complete: bool) -> str:
-    """Return the block after the last account. It tells the script whether the page has all accounts."""
-    return data_block({"complete": complete}, "id=end")
-
-
-def report(title: str, accounts: Iterable[str], *, complete: bool) -> Iterator[str]:
-    """Yield the parts of a page about ``accounts``, the results of ``account_block``."""
-    before, after = page(title)
-    yield before
+    noscript = noscript or "This page needs JavaScript. It loads nothing from the network."
+    before, after = (Template(part) for part in asset("page.html").split("$data"))
+    yield before.substitute(policy=policy, title=escape(title), style=style, noscript=noscript)
+    yield data_block(head, "id=head")
     yield from accounts
-    yield end_block(complete=complete) + after
+    yield data_block({"complete": complete}, "id=end")
+    yield after.substitute(script=script)
 
 
-def page_row(page: "AccountPage") -> bytes:
+def callflow_page(callflow: Callflow, names: Mapping[str, Name]) -> str:
+    """Return the page of one callflow."""
+    drawn = svg(callflow, names, with_style=False)
+    block = account_block(Account(id=""), [callflow], complete=False, names=names)
+    return "".join(report(title(callflow), [block], complete=True, single=True, noscript=drawn))
+
+
+def page_row(page: "vinix_async.AccountPage") -> bytes:
     """Return a page of callflows as a line of the file that ``write_report`` reads."""
     about = json.dumps([to_dict(page.account), page.next_start_key is None and page.error is None])
     return about.encode() + b'\t{"data":[' + b",".join(map(to_json, page.items)) + b"]}\n"
@@ -102,7 +83,7 @@ def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, end
 
     ``filtered``: whether only some callflows were read. The page then reports no callflow as missing.
     """
-    problems: dict[str, list[AccountPage | AccountResult]] = {}
+    problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
         problems.setdefault(problem.account_id, []).append(problem)
     with (
@@ -116,7 +97,7 @@ def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, end
 
 def _blocks(
     lines: BinaryIO,
-    problems: Mapping[str, Sequence["AccountPage | AccountResult"]],
+    problems: Mapping[str, Sequence["vinix_async.AccountPage | vinix_async.AccountResult"]],
     *,
     filtered: bool,
     resume: str | None,
@@ -136,7 +117,7 @@ def _blocks(
             lines.seek(start)
             about, _, page = lines.readline().partition(b"\t")
             account = structure(json.loads(about)[0], Account)
-            callflows.extend(decode_page(page).items)
+            callflows.extend(vinix_async.decode_page(page).items)
         of_account = problems.get(account_id, ())
         yield account_block(
             account or of_account[0].account,
@@ -154,7 +135,7 @@ def account_block(
     *,
     complete: bool = True,
     names: Mapping[str, Name] | None = None,
-    bad_items: Iterable["BadItem"] = (),
+    bad_items: Iterable["vinix_async.BadItem"] = (),
     error: VinixError | None = None,
     retry: str = "",
 ) -> str:

@@ -1,10 +1,9 @@
 """Draw a callflow in a terminal, as rich's tree."""
 
 from collections.abc import Mapping
-from io import StringIO
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 from rich.tree import Tree
 
@@ -34,14 +33,6 @@ def tree(callflow: Callflow, names: Mapping[str, Name] | None = None) -> Group:
             trees.append(Tree(_head(box), guide_style="dim"))
         branches.append(trees[-1] if box.parent < 0 else branches[box.parent].add(_line(box)))
     return Group(*trees)
-
-
-def tree_text(callflow: Callflow, names: Mapping[str, Name] | None = None) -> str:
-    """Return the tree as text without colours, with one box on each line."""
-    console = Console(file=StringIO(), width=10_000, color_system=None, legacy_windows=False)
-    with console.capture() as captured:
-        console.print(tree(callflow, names), crop=False)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _head(head: Box) -> Text:
