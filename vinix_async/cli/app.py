@@ -1,8 +1,8 @@
 """Define the commands of ``vinix``, and run a command line.
 
 Each command is registered by the path of its function, whose module is imported when the command runs. Therefore
-``vinix --help`` does not import the client. Modules write ``vinix_async.VinixClient`` for a name that is slow to import,
-because the library imports its names when they are first used.
+``vinix --help`` does not import the client. Modules write ``vinix_async.VinixClient`` for names that are slow to
+import, because the library imports its names when they are first used.
 """
 
 from collections.abc import Sequence
