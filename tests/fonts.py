@@ -2,7 +2,7 @@
 
 import pytest
 
-from vinix_async.cli.drawing.png import check_renderer
+from vinix_async.cli.drawing.svg import check_renderer
 from vinix_async.cli.exit_codes import UsageError
 
 

@@ -326,7 +326,7 @@ def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, san
 def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_private_file(path, b"old")
-    with pytest.raises(KeyError), replacing(path, mode=0o600) as fresh:
+    with pytest.raises(KeyError), replacing(path, private=True) as fresh:
         fresh.write_bytes(b"half")
         raise KeyError
     assert path.read_bytes() == b"old"

@@ -17,8 +17,7 @@ from rich.console import Console
 
 from vinix_async import Callflow, structure
 from vinix_async.cli.drawing.diagram import diagram, find, fold
-from vinix_async.cli.drawing.png import check_renderer, png
-from vinix_async.cli.drawing.svg import layout
+from vinix_async.cli.drawing.svg import check_renderer, layout, png
 from vinix_async.cli.drawing.tree import tree
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.names import numbers, title

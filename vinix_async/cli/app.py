@@ -35,12 +35,17 @@ for _path, _name, _text in (
     ("sandbox:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
     ("accounts:accounts", "accounts", "List the accounts below an account."),
     ("callflows:callflows", "callflows", "List, show, export, trace, check and compare callflows."),
-    ("report:report", "report", "Write one HTML page about many accounts."),
     ("mirror:mirror", "mirror", "Keep a copy of callflows in a database, with its history."),
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
 ):
     app.command(f"vinix_async.cli.{_path}", name=_name, help=_text)
+app.command(
+    "vinix_async.cli.report:report",
+    name="report",
+    help="Write one HTML page about many accounts.",
+    usage="Usage: vinix report [OPTIONS] [ACCOUNT]...",
+)
 
 
 @app.command

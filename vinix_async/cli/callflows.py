@@ -29,7 +29,7 @@ Details = Annotated[
 ]
 
 
-@callflows.command(name="list")
+@callflows.command(name="list", usage="Usage: vinix callflows list [OPTIONS] [ACCOUNT]...")
 async def list_callflows(
     *accounts: Accounts,
     details: Details = False,
@@ -59,7 +59,7 @@ async def list_callflows(
     return await run_job(job, connection, options)
 
 
-@callflows.command
+@callflows.command(usage="Usage: vinix callflows export [OPTIONS] [ACCOUNT]...")
 async def export(
     *accounts: Accounts,
     to: Annotated[

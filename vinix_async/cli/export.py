@@ -19,7 +19,7 @@ from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data
 from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
-from .files import default_mode, replacing, sync_folder
+from .files import replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
 from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
@@ -296,7 +296,7 @@ def _write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
         _convert(lines, sys.stdout.buffer, details=details)
         sys.stdout.flush()
     else:
-        with replacing(to, mode=default_mode()) as new:
+        with replacing(to) as new:
             _convert(lines, str(new), details=details)
 
 

@@ -17,23 +17,24 @@ def is_file(word: str) -> bool:
 
 def write_private_file(path: Path, data: bytes) -> None:
     """Write a file with mode 0600, replacing an old one atomically. The data is on the disk when this returns."""
-    with replacing(path, mode=0o600) as new:
+    with replacing(path, private=True) as new:
         new.write_bytes(data)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield the path of a new file for the block to write, and rename it to ``path`` when the block succeeds.
 
-    The new file has mode 0600 until then. If the block fails, the new file is deleted and ``path`` is unchanged. If
-    ``path`` is a symbolic link, its target is replaced.
+    The new file has mode 0600 until then, and keeps it if ``private``. If the block fails, the new file is deleted and
+    ``path`` is unchanged. If ``path`` is a symbolic link, its target is replaced.
     """
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     new = Path(name)
     try:
         yield new
-        os.fchmod(descriptor, mode)
+        if not private:
+            os.fchmod(descriptor, _default_mode())
         os.fsync(descriptor)
         new.replace(path)
     except BaseException:
@@ -53,7 +54,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def default_mode() -> int:
+def _default_mode() -> int:
     """Return the mode of new files, by the process's umask."""
     mask = os.umask(0)
     os.umask(mask)

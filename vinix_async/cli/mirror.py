@@ -40,7 +40,7 @@ Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
 OneAccount = Annotated[str | None, Parameter(name="--account", help="The id of the only account to show.")]
 
 
-@mirror.command
+@mirror.command(usage="Usage: vinix mirror refresh [OPTIONS] [ACCOUNT]...")
 async def refresh(
     *accounts: Accounts,
     db: Database = None,

@@ -17,8 +17,7 @@ from .console import print_data, to_terminal, write_data
 from .drawing.diagram import diagram
 from .drawing.mermaid import mermaid
 from .drawing.page import callflow_page
-from .drawing.png import check_renderer, png
-from .drawing.svg import svg
+from .drawing.svg import check_renderer, png, svg
 from .drawing.tree import tree
 from .exit_codes import CommandError, UsageError
 from .files import is_file

@@ -16,7 +16,7 @@ import vinix_async
 from ... import Account, APIStatusError, Callflow, DecodeError, VinixError, structure, to_dict, to_json
 from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
-from ..files import default_mode, replacing
+from ..files import replacing
 from ..names import display, numbers, shown_data, title, type_name
 from ..text import printable
 from .diagram import MODULE_KINDS, Box, diagram, find
@@ -86,11 +86,7 @@ def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, end
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
         problems.setdefault(problem.account_id, []).append(problem)
-    with (
-        replacing(to, mode=default_mode()) as new,
-        new.open("w", encoding="utf-8") as stream,
-        rows.open("rb") as lines,
-    ):
+    with replacing(to) as new, new.open("w", encoding="utf-8") as stream, rows.open("rb") as lines:
         blocks = _blocks(lines, problems, filtered=filtered, resume=ending.resume)
         stream.writelines(report(title or "Callflows", blocks, complete=not ending.stopped))
 
