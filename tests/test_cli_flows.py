@@ -14,11 +14,11 @@ from cli_support import Command, served, variables
 from flows import node
 
 from vinix_async import Account, Callflow, structure, to_dict
-from vinix_async.cli.account_flows import AccountFlows, parse_export
 from vinix_async.cli.annotations import github
 from vinix_async.cli.diff import change_lines, change_rows, pair_accounts
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.files import is_file
+from vinix_async.cli.sources import AccountFlows, parse_export
 from vinix_async.cli.trace import find_start
 from vinix_async.sandbox import Sandbox
 
@@ -166,6 +166,20 @@ def test_help_has_an_example(vinix: Command, command: str) -> None:
     shown = vinix("callflows", command, "--help").stdout
     assert f"Example: vinix callflows {command} " in shown
     assert len(re.findall(r"OLD|\[?ACCOUNT\|FILE\]?", shown)) == 2  # the usage, and the box of the arguments
+
+
+@pytest.mark.parametrize("command", ["callflows list", "callflows export", "report", "mirror refresh"])
+def test_usage_names_the_accounts(vinix: Command, command: str) -> None:
+    shown = vinix(*command.split(), "--help").stdout
+    assert shown.startswith(f"Usage: vinix {command} [OPTIONS] [ACCOUNT]...\n")
+    assert "│ ACCOUNT  Account ids, " in shown
+
+
+def test_uses_looks_for_its_last_argument_even_if_a_file_has_that_name(vinix: Command) -> None:
+    (vinix.home / "2000").touch()
+    done = vinix("callflows", "uses", "a.ndjson", "2000")
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("2000 is used nowhere")
 
 
 def test_ctrl_c_says_so(vinix: Command, monkeypatch: pytest.MonkeyPatch) -> None:

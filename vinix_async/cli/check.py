@@ -10,14 +10,13 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import RULES, Finding, Rule, findings, to_plain
-from .account_flows import AccountFlows, Row
 from .annotations import github, sarif
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import is_file
 from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, OneAccount, Selection, Source
 from .rows import indented
-from .sources import Sources
+from .sources import AccountFlows, Row, Sources
 from .table import aligned, head, heading
 from .text import printable, printable_lines
 

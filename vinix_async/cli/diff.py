@@ -8,14 +8,13 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Change, describe_change, diff, to_plain
-from .account_flows import AccountFlows, Row
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode
 from .files import is_file
 from .names import numbers
 from .options import CONNECTION, Connection, Flag, OneAccount, Source
 from .rows import indented
-from .sources import Sources
+from .sources import AccountFlows, Row, Sources
 from .table import head, heading
 from .text import printable
 

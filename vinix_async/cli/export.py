@@ -58,7 +58,7 @@ def _compressed(path: Path) -> bool:
 # --- destinations of bytes ---
 
 
-class Stdout:
+class _Stdout:
     """Stdout. On a terminal, ``escape`` is applied to the text. If it is None, the bytes are written unchanged."""
 
     def __init__(self, escape: Callable[[str], str] | None, size: int = 0) -> None:
@@ -66,12 +66,10 @@ class Stdout:
         self.size: int = size
 
     def write(self, data: bytes) -> None:
-        """Write ``data`` and flush it."""
         write_data(data, self._escape)
         self.size += len(data)
 
     def save(self) -> int:
-        """Return the number of bytes written."""
         return self.size
 
     def close(self) -> None:
@@ -114,7 +112,7 @@ class File:
         self._file.close()
 
 
-class GzipFile(File):
+class _GzipFile(File):
     """A gzip file. Each save ends a member of the gzip format, so that a resumed job can append another one."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
@@ -122,19 +120,16 @@ class GzipFile(File):
         self._member = None if size else zlib.compressobj(wbits=_GZIP)
 
     def write(self, data: bytes) -> None:
-        """Compress and write ``data``."""
         self._member = self._member or zlib.compressobj(wbits=_GZIP)
         super().write(self._member.compress(data))
 
     def save(self) -> int:
-        """End the member, and make the file durable."""
         member, self._member = self._member, None
         if member:
             super().write(member.flush())
         return super().save()
 
     def close(self) -> None:
-        """End the member and close the file."""
         try:
             self.save()
         finally:
@@ -165,7 +160,7 @@ class Writer:
     all rows. ``finish``: a function that is called after the sink is closed.
     """
 
-    sink: Stdout | File
+    sink: _Stdout | File
     encode: Callable[["AccountPage"], bytes]
     header: bytes = b""
     footer: bytes = b""
@@ -202,15 +197,15 @@ def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
     """Open the output of a job. A resumed job continues after ``size`` bytes."""
     to = Path(job.to) if job.to else None
     if job.output == "table":
-        return Writer(Stdout(None), _Table(one_account=job.one_account))
+        return Writer(_Stdout(None), _Table(one_account=job.one_account))
     if job.output == "json":  # a resumed job writes a second array
-        return Writer(Stdout(printable_json), _array(), b"[", b"\n]\n")
+        return Writer(_Stdout(printable_json), _array(), b"[", b"\n]\n")
     if job.output in {"parquet", "html"}:
         return _open_collector(job, Path(f"{to or checkpoint}.rows"), size)
     if to is not None:
-        sink: Stdout | File = GzipFile(to, size) if _compressed(to) else File(to, size)
+        sink: _Stdout | File = _GzipFile(to, size) if _compressed(to) else File(to, size)
     else:
-        sink = Stdout(printable_lines if job.output == "csv" else printable_json, size)
+        sink = _Stdout(printable_lines if job.output == "csv" else printable_json, size)
     if job.output == "csv":
         header = b"" if size else csv_header(column_names(details=job.details), bom=job.bom)
         return Writer(

@@ -13,7 +13,6 @@ import vinix_async
 
 from .. import Account, Callflow, to_dict
 from ..flows import label, normalize
-from .account_flows import AccountFlows, Row
 from .connection import Server, connect
 from .console import count, note, print_lines, write_data
 from .diff import change_lines, change_rows
@@ -25,7 +24,7 @@ from .rows import indented
 from .run import completed, interruptible
 from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
-from .sources import open_mirror
+from .sources import AccountFlows, Row, open_mirror
 from .table import aligned, heading
 from .text import printable
 from .times import shown_time, span, utc_period, utc_time

@@ -48,39 +48,38 @@ class Tally:
     def progress(self) -> str:
         """Return the text of the progress line, the most important numbers first."""
         client, failed, limited = self.client, self.sweep.accounts_failed, self.client.rate_limited
-        found = f"{self.selected.found:,}" + ("" if self.selected.all_found else "+")
-        parts = [
-            f"{self.accounts:,}/{found} accounts",
-            *([f"{failed:,} failed"] if failed else []),
-            *self._outages(),
+        parts = (
+            f"{self.accounts:,}/{self.selected.found:,}{'' if self.selected.all_found else '+'} accounts",
+            f"{failed:,} failed" if failed else "",
+            self._outages(),
             self._work(),
             f"{self.requests / max(self.elapsed, 1.0):,.0f} req/s",
-            *([count(client.retries, "retry", "retries")] if client.retries else []),
-            *([f"{limited:,} rate-limited, waited {client.rate_limit_seconds:,.0f} s"] if limited else []),
-        ]
-        return ", ".join(parts)
+            count(client.retries, "retry", "retries") if client.retries else "",
+            f"{limited:,} rate-limited, waited {client.rate_limit_seconds:,.0f} s" if limited else "",
+        )
+        return ", ".join(filter(None, parts))
 
     def summary(self) -> str:
         """Return the summary that is printed at the end of a job."""
-        failed = self.sweep.accounts_failed
-        parts = [
+        client, failed = self.client, self.sweep.accounts_failed
+        parts = (
             count(self.accounts, "account") + (f" ({failed:,} failed)" if failed else ""),
             self._work(),
             count(self.requests, "request"),
-            count(self.client.retries, "retry", "retries"),
-            *self._outages(),
-            *([count(self.client.bad_items, "unreadable item")] if self.client.bad_items else []),
-            *([f"{self.client.deleted:,} deleted meanwhile"] if self.client.deleted else []),
+            count(client.retries, "retry", "retries"),
+            self._outages(),
+            count(client.bad_items, "unreadable item") if client.bad_items else "",
+            f"{client.deleted:,} deleted meanwhile" if client.deleted else "",
             f"{self.elapsed:.2f} s",
-        ]
-        return ", ".join(parts)
+        )
+        return ", ".join(filter(None, parts))
 
     def _work(self) -> str:
         return count(self.callflows, "callflow")
 
-    def _outages(self) -> list[str]:
-        client, lost = self.client, self.client.outage_seconds  # without an outage that has not ended
-        return [count(client.outages, "outage") + (f" of {lost:,.1f} s" if lost else "")] if client.outages else []
+    def _outages(self) -> str:
+        outages, lost = self.client.outages, self.client.outage_seconds  # without an outage that has not ended
+        return count(outages, "outage") + (f" of {lost:,.1f} s" if lost else "") if outages else ""
 
 
 @define(kw_only=True)

@@ -7,14 +7,13 @@ from cyclopts import Parameter
 
 import vinix_async
 
-from .account_flows import AccountFlows
 from .console import count, note
 from .exit_codes import ExitCode, UsageError
 from .export import Ending, Writer, open_writer
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, FromMirror, JobOptions, Selection
 from .run import check_output, run_job
 from .saved_job import Job
-from .sources import Sources
+from .sources import AccountFlows, Sources
 
 _SUFFIXES: Final = (".html", ".htm")
 

@@ -30,7 +30,7 @@ from .words import only_match, similar
 
 if TYPE_CHECKING:
     from .. import VinixClient
-    from .account_flows import AccountFlows
+    from .sources import AccountFlows
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _PIPE_WIDTH: Final = 10_000  # columns of a tree that goes to a pipe, so that no line is cut

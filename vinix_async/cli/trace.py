@@ -6,14 +6,13 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Route, lookup, normalize, to_plain, trace, trace_lines
-from .account_flows import AccountFlows
 from .console import PipeConsole, print_lines, write_data
 from .drawing.mermaid import trace_chart
 from .exit_codes import ExitCode
 from .names import display, title
 from .options import CONNECTION, Connection, FromMirror, OneAccount, Source
 from .rows import indented
-from .sources import Sources, check_order
+from .sources import AccountFlows, Sources, check_order
 from .table import head
 from .text import printable
 from .words import as_number, only_match, similar

@@ -7,14 +7,13 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, normalize, to_plain
-from .account_flows import AccountFlows, Row
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import EXPORT_SUFFIXES
 from .names import display, title
 from .options import CONNECTION, SELECTION, Connection, FromMirror, OneAccount, Selection
 from .rows import indented
-from .sources import Sources, check_order
+from .sources import AccountFlows, Row, Sources, check_order
 from .table import aligned, few, heading
 from .trace import route_text
 from .words import MIN_ID, as_number, similar
