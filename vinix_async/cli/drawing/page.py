@@ -58,11 +58,10 @@ def report(
     }
     noscript = noscript or "This page needs JavaScript. It loads nothing from the network."
     before, after = (Template(part) for part in asset("page.html").split("$data"))
-    yield before.substitute(policy=policy, title=escape(title), style=style, noscript=noscript)
-    yield data_block(head, "id=head")
+    opening = before.substitute(policy=policy, title=escape(title), style=style, noscript=noscript)
+    yield opening + data_block(head, "id=head")
     yield from accounts
-    yield data_block({"complete": complete}, "id=end")
-    yield after.substitute(script=script)
+    yield data_block({"complete": complete}, "id=end") + after.substitute(script=script)
 
 
 def callflow_page(callflow: Callflow, names: Mapping[str, Name]) -> str:
