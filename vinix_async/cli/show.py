@@ -86,17 +86,24 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
 async def _find(
     client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
 ) -> tuple[Callflow, dict[str, Name]]:
-    """Return the whole callflow, and the names of the account's callflows, if they were read, by id."""
-    listing = client.callflows.list(account_id, on_bad_item="skip")
+    """Return the whole callflow, and the names of the account's callflows by id, if they could be read."""
+    found = None
     if _ID.fullmatch(wanted):
         with suppress(NotFoundError):  # it may be a name that looks like an id
-            callflow = await client.callflows.get(account_id, wanted)
-            with suppress(DecodeError):  # then the names in the callflow's own metadata are used
-                return callflow, _names(await listing.to_list() if with_titles else ())
-            return callflow, {}
-    rows = await listing.to_list()
-    found = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
-    return await client.callflows.get(account_id, found.id), _names(rows)
+            found = await client.callflows.get(account_id, wanted)
+    if found and not with_titles:
+        return found, {}
+    listing = client.callflows.list(account_id, on_bad_item="skip")
+    rows: list[Callflow] = []
+    try:
+        rows = await listing.to_list()
+    except DecodeError:
+        if not found:
+            raise
+    if not found:
+        row = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
+        found = await client.callflows.get(account_id, row.id)
+    return found, _names(rows)
 
 
 def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
