@@ -180,7 +180,10 @@ def test_type_checkers_and_the_interpreter_find_names_in_the_same_modules() -> N
     [
         ("import vinix_async", {"aiohttp", "asyncio", "attrs", "cattrs", "msgspec", "tenacity"}),
         ("from vinix_async import Callflow, FlowNode", {"aiohttp", "asyncio", "cattrs", "tenacity"}),
-        ("from vinix_async import VinixClient; VinixClient(auth='t')", {"tenacity", "vinix_async._listing.sweep"}),
+        (
+            "from vinix_async import VinixClient; VinixClient(auth='t')",
+            {"cattrs", "tenacity", "vinix_async._listing.sweep"},
+        ),
         (
             "import vinix_async, vinix_async.cli.callflows, vinix_async.mirror as m; m.Mirror('m.db')",
             {"dask", "distributed", "pandas", "psycopg", "pyarrow", "pcre2", "keyring"},

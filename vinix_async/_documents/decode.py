@@ -11,11 +11,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from types import NoneType
-from typing import Any, Final, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
 import attrs
-from cattrs import BaseConverter
 from msgspec import Raw
 
 from .._exceptions import ConfigurationError, DecodeError
@@ -23,6 +23,9 @@ from .._public import public
 from . import models
 from .base import ABSENT_OBJECT, Document, unchecked
 from .deep_json import check_text, parse_json
+
+if TYPE_CHECKING:
+    from cattrs import BaseConverter
 
 D = TypeVar("D", bound=Document)
 
@@ -209,8 +212,13 @@ def _structure(value: Any, kind: type[Document]) -> Document:
     return document
 
 
-_converter: Final = BaseConverter()
-_converter.register_structure_hook_func(RULES.__contains__, _structure)
+@cache
+def _converter() -> "BaseConverter":
+    from cattrs import BaseConverter  # noqa: PLC0415  # slow to import, and not needed to read responses
+
+    converter = BaseConverter()
+    converter.register_structure_hook_func(RULES.__contains__, _structure)
+    return converter
 
 
 @public
@@ -222,7 +230,7 @@ def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
     """
     if kind not in RULES:
         raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")
-    document: D = _converter.structure(_copy_checked(mapping), kind)
+    document: D = _converter().structure(_copy_checked(mapping), kind)
     return document
 
 
