@@ -26,9 +26,6 @@ from .table import callflow_columns, callflow_table, heading
 from .text import printable_json, printable_lines
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
     from .. import AccountPage, AccountResult
 
 _GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
@@ -267,7 +264,7 @@ class _Table:
             return b""
         header = self._columns is None
         columns = self._columns = self._columns or callflow_columns(PipeConsole().width, callflows)
-        parts: list[Table | Text] = []
+        parts: list[object] = []
         if not self._one_account and account.id != self._account_id:
             parts = [*([callflow_table((), columns, header=True)] if header else []), heading(account)]
             header = False

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from rich import box
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from .. import Callflow, DecodeError, NotFoundError, to_json
 from ..flows import Name, names_of
-from .connection import connect
+from .connection import Server, connect
 from .console import print_data, to_terminal, write_data
 from .drawing.diagram import diagram
 from .drawing.mermaid import mermaid
@@ -24,13 +24,9 @@ from .files import is_file
 from .names import feature_code, title, type_name
 from .options import CONNECTION, Connection, OneAccount, Shown, Source
 from .rows import indented
-from .sources import Sources, check_order
+from .sources import AccountFlows, Sources, check_order
 from .table import facts_table
 from .words import only_match, similar
-
-if TYPE_CHECKING:
-    from .. import VinixClient
-    from .sources import AccountFlows
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _PIPE_WIDTH: Final = 10_000  # columns of a tree that goes to a pipe, so that no line is cut
@@ -61,8 +57,7 @@ async def show(
         _show(_one(flows.callflows, callflow, flows.account.id), {**_names(flows.callflows), **flows.names}, output)
         return
     async with connect(connection) as server:
-        with_titles = output not in {"ndjson", "json"}
-        found, shown = await _find(server.client, server.account_id(source), callflow, with_titles=with_titles)
+        found, shown = await _find(server, source, callflow, with_titles=output not in {"ndjson", "json"})
         _show(found, shown | names_of([found]), output)
 
 
@@ -83,17 +78,16 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
         write_data(draw(callflow, names).encode() + b"\n", escape=str)
 
 
-async def _find(
-    client: "VinixClient", account_id: str, wanted: str, *, with_titles: bool
-) -> tuple[Callflow, dict[str, Name]]:
+async def _find(server: Server, account: str, wanted: str, *, with_titles: bool) -> tuple[Callflow, dict[str, Name]]:
     """Return the whole callflow, and the names of the account's callflows by id, if they could be read."""
+    callflows, account_id = server.client.callflows, server.account_id(account)
     found = None
     if _ID.fullmatch(wanted):
         with suppress(NotFoundError):  # it may be a name that looks like an id
-            found = await client.callflows.get(account_id, wanted)
+            found = await callflows.get(account_id, wanted)
     if found and not with_titles:
         return found, {}
-    listing = client.callflows.list(account_id, on_bad_item="skip")
+    listing = callflows.list(account_id, on_bad_item="skip")
     rows: list[Callflow] = []
     try:
         rows = await listing.to_list()
@@ -102,7 +96,7 @@ async def _find(
             raise
     if not found:
         row = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
-        found = await client.callflows.get(account_id, row.id)
+        found = await callflows.get(account_id, row.id)
     return found, _names(rows)
 
 
