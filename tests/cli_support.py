@@ -30,8 +30,7 @@ Done = subprocess.CompletedProcess[str]
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """This process's environment without its own settings; configuration and state are in ``home``."""
-    # Without bytecode each process compiles the whole library, which takes as long as what it is there for.
-    own_settings = ("VINIX_", "XDG_", "PYTHONDONTWRITEBYTECODE")
+    own_settings = ("VINIX_", "XDG_")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(own_settings)}
     plain |= {"PATH": f"{Path(sys.executable).parent}:{plain['PATH']}", "COLUMNS": "200", "NO_PROXY": "127.0.0.1"}
     own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"), "HOME": str(home)}

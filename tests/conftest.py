@@ -23,6 +23,9 @@ from vinix_async.sandbox import Sandbox
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
 
+# Without bytecode, each worker and each process of a test compiles the library and its tests anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The command, and the tests of it, need a POSIX system.
 if sys.platform == "win32":
     collect_ignore_glob = ["test_cli*.py", "test_report*.py"]
@@ -50,7 +53,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(10_000)
+        gc.set_threshold(50_000)
         gc.enable()
 
 

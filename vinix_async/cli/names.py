@@ -85,6 +85,8 @@ def shown_data(data: Any) -> Any:
 
     Values that are nested more than ``_MAX_DEPTH`` levels deep are left out.
     """
+    if data == {}:
+        return {}
     top = [masked(data)]
     waiting: list[tuple[Any, int]] = [(top, 0)]
     while waiting:

@@ -100,7 +100,7 @@ class CallflowStore:
 
     def row(self, account: int, callflow_id: str) -> Json:
         """Return the summary of the document, which is its row in a listing."""
-        return summary(self.stored(account, callflow_id))
+        return summary(self.cached(account, callflow_id))
 
     def revision(self, account: int, callflow_id: str) -> str:
         """Return the CouchDB revision of a document. It changes when the document does."""
