@@ -40,17 +40,17 @@ def warnings_only(caplog: pytest.LogCaptureFixture) -> None:
     ("accounts", "begin", "seconds", "kind"),
     [
         (1000, 2, 3, 502),
-        (500, 1, 3, 503),
-        (500, 1, 3, "refused"),
-        (500, 1, 3, "reset"),
-        (500, 1, 3, "hang"),
-        (500, 1, 3, "html"),
-        (500, 1, 15, "refused"),
-        (500, 1, 50, 503),
-        (500, 1, 70, 502),
-        (500, 0, 7, 502),  # from the login on
-        (500, 0.15, 7, 502),  # from the first page of the accounts on
-        (500, 0.3, 7, 502),  # from the second page on
+        (300, 0.6, 3, 503),
+        (300, 0.6, 3, "refused"),
+        (300, 0.6, 3, "reset"),
+        (300, 0.6, 3, "hang"),
+        (300, 0.6, 3, "html"),
+        (300, 0.6, 15, "refused"),
+        (300, 0.6, 50, 503),
+        (300, 0.6, 70, 502),
+        (300, 0, 7, 502),  # from the login on
+        (300, 0.15, 7, 502),  # from the first page of the accounts on
+        (300, 0.3, 7, 502),  # from the second page on
     ],
 )
 @virtual
