@@ -57,6 +57,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Collect garbage once, so that pytest, which does it five times after the last test, has little to look at."""
+    gc.collect()
+    gc.freeze()
+
+
 _errors: list[VinixError] = []
 _init = VinixError.__init__
 

@@ -54,7 +54,16 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
 
     In Bash, run `source <(vinix completion bash)`.
     """
+    _have_plain_help(app)
     write_data(app.generate_completion(shell=shell).encode(), escape=str)
+
+
+def _have_plain_help(group: App) -> None:
+    """Set the format of the help of all commands, which do not inherit it in a completion script."""
+    for name in group:
+        if not name.startswith("-"):
+            group[name].help_format = app.help_format
+            _have_plain_help(group[name])
 
 
 _KINDS: Final[dict[object, str]] = {int: "a whole number", float: "a number"}
