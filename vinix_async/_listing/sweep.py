@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import aclosing, suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Self
 
 from attrs import define, evolve, field, frozen
 
@@ -139,8 +139,6 @@ class Outcome:
 ReadAccount = Callable[[Account], AsyncGenerator[Outcome, None]]
 """A function that reads an account."""
 
-T = TypeVar("T")
-
 
 class Sweep:
     """An iteration over many accounts. Several tasks read accounts concurrently, and a loop yields their outcomes.
@@ -213,7 +211,7 @@ class Sweep:
         # If a listener such as a tracer sets a context variable, the sweep's tasks see it, but the caller does not.
         variables = copy_context()
         feeder = self._sender.start(workers.feed(self._account_ids, set(self._done)), variables)
-        workers.expect(feeder)
+        workers.add(feeder)
         variables.run(self._notify, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
         self._ended = ended = asyncio.Event()
         complete = False
@@ -222,7 +220,7 @@ class Sweep:
                 self._hand_out(outcome)
                 yield outcome.value
                 self._check_credentials(outcome.value)
-            if feeder.cancelled() or workers.interrupted:
+            if workers.interrupted:
                 raise ClientClosedError("the client was closed before every account was read")
             await feeder
             complete = True
@@ -278,8 +276,7 @@ class Sweep:
             "bad_items": bad_items,
             "seconds": seconds,
         }
-        ended = AccountFailed(**values, error=error) if error else AccountFinished(**values)
-        self._notify(ended)
+        self._notify(AccountFailed(**values, error=error) if error else AccountFinished(**values))
 
     def _bad_item_found(self, item: BadItem) -> None:
         """Notify the listeners of a document that could not be read."""
@@ -364,6 +361,8 @@ class AccountSweep(Sweep):
                     callflows += len(page.items)
                     bad_items += len(page.bad_items)
                     is_last = page.next_start_key is None
+                    if is_last:
+                        self._account_ended(account, began, None, callflows=callflows, bad_items=bad_items)
                     read = AccountPage(
                         account=account,
                         items=page.items,
@@ -375,12 +374,12 @@ class AccountSweep(Sweep):
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the page in memory
         if failure is not None or not is_last:
+            self._account_ended(account, began, failure, callflows=callflows, bad_items=bad_items)
             point = pager.checkpoint() if pager else None
             start_key = failure.start_key if failure else None
             yield Outcome(
                 AccountPage(account=account, start_key=start_key, error=failure), point, True, bool(bad_items)
             )
-        self._account_ended(account, began, failure, callflows=callflows, bad_items=bad_items)
 
     async def _read_account(self, account: Account) -> AsyncGenerator[Outcome, None]:
         """Yield the result of an account."""
@@ -412,117 +411,79 @@ class AccountSweep(Sweep):
             self._unfinished.pop(account_id, None)
 
 
-class _Channel(Generic[T]):
-    """A bounded queue that ends when all tasks that write to it have ended."""
-
-    def __init__(self, size: int = 0) -> None:
-        self._queue: asyncio.Queue[T | None] = asyncio.Queue(size)
-        self._writers = 0
-
-    def add_writer(self, task: asyncio.Task[Any]) -> None:
-        """Register ``task`` as a writer."""
-        self._writers += 1
-        task.add_done_callback(self._writer_ended)
-
-    def _writer_ended(self, _: asyncio.Task[Any]) -> None:
-        self._writers -= 1
-        if not self._writers:
-            with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
-                self._queue.put_nowait(None)
-
-    async def put(self, item: T) -> None:
-        """Add an item, and wait for free space if necessary."""
-        await self._queue.put(item)
-
-    async def get(self) -> T | None:
-        """Return the next item, or None at the end."""
-        while self._writers or not self._queue.empty():
-            item = await self._queue.get()
-            if item is not None:
-                return item
-        return None
-
-
-_Outcomes = _Channel[Outcome | Exception]
-
-
 class _Workers:
-    """The tasks that read accounts, and the channels (bounded queues) that pass their outcomes to the sweep.
+    """The tasks that read accounts, and the bounded queue that passes their outcomes to the sweep.
 
     An account occupies one of ``max_concurrency`` slots until its last outcome has been yielded. Together with the
-    bounds of the channels, this limits the memory that a sweep needs.
+    bound of the queue, this limits the memory that a sweep needs.
 
-    ``interrupted`` is True if the task of an account was cancelled.
+    ``interrupted`` is True if a task was cancelled.
     """
 
     def __init__(self, read: ReadAccount, max_concurrency: int, *, ordered: bool) -> None:
         self.interrupted: bool = False
         self._read = read
+        self._ordered = ordered
         self._slots = asyncio.Semaphore(max_concurrency)
+        self._outcomes: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
-        # Without ``ordered`` all accounts share one channel. With it each account has a channel of its own, and the
-        # channels are read in the order of the accounts.
-        self._shared: _Outcomes | None = None if ordered else _Channel(max_concurrency)
-        self._channels: _Channel[_Outcomes] = _Channel()
-        self._current: _Outcomes | None = None  # the channel from which next_outcome reads
 
-    def expect(self, feeder: asyncio.Task[None]) -> None:
-        """Keep the channels open until the ``feeder`` task, which runs ``feed``, and all tasks that it starts end."""
-        self._channels.add_writer(feeder)
-        if self._shared is not None:
-            self._shared.add_writer(feeder)
-
-    async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
-        """Start a task for each account as slots become free."""
-        if self._shared is not None:
-            await self._channels.put(self._shared)
-        async with aclosing(_unique(account_ids, skip)) as accounts:
-            async for account in accounts:
-                await self._slots.acquire()
-                channel: _Outcomes = self._shared or _Channel(1)
-                # This is not a background task of the client, because closing the client would cancel it. Instead the
-                # account then fails with ClientClosedError, and the sweep yields this result.
-                task = asyncio.create_task(self._work(account, channel))
-                self._tasks.add(task)
-                task.add_done_callback(self._ended)
-                channel.add_writer(task)
-                if self._shared is None:
-                    await self._channels.put(channel)
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Register a task that puts outcomes into the queue, or that starts such tasks."""
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             self.interrupted = True
             self._slots.release()  # normally the last outcome releases the slot, but it will never arrive
+        if not self._tasks:
+            with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
+                self._outcomes.put_nowait(None)
 
-    async def _work(self, account: Account, channel: _Outcomes) -> None:
+    async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
+        """Start a task for each account as slots become free."""
+        previous: asyncio.Task[None] | None = None
+        async with aclosing(_unique(account_ids, skip)) as accounts:
+            async for account in accounts:
+                await self._slots.acquire()
+                # This is not a background task of the client, because closing the client would cancel it. Instead the
+                # account then fails with ClientClosedError, and the sweep yields this result.
+                task = asyncio.create_task(self._work(account, previous))
+                self.add(task)
+                if self._ordered:
+                    previous = task
+
+    async def _work(self, account: Account, previous: asyncio.Task[None] | None) -> None:
+        """Read an account. If there is a ``previous`` account, put the outcomes into the queue after its outcomes."""
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:
-                    await channel.put(outcome)
+                    await self._put(outcome, previous)
         except Exception as error:  # noqa: BLE001  # for example from on_retry; next_outcome raises it again
-            await channel.put(error)
+            await self._put(error, previous)
+
+    async def _put(self, outcome: Outcome | Exception, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None and not previous.done():
+            await asyncio.wait({previous})
+        await self._outcomes.put(outcome)
 
     async def next_outcome(self) -> Outcome | None:
         """Return the next outcome, or None at the end. With ``ordered``, outcomes are in the order of the accounts."""
-        while True:
-            if self._current is None:
-                self._current = await self._channels.get()
-                if self._current is None:
-                    return None
-            outcome = await self._current.get()
+        while self._tasks or not self._outcomes.empty():
+            outcome = await self._outcomes.get()
             if isinstance(outcome, Exception):
                 raise outcome
             if outcome is not None:
                 if outcome.is_last:
                     self._slots.release()
                 return outcome
-            self._current = None
+        return None
 
     async def fail(self, error: Exception) -> None:
         """Let ``next_outcome`` raise ``error``."""
-        if self._shared is not None:
-            await self._shared.put(error)
+        await self._outcomes.put(error)
 
     async def stop(self, feeder: asyncio.Task[None]) -> None:
         """Cancel the tasks that are still running, and wait until they have ended."""

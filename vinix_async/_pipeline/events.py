@@ -28,7 +28,7 @@ logger.addHandler(logging.NullHandler())
 
 @define(kw_only=True, eq=False, repr=False)
 class Event:
-    """The base class of all events. ``str(event)`` describes the event, and ``level`` is its level in the log."""
+    """The base class of all events. ``str(event)`` is the text of its line in the log, and ``level`` is the level."""
 
     level: ClassVar[int] = logging.DEBUG
 
@@ -44,9 +44,6 @@ class AttemptStarted(Event):
     attempt: int
     request_id: str
     login: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}: sent (attempt {self.attempt}, request_id={self.request_id})"
 
 
 @define(kw_only=True, eq=False, repr=False)
@@ -147,9 +144,6 @@ class WaitEnded(Event):
     at: float
     seconds: float | None = None
 
-    def __str__(self) -> str:
-        return f"account {self.account_id}: done waiting ({self.reason.replace('_', ' ')})"
-
 
 @define(kw_only=True, eq=False, repr=False)
 class OutageStarted(Event):
@@ -208,9 +202,6 @@ class CallflowsRead(Event):
     """Callflows were yielded to the caller."""
 
     count: int
-
-    def __str__(self) -> str:
-        return f"{self.count} callflows"
 
 
 @define(kw_only=True, eq=False, repr=False)
