@@ -601,6 +601,7 @@ async def test_a_resumed_listing_begins_with_the_first_page_that_had_a_bad_item(
     assert not checkpoint.finished
     server.asked.clear()
     again = server.pager(on_bad_item="skip", resume=checkpoint)  # nothing has been repaired
+    assert again.checkpoint() is checkpoint
     assert await again.to_list() == []
     assert [item.id for item in again.bad_items] == ["!x", "!y"]
     assert server.asked == ["2", "3", "4"]

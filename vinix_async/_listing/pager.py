@@ -49,7 +49,7 @@ _MAX_EMPTY_PAGES: Final = 1_000
 """The number of consecutive empty pages after which the listing is considered a loop."""
 
 _MAX_REMEMBERED: Final = 100_000
-"""The maximum number of row ids that are kept to recognize repeated rows.
+"""The approximate number of row ids that are kept to recognize repeated rows.
 
 A limit is possible, because servers repeat recent rows, but not much older ones.
 """
@@ -224,7 +224,7 @@ class Pager(Generic[T]):
         """Yield the pages, including empty ones. Rows that were already in an earlier page are left out.
 
         The page in which ``max_items`` is reached has no ``next_start_key``. To continue after it, resume from
-        ``checkpoint()``.
+        ``checkpoint()`` with a larger ``max_items``.
         """
         reader = self._new_reader(self._prefetch)
         try:
@@ -293,9 +293,9 @@ class PageReader(Generic[T]):
         self._cursors: set[str | None] = set()  # the cursors that have been followed, to detect loops
         self._empty_pages = 0
         self._deduplicator = _Deduplicator(start.done)
-        # A checkpoint contains the ids of yielded rows that the server may list again. These are the rows of the
-        # previous page and of the current one. Once there is a bad item, they are all rows from the first page with a
-        # bad item on, because a resumed listing begins with that page.
+        # A checkpoint contains the ids of yielded rows that the server may list again. In this iteration, these are the
+        # rows of the previous page and of the current one. Once there is a bad item, no more ids are dropped, because a
+        # resumed listing begins with the page of the first bad item.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
         self._yielded = start.yielded
@@ -620,7 +620,7 @@ class _Deduplicator:
         return page
 
     def forget_resumed(self, listed: Iterable[str]) -> None:
-        """Remove ids from ``resumed`` that the server has listed again."""
+        """Remove the ids that the server has listed again from ``resumed``."""
         for row_id in listed:
             self.resumed.pop(row_id, None)
 

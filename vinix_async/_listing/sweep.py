@@ -299,9 +299,9 @@ class AccountSweep(Sweep):
     from ``checkpoint()``.
 
     If the iterable of account ids raises an exception, the loop first yields all accounts before it and then raises
-    the exception. If the client is closed too early, the loop raises ``ClientClosedError`` in the same way. If all
-    accounts share the same credentials and these are refused for five accounts in a row, the loop raises
-    ``AuthenticationError``.
+    the exception. If the client is closed before all accounts were read, the loop raises ``ClientClosedError`` in the
+    same way. If all accounts share the same credentials and these are refused for five accounts in a row, the loop
+    raises ``AuthenticationError``.
     """
 
     def __init__(
@@ -437,7 +437,7 @@ class _Workers:
         self._tasks.discard(task)
         if task.cancelled():
             self.interrupted = True
-            self._slots.release()  # normally the last outcome releases the slot, but it will never arrive
+            self._slots.release()  # normally the last outcome releases the slot, but now it will not arrive
         if not self._tasks:
             with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
                 self._outcomes.put_nowait(None)
@@ -456,7 +456,7 @@ class _Workers:
                     previous = task
 
     async def _work(self, account: Account, previous: asyncio.Task[None] | None) -> None:
-        """Read an account. If there is a ``previous`` account, put the outcomes into the queue after its outcomes."""
+        """Read an account and put its outcomes into the queue, but not before the task ``previous`` has ended."""
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:
