@@ -425,7 +425,8 @@ class _Workers:
         self._read = read
         self._ordered = ordered
         self._slots = asyncio.Semaphore(max_concurrency)
-        self._outcomes: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(max_concurrency)
+        # With ``ordered``, only one account at a time puts outcomes into the queue.
+        self._outcomes: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(1 if ordered else max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, task: asyncio.Task[None]) -> None:

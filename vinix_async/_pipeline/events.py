@@ -59,7 +59,7 @@ class AttemptEnded(AttemptStarted):
 
     def __str__(self) -> str:
         parts = [] if self.status is None else [str(self.status)]
-        if self.error is not None and not isinstance(self.error, APIStatusError):  # its status says enough
+        if self.error is not None and not isinstance(self.error, APIStatusError):  # otherwise the status is enough
             parts.append(type(self.error).__name__)
         outcome = ", ".join(parts) or "cancelled"
         tries = f"attempt {self.attempt}, " if self.attempt else ""

@@ -50,7 +50,7 @@ _FIRST_LIMIT: Final = 2
 _LAST_LIMIT: Final = 64
 """The first and the last limit on the number of attempts in flight after an outage.
 
-Each answer raises the limit by one, so it doubles with each round trip. Once the last limit is reached, it is lifted.
+Each answer raises the limit by one, so it doubles with each round trip. At the last value, the limit is removed.
 """
 
 Key = tuple[bool, str | None]
@@ -217,7 +217,7 @@ class OutageDetector:
         return True
 
     def _may_send(self, ticket: Ticket) -> bool:
-        """Return whether the call may send now. If there is a limit, it counts the attempt from now on."""
+        """Return whether the call may send now. If so, and if there is a limit, count the attempt as in flight."""
         if self._recovery_limit is None or ticket.recovery == self._recoveries:
             return True
         if self._recovering >= self._recovery_limit:

@@ -154,7 +154,7 @@ class Sender:
 
 
 CONNECTIONS: Final[WeakKeyDictionary[object, tuple[Sender, CallOptions]]] = WeakKeyDictionary()
-"""The sender and the options of each client and view, which extras such as the mirror need for calls of their own."""
+"""The sender and the options of each client and view. Extras such as the mirror use them for their own calls."""
 
 
 class _Call:
@@ -445,7 +445,7 @@ class _Call:
             )
 
     def _obeyed(self, error: RateLimitError) -> float:
-        """Return the seconds in the Retry-After of ``error``. 0 without one, or if it exceeds ``retry_after_max``."""
+        """Return the seconds in the Retry-After of ``error``, or 0 if there is none or it is too long to be obeyed."""
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 
