@@ -172,6 +172,26 @@ class Slow:
             self.running -= 1
 
 
+async def test_in_order_an_account_is_logged_as_soon_as_it_is_read(
+    server: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    def finished() -> list[str]:
+        records = [vars(record) for record in caplog.records]
+        return [record["account_id"] for record in records if record.get("event") == "AccountFinished"]
+
+    slow = Slow()
+    slow.gates["slow"] = asyncio.Event()
+    server.otherwise = slow
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        reading = asyncio.create_task(client.callflows.list_many(["slow", "quick"], ordered=True).collect())
+        async with asyncio.timeout(10):
+            while not finished():
+                await asyncio.sleep(0)
+        slow.gates["slow"].set()
+        assert list(await reading) == ["slow", "quick"]
+    assert finished() == ["quick", "slow"]
+
+
 async def test_one_slow_account_holds_nobody_up(server: Scripted) -> None:
     slow = Slow()
     slow.gates["slow"] = asyncio.Event()

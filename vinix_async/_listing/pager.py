@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import aclosing
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -411,8 +412,8 @@ class PageReader(Generic[T]):
         requested: deque[tuple[int, T | BadRow, asyncio.Task[T]]] = deque()
         try:
             while self._left > 0:
-                while len(requested) < min(sender.limits.per_account, self._left) and (indexed := next(rows, None)):
-                    index, row = indexed
+                room = int(min(sender.limits.per_account, self._left)) - len(requested)
+                for index, row in islice(rows, room):
                     requested.append((index, row, sender.start(self._read_whole(row, envelope))))
                 if not requested:
                     return
