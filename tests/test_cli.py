@@ -15,6 +15,7 @@ from cli_support import Command, Done, accounts_of, served, variables
 
 from vinix_async import Account, Callflow, FeatureCode, structure, to_json
 from vinix_async._columns import cells
+from vinix_async.cli.console import note
 from vinix_async.cli.drawing.page import data_block
 from vinix_async.cli.rows import csv_lines, indented, row_json
 from vinix_async.cli.show import tables
@@ -403,8 +404,10 @@ def test_names_are_neither_markup_nor_control_codes(tmp_path: Path) -> None:
         assert json.loads(vinix("callflows", "list").stdout)["name"] == EVIL
 
 
-def test_escapes_keep_their_meaning() -> None:
+def test_escapes_keep_their_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     assert printable("a\x00é\u202e") == r"a\x00é\u202e"
+    note("a\x1b[31m[red]\nb")
+    assert capsys.readouterr().err == "a\\x1b[31m[red]\nb\n"
     text = json.dumps({"a": "\x7f\u202e\U000e0001é"}, ensure_ascii=False)
     assert printable_json(text).isprintable()
     assert json.loads(printable_json(text)) == json.loads(text)

@@ -146,8 +146,8 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account"),
         ("show a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
         ("show ROOT 2000 --account One", "--account selects an account of an export file"),
-        ("check ROOT --output github", "--output github needs an export file"),
-        ("check a.ndjson --all --output github", "--output github needs an export file"),
+        ("check ROOT --output github", "--output github needs export files and no accounts"),
+        ("check a.ndjson --all --output github", "--output github needs export files and no accounts"),
         ("check a.ndjson --fail-on note", "--fail-on must be one of error, warning, info, never, not 'note'"),
         ("trace a.ndjson 2000 --assume never", "no step has the branch 'never'; the branches are: Office hours, "),
         ("trace a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
@@ -542,7 +542,7 @@ def test_a_terminal_shows_severities_in_colour(vinix: Command) -> None:
 
 
 def test_github_annotations(vinix: Command) -> None:
-    done = vinix("callflows", "check", "a.ndjson", "--output", "github")
+    done = vinix("callflows", "check", "a.ndjson", "--output", "github", "--concurrency", "3")
     assert done.stdout == (
         "::warning file=a.ndjson,line=1,title=E302 Main::start: outside all time rules the call is cut off: there is no"
         " default branch\n"

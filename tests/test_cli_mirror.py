@@ -60,7 +60,7 @@ def test_changes(filled: Command) -> None:
     ]
     done = filled("mirror", "changes", "--since", "2026-03-02", "--until", "2026-03-02T02:00Z", "--account", "a1")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "no changes since 2026-03-02 00:00:00Z\n"
+    assert done.stderr == "no changes since 2026-03-02 00:00:00Z and before 2026-03-02 02:00:00Z\n"
     assert filled("mirror", "changes").stderr.startswith("no changes since ")
 
 

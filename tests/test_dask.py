@@ -503,7 +503,8 @@ def test_the_command_refuses_what_does_not_fit(vinix: Command, shared: Shared, t
         (("--scheduler", "tcp://127.0.0.1:1", "--to", "out", "--sandbox"), "use --workers"),
         (("--workers", "1", "--to", "mine/notes.txt"), "--to is a file: mine/notes.txt"),
         ((*local, "--resume", "out.checkpoint"), "run the same command again"),
-        ((*local, "--checkpoint", "out.checkpoint"), "run the same command again"),
+        ((*local, "--checkpoint", "out.checkpoint"), "run the same command again\n"),
+        ((*local, "--force", "--resume", "out.checkpoint"), "run the same command again without --force\n"),
         ((*local, "--output", "csv"), "--workers writes Parquet"),
         ((*local, "--bom"), "--workers writes Parquet"),
     ):

@@ -1,4 +1,4 @@
-"""The ``vinix`` command. The extra ``cli`` installs the packages that it needs."""
+"""The ``vinix`` command. It needs the packages that the extra ``cli`` installs."""
 
 import sys
 
@@ -11,7 +11,7 @@ def main() -> None:
         if missing.name not in {"cyclopts", "platformdirs", "rich"}:
             raise
         sys.exit("the vinix command needs the extra cli: pip install 'vinix-async[cli]'")
-    except KeyboardInterrupt:  # run() handles an interrupt after the import
+    except KeyboardInterrupt:  # during the import; run() handles later interrupts
         print("interrupted", file=sys.stderr)  # noqa: T201  # rich may not be imported yet
         sys.exit(130)
     sys.exit(run(sys.argv[1:]))

@@ -26,7 +26,7 @@ async def list_accounts(
         str | None, Parameter(help="The account whose descendants are listed (default: ROOT, your own account).")
     ] = None,
     children: Annotated[
-        Flag, Parameter(help="List only the direct children, each with its number of descendants.")
+        Flag, Parameter(help="List only the direct children, and show how many descendants each child has.")
     ] = False,
     page_size: PageSize = None,
     max_items: MaxItems = None,
@@ -35,7 +35,10 @@ async def list_accounts(
     bom: Bom = False,
     connection: Connection = CONNECTION,
 ) -> int:
-    """List the accounts below an account, at any depth. The output is a table on a terminal, and NDJSON in a pipe."""
+    """List the accounts below an account.
+
+    By default, the output is a table on a terminal, and NDJSON in a pipe or a file.
+    """
     output = output or ("table" if to_terminal() else "ndjson")
     if bom and output != "csv":
         raise UsageError("--bom is for CSV only")
@@ -46,7 +49,7 @@ async def list_accounts(
 
 
 async def write_accounts(pager: "Pager[Account]", output: str, *, raw: bool, bom: bool) -> int:
-    """Print each page of a listing when it is read, and return the exit code."""
+    """Print each page of a listing as soon as it is read, and return the exit code."""
     written = 0
     if output == "csv":
         write_data(csv_header(ACCOUNT_COLUMNS, bom=bom), printable_lines)

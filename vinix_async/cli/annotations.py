@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def github(rows: Iterable[Row]) -> Iterator[str]:
-    """Yield a workflow command for each finding. GitHub Actions annotates the line of the file with it.
+    """Yield a workflow command for each finding. GitHub Actions then shows the finding at its line of the file.
 
     Source: docs.github.com, "Workflow commands for GitHub Actions"; the escapes are those of @actions/core.
     """
@@ -39,7 +39,7 @@ def _property(text: str) -> str:
 
 
 def sarif(rows: Sequence[Row], *, complete: bool) -> dict[str, Any]:
-    """Return a SARIF log. ``complete`` is true if all accounts could be read."""
+    """Return a SARIF log. ``complete``: whether all accounts and callflows could be read."""
     codes = list(RULES)
     rules = [
         {
@@ -80,6 +80,6 @@ def _location(row: Row) -> dict[str, Any]:
 
 
 def _fingerprint(row: Row) -> str:
-    """Return a hash that identifies the finding, even if its line, message or severity changes."""
+    """Return a hash that identifies the finding. It does not depend on the line, the message and the severity."""
     parts = [row["code"], row["account_id"], row["callflow_id"], row["path"], row["related"]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

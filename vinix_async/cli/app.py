@@ -1,8 +1,9 @@
 """Define the commands of ``vinix``, and run a command line.
 
-Each command is registered by the path of its function, whose module is imported when the command runs. Therefore
-``vinix --help`` does not import the client. Modules write ``vinix_async.VinixClient`` for names that are slow to
-import, because the library imports its names when they are first used.
+Most commands are registered by an import path, such as ``sandbox:demo``. The module of such a command is imported when
+a command line names the command. Therefore ``vinix --help`` does not import the client. The library itself imports a
+public name when the name is first used. Therefore modules do not import names such as ``VinixClient``, whose import is
+slow, but write ``vinix_async.VinixClient``.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ for _path, _name, _text in (
     ("sandbox:demo", "demo", "List a few synthetic accounts from an embedded sandbox."),
     ("accounts:accounts", "accounts", "List the accounts below an account."),
     ("callflows:callflows", "callflows", "List, show, export, trace, check and compare callflows."),
-    ("mirror:mirror", "mirror", "Keep a copy of callflows in a database, with its history."),
+    ("mirror:mirror", "mirror", "Keep a copy of callflows and their history in a database."),
     ("auth:auth", "auth", "Store and check credentials."),
     ("sandbox:sandbox", "sandbox", "Run a sandbox server until Ctrl-C."),
 ):
@@ -43,7 +44,7 @@ for _path, _name, _text in (
 app.command(
     "vinix_async.cli.report:report",
     name="report",
-    help="Write one HTML page about many accounts.",
+    help="Write one HTML page about the callflows of many accounts.",
     usage="Usage: vinix report [OPTIONS] [ACCOUNT]...",
 )
 

@@ -1,7 +1,7 @@
 """``vinix auth`` stores and checks credentials.
 
 A secret is never an argument, because other users can see arguments in the list of processes. The command prompts for
-it, or reads it from stdin.
+the secret, or reads the secret from stdin.
 """
 
 import json
@@ -29,7 +29,7 @@ _SECRETS: Final = {
     "api-key": ("api_key", "API key"),
     "token": ("auth_token", "Token"),
 }
-"""The setting that holds each kind of secret, and its prompt."""
+"""For each kind of secret: the setting that stores the secret, and the prompt."""
 
 
 @auth.command
@@ -50,9 +50,10 @@ async def login(
     keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Check credentials and store them in the profile.
+    """Check credentials and store them in a profile.
 
-    On a terminal the command prompts for the secret; otherwise it reads stdin. Only you can read the stored file.
+    If stdin is a terminal, the command prompts for the secret. Otherwise the first line of stdin must be the secret.
+    Other users cannot read the file of the profiles.
     """
     if connection.sandbox:
         async with connect(connection) as server:
@@ -78,7 +79,9 @@ async def login(
         save_secret(profile, secret)
     settings |= {"keyring": setting} if keyring else {setting: secret}
     path = save_profile(profile, settings)
-    note(f"Logged in. Stored in {path}, profile {profile}" + (", with the secret in the keyring." if keyring else "."))
+    note(f"Logged in. The {'settings' if keyring else 'credentials'} are stored in {path}, profile {profile}.")
+    if keyring:
+        note("The secret is stored in the keyring.")
 
 
 @auth.command
@@ -87,9 +90,9 @@ async def check(
     output: Annotated[Literal["table", "json"] | None, Parameter(help="The format.")] = None,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Log in, read one page of accounts, and print the account and user to which your credentials belong.
+    """Log in, read one page of accounts, and print the account and the user of your credentials.
 
-    The exit code is 4 if the server refuses them.
+    If the server refuses the credentials, the exit code is 4.
     """
     async with connect(connection) as server:
         found = await _check(server)
@@ -105,7 +108,8 @@ async def _check(server: Server) -> dict[str, str | None]:
     account_id = server.root or identity.account_id
     if account_id is None:
         raise UsageError(
-            "the server does not return the account of this token: set VINIX_ACCOUNT_ID, or give --account-id"
+            "the server does not return the account of these credentials: set VINIX_ACCOUNT_ID, or run "
+            "`vinix auth login` with --account-id"
         )
     await server.client.accounts.children(account_id, max_items=1)
     kinds = {vinix_async.UserAuth: "password", vinix_async.ApiKeyAuth: "API key"}
@@ -121,7 +125,7 @@ async def _check(server: Server) -> dict[str, str | None]:
 
 def _ask(prompt: str, option: str) -> str:
     if not sys.stdin.isatty():
-        raise UsageError(f"{option} is required, because stdin is not a terminal")
+        raise UsageError(f"{option} is required if stdin is not a terminal")
     note(prompt.rstrip())
     answer = input().strip()
     if not answer:
@@ -132,5 +136,5 @@ def _ask(prompt: str, option: str) -> str:
 def _read_secret(prompt: str) -> str:
     secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not secret:
-        raise UsageError(f"the {prompt} is missing: enter it on the terminal, or send it to stdin")
+        raise UsageError("no secret was entered: type it at the prompt, or send it to stdin")
     return secret

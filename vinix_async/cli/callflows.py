@@ -1,4 +1,4 @@
-"""``vinix callflows`` lists and exports callflows. Its other commands are in modules of their own."""
+"""Define ``vinix callflows list`` and ``export``. The other commands of ``vinix callflows`` have their own modules."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ callflows.command(compare, name="diff")
 
 Details = Annotated[
     Flag,
-    Parameter(help="Read each whole callflow, including its flow. In CSV and Parquet, the flow is a column of JSON."),
+    Parameter(help="Read whole callflows, including their flows. CSV and Parquet have a column with the flow as JSON."),
 ]
 
 
@@ -42,9 +42,10 @@ async def list_callflows(
     options: JobOptions = JOB_OPTIONS,
     connection: Connection = CONNECTION,
 ) -> int:
-    """List the callflows of one or more accounts. The output is a table on a terminal, and NDJSON in a pipe.
+    """List the callflows of one or more accounts.
 
-    Without an account, your own account is listed: VINIX_ACCOUNT_ID, or account_id of the profile.
+    If you select no accounts, the command lists your own account: VINIX_ACCOUNT_ID, or account_id of the profile. By
+    default, the output is a table on a terminal, and NDJSON in a pipe or a file.
     """
     job = Job(
         command="callflows list",
@@ -64,12 +65,15 @@ async def export(
     *accounts: Accounts,
     to: Annotated[
         Path | None,
-        Parameter(help="The output file (default: stdout). Its suffix selects the format; .gz compresses it."),
+        Parameter(
+            help="The output file (default: stdout). The suffix .gz compresses the file. With --scheduler or "
+            "--workers, the output folder."
+        ),
     ] = None,
     details: Details = False,
     output: Annotated[
         Literal["ndjson", "csv", "parquet"] | None,
-        Parameter(help="The format (default: that of the suffix, or ndjson)."),
+        Parameter(help="The format (default: selected by the suffix of --to; ndjson on stdout)."),
     ] = None,
     raw_cells: RawCells = False,
     bom: Bom = False,
@@ -80,7 +84,7 @@ async def export(
 ) -> int:
     """Write the callflows of one or more accounts to a file, as NDJSON, CSV or Parquet.
 
-    --resume continues a run that was interrupted, even by SIGKILL. No row is lost or written twice.
+    --resume continues a run that was interrupted, even by SIGKILL. The output file then has each row once.
     """
     on_cluster = cluster != NO_CLUSTER
     job = Job(

@@ -31,7 +31,7 @@ async def check(
     ignore: Annotated[Codes, Parameter(help="Do not report these codes or beginnings of codes.")] = (),
     fail_on: Annotated[
         Literal["error", "warning", "info", "never"],
-        Parameter(help="The lowest severity for which the exit code is 5."),
+        Parameter(help="Exit with 5 if a finding has this severity or a higher one."),
     ] = "error",
     explain: Annotated[Codes, Parameter(help="Explain these codes or beginnings of codes, and check nothing.")] = (),
     notes: Annotated[Flag, Parameter(help="Also show findings of severity info.")] = False,
@@ -43,7 +43,8 @@ async def check(
 ) -> int:
     """Report faults and possible faults in callflows. --explain describes a code.
 
-    Without an account or file, your own account is checked. If there are errors, the exit code is 5.
+    If you select no accounts, files or mirror, the command checks your own account. By default, the exit
+    code is 5 if there are errors.
 
     Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
     """
@@ -52,8 +53,8 @@ async def check(
     if explained:
         print_lines(line for rule in RULES.values() if rule.code.startswith(explained) for line in _explained(rule))
         return ExitCode.OK
-    if output == "github" and not (sources and all(map(is_file, sources)) and selection == SELECTION):
-        raise UsageError("--output github needs an export file, since annotations refer to lines of a file")
+    if output == "github" and (not sources or not all(map(is_file, sources)) or any(selection.job_fields().values())):
+        raise UsageError("--output github needs export files and no accounts: annotations refer to lines of files")
     reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True, db=db)
     rows: list[Row] = []
     severities: Counter[str] = Counter()
@@ -106,7 +107,7 @@ def finding_row(flows: AccountFlows, finding: Finding) -> Row:
 
 
 def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield the findings of an account as lines, grouped by callflow below its name."""
+    """Yield lines for the findings of an account. The line with the name of a callflow is followed by its findings."""
     cells = [
         (
             Text(row["severity"], _SEVERITIES[row["severity"]]),

@@ -1,4 +1,7 @@
-"""Export with the workers of a Dask cluster, to a folder of Parquet files. The folder also serves as the checkpoint."""
+"""Export callflows with the workers of a Dask cluster.
+
+The output is a folder of Parquet files. It also serves as the checkpoint.
+"""
 
 import logging
 from contextlib import aclosing, asynccontextmanager
@@ -29,23 +32,22 @@ if TYPE_CHECKING:
 
     from ..dask import DatasetPart
 
-_THREADS: Final = 4  # parts that a worker process of this machine reads at once
-_CONNECT: Final = 10.0  # seconds for the scheduler to answer
+_THREADS: Final = 4  # the number of parts that a local worker process handles at a time
+_CONNECT: Final = 10.0  # seconds to wait for the scheduler's answer
 _IGNORE_CTRL_C: Final = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-"""Code that worker processes run first. A terminal sends Ctrl-C to them, too, but the command must end them."""
-
-_AGAIN: Final = "run the same command again"
+"""Code that each worker process on this machine runs first. A terminal sends Ctrl-C to the worker processes, too. They
+ignore it, because the command ends them itself."""
 
 
 @Parameter(name="*", group=Group("Cluster", sort_key=7))
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Options that export with the workers of a Dask cluster. --to must then be a folder, for Parquet files.
+    """Options for an export with the workers of a Dask cluster, which writes a folder of Parquet files.
 
     Attributes:
-        scheduler: The address of a Dask scheduler, such as tcp://10.0.0.1:8786. Its workers need
+        scheduler: Export with the workers of this Dask scheduler, such as tcp://10.0.0.1:8786. The workers need
             credentials in their environment.
-        workers: The number of worker processes to start on this machine.
+        workers: Export with this number of worker processes on this machine.
     """
 
     scheduler: str | None = None
@@ -59,16 +61,21 @@ async def run_on_cluster(
     job: Job, connection: Connection, options: JobOptions, cluster: Cluster, *, force: bool
 ) -> int:
     """Write the callflows of a job to a folder, print the failures, and return the exit code."""
-    _check(job, connection, options, cluster)
+    _check(job, connection, options, cluster, _again(force=force))
     async with connect(connection) as server:
         run = _Run(server, completed(job, server), connection, options, overwrite=force)
         return await interruptible(run.run(cluster, server), run.stop)
 
 
-def _check(job: Job, connection: Connection, options: JobOptions, cluster: Cluster) -> None:
+def _again(*, force: bool) -> str:
+    """Return how to continue. With --force, the same command would remove the parts that are already written."""
+    return "run the same command again" + (" without --force" if force else "")
+
+
+def _check(job: Job, connection: Connection, options: JobOptions, cluster: Cluster, again: str) -> None:
     """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
     if cluster.scheduler is not None and cluster.workers is not None:
-        raise UsageError("--scheduler uses the workers of that cluster: remove --workers")
+        raise UsageError("--scheduler uses the workers of an existing cluster: remove --workers")
     option = "--workers" if cluster.scheduler is None else "--scheduler"
     if cluster.scheduler is not None and "://" not in cluster.scheduler:
         raise UsageError(f"--scheduler must be an address such as tcp://10.0.0.1:8786, not {cluster.scheduler!r}")
@@ -82,10 +89,11 @@ def _check(job: Job, connection: Connection, options: JobOptions, cluster: Clust
         raise UsageError(f"{option} needs a folder, but --to is a file: {job.to}")
     if options.resume or options.checkpoint:
         raise UsageError(
-            f"{option} needs no checkpoint, since the folder of --to shows what is done: to continue, {_AGAIN}"
+            f"with {option}, the output folder is the checkpoint: remove --resume and --checkpoint; "
+            f"to continue, {again}"
         )
     if job.raw_cells or job.bom or job.output not in {None, "parquet"}:
-        raise UsageError(f"{option} writes Parquet: remove the options for other formats")
+        raise UsageError(f"{option} writes Parquet: remove --output, --raw-cells and --bom")
     try:
         import vinix_async.dask  # noqa: F401, PLC0415  # an extra
     except ModuleNotFoundError as error:
@@ -106,8 +114,8 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
                 note("the scheduler has no workers yet: waiting for the first one")
             yield client
         return
-    # Anyone who can connect to a scheduler can run code in its workers. Therefore this one listens only on the loopback
-    # address, requires a certificate that is created for this run, and serves no dashboard.
+    # Anyone who can connect to a scheduler can run code in its workers. Therefore the local scheduler listens only on
+    # the loopback address, requires a certificate that is created for this run, and serves no dashboard.
     with dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}):
         async with (
             distributed.LocalCluster(
@@ -129,7 +137,7 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
 def worker_environment(auth: "vinix_async.Auth") -> dict[str, str]:
     """Return the environment variables from which a worker process creates its client.
 
-    Dask passes them after the process has started, so that ``ps`` does not show them.
+    Dask sets the variables after the process has started, so that ``ps`` does not show them.
     """
     values = attrs.asdict(cast("attrs.AttrsInstance", auth))
     values["auth_token"] = values.pop("token", None)
@@ -141,6 +149,7 @@ class _Run:
         self, server: Server, job: Job, connection: Connection, options: JobOptions, *, overwrite: bool
     ) -> None:
         self._job = job
+        self._again = _again(force=overwrite)
         self._problems = Problems()
         self._selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
         self._tally = Tally(client=server.client.stats, sweep=vinix_async.SweepStats(), selected=self._selected)
@@ -171,7 +180,7 @@ class _Run:
                     self._count(part)
         note(self._tally.summary())
         if self._problems.reads:
-            note(f"{self._problems.missing()}; to try again, {_AGAIN}")
+            note(f"{self._problems.missing()}; to try again, {self._again}")
         return self._problems.code(accounts_done=self._tally.sweep.accounts_done)
 
     def _count(self, part: "DatasetPart") -> None:
@@ -185,6 +194,6 @@ class _Run:
             self._problems.add(page)
 
     def stop(self, how: str) -> None:
-        """Say how to continue."""
+        """Print how to continue, unless an error stopped the export before any account was read."""
         if how == "interrupted" or self._tally.accounts:
-            note(f"{how} after {self._tally.summary()}; to continue, {_AGAIN}")
+            note(f"{how} after {self._tally.summary()}; to continue, {self._again}")

@@ -30,8 +30,8 @@ def check_account_id(text: str, where: str = "") -> str:
 class Server:
     """A client and its server.
 
-    ``root``: the id of the account that ROOT stands for. ``where``: the base URL, or ``sandbox``. ``source``: where the
-    credentials were found, such as ``environment``.
+    ``root``: the id of the account that ROOT stands for, if it is known. ``where``: the base URL, or ``sandbox``.
+    ``source``: where the credentials were found, such as ``environment``. ``settings``: None for a sandbox.
     """
 
     client: "vinix_async.VinixClient" = field(repr=False)
@@ -42,7 +42,7 @@ class Server:
     settings: Settings | None = None
 
     def account_id(self, word: str | None) -> str:
-        """Return the account id for an argument. For ``ROOT`` and None it is that of your own account."""
+        """Return the account id for an argument. ``ROOT`` and None stand for your own account."""
         if word is not None and word != "ROOT":
             return check_account_id(word)
         if self.root is None:
@@ -54,7 +54,11 @@ class Server:
 async def connect(
     connection: Connection, *, auth: "vinix_async.Auth | None" = None, root: str | None = None
 ) -> AsyncIterator[Server]:
-    """Open the client without sending a request. With ``auth``, as for a login, the profile is not read."""
+    """Open the client without sending a request.
+
+    ``auth``: the credentials of a login; the profile is then not read. ``root``: the id of the account that ROOT stands
+    for (default: that of the settings). A sandbox has its own credentials and its own root.
+    """
     retry = vinix_async.RetryPolicy(outage_wait=connection.outage_wait)
     if connection.sandbox:
         from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it

@@ -1,6 +1,8 @@
 """Print data on stdout, and messages on stderr.
 
-Text from the server is never interpreted as markup, and its control characters never reach a terminal.
+Text from the server is never interpreted as markup. ``note`` escapes control characters. ``write_data`` does so if
+stdout is a terminal. The arguments of ``rendered``, ``print_data`` and ``print_lines`` must be escaped already, for
+example by ``names.display``.
 """
 
 import os
@@ -12,13 +14,13 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from .text import printable_json
+from .text import printable_json, printable_lines
 
-_WIDTH: Final = 80  # columns if COLUMNS is 0, with which rich would print nothing
+_WIDTH: Final = 80  # the width if COLUMNS is 0, for which rich would print nothing
 
 
 class PipeConsole(Console):
-    """A console that raises BrokenPipeError, with which rich would exit, and has a width even if COLUMNS is 0."""
+    """A console of rich that does not exit if a pipe is broken, and whose width is never 0."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr)
@@ -35,9 +37,9 @@ _before_printing: list[Callable[[], object]] = []
 
 
 def note(text: str) -> None:
-    """Print one line on stderr."""
+    """Print a message on stderr, with control characters escaped except line feeds."""
     hide_progress()
-    errors.print(Text(text), soft_wrap=True)
+    errors.print(Text(printable_lines(text)), soft_wrap=True)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -51,9 +53,10 @@ def to_terminal() -> bool:
 
 
 def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json) -> None:
-    """Write UTF-8 data to stdout and flush it. On a terminal, the result of ``escape`` is written, in its encoding.
+    """Write UTF-8 data to stdout, and flush stdout.
 
-    If ``escape`` is None, the data is written unchanged, and must be in the encoding of stdout.
+    If stdout is a terminal, ``escape`` is applied to the text, and the result is written in the encoding of stdout. If
+    ``escape`` is None, the data is always written unchanged. It must then be in the encoding of stdout already.
     """
     if to_terminal():
         hide_progress()
@@ -63,9 +66,10 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
 
 
 def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = False) -> bytes:
-    """Return tables, trees and text in the encoding of stdout. Characters that it lacks are replaced.
+    """Return tables, trees and text in the encoding of stdout. A character that the encoding lacks becomes ``?``.
 
-    ``width``: columns (default: those of the terminal, or 80). ``soft_wrap``: whether lines are left unwrapped.
+    ``width``: the number of columns (default: that of the terminal, or 80). ``soft_wrap``: whether long lines are not
+    wrapped.
     """
     console = PipeConsole()
     console.width = width or console.width
@@ -76,7 +80,10 @@ def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = Fals
 
 
 def print_data(*renderables: Any, width: int | None = None) -> None:
-    """Print tables, trees and text on stdout, ``width`` columns wide (default: as the terminal, or 80)."""
+    """Print tables, trees and text on stdout.
+
+    ``width``: the number of columns (default: that of the terminal, or 80).
+    """
     write_data(rendered(*renderables, width=width), escape=None)
 
 
@@ -90,7 +97,7 @@ def _encode(text: str) -> bytes:
 
 
 def open_missing_streams() -> None:
-    """Replace a closed stdin or stderr by the null device. Raise ``OSError`` if stdout is closed."""
+    """If stdin or stderr is closed, replace it with the null device. Raise ``OSError`` if stdout is closed."""
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # open until the process ends
     if sys.stderr is None:
@@ -111,6 +118,6 @@ def hide_progress() -> None:
 
 
 def discard_output() -> None:
-    """Redirect stdout and stderr to the null device after a reader has left, so that flushing at exit cannot fail."""
+    """Redirect stdout and stderr to the null device after a pipe broke, so that the flush at exit cannot fail."""
     for stream in (sys.stdout, sys.stderr):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -31,7 +31,7 @@ async def compare(
     output: Annotated[Literal["table", "json"], Parameter(help="The format.")] = "table",
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show what changed between two states of callflows. Each is an export file, or an account as it is now.
+    """Show what changed between two states of callflows. A state is an export file, or an account as it is now.
 
     Example: vinix callflows diff monday.ndjson tuesday.ndjson
     """
@@ -63,10 +63,10 @@ async def compare(
 def pair_accounts(
     old: Sequence[AccountFlows], new: Sequence[AccountFlows]
 ) -> Iterator[tuple[AccountFlows, AccountFlows]]:
-    """Yield the two states of each account. If each side has one account, they are compared even if their ids differ.
+    """Yield the two states of each account. If each side has one account, the two form a pair even if their ids differ.
 
-    If one side is an account of the API, other accounts of a file are ignored. If an account is in only one of two
-    files, its other state is empty.
+    If one side was read from the API, only its account is compared, and other accounts of a file are ignored. If an
+    account is missing on one side, its state on that side is empty.
     """
     if len(old) == len(new) == 1:
         yield old[0], new[0]
@@ -80,7 +80,10 @@ def pair_accounts(
 
 
 def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
-    """Yield the changes as dicts of JSON values, grouped by callflow. Unreadable callflows are left out."""
+    """Yield the changes as dicts of JSON values, grouped by callflow.
+
+    A callflow that could not be read on one side is left out.
+    """
     unread = old.unread | new.unread
     before, after = ([each for each in side.callflows if each.id not in unread] for side in (old, new))
     names = {**old.names, **new.names}
@@ -95,7 +98,7 @@ def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
 
 
 def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:
-    """Yield the changes of an account as lines, grouped by callflow below its name."""
+    """Yield lines for the changes of an account. The line with the name of a callflow is followed by its changes."""
     for callflow_id, found in groupby(rows, lambda row: row["callflow_id"]):
         group = list(found)
         whole = [row for row in group if row["kind"] in {"added", "removed"}]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
 _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
-"""The command's option for each argument that messages of the library name."""
+"""For each argument that the library's messages name: the option of the command that sets it."""
 
 
 class ExitCode(IntEnum):
@@ -40,14 +40,18 @@ def report_error(error: Exception) -> ExitCode:
     """Print an error and return its exit code. An unexpected error is raised again."""
     if not isinstance(error, VinixError | UsageError | CommandError | OSError):
         raise error
-    note(f"vinix: {printable(describe(error), lines=True)}")
+    note(f"vinix: {describe(error)}")
     if isinstance(error, UsageError | ConfigurationError):
         return ExitCode.USAGE
     return ExitCode.AUTHENTICATION if isinstance(error, AuthenticationError) else ExitCode.ERROR
 
 
 def describe(error: BaseException) -> str:
-    """Return the text of an error, with its class if the library raised it, and its file if the system did."""
+    """Return the text of an error.
+
+    An error of the library begins with the name of its class, unless it is a ConfigurationError. An error of the
+    operating system begins with the name of its file, if it has one.
+    """
     if isinstance(error, ConfigurationError):
         text = str(error)
         for name, option in _OPTIONS.items():
@@ -66,9 +70,10 @@ def one_line(error: BaseException) -> str:
 
 
 class Problems:
-    """The accounts that failed and the items that could not be read. Each is printed when it is added.
+    """The accounts that failed and the items that could not be read. They are printed when they are added.
 
-    The error of the only account of a job is not printed, since the job ends with it.
+    ``one_account``: whether the job has only one account. The error of the account is then not printed, because the
+    job prints it at the end.
     """
 
     def __init__(self, *, one_account: bool = False) -> None:
@@ -98,7 +103,7 @@ class Problems:
         return ExitCode.SOME_FAILED if self.reads else ExitCode.OK
 
     def missing(self) -> str:
-        """Return how many accounts failed and how many items could not be read."""
+        """Return a text that says how many accounts failed and how many items could not be read."""
         bad_items = sum(len(each.bad_items) for each in self.reads)
         what = [f"{count(len(self.errors), 'account')} failed"] if self.errors else []
         what += [f"{count(bad_items, 'item')} could not be read"] if bad_items else []

@@ -1,7 +1,7 @@
-"""Write the rows of a job as NDJSON, CSV, a JSON array, a table, Parquet or a report, keeping none in memory.
+"""Write the rows of a job as NDJSON, CSV, a JSON array, a table, Parquet or a report.
 
-Parquet files and reports can be read only when they are complete. Therefore their rows are first collected in a file
-of lines, to which a resumed job can append.
+Rows are written as they arrive, and are not kept in memory. A resumed job cannot append to a Parquet file or to a
+report. Therefore their rows are first collected in a file of lines, which is converted at the end of the job.
 """
 
 import os
@@ -28,13 +28,13 @@ from .text import printable_json, printable_lines
 if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
-_GZIP: Final = 31  # the ``wbits`` of zlib for the gzip format with the largest window
+_GZIP: Final = 31  # zlib's argument ``wbits`` for the gzip format and the largest window
 _GROUP_ROWS: Final = 10_000
 _GROUP_BYTES: Final = 16 * 2**20
-"""The most rows of a row group of Parquet, and the most bytes of its lines."""
+"""A row group of Parquet ends when it has this many rows, or when its lines have at least this many bytes."""
 
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
-"""The format for each suffix of an output file. An additional ``.gz`` compresses all formats except Parquet."""
+"""The format for each suffix of an output file. A further suffix ``.gz`` compresses any format except Parquet."""
 
 
 def format_of(to: Path, output: str | None) -> str:
@@ -42,6 +42,10 @@ def format_of(to: Path, output: str | None) -> str:
     compressed = _compressed(to)
     name = Path(to.stem) if compressed else to
     found = output or SUFFIXES.get(name.suffix.lower())
+    if compressed and output == "parquet":
+        raise UsageError(
+            "Parquet files cannot be compressed with gzip: remove .gz from --to, or choose another --output"
+        )
     if found is None or (compressed and found == "parquet"):
         known = ", ".join([*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES if suffix != ".parquet")])
         raise UsageError(f"--to must end with {known}, not {to.name!r}; for other names, give --output")
@@ -56,7 +60,7 @@ def _compressed(path: Path) -> bool:
 
 
 class _Stdout:
-    """Stdout. On a terminal, ``escape`` is applied to the text. If it is None, the bytes are written unchanged."""
+    """Stdout. On a terminal, ``escape`` is applied to the text. If ``escape`` is None, the bytes stay unchanged."""
 
     def __init__(self, escape: Callable[[str], str] | None, size: int = 0) -> None:
         self._escape = escape
@@ -83,7 +87,10 @@ class File:
         found = os.fstat(descriptor).st_size
         if found < size:
             self._file.close()
-            raise UsageError(f"{path} is shorter than its checkpoint records, so it is not the file that the job wrote")
+            raise UsageError(
+                f"{path} is shorter than recorded in the checkpoint: restore the file, or run the job again without "
+                "--resume"
+            )
         if found > size:
             self._file.truncate(size)
         self.size: int = size
@@ -140,8 +147,8 @@ class _GzipFile(File):
 class Ending:
     """How a job ended.
 
-    ``stopped``: whether accounts were left unread. ``resume``: the command that reads the missing data, if the progress
-    was saved. ``problems``: the pages that have an error or bad items.
+    ``stopped``: whether an interrupt or an error ended the job early. ``resume``: the command that reads the missing
+    data, or None if there is nothing to resume. ``problems``: the pages and results that have an error or bad items.
     """
 
     stopped: bool = False
@@ -191,7 +198,10 @@ class Writer:
 
 
 def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
-    """Open the output of a job. A resumed job continues after ``size`` bytes."""
+    """Open the output of a job. A resumed job continues after ``size`` bytes of it.
+
+    If Parquet is written to stdout, its rows are collected in a file beside ``checkpoint``.
+    """
     to = Path(job.to) if job.to else None
     if job.output == "table":
         return Writer(_Stdout(None), _Table(one_account=job.one_account))
@@ -239,19 +249,21 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
         rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Writer(File(rows, size, mode=0o600), encode, finish=finish)
     except OSError as error:
-        what = "Parquet" if job.output == "parquet" else "a report"
-        hint = "; give another path with --checkpoint" if to is None else ""
-        raise UsageError(f"{what} needs a file for rows, which cannot be written: {describe(error)}{hint}") from None
+        what = "a Parquet file" if job.output == "parquet" else "a report"
+        option = "--checkpoint" if to is None else "--to"
+        raise UsageError(
+            f"cannot write the temporary rows of {what}: {describe(error)}; choose another folder with {option}"
+        ) from None
 
 
 def _array() -> Callable[["AccountPage"], bytes]:
-    """Return an encoder of the items of one JSON array."""
+    """Return a function that encodes pages as the items of one JSON array."""
     before = chain([b"\n"], repeat(b",\n"))
     return lambda page: b"".join(next(before) + row_json(page.account, row) for row in page.items)
 
 
 class _Table:
-    """An encoder of rows as tables, with a heading for each account."""
+    """An encoder of rows as tables. If the job has several accounts, each one gets a heading."""
 
     def __init__(self, *, one_account: bool) -> None:
         self._one_account = one_account
@@ -283,7 +295,7 @@ def _check_pyarrow() -> None:
 
 
 def _write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
-    """Convert the rows in ``lines``, a JSON array on each line, to a Parquet file or to stdout."""
+    """Convert a file of rows, one JSON array on each line, to the Parquet file ``to``. None stands for stdout."""
     if to is None:
         _convert(lines, sys.stdout.buffer, details=details)
         sys.stdout.flush()

@@ -11,12 +11,12 @@ EXPORT_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
 
 
 def is_file(word: str) -> bool:
-    """Return whether an argument is an export file, not an account."""
+    """Return whether an argument names a file, not an account. A file with the suffix of an export need not exist."""
     return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
 def write_private_file(path: Path, data: bytes) -> None:
-    """Write a file with mode 0600, replacing an old one atomically. The data is on the disk when this returns."""
+    """Write a file with mode 0600, and replace an existing file atomically. The new file is durable afterwards."""
     with replacing(path, private=True) as new:
         new.write_bytes(data)
 
@@ -25,8 +25,9 @@ def write_private_file(path: Path, data: bytes) -> None:
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield the path of a new file for the block to write, and rename it to ``path`` when the block succeeds.
 
-    The new file has mode 0600 until then, and keeps it if ``private``. If the block fails, the new file is deleted and
-    ``path`` is unchanged. If ``path`` is a symbolic link, its target is replaced.
+    The new file has mode 0600 while the block runs. Then it gets the default mode, unless ``private``. If the block
+    fails, the new file is deleted, and ``path`` is unchanged. If ``path`` is a symbolic link, the target of the link is
+    replaced.
     """
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -55,7 +56,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _default_mode() -> int:
-    """Return the mode of new files, by the process's umask."""
+    """Return the mode that the process's umask gives to new files."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

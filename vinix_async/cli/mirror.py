@@ -1,4 +1,4 @@
-"""``vinix mirror`` keeps a copy of callflows with its history in a database, and queries it."""
+"""``vinix mirror`` keeps a copy of callflows and their history in a database, and queries the database."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -33,10 +33,10 @@ from .words import as_number, only_match
 if TYPE_CHECKING:
     from ..mirror import Mirror, StoredChange
 
-mirror: App = App(name="mirror", help="Keep a copy of callflows in a database, with its history.")
+mirror: App = App(name="mirror", help="Keep a copy of callflows and their history in a database.")
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
-OneAccount = Annotated[str | None, Parameter(name="--account", help="The id of the only account to show.")]
+OneAccount = Annotated[str | None, Parameter(name="--account", help="Show only the account with this id.")]
 
 
 @mirror.command(usage="Usage: vinix mirror refresh [OPTIONS] [ACCOUNT]...")
@@ -52,8 +52,8 @@ async def refresh(
 ) -> int:
     """Update the copy of one or more accounts.
 
-    An account without changes costs two requests. --all includes the accounts that the mirror already has. Run the
-    command again to continue a run that was interrupted.
+    An account without changes usually takes two requests. --all also refreshes the accounts that are already in the
+    mirror. To continue a run that was interrupted, run the command again.
     """
     age = None if max_age is None else span("--max-age", max_age)
     async with open_mirror(db) as opened, connect(connection) as server:
@@ -74,7 +74,7 @@ class _Refresh:
         self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
 
     async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
-        """Yield the accounts of a job. With ``--all``, add those of the mirror, since the server may not list them."""
+        """Yield the accounts of a job. For ``--all``, add those of the mirror, which the server may no longer list."""
         async for account in selected_accounts(server, job, self._problems.add):
             self._named.setdefault(account.id, account)
             yield account
@@ -102,20 +102,27 @@ class _Refresh:
             if states[state]:
                 note(f"{count(states[state], 'account')} skipped: {reason}")
         if self._refresh.filters_work is False:
-            note("the server ignores the filter modified_from: changes that no listing shows are found within 30 days")
+            note("the server ignores the filter modified_from: a change that no listing shows is found within 30 days")
         note(self._tally.summary())
         return self._problems.code(accounts_done=self._tally.sweep.accounts_done)
 
     def stop(self, how: str) -> None:
-        """Say how to continue."""
+        """Print how to continue."""
         note(f"{how} after {self._tally.summary()}; run the command again to continue")
 
 
 @mirror.command
 async def changes(
     *,
-    since: Annotated[str, Parameter(help="A date such as 2026-11-20 (in UTC), or a span such as 7d.")] = "1d",
-    until: Annotated[str | None, Parameter(help="A date or a span before now (default: now).")] = None,
+    since: Annotated[
+        str,
+        Parameter(
+            help="Show changes from this time on: a date in UTC such as 2026-11-20, or a span before now such as 7d."
+        ),
+    ] = "1d",
+    until: Annotated[
+        str | None, Parameter(help="Show changes before this time: a date in UTC, or a span before now (default: now).")
+    ] = None,
     account: OneAccount = None,
     db: Database = None,
     output: Output = "table",
@@ -141,7 +148,7 @@ async def changes(
         write_data(indented(rows) + b"\n")
     changed = {(row["account_id"], row["callflow_id"]) for row in rows}
     what = f"{count(len(rows), 'change')} in {count(len(changed), 'callflow')}" if rows else "no changes"
-    note(f"{what} since {shown_time(begin)}")
+    note(f"{what} since {shown_time(begin)}" + (f" and before {shown_time(end)}" if end else ""))
     return ExitCode.OK
 
 
@@ -167,11 +174,14 @@ async def uses(
     what: Annotated[str, Parameter(help="The id of a user, a mailbox, a media file or another document.")],
     /,
     *,
-    at: Annotated[str | None, Parameter(help="A date or a span before now (default: now).")] = None,
+    at: Annotated[
+        str | None,
+        Parameter(help="The time at which the document was used: a date in UTC, or a span before now (default: now)."),
+    ] = None,
     db: Database = None,
     output: Output = "table",
 ) -> int:
-    """Show which callflows, of any account, use a document now or used it at an earlier time."""
+    """Show which callflows of all accounts use a document, or used it at an earlier time."""
     time = None if at is None else utc_time("--at", at)
     async with open_mirror(db) as opened:
         names = await _account_names(opened)
@@ -190,7 +200,7 @@ async def uses(
 
 @mirror.command
 async def number(
-    number: Annotated[str, Parameter(help="A phone number, as it is dialled or as it is stored in callflows.")],
+    number: Annotated[str, Parameter(help="A phone number, as people dial it or as a callflow has it.")],
     /,
     *,
     during: Annotated[str | None, Parameter(help="A year, a month or a day in UTC, such as 2026-03.")] = None,
@@ -268,7 +278,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
 
 
 def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
-    """Print the rows of an answer, or ``nothing`` if it has none, and return the exit code."""
+    """Print the rows of an answer, and return the exit code. If there are no rows, print the message ``nothing``."""
     if output == "json":
         write_data(indented(rows) + b"\n")
     else:
@@ -279,7 +289,7 @@ def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *
 
 
 async def _account_names(opened: "Mirror") -> dict[str, str | None]:
-    """Return the names of the mirror's accounts by id."""
+    """Return the name of each account of the mirror, by the account's id."""
     return {each.account_id: each.name for each in await opened.status()}
 
 
