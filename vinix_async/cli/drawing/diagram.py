@@ -13,14 +13,23 @@ from ..names import branch_name, describe, display, numbers, shown_node, target,
 
 @frozen
 class Box:
-    """A box and the edge that leads to it; its texts are safe to show.
+    """A box and the edge that leads to it. All texts are safe to show.
 
-    ``parent``: the parent's index in the list, or -1 for the head of a tree. ``branch``: the text on the edge.
-    ``label``: the label of the module, or the title of a head. ``module``: the module's name in the API. ``lines``: the
-    documents to which the module refers, and a group's members; for a head, the numbers. ``target``: the id of the
-    callflow to which the module leads; for a head, the callflow's own id. ``more``: the number of boxes that are folded
-    into this one. ``step``: the part of the JSON pointer that leads from the parent to this node. ``node``: the node,
-    with data that is safe to show.
+    There are three kinds of boxes. The box of a node has a ``node``. The head of a tree has the parent -1. A folded box
+    stands for hidden boxes. It has only ``parent`` and ``more``.
+
+    Attributes:
+        parent: the index of the parent in the list of boxes, or -1.
+        branch: the text on the edge.
+        label: the label of the module, or the title of a head.
+        module: the name of the module in the API.
+        lines: the documents to which the module refers, with details, and the members of a group. For the head of a
+            callflow, its numbers. For the head of a metaflow, the keys to press.
+        disabled: whether calls skip the module.
+        target: the id of the callflow to which the module leads. For the head of a callflow, its own id.
+        more: the number of hidden boxes.
+        step: the part of the JSON pointer that leads from the parent to this box.
+        node: the node, with data that is safe to show.
     """
 
     parent: int
@@ -61,11 +70,11 @@ MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for modu
 
 _MAX_MEMBERS: Final = 4
 _BINDING_DIGIT: Final = "*"
-"""The key that callers press before the key of a metaflow, by default (Kazoo's schema of metaflows)."""
+"""The default for the key that is pressed before the key of a metaflow (Kazoo's schema of metaflows)."""
 
 
 def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list[Box]:
-    """Return a head and a box for each node of the flow, then the same for a metaflow. Parents come before children.
+    """Return the head and the nodes of the flow as boxes, then those of a metaflow. Parents come before children.
 
     ``names``: the names of the account's documents, by id (default: those in the callflow's ``metadata``).
     """
@@ -86,7 +95,10 @@ def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list
 
 
 def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names: Mapping[str, Name]) -> None:
-    """Add the boxes of some nodes and of all nodes below them. The last node of ``waiting`` comes first."""
+    """Add the boxes of some nodes and of all nodes below them.
+
+    ``waiting``: the nodes, each with the index of its parent, its branch and its step. The last node is added first.
+    """
     while waiting:
         node, parent, branch, step = waiting.pop()
         index = len(boxes)
@@ -102,7 +114,7 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
             about.label,
             display(node.module or ""),
             tuple(filter(None, (first, *members))),
-            disabled=node.data.get("skip_module") in (True, "true"),  # any JSON value
+            disabled=node.data.get("skip_module") in (True, "true"),  # it may be any JSON value
             target=target(node),
             step=step,
             node=shown,
@@ -119,16 +131,16 @@ def _step(field: str, key: str) -> str:
 
 
 def find(boxes: Sequence[Box]) -> Callable[[str], int]:
-    """Return a function that takes a JSON pointer to a node of the callflow and returns the index of its box.
+    """Return a function that takes a JSON pointer into the callflow and returns the index of a box.
 
-    A pointer to a node that is not drawn, such as a missing child, belongs to the box above it.
+    If nothing is drawn at the pointer, for example because a child is missing, the nearest box above it is returned.
     """
     steps = {(box.parent, box.step): index for index, box in enumerate(boxes)}
     found = {"": 0, "/flow": steps.get((0, "flow"), 0), "/metaflow": steps.get((-1, "metaflow"), 0)}
 
     def find_one(path: str) -> int:
         above, below = path, list[str]()
-        while above not in found:  # the node above is known already if it has a reference or a finding, too
+        while above not in found:  # a node above may be known from an earlier call
             parts = above.rsplit("/", 2)
             above = parts[0]
             below.append("/".join(parts[1:]))
@@ -142,7 +154,7 @@ def find(boxes: Sequence[Box]) -> Callable[[str], int]:
 
 
 def children(boxes: Sequence[Box]) -> list[list[int]]:
-    """Return the indices of each box's children."""
+    """Return, for each box, the indices of its children."""
     below: list[list[int]] = [[] for _ in boxes]
     for index, box in enumerate(boxes):
         if box.parent >= 0:
@@ -151,9 +163,15 @@ def children(boxes: Sequence[Box]) -> list[list[int]]:
 
 
 def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
-    """Return the upper ``limit`` boxes, and for each box with hidden boxes below it a box with their number.
+    """Return the upper boxes. Below each of them, one folded box replaces all boxes that are hidden.
 
-    ``breadth``: the most children that are shown of one box. ``depth``: the most levels that are shown.
+    If a folded box would replace only one box, that box is returned instead, even beyond a limit.
+
+    Args:
+        boxes: the boxes of a callflow.
+        limit: the largest number of boxes, without folded ones.
+        breadth: the largest number of children of a box (default: any number).
+        depth: the largest number of levels (default: any number).
     """
     below = children(boxes)
     sizes = [1] * len(boxes)
@@ -169,7 +187,7 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0
         count = min(len(below[index]), room, len(below[index]) if breadth is None else breadth)
         if sum(sizes[child] for child in below[index][count:]) == 1:
-            count += 1  # "+ 1 more" would need the same room
+            count += 1  # a folded box would need the same room
         for child in below[index][:count]:
             waiting.append((child, len(shown), level + 1))
             shown.append(evolve(boxes[child], parent=new_index))

@@ -11,10 +11,10 @@ from ... import Callflow
 from ...flows import Name, TraceNode
 from .diagram import Box, diagram, fold
 
-_MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and folding adds at most one box for each of these
+_MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and ``fold`` adds at most one box to each box that it keeps
 _MAX_CHARACTERS: Final = 50_000  # in UTF-16 code units: Mermaid's maxTextSize
 _MAX_CELLS: Final = 40
-_MAX_LABEL: Final = 160  # in characters, since combining ones need no cell
+_MAX_LABEL: Final = 160  # in characters, because combining characters fill no cell
 _MAX_TARGET: Final = 64
 _MAX_NUMBERS: Final = 4
 
@@ -27,26 +27,26 @@ _COLOURS: Final = {
     "other": "#5b6779",
 }
 
-_JOINER: Final = "\u2060"  # without width
-_SPACE: Final = "\ufeff"  # without width, and a space to Mermaid's Markdown
+_JOINER: Final = "\u2060"  # a character without width
+_SPACE: Final = "\ufeff"  # also without width; a space for Mermaid's Markdown
 _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {
-        **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # escapes, entities, links, HTML, formulas
-        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid marks entities with them
-        "@": _JOINER + "@",  # addresses
-        "_": _JOINER + "_" + _JOINER,  # emphasis, except inside a word
-        "*": _SPACE + "*" + _SPACE,  # emphasis, except between spaces
+        **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # the start of escapes, entities, links, HTML and formulas
+        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid's own marks for entities
+        "@": _JOINER + "@",  # e-mail addresses
+        "_": _JOINER + "_" + _JOINER,  # does not start emphasis inside a word
+        "*": _SPACE + "*" + _SPACE,  # does not start emphasis between spaces
         "~": _SPACE + "~" + _SPACE,
         "`": "\u02cb",  # a similar character, since a backtick always begins code
     }
 )
 _LINK: Final = re.compile(r"\w:|www(?=\.)", re.IGNORECASE)
-_BLOCK: Final = re.compile(r"\W|_|\d+[.)]")  # the beginning of a list, a heading, a rule, a quotation
+_BLOCK: Final = re.compile(r"\W|_|\d+[.)]")  # what may start a list, a heading, a rule or a quotation
 
 
 def mermaid(callflow: Callflow, names: Mapping[str, Name] | None = None) -> str:
-    """Return the chart, folded so that Mermaid accepts it."""
+    """Return a callflow as a flowchart, which is folded to fit into Mermaid's limits."""
     boxes = diagram(callflow, names)
     limit = _MAX_BOXES
     text = _chart(fold(boxes, limit=limit))
@@ -75,7 +75,7 @@ def _chart(boxes: list[Box]) -> str:
             lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
     for kind, nodes in classes.items():
         style = f"stroke:{_COLOURS[kind]}" if kind != "off" else "stroke:#a9b4c4,color:#7a8599,stroke-dasharray:4 3"
-        lines += [f"  classDef {kind}Kind {style}", f"  class {','.join(nodes)} {kind}Kind"]  # "end" is a keyword
+        lines += [f"  classDef {kind}Kind {style}", f"  class {','.join(nodes)} {kind}Kind"]  # "end" alone is a keyword
     return "\n".join(lines) + "\n"
 
 
@@ -95,7 +95,7 @@ def trace_chart(head: str, tree: TraceNode) -> str:
 
 
 def _label(text: str) -> str:
-    """Return ``text`` for a label in quotes, escaped so that Mermaid and its Markdown show it unchanged.
+    """Return ``text`` for a label in quotes: shortened, and escaped so that Mermaid and its Markdown show it unchanged.
 
     Mermaid 11 reads labels as Markdown, and Mermaid 10 as text. The inserted characters have no width in either.
     """

@@ -1,4 +1,7 @@
-"""Build the HTML page that shows callflows. It is one file that loads nothing, with its data as escaped JSON."""
+"""Build the HTML page that shows callflows.
+
+The page is one file, which loads nothing else. It contains its data as escaped JSON.
+"""
 
 import base64
 import hashlib
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from ..export import Ending
 
 _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
-"""The fields that the head and the boxes show. The data of the head are the other fields."""
+"""The fields of a callflow that the details of its head leave out. The page shows or uses them elsewhere."""
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
@@ -35,10 +38,10 @@ _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 def report(
     title: str, accounts: Iterable[str], *, complete: bool, single: bool = False, noscript: str = ""
 ) -> Iterator[str]:
-    """Yield the parts of a page about ``accounts``, the results of ``account_block``.
+    """Yield the HTML page in parts.
 
-    ``complete``: whether these are all accounts. ``single``: whether the page has one callflow, and no list.
-    ``noscript``: the HTML to show without JavaScript.
+    ``accounts``: a result of ``account_block`` for each account. ``complete``: whether these are all accounts.
+    ``single``: whether the page has one callflow, and no list. ``noscript``: the HTML to show without JavaScript.
     """
     title = display(title)
     style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
@@ -65,22 +68,22 @@ def report(
 
 
 def callflow_page(callflow: Callflow, names: Mapping[str, Name]) -> str:
-    """Return the page of one callflow."""
+    """Return the HTML page of one callflow."""
     drawn = svg(callflow, names, with_style=False)
     block = account_block(Account(id=""), [callflow], complete=False, names=names)
     return "".join(report(title(callflow), [block], complete=True, single=True, noscript=drawn))
 
 
 def page_row(page: "vinix_async.AccountPage") -> bytes:
-    """Return a page of callflows as a line of the file that ``write_report`` reads."""
+    """Return a page of a listing as a line of the file that ``write_report`` reads."""
     about = json.dumps([to_dict(page.account), page.next_start_key is None and page.error is None])
     return about.encode() + b'\t{"data":[' + b",".join(map(to_json, page.items)) + b"]}\n"
 
 
 def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending") -> None:
-    """Write the page from a file of ``page_row`` lines, with one account at a time in memory.
+    """Write the HTML page from a file of ``page_row`` lines. Only one account at a time is in memory.
 
-    ``filtered``: whether only some callflows were read. The page then reports no callflow as missing.
+    ``filtered``: whether filters selected the callflows. The page then has no findings about missing callflows.
     """
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
@@ -136,8 +139,8 @@ def account_block(
 ) -> str:
     """Return the data of an account for the page's script: its callflows, findings and unreadable items.
 
-    ``complete``: whether these are all callflows of the account. ``names``: the names, by id, of
-    documents that the ``metadata`` of the callflows does not name. ``retry``: the command that reads the account again.
+    ``complete``: whether these are all callflows of the account. ``names``: names of documents by id, in addition to
+    those in the ``metadata`` of the callflows. ``retry``: the command that reads the account again.
     """
     kept = list(callflows)
     known = {**(names or {}), **names_of(kept)}
@@ -165,7 +168,10 @@ def data_block(value: Any, attribute: str) -> str:
 
 
 def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Finding]) -> list[Any]:
-    """Return the data of a callflow for the script. The row of a listing has no flow, so only its modules are given."""
+    """Return the data of a callflow for the script.
+
+    A row of a listing has no flow. For such a row, the data has the list of modules in place of boxes.
+    """
     whole = callflow.flow is not None or not callflow.modules
     boxes = diagram(callflow, names)
     place = find(boxes)
@@ -187,7 +193,10 @@ def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Fi
 
 
 def _box_data(box: Box, callflow: Callflow, refers_to: list[str]) -> list[Any]:
-    """Return the data of a box for the script. The head of a tree has the fields of the callflow or metaflow."""
+    """Return the data of a box for the script, without empty values at the end.
+
+    The data of a head includes the other fields of the callflow or metaflow.
+    """
     if box.node:
         data: Any = {**box.node.data, **box.node.extra}
     else:

@@ -1,4 +1,7 @@
-"""Draw a callflow as SVG, a tree from the top down as in the vendor's editor, and as PNG in light colours."""
+"""Draw a callflow as SVG or PNG.
+
+The picture is a tree from the top down, as in the vendor's editor. A PNG always has light colours.
+"""
 
 import math
 import re
@@ -26,7 +29,7 @@ _MARGIN: Final = 24
 _SIBLING_GAP: Final = 20
 _LEVEL_GAP: Final = 30
 _TREE_GAP: Final = 60
-_FORK_GAP: Final = 6  # added to the gap where a line forks
+_FORK_GAP: Final = 6  # added to the gap below a box that has several children
 _LABEL_ROOM: Final = 240
 _PADDING: Final = 8  # at both ends of a label
 _TEXT_LEFT: Final = 48
@@ -51,11 +54,11 @@ ICONS: Final = {
     "other": "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2",
     "head": "M4 2h2.5l1 3.5L6 7c.7 1.5 1.6 2.3 3 3l1.5-1.5L14 9.5V12c0 1.2-.8 2-2 2C6.5 14 2 9.5 2 4c0-1.2.8-2 2-2",
 }
-"""Paths in a square of 16 by 16."""
+"""The path of each icon, in a square of 16 by 16."""
 
 
 def svg(callflow: Callflow, names: Mapping[str, Name] | None = None, *, with_style: bool = True) -> str:
-    """Return the picture. Without ``with_style``, it has the colours of the page that contains it."""
+    """Return the picture as SVG. Without ``with_style``, the page that contains the picture sets its colours."""
     whole = diagram(callflow, names)
     boxes = fold(whole, limit=_MAX_BOXES, breadth=_MAX_BREADTH)
     sizes = [_size(box) for box in boxes]
@@ -89,12 +92,12 @@ def layout(
     """Return the middle of each box's upper edge, and the width and the height of the picture.
 
     A box is centred above its children. Subtrees and trees are placed side by side and do not overlap.
-    ``sizes``: the width and the height of each box; the width includes the label above it.
+    ``sizes``: the width and the height of each box. If the label above a box is wider, its width counts.
     """
     below = children(boxes)
     spans = [0.0] * len(boxes)  # the width of a subtree
-    middles = [0.0] * len(boxes)  # the middle of a box, from the left end of its subtree
-    offsets = [0.0] * len(boxes)  # the left end of a subtree, from the left end of its parent's
+    middles = [0.0] * len(boxes)  # the middle of a box, measured from the left end of its subtree
+    offsets = [0.0] * len(boxes)  # the left end of a subtree, measured from the left end of its parent's subtree
     for index in range(len(boxes) - 1, -1, -1):
         half, reach = sizes[index][0] / 2, 0.0
         for child in below[index]:
@@ -199,7 +202,7 @@ def _box(box: Box, x: float, y: float, size: Pair) -> str:
 
 
 def _lines(box: Box, height: float) -> Iterator[str]:
-    """Yield the texts of a box: the label, the module's name in the API, and ``lines``."""
+    """Yield a text element for each line of text in a box."""
     styles = ["label", "name" if box.module in {"", box.label} else "module"]
     top = (height - 16 * len(box.texts)) / 2 + 12
     for row, text in enumerate(box.texts):
@@ -224,20 +227,25 @@ def _icon(kind: str, x: float, y: float) -> str:
 
 
 def check_renderer() -> None:
-    """Raise UsageError if the extra ``png`` is not installed, or if the system has none of the fonts of the pictures.
+    """Raise UsageError if the extra ``png`` is not installed, or if the system has none of the pictures' fonts.
 
-    Without them, resvg would draw no text.
+    Without a font, resvg would draw no text.
     """
     try:
         from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
         raise UsageError("PNG needs the extra png: pip install 'vinix-async[png]'") from None
     if svg_to_bytes(_PROBE.format(f'<text y="12" font-family="{_FONTS}">x</text>')) == svg_to_bytes(_PROBE.format("")):
-        raise UsageError("PNG needs Arial or Liberation Sans: install one of them, such as Debian's fonts-liberation")
+        raise UsageError(
+            "PNG needs Arial or Liberation Sans: install one of these fonts (in Debian, the package fonts-liberation)"
+        )
 
 
 def png(callflow: Callflow, names: Mapping[str, Name] | None = None) -> bytes:
-    """Return the picture, twice as large as the SVG for sharp text. Call ``check_renderer`` first."""
+    """Return the picture as PNG. Call ``check_renderer`` first.
+
+    For sharp text, the PNG is twice as large as the SVG, but it has at most ``_MAX_PIXELS`` pixels.
+    """
     from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra
 
     text = _DARK.sub("", svg(callflow, names))  # resvg supports neither media queries nor variables

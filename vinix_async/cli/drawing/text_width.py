@@ -1,4 +1,4 @@
-"""Measure and shorten the text of pictures, with the character widths of their font."""
+"""Measure and shorten the text of pictures by the widths of characters in their font."""
 
 import json
 import unicodedata
@@ -19,20 +19,21 @@ TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
 
 
 def widths_table() -> dict[str, Any]:
-    """Return the table that ``docs/text_widths.py`` writes. The page's script reads the same table."""
+    """Return the table of character widths, which ``docs/text_widths.py`` writes. The page's script uses it, too."""
     table: dict[str, Any] = json.loads(asset("text_widths.json"))
     return table
 
 
 def asset(name: str) -> str:
-    """Return the text of a file in ``assets``, which pictures and pages contain."""
+    """Return the text of a file in ``assets``, for a picture or a page."""
     return (files("vinix_async.cli.drawing") / "assets" / name).read_text("utf-8")
 
 
 def fit(text: str, style: str, room: float) -> tuple[str, float]:
-    """Return ``text`` and its width. A text wider than ``room`` pixels is shortened and ends with ``…``.
+    """Return ``text`` and its width in pixels. A text wider than ``room`` pixels is shortened and ends with ``…``.
 
-    The width is that in Arial, Helvetica and Liberation Sans. In pictures, ``textLength`` forces it for other fonts.
+    The width is that in Arial, Helvetica and Liberation Sans. In pictures, ``textLength`` gives the text the same width
+    in other fonts.
     """
     size, bold = TEXT_STYLES[style]
     widths = _advances(text, bold=bold)
@@ -46,7 +47,7 @@ def fit(text: str, style: str, room: float) -> tuple[str, float]:
 
 
 def _advances(text: str, *, bold: bool) -> list[int]:
-    """Return the width of each character. A character that a zero-width joiner adds to an emoji has no width."""
+    """Return the width of each character. The character after a zero-width joiner has none, as part of an emoji."""
     widths, joined = [], False
     for letter in text:
         widths.append(0 if joined else _width(letter, bold=bold))

@@ -1,4 +1,4 @@
-"""Draw a callflow in a terminal, as rich's tree."""
+"""Draw a callflow as a tree in a terminal."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,7 +24,7 @@ _STYLES: Final = {
 
 
 def tree(callflow: Callflow, names: Mapping[str, Name] | None = None) -> Group:
-    """Return the callflow as a tree for ``Console.print``. Where boxes are hidden, a line shows their number."""
+    """Return the callflow as trees for ``Console.print``. Where boxes are hidden, a line shows how many."""
     boxes = fold(diagram(callflow, names), limit=_MAX_BOXES, depth=_MAX_DEPTH)
     trees: list[Tree] = []
     branches: list[Tree] = []
@@ -40,7 +40,7 @@ def _head(head: Box) -> Text:
 
 
 def _line(box: Box) -> Text:
-    """Return the line of a box: its branch, its label, its ``lines``, and the module's name in the API."""
+    """Return the line of a box: its branch, label, ``lines`` and the name of the module in the API."""
     if box.more:
         return Text(f"+ {box.more:,} more", style="dim italic")
     first, *members = box.lines or ("",)

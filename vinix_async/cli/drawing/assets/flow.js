@@ -1,7 +1,7 @@
 "use strict";
 
-// Draws a callflow as the same trees as in the SVG, with boxes that open and close. A box is the array
-// [parent, label, branch, module, lines, disabled, target, data, references]; the parent of a head is -1.
+// Draws a callflow as trees, as in the SVG, but with boxes that open and close. A box is the array
+// [parent, label, branch, module, lines, disabled, target, data, references]. The parent of a head is -1.
 
 const [PARENT, LABEL, BRANCH, MODULE, LINES, OFF, TARGET, DATA, REFERENCES] = Array(9).keys();
 const WIDTH = 196, HEIGHT = 48, HEAD = 252, SIDE = 20, DOWN = 30, TREES = 60, MARGIN = 24, BREADTH = 12, FIRST = 80;
@@ -18,7 +18,7 @@ function make(tag, attributes, ...inner) {
   return element;
 }
 
-// --- text, measured as text_width.py does -------------------------------------------------------------
+// --- the width of text, as in text_width.py ------------------------------------------------------------
 
 const known = {};
 for (const weight of ["regular", "bold"]) {
@@ -48,7 +48,7 @@ function write(text, style, x, y, room) {
   return make("text", {class: style, x, y, "font-size": size, "font-weight": bold ? 700 : null, ...length}, shown);
 }
 
-// The texts of a box, each on a line of its own, with its style.
+// Returns [text, style] for each line of text in a box.
 function textsOf(box) {
   const module = box[MODULE] && box[MODULE] !== box[LABEL] ? [[box[MODULE], "module"]] : [];
   const lines = [...(box[LINES] || []), ...(box[OFF] ? ["disabled"] : [])].map((line) => [line, "name"]);
@@ -56,8 +56,8 @@ function textsOf(box) {
 }
 
 class Picture {
-  // marks: the severity of each box that has findings; found: the boxes that the search has found.
-  // chosen(place): called when a box is clicked or Enter is pressed on it.
+  // marks: the worst severity of a box's findings, by the box's place; found: the boxes that the search has found;
+  // chosen(place): a function to call when a box is clicked, or Enter or Space is pressed on it.
   constructor(host, boxes, {marks, found, chosen}) {
     Object.assign(this, {host, boxes, marks, found, chosen, scale: 0, current: 0, whole: false});
     this.below = boxes.map(() => []);
@@ -71,7 +71,7 @@ class Picture {
     this.host.scrollTop = 0;
   }
 
-  // Show the upper `limit` boxes.
+  // Opens about `limit` boxes from the top, with about `breadth` children of a box.
   open(limit, breadth) {
     this.shown = this.boxes.map(() => 0);
     const waiting = [...this.heads];
@@ -86,7 +86,7 @@ class Picture {
     }
   }
 
-  // The visible boxes, parents first.
+  // Returns the visible boxes. Parents come before children.
   visible() {
     const found = [], waiting = this.heads.map((place) => [place, -1, 1, 0]).reverse();
     while (waiting.length) {
@@ -101,7 +101,7 @@ class Picture {
     return found;
   }
 
-  // The lines below the title of a head.
+  // Returns the lines below the title of a head.
   lines(place) {
     const numbers = this.boxes[place][LINES] || [];
     return numbers.length > 3 ? [...numbers.slice(0, 2), `+ ${numbers.length - 2} more`] : numbers;
@@ -118,9 +118,9 @@ class Picture {
     }
   }
 
-  // Place each box above the middle of its children, as svg.py does. What is below a box of `hung` is placed below each
-  // other instead, which needs little width. A tree for which `room` is too narrow goes below the one before it.
-  // Returns the size of the whole.
+  // Places each box above the middle of its children, as svg.py does. To save width, all boxes below a box in `hung` are
+  // placed one under the other instead. A tree that does not fit into the width `room` beside the tree before it is
+  // placed under that tree. Returns the width and the height of the picture.
   arrange(seen, hung, room) {
     const levels = seen.reduce((most, each) => Math.max(most, each.level), 1), indent = Math.min(INDENT, Math.max(2, (room - HEAD) / levels));
     for (const each of seen) {
@@ -172,7 +172,8 @@ class Picture {
     return [wide, high];
   }
 
-  // Hang as few boxes as are needed to keep the picture as narrow as `room`, beginning with all of them.
+  // Returns the set `hung` for `arrange`. At first, the set has all heads. Then a box in the set is replaced with its
+  // children, as long as the picture is not wider than `room`.
   hang(seen, room) {
     let hung = new Set(seen.flatMap((each, here) => (each.parent < 0 ? [here] : [])));
     const waiting = [...hung];
@@ -219,7 +220,7 @@ class Picture {
     this.mark(this.seen.findIndex((each) => each.place === this.current && !each.more));
   }
 
-  // Draw again; whole: as one tree, however wide.
+  // Draws the picture again. whole: whether no boxes are hung, however wide the picture becomes.
   turn(whole) { Object.assign(this, {whole, scale: 0}); this.draw(); }
 
   zoom(scale) {
@@ -265,19 +266,19 @@ class Picture {
       make("title", {}, title), frame, ...inner, ...mark);
   }
 
-  // Show what is folded, or tell that a box was chosen.
+  // Opens a folded box, or reports that another box was chosen.
   act(each) {
     if (each.more) this.show(each, Math.min(this.below[each.place].length, this.shown[each.place] + BREADTH));
     else this.chosen(each.place);
   }
 
-  // Close the box, or open it. Returns whether it has anything below it.
+  // Closes or opens a box that has children, unless it is a head.
   toggle(place) {
     const each = this.seen.find((one) => one.place === place && !one.more), kids = this.below[place].length;
     if (kids && each.parent >= 0) this.show(each, this.shown[place] ? 0 : Math.min(kids, BREADTH));
   }
 
-  // Open all that is above a box, and make it the current one.
+  // Opens the boxes above a box, so that it is visible, and makes it the current one.
   reveal(place) {
     for (let each = place; this.boxes[each][PARENT] >= 0; each = this.boxes[each][PARENT]) {
       const above = this.boxes[each][PARENT];
@@ -325,7 +326,7 @@ class Picture {
     element.scrollIntoView({block, inline: "nearest"});
   }
 
-  // An arrow moves to the box in its direction. Returns whether the picture handled the key.
+  // Moves to another box, or acts on the current one. Returns whether the picture handled the key.
   key(key) {
     const each = this.seen[this.here], siblings = each.parent < 0 ? this.seen.flatMap((one, at) => (one.parent < 0 ? [at] : [])) : this.seen[each.parent].kids, place = siblings.indexOf(this.here);
     const down = each.kids[0], up = each.parent, before = siblings[place - 1], after = siblings[place + 1];

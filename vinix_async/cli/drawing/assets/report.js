@@ -1,7 +1,7 @@
 "use strict";
 
-// Lists and searches accounts, callflows and findings, and shows the chosen one. Texts of the server are only ever
-// inserted as text nodes and attributes, never as markup.
+// Lists and searches accounts, callflows and findings, and shows the chosen one. Text from the server is inserted as text
+// nodes and attributes, never as markup.
 
 const $ = (id) => document.getElementById(id);
 const plain = (text) => (/[^\0-\x7f]/.test(text) ? text.normalize("NFKD").replace(/\p{M}/gu, "") : text).toLowerCase();
@@ -50,7 +50,8 @@ const sum = (value) => accounts.reduce((total, account) => total + value(account
 
 function textOf(box) { return plain([box[LABEL], box[BRANCH], box[MODULE], ...(box[LINES] || [])].filter(Boolean).join("\n")); }
 
-// Where something is used: [callflow, box] by its id or number. It is made when it is asked for first.
+// Returns a map from an id or a number to the places where it is used, each as [callflow, box]. The map is built when it
+// is first needed.
 function usesIn(account) {
   if (account.uses) return account.uses;
   account.uses = new Map();
@@ -76,7 +77,8 @@ function wordsIn(query) {
 const PLAIN = Array.from({length: 128}, (_, code) => /[a-z0-9]/i.test(String.fromCharCode(code)));
 const inWord = (letter) => letter !== undefined && (letter < "\x80" ? PLAIN[letter.charCodeAt(0)] : /[\p{L}\p{N}]/u.test(letter));
 
-// Where a word is in a text, from a place on; whole: only where it is not a part of a longer one. -1: nowhere.
+// Returns the first index, not before `from`, of a word in a text, or -1. whole: whether the word must not be a part of a
+// longer word.
 function find(text, word, whole, from = 0) {
   const first = inWord(word[0]), last = inWord(word[word.length - 1]);
   let at = text.indexOf(word, from);
@@ -86,8 +88,9 @@ function find(text, word, whole, from = 0) {
 
 const hasWhole = (text, word) => find(text, word, true) >= 0;
 
-// 0: all words are whole ones in the title and the numbers; 1: in the flow and its account; 2: parts of words; 3: not
-// found. missing: the words that are not whole ones of the account's name, realm or id.
+// Ranks a callflow for the words of the search. missing: those that are not whole words of the account's name, realm or
+// id. 0: all words are whole words of the title, type and numbers, or the only missing word is the beginning of the
+// callflow's id; 1: all are whole words of the callflow or its account; 2: some are only parts of words; 3: not found.
 function rankOf(flow, missing) {
   if (missing.length === 1 && missing[0].length > 5 && flow.id.startsWith(missing[0])) return 0;
   if (!missing.every((word) => flow.text.includes(word))) return 3;
@@ -128,10 +131,10 @@ function search() {
   $("status").textContent = words.length ? `${number(sums[tab] ?? hits[tab].length)} found` : "";
 }
 
-// Whether the arrows stop at a row: headings between callflows are left out.
+// Whether the arrow keys stop at a row. They skip the headings between callflows.
 const isTarget = (item) => !(item.flows && (tab === "callflows" || tab === "codes"));
 
-// Mark the words that were searched for: whole words, or parts of words if only these were found.
+// Marks the words of the search in a text: whole words, or parts of words if no whole words were found.
 function highlight(text, rank = 2) {
   const letters = [...text], shown = [], at = [];
   let lower = "";
@@ -150,7 +153,8 @@ function highlight(text, rank = 2) {
   return shown.map(([part, hit]) => (hit ? make("mark", {}, part) : part));
 }
 
-// The boxes in which the words were found that are not in the title, the numbers or the account.
+// Some words of the search may not be in the title, the type, the numbers and the account. Returns the boxes that contain
+// all of these words, or else the boxes that contain some of them.
 function boxesFound(flow) {
   const inside = words.filter((word) => !(hasWhole(flow.said, word) || hasWhole(flow.account.text, word)));
   if (!inside.length || !flow.boxes) return [];
@@ -162,7 +166,7 @@ function boxesFound(flow) {
 
 const briefly = (box) => [box[LABEL], ...(box[LINES] || [])].join(" · ");
 
-// The second line of a row: the numbers that are not the title, else the first module.
+// Returns the second line of a row: the numbers without the title, or else the first module.
 function dialled(flow) {
   const others = flow.numbers.filter((each) => each !== flow.title), first = flow.boxes?.[1];
   return others.join("  ") || (flow.numbers.length && first ? briefly(first) : "no number");
@@ -285,7 +289,7 @@ function open() {
   paint();
 }
 
-// Show the chosen item, or the overview. beside: whether the picture leaves room for the details of a box.
+// Shows the chosen item, or the overview. beside: whether the picture leaves room for the details of a box.
 function show(beside) {
   picture = null;
   describe(-1);
@@ -308,7 +312,8 @@ function show(beside) {
   $("tree").setAttribute("aria-pressed", false);
 }
 
-// The first click on a box describes it; the second follows its jump, or closes and opens it.
+// The first click on a box shows its details. The second one goes to the callflow to which the box leads, or opens or
+// closes the box.
 function actOn(place) {
   if (place !== detailed) { describe(place); return; }
   const target = chosen.boxes[place][PARENT] >= 0 && chosen.account.byId.get(chosen.boxes[place][TARGET]);
@@ -331,7 +336,7 @@ function fold(title, items, most = 8) {
   return make("section", {}, title && make("h3", {}, title), part);
 }
 
-// The branches that lead to a box, in words.
+// Returns the branches that lead to a box, in words.
 function wayTo(flow, place) {
   const way = [];
   for (let each = place; flow.boxes[each][PARENT] >= 0; each = flow.boxes[each][PARENT]) if (flow.boxes[each][BRANCH]) way.unshift(flow.boxes[each][BRANCH]);
@@ -340,7 +345,7 @@ function wayTo(flow, place) {
 
 const placeItem = ([flow, place]) => make("li", {}, link(flowAddress(flow, place), flow.title), make("span", {}, [wayTo(flow, place), place ? flow.boxes[place][LABEL] : "the callflow itself"].filter(Boolean).join(": ")));
 
-// The callflows to which a callflow leads, by a jump or by a transfer to one of their numbers.
+// Returns [callflow, box] for each box that leads to another callflow, by a jump or by a transfer to a number.
 function jumpsFrom(flow) {
   usesIn(flow.account);
   const target = (box) => flow.account.byId.get(box[TARGET]) || (box[REFERENCES] || []).map((each) => flow.account.byNumber.get(each)).find(Boolean);
@@ -391,7 +396,7 @@ function aboutBox(flow, place) {
   return said.filter(Boolean);
 }
 
-// A JSON value, with the names of what its ids stand for.
+// Returns elements for a JSON value. An id is shown with the name of its document.
 function value(data, account) {
   if (Array.isArray(data)) return data.length ? make("ul", {class: "items"}, ...data.map((item) => make("li", {}, item && typeof item === "object" && !Array.isArray(item) ? entry(item, account) : value(item, account)))) : "[]";
   if (data && typeof data === "object") return make("dl", {class: "data"}, ...Object.entries(data).map(([key, item]) => make("div", {class: item && typeof item === "object" ? "nested" : null}, make("dt", {}, key), make("dd", {}, value(item, account)))));
@@ -401,7 +406,7 @@ function value(data, account) {
   return make("span", {class: "named"}, flow ? link(flowAddress(flow), name) : name, make("code", {}, data));
 }
 
-// An object in an array, such as a group's member: what it is first, then its settings.
+// Returns elements for an object in an array, such as a member of a group: first its id, then its other fields.
 function entry(item, account) {
   const {id, ...rest} = item;
   const settings = Object.entries(rest).map(([key, each]) => make("span", {class: "setting"}, `${key} `, value(each, account)));
@@ -413,7 +418,7 @@ function entry(item, account) {
 function problem({kind, reason, request_id, attempts, next, retry}, kept) {
   return make("section", {class: "problem", "aria-label": "Error"}, make("h2", {}, kind), make("p", {class: "reason"}, reason),
     facts([["Request id", request_id && make("code", {}, request_id)], ["Attempts", attempts && String(attempts)],
-      ["Failed at", next && make("code", {}, next)], ["Read until then", count(kept, "callflow")], ["Retry", make("code", {}, retry)]]));
+      ["Start key", next && make("code", {}, next)], ["Read before", count(kept, "callflow")], ["Retry", make("code", {}, retry)]]));
 }
 
 function badItems(items) {
@@ -463,8 +468,8 @@ function failures(title, items, rest) {
 function overview() {
   const tiles = [["accounts", "Accounts", accounts.length], ["callflows", "Callflows", sum((account) => account.callflows.length)],
     ["codes", "Feature codes", sum((account) => account.codes.length)], ["callflows", "Numbers", sum((account) => account.numbers)]];
-  const said = [make("h1", {}, head.title), make("p", {class: "lead"}, `Read ${head.created}.`)];
-  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "notice"}, "This report is incomplete: the run was interrupted."));
+  const said = [make("h1", {}, head.title), make("p", {class: "lead"}, `Written ${head.created}.`)];
+  if (!JSON.parse($("end").textContent).complete) said.push(make("p", {class: "notice"}, "This report is incomplete: its run was interrupted or failed."));
   said.push(make("div", {class: "tiles"}, ...tiles.map(([name, title, size]) => link(listAddress(name), make("b", {}, number(size)), title))),
     ...failures(`${count(failed.length, "account")} failed`, failed.map((account) => [account, `${account.error.kind}: ${account.error.reason.split("\n")[0]}`]), "under Failed"),
     ...failures(`${count(unreadable.length, "item")} could not be read`, unreadable.map(({account, id, reason}) => [account, `${id}: ${reason}`]), "on the pages of their accounts"),
