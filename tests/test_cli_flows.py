@@ -83,7 +83,7 @@ def test_an_export_is_read_by_account_with_its_lines() -> None:
     [
         (b"", "x:1: the file has no callflows"),
         (b"\n\n", "x:1: the file has no callflows"),
-        (lines(MAIN_LINE) + b'{"id":"b', "x:2: the line is cut off, so the export is not complete"),
+        (lines(MAIN_LINE) + b'{"id":"b', "x:2: the last line is not valid JSON: the export may be incomplete"),
         (b"a;b;c\n", "x:1: the line is not a JSON object"),
         (b"[\n", "x:1: the line is not a JSON object"),
         (b"[]\n", "x:1: $: expected object, got array"),
@@ -124,9 +124,16 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("command", "message"),
     [
         ("check none.gz", "cannot read none.gz: No such file or directory"),
-        ("trace both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account\n  8{32}  One\n  9"),
+        (
+            "trace both.ndjson 2000",
+            "both.ndjson has 2 accounts: choose one of these by its id with --account\n  8{32}  One",
+        ),
         ("uses both.ndjson x", "both.ndjson has 2 accounts: choose one"),
-        ("check both.ndjson --account 3", "both.ndjson has 2 accounts: choose one"),
+        ("check both.ndjson --account 3", "both.ndjson has no account '3': choose one of these by its id"),
+        (
+            "uses twins.ndjson --account Twin x",
+            "twins.ndjson has 2 accounts named 'Twin': choose one of these by its id",
+        ),
         ("check --account One --sandbox", "--account selects an account of an export file"),
         ("diff ROOT ROOT --account One --sandbox", "--account selects an account of an export file"),
         ("check summary.ndjson", "summary.ndjson:1: the callflow was exported without its flow"),
@@ -142,8 +149,11 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("check a.ndjson --select R,E31", "no code begins with 'E31'; similar codes are E301"),
         ("check a.ndjson --ignore Q", "no code begins with 'Q'; the codes are R101"),
         ("check --explain Q", "no code begins with 'Q'; the codes are R101"),
-        ("list a.ndjson", "a.ndjson is a file; callflows list reads accounts. `vinix callflows trace a.ndjson` lists"),
-        ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of them with --account"),
+        (
+            "list a.ndjson",
+            "a.ndjson is a file, but `vinix callflows list` reads accounts; `vinix callflows trace a.ndjson` lists",
+        ),
+        ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of these by its id with --account"),
         ("show a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
         ("show ROOT 2000 --account One", "--account selects an account of an export file"),
         ("check ROOT --output github", "--output github needs export files and no accounts"),
@@ -156,6 +166,7 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_wrong_arguments(vinix: Command, command: str, message: str) -> None:
     row = {"id": MAIN, "numbers": [], "modules": ["user"]}
     (vinix.home / "summary.ndjson").write_bytes(lines(row))
+    (vinix.home / "twins.ndjson").write_bytes(lines(row, name="Twin") + lines(row, account=TWO, name="Twin"))
     done = vinix("callflows", *command.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert re.match(f"vinix: {message}", done.stderr), done.stderr
@@ -180,6 +191,15 @@ def test_uses_looks_for_its_last_argument_even_if_a_file_has_that_name(vinix: Co
     done = vinix("callflows", "uses", "a.ndjson", "2000")
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.startswith("2000 is used nowhere")
+    assert "was taken as" not in done.stderr
+
+
+def test_uses_says_that_a_file_alone_was_taken_as_what_to_search_for(vinix: Command) -> None:
+    (vinix.home / "export").write_bytes((vinix.home / "a.ndjson").read_bytes())
+    done = vinix("callflows", "uses", "export", "--sandbox")
+    assert (done.returncode, done.stdout) == (5, "")
+    nowhere = "export was taken as WHAT to search for. To search in the file export, add WHAT after it."
+    assert done.stderr.splitlines()[-1] == nowhere
 
 
 def test_ctrl_c_says_so(vinix: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +278,12 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
         ("*72 2000", "phone", STARRED, r"*722000 matches ^\*7[0-9]*$ of Starred; ^\*7([0-9]*)$ of Sales also match"),
         ("**5", "outside", None, "nobody gets a call to **5: no callflow has this number or name, and no pattern"),
         ("*5", "phone", None, r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without any of its groups"),
-        ("99", "phone", OTHERS, "99 is not a number of the account: All others takes all other numbers (no_match)"),
+        (
+            "99",
+            "phone",
+            OTHERS,
+            "99 is not a number of the account: All others gets the calls to such numbers (no_match)",
+        ),
         (
             "99",
             "outside",
@@ -269,7 +294,7 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
             "8",
             "outside",
             None,
-            "nobody gets a call to 8: Both has it, but also has no_match, so it takes only calls from",
+            "nobody gets a call to 8: Both has this number and no_match, with which it accepts only calls from",
         ),
         (
             "starry",
@@ -294,7 +319,7 @@ def test_a_pattern_tells_what_it_captures() -> None:
     _, found, sentence = find_start(flows(SALES_LINE), "*72000", "outside")
     assert (found, sentence.plain) == (
         SALES,
-        r"*72000, called from outside, matches ^\*7([0-9]*)$ of Sales, which captures 2000",
+        r"*72000, called from outside, matches ^\*7([0-9]*)$ of Sales; the captured part is 2000",
     )
 
 
@@ -304,7 +329,7 @@ def test_a_captured_mailbox(vinix: Command) -> None:
     )
     (vinix.home / "a.ndjson").write_bytes(lines(MAIN_LINE, direct))
     assert vinix("callflows", "trace", "a.ndjson", "**2000").stdout == (
-        "**2000, called from outside, matches ^[*]{2}(.+) of Direct, which captures 2000 (a number of Main)\n"
+        "**2000, called from outside, matches ^[*]{2}(.+) of Direct; the captured part is 2000 (a number of Main)\n"
         "Direct to Voicemail (mailbox 2000, if it exists)\n"
     )
     assert vinix("callflows", "trace", "a.ndjson", "Direct").stdout.endswith("\nDirect to Voicemail\n")
@@ -316,7 +341,7 @@ def test_a_number_of_two_callflows() -> None:
         find_start(account, "2000", "outside")[2].plain
         == "2000 is a number of Main; also of Sales, which gets no calls to it"
     )
-    assert find_start(account, "Sales", "outside")[2].plain == "Sales  2000, 2001; 2000 goes to Main"
+    assert find_start(account, "Sales", "outside")[2].plain == "Sales  2000, 2001; calls to 2000 go to Main"
     assert find_start(account, SALES[:8], "outside")[1] == SALES
 
 
@@ -485,7 +510,7 @@ def test_show_reads_export_files(vinix: Command) -> None:
     none = vinix("callflows", "show", "a.ndjson", "9")
     assert (none.returncode, none.stderr) == (
         1,
-        f"vinix: no callflow of account {ONE} matches '9'; the account has 2\n",
+        f"vinix: no callflow of account {ONE} matches '9'; it has 2 callflows\n",
     )
 
 

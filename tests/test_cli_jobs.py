@@ -286,7 +286,7 @@ def test_a_file_that_is_not_a_checkpoint(vinix: Command, tmp_path: Path, content
     (tmp_path / "file").write_bytes(content)
     done = vinix("callflows", "export", "--resume", "file")
     assert done.returncode == 2
-    assert done.stderr == "vinix: the file is not a checkpoint of vinix\n"
+    assert done.stderr == "vinix: file: the file is not a checkpoint of vinix\n"
 
 
 def test_a_checkpoint_of_the_first_version_is_read() -> None:
@@ -309,7 +309,7 @@ def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, san
     path = str(tmp_path / "all.csv.checkpoint")
     for arguments, words in (
         (("callflows", "list", "--resume", path), "vinix callflows export"),
-        (("callflows", "export", "--all", "--resume", path), "remove the other options"),
+        (("callflows", "export", "--all", "--resume", path), "remove the arguments and options"),
         (("callflows", "export", "--base", "http://127.0.0.1:1/v2", "--resume", path), "belongs to a job on http"),
     ):
         done = vinix(*arguments)
@@ -321,6 +321,14 @@ def test_a_checkpoint_is_for_its_own_command_server_and_file(vinix: Command, san
     assert "shorter" in done.stderr
     assert (tmp_path / "all.csv").read_text() == "another file"
     assert vinix("callflows", "export", "--all", "--to", "all.csv", "--force").returncode == 3
+
+
+def test_a_resumed_job_writes_parquet_anew_but_not_to_a_terminal(vinix: Command, sandbox: Sandbox) -> None:
+    sandbox.deny(sandbox.account_ids[1], 403)
+    failed = vinix("callflows", "export", "--all", "--output", "parquet")
+    assert failed.returncode == 3
+    assert "append" not in failed.stderr
+    assert "cannot be shown on a terminal" in vinix.on_a_terminal(*again(failed.stderr), code=2)
 
 
 def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:

@@ -253,6 +253,9 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     done = filled("callflows", "uses", "v1", *db)
     assert (done.returncode, done.stdout.splitlines()[-1].split()) == (0, ["Door", "start:", "Voicemail", "v1"])
     assert filled("callflows", "uses", "a1", "v1", *db).returncode == 5
+    (filled.home / "nobody").touch()
+    assert filled("callflows", "uses", "v1", *db, "--accounts-from", "nobody").returncode == 5
+    assert filled("callflows", "uses", "v1", *db, "--accounts-from", "nobody", "--all").returncode == 0
     assert "Main menu" in filled("callflows", "trace", "a1", "c1", *db).stdout
     assert filled("callflows", "trace", "ROOT", "c1", *db, VINIX_ACCOUNT_ID="a1").returncode == 0
     done = filled("callflows", "check", *db, "--notes", "--output", "json")
@@ -270,10 +273,13 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     )
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1
     assert not list(filled.home.glob("other*"))
+    (filled.home / "own").write_text("ROOT\n")
     for arguments in (
         ("callflows", "uses", "v1", *db, "--descendants-of", "a1"),
         ("callflows", "uses", "export.ndjson", "v1", *db),
         ("callflows", "trace", "ROOT", "c1", *db),
+        ("callflows", "uses", "v1", *db, "--account", "a1"),
+        ("callflows", "uses", "v1", *db, "--accounts-from", "own"),
         ("report", *db, "--to", "new.html", "--page-size", "5"),
     ):
         assert filled(*arguments).returncode == 2, arguments

@@ -511,7 +511,7 @@ def test_c12_a_full_disk_names_the_file(vinix: Command, tmp_path: Path) -> None:
     (tmp_path / "full.csv").symlink_to("/dev/full")
     done = vinix("callflows", "export", "--all", "--to", "full.csv", "--force")
     assert "full.csv: No space left on device" in done.stderr
-    assert "vinix: no progress was saved: run the command again" in done.stderr
+    assert "vinix: no progress was saved: run the command again with --force" in done.stderr
 
 
 def test_c13_log_lines_stay_above_the_progress_line(vinix: Command) -> None:
@@ -612,11 +612,11 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
     [
         ("--base ftp://x", {}, "--base must be an absolute URL"),
         ("--base http://example.com/v2", {}, "--allow-http"),
-        ("--outage-wait inf", {}, "--outage-wait must be at least 0, not inf"),
+        ("--outage-wait inf", {}, "--outage-wait must be finite, not inf"),
         ("--filter modified_from=2026-01-01", {}, "for dates, use --modified-from"),
         ("--modified-from 7d --modified-to 52w", {}, "--modified-from is after --modified-to, so nothing would match"),
         ("--created-from 2026-11-20 --created-to 2026-11-01", {}, "--created-from is after --created-to"),
-        ("--modified-from 2026-01-01 --filter modified_from=1", {}, "--filter modified_from can be given only once"),
+        ("--modified-from 2026-01-01 --filter modified_from=1", {}, "only once, and not with --modified-from"),
         ("", {"VINIX_AUTH_TOKEN": "", "VINIX_USERNAME": "a", "VINIX_PASSWORD": "b"}, "VINIX_ACCOUNT_NAME, VINIX_ACC"),
     ],
 )
@@ -653,6 +653,12 @@ def test_c17_files_and_folders_that_are_missing(vinix: Command, tmp_path: Path, 
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert "Errno" not in done.stderr
+
+
+def test_c17_a_stdin_that_cannot_be_read(tmp_path: Path) -> None:
+    done = in_bash("vinix callflows list --sandbox --accounts-from - 0>out", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == b"vinix: cannot read stdin: Bad file descriptor\n"
 
 
 def test_c18_a_bom_for_spreadsheets(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -775,7 +781,7 @@ def test_l35_a_callflow_is_found_although_another_row_cannot_be_read(tmp_path: P
             assert "menu" in done.stdout
         missing = vinix("callflows", "show", "ROOT", "support")
         assert missing.returncode == 1
-        assert "the account has 1 and 1 that cannot be read" in missing.stderr
+        assert "it has 1 callflow and 1 that cannot be read" in missing.stderr
 
 
 @pytest.mark.parametrize("command", ["callflows list", "accounts list", "report --to page.html"])

@@ -1,6 +1,6 @@
-"""Name callflows, modules, branches and numbers in the same way in tables, trees, pictures, pages and exports.
+"""Name callflows, modules, branches and numbers in the same way in tables, trees, pictures and pages.
 
-The words for modules come from ``vinix_async.flows``. Every function returns text that is safe to show (``display``).
+The words for modules come from ``vinix_async.flows``. All returned text is safe to show (``display``).
 """
 
 import re
@@ -18,12 +18,12 @@ _TARGETS: Final = {"callflow": "id", "ring_group_toggle": "callflow_id"}
 
 
 def display(text: str) -> str:
-    """Return ``text`` for tables, pictures and pages, without secrets in URLs and without unsafe characters."""
+    """Return ``text`` for tables, pictures and pages: secrets are masked, and unsafe characters are escaped."""
     return printable(masked(text))
 
 
 def title(callflow: Callflow) -> str:
-    """Return the first that the callflow has of: its name, its feature's name, a number, its id."""
+    """Return the callflow's name. If it has none, return its feature's name, its first number or pattern, or its id."""
     code = callflow.featurecode
     candidates = (callflow.name, code.name if code else None, *numbers(callflow))
     return (
@@ -32,7 +32,7 @@ def title(callflow: Callflow) -> str:
 
 
 def type_name(callflow: Callflow) -> str:
-    """Return the callflow's type, or an empty text if it is not a string. The server accepts any JSON value there."""
+    """Return the callflow's type, or an empty text if it is not a string. The server accepts any JSON value as type."""
     return display(callflow.type) if isinstance(callflow.type, str) else ""
 
 
@@ -43,24 +43,27 @@ def numbers(callflow: Callflow) -> list[str]:
 
 
 def feature_code(callflow: Callflow) -> str:
-    """Return the callflow's feature code as it is dialled, with a star if its numbers or patterns begin with one."""
+    """Return the callflow's feature code as users dial it, or an empty text if there is none.
+
+    The code begins with a star if one of the callflow's numbers or patterns has a star before the code.
+    """
     code = ((callflow.featurecode and callflow.featurecode.number) or "").replace("\\", "")
     if not code:
         return ""
     letters = "".join(rf"\\?{re.escape(letter)}" for letter in code)
-    starred = re.compile(rf"\^?(?:\((?:\?:)?)*(?:\\\*|\[\*\]){letters}")  # the beginning of a pattern
+    starred = re.compile(rf"\^?(?:\((?:\?:)?)*(?:\\\*|\[\*\]){letters}")  # such as ^\*72$ or ^(?:[*]72)$
     has_star = f"*{code}" in callflow.numbers or any(starred.match(pattern) for pattern in callflow.patterns)
     return display(f"*{code}" if has_star else code)
 
 
 def target(node: FlowNode) -> str:
-    """Return the id of the callflow to which the node leads, or an empty text."""
+    """Return the id of the callflow to which the node refers, or an empty text if there is none."""
     found = node.data.get(_TARGETS.get(node.module or "", ""))
     return display(found) if isinstance(found, str) else ""
 
 
 def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
-    """Describe a ``shown_node`` in words. A node without a module is the end of the call."""
+    """Describe in words a node that ``shown_node`` returned. A node without a module has the label ``end``."""
     about = description_of(node, names)
     return Description(
         label=display(about.label) or "end",
@@ -71,19 +74,19 @@ def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
 
 
 def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
-    """Return the meaning of a child's key in words, or an empty text where the call simply continues."""
+    """Return in words when a call takes the child ``key``, or an empty text if the child simply follows the node."""
     return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
 
 
 def shown_node(node: FlowNode) -> FlowNode:
-    """Return a copy of the node with data that is safe to show (``shown_data``)."""
+    """Return a copy of the node whose own data is safe to show (``shown_data``). Its children are unchanged."""
     return evolve(node, data=shown_data(node.data), extra=shown_data(node.extra))
 
 
 def shown_data(data: Any) -> Any:
     """Return a copy of a JSON value in which passwords, PINs and tokens are hidden and every text is safe to show.
 
-    Values that are nested more than ``_MAX_DEPTH`` levels deep are left out.
+    An ellipsis replaces objects and arrays that are nested more than ``_MAX_DEPTH`` levels deep.
     """
     if data == {}:
         return {}

@@ -12,18 +12,22 @@ from cyclopts import Group, Parameter
 from .exit_codes import UsageError
 from .times import utc_time
 
-DEFAULT_CALLFLOWS: Final = (4, 12)  # the range of the sandbox's callflows per account
+DEFAULT_CALLFLOWS: Final = (4, 12)
+"""The smallest and the largest number of callflows that an account of the sandbox gets."""
+
 _GREGORIAN_EPOCH: Final = 62_167_219_200
-"""The seconds between the year 0, from which the server counts, and 1970."""
+"""The beginning of 1970 in Gregorian seconds. The server counts them from the beginning of the year 0."""
 
 _TIMES: Final = ("modified_from", "modified_to", "created_from", "created_to")
 
 
 def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], None]:
-    """Return a validator for a number in a range."""
+    """Return a validator that accepts None and finite numbers from ``least`` to ``most``."""
 
     def check(_type: Any, value: Any) -> None:
-        if value is not None and not (least <= value <= most and math.isfinite(value)):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"must be finite, not {value}")
+        if value is not None and not least <= value <= most:
             limits = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
             raise ValueError(f"must be {limits}, not {value}")
 
@@ -39,11 +43,14 @@ SandboxAccounts: TypeAlias = Annotated[
     int, Parameter(help="The number of accounts in the sandbox, including its reseller.", validator=between(1))
 ]
 SandboxCallflows: TypeAlias = Annotated[
-    int | None, Parameter(help="The number of callflows of each account (default: 4 to 12).", validator=between(0))
+    int | None,
+    Parameter(help="The number of callflows in each account of the sandbox (default: 4 to 12).", validator=between(0)),
 ]
 PageSize: TypeAlias = Annotated[
     int | None,
-    Parameter(help="The number of rows to request at once (the server's default: 50).", validator=between(1)),
+    Parameter(
+        help="The number of rows to ask for in one request (default: the server's, which is 50).", validator=between(1)
+    ),
 ]
 MaxItems: TypeAlias = Annotated[
     int | None, Parameter(help="The most rows to read from each account.", validator=between(1))
@@ -60,28 +67,33 @@ OneAccount: TypeAlias = Annotated[
 ]
 Database: TypeAlias = Annotated[
     str | None,
-    Parameter(name="--db", help="The database: a file, or a postgresql:// address (default: VINIX_MIRROR)."),
+    Parameter(name="--db", help="The database: a file, or a postgresql:// address (default: that of VINIX_MIRROR)."),
 ]
 FromMirror: TypeAlias = Annotated[
-    str | None, Parameter(name="--db", help="Read from this mirror instead of the API, by default all of its accounts.")
+    str | None,
+    Parameter(
+        name="--db", help="Read this mirror instead of the API. If no account is named, all its accounts are read."
+    ),
 ]
 Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]
-Force: TypeAlias = Annotated[Flag, Parameter(help="Replace an existing file, and discard an unfinished run.")]
+Force: TypeAlias = Annotated[
+    Flag, Parameter(help="Replace an existing file, and discard the progress of an unfinished run.")
+]
 
 
 @Parameter(name="*", group=Group("Connection", sort_key=8))
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """The server to use. Settings without an option come from the environment, or else from the profile.
+    """The server to use. Options override the environment, and the environment overrides the profile.
 
     Attributes:
-        profile: The profile of the configuration file (default: VINIX_PROFILE).
-        base: The address of the API, including /v2 (default: VINIX_BASE).
+        profile: The profile to use (default: that of VINIX_PROFILE, or else the profile default).
+        base: The address of the API, including /v2 (default: that of VINIX_BASE or the profile).
         allow_http: Allow plain HTTP to other machines.
-        outage_wait: The seconds to wait while the server is unavailable (default: 900; 60 before its first answer).
-        sandbox: Use an embedded sandbox. ROOT is the sandbox's reseller.
-        sandbox_findings: Add an account whose callflows have faults, at least one for each rule.
-        sandbox_faults: The share of replies that fail, from 0 to 1.
+        outage_wait: The most seconds to wait in an outage (default: 900; 60 in show and auth, or before any answer).
+        sandbox: Use an embedded sandbox as the server. ROOT is the sandbox's reseller.
+        sandbox_findings: Add an account whose callflows have faults, at least one for each rule of `callflows check`.
+        sandbox_faults: The share of the sandbox's replies that are failures, from 0 to 1.
     """
 
     profile: str | None = None
@@ -99,12 +111,11 @@ class Connection:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The accounts that a command reads. Accounts may also be named one by one.
+    """The accounts that a command reads in addition to those that are named as arguments.
 
     Attributes:
         descendants_of: All accounts below this one, without the account itself. ROOT is your own account.
-        accounts_from: A file with one account id on each line, or a CSV file with a column account_id or id. Use - to
-            read stdin.
+        accounts_from: A file with an account id on each line, or a CSV file with a column account_id or id; - is stdin.
         all: Your own account and all accounts below it.
         concurrency: The number of accounts to read at once.
     """
@@ -125,13 +136,13 @@ class JobOptions(Selection):
     """The accounts and callflows that a job reads, and how it runs.
 
     Attributes:
-        filters: A filter of the server as KEY=VALUE, such as filter_type=mainUserCallflow. Repeat the option for more.
-        modified_from: Only callflows modified since a date such as 2026-11-20, or in a span before now such as 7d.
-        modified_to: Only callflows modified until a date, or until a span before now.
-        created_from: Only callflows created since a date, or in a span before now.
-        created_to: Only callflows created until a date, or until a span before now.
-        checkpoint: The file to save progress in (default: beside the output file, or in the user state directory).
-        resume: Continue the job of this checkpoint, and retry the accounts that failed.
+        filters: A filter for the server, KEY=VALUE, such as filter_type=mainUserCallflow. Repeat the option for more.
+        modified_from: Only callflows modified since this date, such as 2026-11-20, or since this long ago, such as 7d.
+        modified_to: Only callflows modified before this date, or longer ago than this.
+        created_from: Only callflows created since this date, or since this long ago.
+        created_to: Only callflows created before this date, or longer ago than this.
+        checkpoint: The file for the progress (default: beside the output, or in the user state directory for stdout).
+        resume: Continue the job whose progress this file has, and retry the accounts that failed.
     """
 
     filters: Annotated[tuple[str, ...], Parameter(name="--filter", negative=(), show_default=False)] = ()
@@ -148,7 +159,10 @@ class JobOptions(Selection):
         return {**super().job_fields(), "filters": self._server_filters(), "page_size": self.page_size}
 
     def _server_filters(self) -> dict[str, str]:
-        """Return the filters as query parameters. Several values of a ``filter_`` name select rows with any of them."""
+        """Return the filters as query parameters.
+
+        If the name of a filter begins with ``filter_``, it may have several values: a row must match one of them.
+        """
         values: dict[str, list[str]] = {}
         for text in self.filters:
             name, equals, value = text.partition("=")
@@ -156,7 +170,8 @@ class JobOptions(Selection):
                 raise UsageError(f"--filter must be KEY=VALUE, not {text!r}")
             if name in _TIMES and not value.isdecimal():
                 raise UsageError(
-                    f"--filter {name} must be in seconds of the server: for dates, use --{name.replace('_', '-')}"
+                    f"--filter {name} must be a number of Gregorian seconds, not {value!r}: "
+                    f"for dates, use --{name.replace('_', '-')}"
                 )
             values.setdefault(name, []).append(value)
         for name in _TIMES:
@@ -165,7 +180,8 @@ class JobOptions(Selection):
                 values.setdefault(name, []).append(str(int(time.timestamp()) + _GREGORIAN_EPOCH))
         for name, several in values.items():
             if len(several) > 1 and not name.startswith("filter_"):
-                raise UsageError(f"--filter {name} can be given only once: the server does not combine its values")
+                also = f", and not with --{name.replace('_', '-')}" if name in _TIMES else ""
+                raise UsageError(f"--filter {name} can be given only once{also}: the server accepts one value")
         for kind in ("modified", "created"):
             begin, end = (values.get(f"{kind}_{side}", [""])[0] for side in ("from", "to"))
             if begin and end and int(begin) > int(end):

@@ -1,4 +1,4 @@
-"""Count the work of a job, and show it as a progress line and a summary."""
+"""Count what a job reads, and show the counts as a progress line and a summary."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ _TICK: Final = 0.1  # seconds between two updates of the progress line
 
 @define(kw_only=True)
 class Tally:
-    """The counters of a job. ``callflows`` is the number of callflows that were written."""
+    """The counters of a job. ``callflows`` is the number of callflows that were read."""
 
     client: "ClientStats"
     sweep: "SweepStats"
@@ -37,7 +37,7 @@ class Tally:
 
     @property
     def requests(self) -> int:
-        """The number of requests for data, without logins."""
+        """The number of requests, not including logins."""
         return self.client.requests - self.client.logins
 
     @property
@@ -46,7 +46,7 @@ class Tally:
         return time.monotonic() - self.began
 
     def progress(self) -> str:
-        """Return the text of the progress line, the most important numbers first."""
+        """Return the progress line. The most important counts come first, because a terminal may cut the end."""
         client, failed, limited = self.client, self.sweep.accounts_failed, self.client.rate_limited
         parts = (
             f"{self.accounts:,}/{self.selected.found:,}{'' if self.selected.all_found else '+'} accounts",
@@ -78,13 +78,13 @@ class Tally:
         return count(self.callflows, "callflow")
 
     def _outages(self) -> str:
-        outages, lost = self.client.outages, self.client.outage_seconds  # without an outage that has not ended
-        return count(outages, "outage") + (f" of {lost:,.1f} s" if lost else "") if outages else ""
+        outages, waited = self.client.outages, self.client.outage_seconds
+        return count(outages, "outage") + (f" of {waited:,.1f} s" if waited else "") if outages else ""
 
 
 @define(kw_only=True)
 class RefreshTally(Tally):
-    """The counters of a refresh: the numbers of callflows that were added, changed or deleted."""
+    """The counters of a refresh. They include how many callflows were added, changed and deleted."""
 
     added: int = 0
     changed: int = 0
@@ -96,9 +96,9 @@ class RefreshTally(Tally):
 
 @asynccontextmanager
 async def shown_progress(tally: Tally, on_tick: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
-    """Show the progress line during the block if stderr is a terminal, and call ``on_tick`` regularly.
+    """Show the progress line during the block, if stderr is a terminal, and call ``on_tick`` regularly in any case.
 
-    If ``on_tick`` fails, the block is cancelled and the error is raised.
+    If ``on_tick`` raises an error, the block is cancelled, and the error is raised.
     """
     block = asyncio.current_task()
 
@@ -127,10 +127,10 @@ async def shown_progress(tally: Tally, on_tick: Callable[[], None] = lambda: Non
 @contextmanager
 def _progress_line(tally: Tally) -> Iterator[Callable[[], None]]:
     console = PipeConsole(stderr=True)
-    if not sys.stderr.isatty() or console.is_dumb_terminal:  # console.is_terminal may be forced by FORCE_COLOR
+    if not sys.stderr.isatty() or console.is_dumb_terminal:  # FORCE_COLOR makes console.is_terminal true for a pipe
         yield lambda: None
         return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # slow
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # slow to import
     from rich.table import Column  # noqa: PLC0415  # as above
 
     spinner = SpinnerColumn("line" if console.options.ascii_only else "dots")

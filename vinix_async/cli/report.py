@@ -20,7 +20,9 @@ _SUFFIXES: Final = (".html", ".htm")
 
 async def report(
     *accounts: Accounts,
-    to: Annotated[Path | None, Parameter(help="The file to write. It is required without --resume.")] = None,
+    to: Annotated[
+        Path | None, Parameter(help="The HTML file to write. It is required unless --resume is given.")
+    ] = None,
     title: Annotated[str | None, Parameter(help="The heading of the page (default: Callflows).")] = None,
     force: Force = False,
     db: FromMirror = None,
@@ -29,10 +31,11 @@ async def report(
 ) -> int:
     """Write one HTML page about the callflows of many accounts. The page loads nothing from the network.
 
-    An interrupted run writes the page with the callflows that it has read. To continue it, use --resume.
+    If a run without --db is interrupted, the page has the callflows that were read until then. Use --resume to continue
+    the run.
     """
     if to is None and options.resume is None:
-        raise UsageError("--to is required")
+        raise UsageError("--to is required: name the HTML file to write")
     if to is not None and to.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"--to must end with {' or '.join(_SUFFIXES)}, not {to.name!r}")
     job = Job(
@@ -48,7 +51,8 @@ async def report(
         return await run_job(job, connection, options, force=force)
     if options != JobOptions(**Selection.job_fields(options), concurrency=options.concurrency):
         raise UsageError(
-            "--db reads whole accounts from a mirror: remove filters, --page-size, --checkpoint and --resume"
+            "--db reads whole accounts from a mirror: remove --filter, the options for dates, --page-size, "
+            "--checkpoint and --resume"
         )
     check_output(job)
     if to and to.exists() and not force:

@@ -26,18 +26,23 @@ if TYPE_CHECKING:
     from .. import AccountPage
 
 _SAVE_INTERVAL: Final = 1.0
+"""The least seconds between two saves of the progress."""
+
 _SAVE_SHARE: Final = 0.05
-"""The least seconds between two saves of the progress, and the largest share of time that saving may take."""
+"""The largest share of the time that may be spent on saving the progress."""
 
 
 async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
     """Read and write the callflows of a job, print the failures, and return the exit code."""
-    check_output(job)
     resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
+    check_output(resumed.job if resumed else job)
     connection = resumed.connection if resumed else connection
     async with connect(connection) as server:
         if resumed and resumed.job.where != server.where:
-            raise UsageError(f"the checkpoint belongs to a job on {resumed.job.where}, not on {server.where}")
+            raise UsageError(
+                f"the checkpoint belongs to a job on {resumed.job.where}, not on {server.where}: "
+                "use --base to name the server of the job"
+            )
         job = resumed.job if resumed else completed(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         _check_replaceable("--checkpoint", checkpoint)
@@ -48,10 +53,11 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
 
 
 def check_output(job: Job) -> None:
-    """Raise ``UsageError`` for options that do not fit together, before anything is sent."""
+    """Raise ``UsageError`` if the job names a file in place of an account, or if its output options are unusable."""
     if file := next((word for word in job.accounts if word.lower().endswith(EXPORT_SUFFIXES)), None):
         raise UsageError(
-            f"{file} is a file; {job.command} reads accounts. `vinix callflows trace {file}` lists its callflows"
+            f"{file} is a file, but `vinix {job.command}` reads accounts; "
+            f"`vinix callflows trace {shlex.quote(file)}` lists the callflows of a file"
         )
     if job.output == "parquet" and job.to is None and to_terminal():
         raise UsageError("Parquet cannot be shown on a terminal: redirect stdout, or name a file with --to")
@@ -67,13 +73,13 @@ def check_output(job: Job) -> None:
 
 
 def _check_replaceable(option: str, path: Path) -> None:
-    """Raise ``UsageError`` for a device or a pipe, which a new file would replace."""
+    """Raise ``UsageError`` if ``path`` is a device, a pipe or a folder, which a new file must not replace."""
     if path.exists() and not path.is_file():
-        raise UsageError(f"{option}: {path} is not a regular file")
+        raise UsageError(f"{option}: {path} is not a regular file: give another path")
 
 
 def completed(job: Job, server: Server) -> Job:
-    """Return the job with account ids, format and server filled in."""
+    """Return the job with its account ids, output format and server filled in."""
     accounts = [server.account_id(word) for word in named_accounts(job)]
     below = server.account_id(job.descendants_of) if job.descendants_of else None
     if not (job.accounts or job.accounts_from or below or job.all):
@@ -123,7 +129,7 @@ class _Run:
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
 
     def refuse_to_overwrite(self) -> None:
-        """Raise ``UsageError`` if the output file or the checkpoint of an unfinished run exists."""
+        """Raise ``UsageError`` if an unfinished run has left a checkpoint, or if the output file exists."""
         if self._checkpoint.exists():
             raise UsageError(
                 f"an earlier run did not finish: continue it with `{self._resume}`, or delete its checkpoint"
@@ -150,7 +156,7 @@ class _Run:
     # --- while the job runs ---
 
     def _write(self, page: "AccountPage") -> None:
-        """Write a page. The sweep marks an account as done when it has returned the account's last page."""
+        """Write a page. The sweep may already count its account as done, so no save may come before this."""
         self._writer.write(page)
         self._tally.callflows += len(page.items)
         if page.error is None:
@@ -159,7 +165,7 @@ class _Run:
             self._problems.add(attrs.evolve(page, items=()))
 
     def _save(self) -> bool:
-        """Make the rows durable, then write the checkpoint with their size. Return whether that succeeded."""
+        """Make the output durable, and write the checkpoint. Return whether the checkpoint could be written."""
         size = self._writer.save()
         saved = SavedJob(job=self._job, connection=self._connection, size=size, sweep=self._sweep.checkpoint())
         try:
@@ -180,7 +186,7 @@ class _Run:
     # --- when it ends ---
 
     def _stop(self, how: str) -> None:
-        """Save the progress of a job that was interrupted or stopped, so that a resumed job repeats nothing."""
+        """Save the progress of a job that was interrupted or stopped, so that a resumed job writes no row twice."""
         try:
             resume = self._resume if self._begun and self._save() else None
             if resume:
@@ -203,11 +209,12 @@ class _Run:
         if self._checkpoint.exists():
             note(f"to continue from the last saved state, run:\n  {self._resume}")
         else:
-            note("vinix: no progress was saved: run the command again")
+            force = " with --force" if self._job.to else ""
+            note(f"vinix: no progress was saved: run the command again{force}")
         return code
 
     def _finish(self) -> int:
-        """End a job whose accounts have all been read or have failed."""
+        """End a job after each of its accounts was read or failed."""
         job, problems = self._job, self._problems
         saved = (problems.reads or job.output in {"parquet", "html"}) and self._save()
         resumable = bool(problems.reads) and (self._begun or not job.one_account)
@@ -224,14 +231,15 @@ class _Run:
         return code
 
     def _resume_hint(self) -> str:
-        append = self._job.to is None and not to_terminal()
+        append = self._job.to is None and self._job.output != "parquet" and not to_terminal()
         return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
 
 
 async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], None]) -> int:
     """Run ``work`` and return its exit code. SIGTERM cancels it, as Ctrl-C does.
 
-    If it is cancelled or an error ends it, ``stop`` is called with the word ``interrupted`` or ``stopped``.
+    ``stop`` is called with ``interrupted`` if ``work`` is cancelled, and with ``stopped`` if a ``VinixError`` or an
+    ``OSError`` ends it.
     """
     terminated = False
     task = asyncio.current_task()
@@ -242,7 +250,7 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
         if task is not None:
             task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)  # until the loop is closed
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)  # removed when the loop is closed
     try:
         return await work
     except asyncio.CancelledError:

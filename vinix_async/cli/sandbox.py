@@ -1,4 +1,4 @@
-"""``vinix sandbox`` runs the sandbox as a server for other programs, and ``vinix demo`` lists its callflows."""
+"""``vinix sandbox`` runs a sandbox as a server for other programs. ``vinix demo`` lists callflows of a sandbox."""
 
 import asyncio
 from typing import Annotated
@@ -19,7 +19,7 @@ async def sandbox(
     accounts: SandboxAccounts = 3,
     callflows: SandboxCallflows = None,
     findings: Annotated[Flag, Parameter(help="Add an account whose callflows have faults.")] = False,
-    seed: Annotated[int, Parameter(help="The seed of the generated accounts. Another seed gives other accounts.")] = 0,
+    seed: Annotated[int, Parameter(help="The seed of the random data. Another seed gives other accounts.")] = 0,
 ) -> None:
     """Run a sandbox server on this machine until Ctrl-C, and print the environment variables that a client needs."""
     server = Sandbox(
@@ -48,7 +48,7 @@ async def demo(
     *,
     accounts: SandboxAccounts = 3,
     dialect: Dialect = "kazoo5",
-    sandbox: Annotated[Flag, Parameter(show=False)] = True,  # noqa: ARG001  # accepted as in the other commands
+    sandbox: Annotated[Flag, Parameter(show=False)] = True,  # noqa: ARG001  # accepted, as by other commands
 ) -> int:
     """List the callflows of a few synthetic accounts with the real client and an embedded sandbox.
 

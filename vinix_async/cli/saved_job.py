@@ -1,4 +1,4 @@
-"""Define jobs over accounts, and the checkpoint files with which they are resumed."""
+"""Define jobs that read accounts, and the checkpoint files from which jobs are resumed."""
 
 import json
 import os
@@ -23,7 +23,8 @@ _VERSION: Final = 2
 class Job:
     """A job: the accounts and callflows to read, and the output to write.
 
-    ``where``: the base URL, or ``sandbox``. ``to``: the absolute path of the output file, or None for stdout.
+    ``to``: the absolute path of the output file, or None for stdout. ``where``: the base URL of the server, or
+    ``sandbox``.
     """
 
     command: str
@@ -44,13 +45,13 @@ class Job:
 
     @property
     def one_account(self) -> bool:
-        """Whether the job can read only one account."""
+        """Whether the job reads only one account. A job with ``accounts_from`` must be ``completed`` first."""
         return self.descendants_of is None and not self.all and len(set(self.accounts)) == 1
 
 
 @frozen(kw_only=True)
 class SavedJob:
-    """A job with its progress: the size of its output file, and the accounts that were read."""
+    """A job with its progress: the size of its output in bytes, and the checkpoint of its sweep."""
 
     job: Job
     connection: Connection
@@ -65,7 +66,10 @@ class SavedJob:
 
     @classmethod
     def from_json(cls, text: str | bytes, connection: Connection) -> Self:
-        """Read a checkpoint file. Profile, credentials and server are not in it: they come from ``connection``."""
+        """Return the job of a checkpoint file. Raises ``UsageError`` if the content is not valid.
+
+        The profile, the credentials and the server come from ``connection``, because they are not in the file.
+        """
         try:
             value = json.loads(text)
             if msgspec.convert(value["version"], int) not in {1, _VERSION}:
@@ -86,20 +90,26 @@ class SavedJob:
 
     @classmethod
     def read(cls, path: Path, job: Job, connection: Connection) -> Self:
-        """Read the checkpoint file of a job. ``job`` must have the same command and no options."""
+        """Read a checkpoint file. ``job`` must have the command of the saved job, and nothing else."""
         try:
             text = path.read_bytes()
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from None
-        saved = cls.from_json(text, connection)
+        try:
+            saved = cls.from_json(text, connection)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
         if saved.job.command != job.command:
-            raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`")
+            raise UsageError(f"{path} is a checkpoint of `vinix {saved.job.command}`: resume it with that command")
         if job != Job(command=job.command):
-            raise UsageError("--resume reads accounts, filters and output from its file: remove the other options")
+            raise UsageError(
+                "--resume takes accounts, filters and output from the checkpoint: remove the arguments and options "
+                "for them"
+            )
         return saved
 
     def write(self, path: Path) -> None:
-        """Write a checkpoint file. It is on the disk when this returns."""
+        """Write a checkpoint file. The data is on the disk when this returns."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private_file(path, self.to_json().encode())
 
@@ -109,7 +119,7 @@ def _sandbox_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_checkpoint(job: Job) -> Path:
-    """Return the path of a job's checkpoint: beside its output file, or in the user state directory."""
+    """Return the path of a job's checkpoint: beside the output file, or in the user state directory for stdout."""
     if job.to is not None:
         return Path(job.to + ".checkpoint")
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"

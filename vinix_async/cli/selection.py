@@ -1,4 +1,4 @@
-"""Select the accounts of a job: named accounts, those of an input file, and those below an account."""
+"""Select the accounts of a job: accounts that are named, in an input file, or below another account."""
 
 import asyncio
 import codecs
@@ -15,29 +15,29 @@ import vinix_async
 
 from .. import Account, VinixError
 from .connection import Server, check_account_id
-from .exit_codes import UsageError, describe
+from .exit_codes import UsageError
 from .saved_job import Job
 
 _ID_COLUMNS: Final = ("account_id", "id")
-"""Names of the column of a CSV file that holds the ids, in the order in which they are tried."""
+"""The names that the column of account ids may have in a CSV file. If a file has both, the first one is used."""
 
 _DELIMITERS: Final = ",;\t|"
 
 
 def named_accounts(job: Job) -> Iterator[str]:
-    """Yield the accounts of the command line, then those of ``--accounts-from``."""
+    """Yield the accounts of the command line, and then those of the file ``--accounts-from``."""
     yield from job.accounts
     if job.accounts_from is not None:
         yield from _read_list(job.accounts_from)
 
 
 def _read_list(path: str) -> Iterator[str]:
-    """Yield the ids of a file, from its lines or from a column of CSV. Lines that begin with # are comments."""
+    """Yield the account ids of a file: its lines, or a column of a CSV file. Lines that begin with # are comments."""
     name = "stdin" if path == "-" else path
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {describe(error)}") from None
+        raise UsageError(f"cannot read {name}: {error.strerror or error}") from None
     lines = ["\n" if line.lstrip().startswith("#") else f"{line.strip(' ')}\n" for line in _lines(data, name)]
     delimiter, column = _layout(next((line for line in lines if line.strip()), ""))
     reader = csv.reader(lines, delimiter=delimiter)
@@ -51,7 +51,7 @@ def _read_list(path: str) -> Iterator[str]:
 
 
 def _lines(data: bytes, name: str) -> list[str]:
-    """Decode a text in UTF-8, or in UTF-16 with a byte order mark, and return its lines."""
+    """Return the lines of a text in UTF-8, or in UTF-16 with a byte order mark."""
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return io.StringIO(data.decode(encoding), newline=None).read().split("\n")
@@ -63,7 +63,7 @@ def _lines(data: bytes, name: str) -> list[str]:
 
 
 def _layout(first_line: str) -> tuple[str, int | None]:
-    """Return the delimiter of a file and the column of its ids, or None if the first line is not a header."""
+    """Return a file's delimiter, and the index of its column of ids: None if the first line is not a header."""
     for delimiter, name in product(_DELIMITERS, _ID_COLUMNS):
         names = [cell.strip().lower() for cell in next(csv.reader([first_line], delimiter=delimiter), [])]
         if name in names:
@@ -77,9 +77,11 @@ OnProblem = Callable[["vinix_async.AccountPage"], None]
 async def selected_accounts(
     server: Server, job: Job, on_problem: OnProblem, done: Container[str] = ()
 ) -> AsyncGenerator[Account, None]:
-    """Yield the accounts of a job. An account may be repeated. ``on_problem`` is called for rows that cannot be read.
+    """Yield the accounts of a job. An account may be repeated.
 
-    The name of your own account is read, and in a report the name of each account, except for those in ``done``.
+    ``on_problem`` is called with rows of account listings that cannot be read. Listings contain the names of
+    accounts. For ``--all`` the name of your own account is requested, and for a report the names of the accounts in
+    ``job.accounts``. No name is requested for an account in ``done``.
     """
     own = server.account_id(None) if job.all else None
     for account_id in (*job.accounts, own):
@@ -95,7 +97,7 @@ async def selected_accounts(
 
 
 async def _with_name(server: Server, account_id: str) -> Account:
-    """Return the account, or only its id if the account cannot be read, since its callflows may still be readable."""
+    """Read an account. If that fails, return an account with only its id: its callflows may still be readable."""
     try:
         return await server.client.accounts.get(account_id)
     except VinixError:
@@ -103,12 +105,12 @@ async def _with_name(server: Server, account_id: str) -> Account:
 
 
 class ReadAhead:
-    """An iterator of accounts that reads the following ones in a task, so that progress can be measured.
+    """Iterates over accounts while a task reads ahead, so that the progress line can show how many there are.
 
-    If reading fails, the error is raised after the accounts that were read before it.
+    If reading fails, the error is raised after all accounts that were read before the failure have been returned.
 
     Attributes:
-        found: The number of different accounts that were read and are not in ``done``.
+        found: The number of different accounts that were read, not counting those in ``done``.
         all_found: Whether all accounts have been read.
     """
 

@@ -1,6 +1,6 @@
-"""Find settings and credentials in the environment, then in the profile, then in the keyring.
+"""Find settings and credentials in the environment, in a profile and in the keyring, and store them.
 
-A profile is a table of the configuration file.
+A profile is a table of the configuration file. The environment overrides the profile.
 """
 
 import json
@@ -36,11 +36,11 @@ VARIABLES: Final = {
 """The environment variable of each setting."""
 
 _USER_ACCOUNT: Final = ("account_name", "account_realm", "phone_number")
-"""The settings that name a user's account. A login needs exactly one of them."""
+"""The settings that name a user's account. A login with a password needs exactly one of them."""
 
 
 SECRETS: Final = ("auth_token", "api_key", "password")
-"""The secrets that a profile may hold, in the order in which they are used."""
+"""The settings that are secrets. If a source has several of them, the first one is used."""
 
 _KEYS: Final = frozenset({*VARIABLES, "keyring"})
 _KEYRING_SERVICE: Final = "vinix"
@@ -49,7 +49,7 @@ _PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @frozen
 class Settings:
-    """The settings of the environment and of one profile. Both may hold secrets, so the repr omits them."""
+    """The settings of the environment and of one profile. Both may hold secrets, so the repr omits both."""
 
     profile: str
     environment: Mapping[str, str] = field(repr=False)
@@ -61,11 +61,11 @@ class Settings:
         return [("environment", self.environment), (f"profile {self.profile}", self.stored)]
 
     def get(self, name: str) -> str | None:
-        """Return a setting that is not a secret, from the first source that has it."""
+        """Return a setting from the first source that has it, or None. Use ``find_credentials`` for secrets."""
         return next((source[name] for _, source in self.sources if name in source), None)
 
     def user(self) -> dict[str, str]:
-        """Return the user's name and account. The account comes from the first source that has one."""
+        """Return the settings of the user. Those that name the account come from one source, the first that has any."""
         found = {"username": username} if (username := self.get("username")) else {}
         for _, source in self.sources:
             if account := {name: source[name] for name in _USER_ACCOUNT if name in source}:
@@ -74,14 +74,18 @@ class Settings:
 
 
 def read_settings(profile: str | None, *, use_profile: bool = True) -> Settings:
-    """Read the settings without opening the keyring. Raises ``UsageError`` for an unusable profile."""
+    """Read the environment and the profile, but not the keyring. Raises ``UsageError`` for an invalid profile."""
     environment = {name: value for name, variable in VARIABLES.items() if (value := os.environ.get(variable))}
     name = profile or os.environ.get("VINIX_PROFILE") or None
     return Settings(name or "default", environment, read_profile(name) if use_profile else {})
 
 
 def find_credentials(settings: Settings) -> tuple["vinix_async.Auth", str]:
-    """Return the credentials and the name of their source, which is the first one that has a secret."""
+    """Return credentials, and the name of the source that has the secret.
+
+    The environment is searched first, then the profile, then the keyring if the profile refers to it. If none has a
+    secret but the user's name is known, the command prompts for the password on a terminal.
+    """
     for source, values in settings.sources:
         for kind in SECRETS:
             if kind in values:
@@ -93,7 +97,7 @@ def find_credentials(settings: Settings) -> tuple["vinix_async.Auth", str]:
         return make_auth("password", getpass("Password: "), settings.user()), "prompt"
     raise UsageError(
         "no credentials found: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and VINIX_PASSWORD with "
-        f"VINIX_ACCOUNT_NAME; or store them in {config_path()} with `vinix auth login`; or use --sandbox"
+        f"VINIX_ACCOUNT_NAME; or store credentials in {config_path()} with `vinix auth login`; or use --sandbox"
     )
 
 
@@ -104,11 +108,15 @@ def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "vinix_async.A
     if kind == "api_key":
         return vinix_async.ApiKeyAuth(secret)
     if "username" not in user:
-        raise UsageError("a password was found, but no user name: set VINIX_USERNAME")
+        raise UsageError("a password was found, but no user name: set VINIX_USERNAME, or username in the profile")
     account: dict[str, Any] = {name: user[name] for name in _USER_ACCOUNT if name in user}
     if len(account) != 1:
         known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
-        raise UsageError(f"a user needs an account: set exactly one of {known}, or give its option or profile key")
+        found = "several settings name" if account else "no setting names"
+        raise UsageError(
+            f"{found} the account of user {user['username']}: set exactly one of {known} "
+            "(or the same as an option of `auth login` or in the profile)"
+        )
     return vinix_async.UserAuth(user["username"], secret, **account)
 
 
@@ -122,12 +130,12 @@ def config_path() -> Path:
 
 
 def read_profile(name: str | None) -> dict[str, str]:
-    """Return a profile's settings. Without a name, read ``default``, which may be missing."""
+    """Return a profile's settings that are not empty. Without a name, ``default`` is read, if it exists."""
     path = config_path()
     profiles = _parse(_read(path), path)
     if name is not None and name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
-        raise UsageError(f"{path} has no profile {name!r}; its profiles are: {known}")
+        raise UsageError(f"{path} has no profile {name!r}; its profiles are: {known}; `vinix auth login` adds one")
     profile = profiles.get(name or "default", {})
     if unknown := sorted(profile.keys() - _KEYS):
         raise UsageError(f"{path}: {unknown[0]!r} is not a setting; the settings are {', '.join(sorted(_KEYS))}")
@@ -142,7 +150,7 @@ def save_profile(name: str, settings: Mapping[str, str]) -> Path:
     """Write one profile and return the file. Other profiles and their comments stay unchanged."""
     path = config_path()
     if not _PROFILE_NAME.fullmatch(name):
-        raise UsageError(f"--profile may contain only letters, digits, - and _, not {name!r}")
+        raise UsageError(f"the name of a profile may contain only letters, digits, - and _, not {name!r}")
     text = _read(path)
     before = _parse(text, path)
     section = f"[{name}]\n" + "".join(f"{key} = {_quoted(value)}\n" for key, value in settings.items())
@@ -161,12 +169,14 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
             if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
-                raise UsageError(f"other users can read {path}, and it may hold secrets: chmod 600 {path}")
+                raise UsageError(f"{path} may hold secrets, but other users have access to it: run `chmod 600 {path}`")
             return file.read().decode()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not valid UTF-8") from None
 
 
 def _parse(text: str, path: Path) -> dict[str, dict[str, Any]]:
@@ -187,17 +197,18 @@ def _quoted(value: str) -> str:
 
 
 def read_secret(profile: str) -> str:
-    """Return a profile's secret. Raises ``UsageError`` if the secret or the keyring is missing."""
+    """Return a profile's secret from the keyring. Raises ``UsageError`` if the secret or the keyring is missing."""
     secret = _use_keyring(lambda keyring: keyring.get_password(_KEYRING_SERVICE, profile))
     if not secret:
         raise UsageError(
-            f"the keyring has no secret for profile {profile}: run `vinix auth login --profile {profile} --keyring`"
+            f"the keyring has no secret for profile {profile}: run `vinix auth login --profile {profile} --keyring`, "
+            "with --kind if the secret is not a password"
         )
     return str(secret)
 
 
 def save_secret(profile: str, secret: str) -> None:
-    """Store a profile's secret."""
+    """Store a profile's secret in the keyring."""
     _use_keyring(lambda keyring: keyring.set_password(_KEYRING_SERVICE, profile, secret))
 
 
@@ -206,11 +217,12 @@ def _use_keyring(action: Any) -> Any:
         import keyring  # noqa: PLC0415  # an extra
         from keyring.errors import KeyringError  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
-        raise UsageError("the keyring needs the extra keyring: pip install 'vinix-async[keyring]'") from None
+        raise UsageError("the package keyring is not installed: pip install 'vinix-async[keyring]'") from None
     try:
         return action(keyring)
     except KeyringError as error:  # for example NoKeyringError on a machine without a desktop
         kind = type(error).__name__
         raise UsageError(
-            f"this machine has no usable keyring ({kind}): store the secret in a profile, or set VINIX_PASSWORD"
+            f"the system's keyring cannot be used ({kind}): store the secret in the profile, or set VINIX_PASSWORD, "
+            "VINIX_API_KEY or VINIX_AUTH_TOKEN"
         ) from None

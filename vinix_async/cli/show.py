@@ -13,7 +13,7 @@ from rich.text import Text
 from .. import Callflow, DecodeError, NotFoundError, to_json
 from ..flows import Name, names_of
 from .connection import Server, connect
-from .console import print_data, to_terminal, write_data
+from .console import count, print_data, to_terminal, write_data
 from .drawing.diagram import diagram
 from .drawing.mermaid import mermaid
 from .drawing.page import callflow_page
@@ -29,20 +29,24 @@ from .table import facts_table
 from .words import only_match, similar
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
-_PIPE_WIDTH: Final = 10_000  # columns of a tree that goes to a pipe, so that no line is cut
-_MAX_INDENT: Final = 20  # the deepest level of a flow that the table indents
+_PIPE_WIDTH: Final = 10_000  # columns for a tree in a pipe, where no line should be cut
+_MAX_INDENT: Final = 20  # levels; a table indents deeper nodes no further
 
 
 async def show(
     source: Source,
-    callflow: Annotated[str, Parameter(help="The callflow's id, a number, its name, or a unique part of its name.")],
+    callflow: Annotated[
+        str, Parameter(help="The callflow's id, one of its numbers, its name, or a unique part of its name.")
+    ],
     /,
     *,
     account: OneAccount = None,
-    output: Annotated[Shown | None, Parameter(help="The format.")] = None,
+    output: Annotated[
+        Shown | None, Parameter(help="The format (default: tree on a terminal, ndjson in a pipe).")
+    ] = None,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Show one callflow with its flow, as a tree on a terminal, as JSON in a pipe, or as a picture."""
+    """Show one callflow and its flow, as a tree, a table, JSON, a picture or a page."""
     check_order("show", source, callflow)
     if output == "png":
         if to_terminal():
@@ -79,11 +83,14 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
 
 
 async def _find(server: Server, account: str, wanted: str, *, with_titles: bool) -> tuple[Callflow, dict[str, Name]]:
-    """Return the whole callflow, and the names of the account's callflows by id, if they could be read."""
+    """Return the whole callflow, and the names of the account's callflows by id.
+
+    There are no names if the callflow is found by its id and the listing is either not needed or not readable.
+    """
     callflows, account_id = server.client.callflows, server.account_id(account)
     found = None
     if _ID.fullmatch(wanted):
-        with suppress(NotFoundError):  # it may be a name that looks like an id
+        with suppress(NotFoundError):  # ``wanted`` may be the name of a callflow
             found = await callflows.get(account_id, wanted)
     if found and not with_titles:
         return found, {}
@@ -101,12 +108,15 @@ async def _find(server: Server, account: str, wanted: str, *, with_titles: bool)
 
 
 def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
-    """Return the callflow that matches. Raises an error unless exactly one does."""
+    """Return the callflow that matches. Raises an error if none or several match."""
     if found := only_match(rows, wanted):
         return found
     hint = similar(wanted, map(title, rows), (number for row in rows for number in row.numbers))
-    known_rows = f"the account has {len(rows)}{f' and {unreadable} that cannot be read' if unreadable else ''}"
-    raise CommandError(f"no callflow of account {account_id} matches {wanted!r}; {known_rows}{hint}")
+    more = f" and {unreadable:,} that cannot be read" if unreadable else ""
+    account = f"account {account_id}" if account_id else "the account"
+    raise CommandError(
+        f"no callflow of {account} matches {wanted!r}; it has {count(len(rows), 'callflow')}{more}{hint}"
+    )
 
 
 def _names(rows: Iterable[Callflow]) -> dict[str, Name]:

@@ -1,6 +1,6 @@
-"""Read the callflows of accounts from the API, a mirror or an export file.
+"""Read the callflows of accounts from the API, a mirror or export files.
 
-Export files are NDJSON, as ``vinix callflows export --details`` writes it.
+An export file is NDJSON that ``vinix callflows export`` has written. Most commands need one with ``--details``.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from .. import Account, Callflow, DecodeError, to_dict
 from ..flows import Name, describe_place, is_summary, names_of
 from .connection import connect
 from .console import count, note
-from .exit_codes import ExitCode, Problems, UsageError, describe
+from .exit_codes import ExitCode, Problems, UsageError
 from .files import EXPORT_SUFFIXES, is_file
 from .names import numbers, title
 from .options import SELECTION, Connection, Selection
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from ..mirror import Mirror
 
 Row: TypeAlias = dict[str, Any]
-"""A row of an answer as JSON values."""
+"""A row of a command's JSON output."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
-_KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
-"""Every callflow has at least one of these keys. Other objects have none of them."""
+_CALLFLOW_KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
+"""A line of an export file is a callflow only if it has at least one of these keys."""
 
-_MAX_LISTED: Final = 20
+_MAX_LISTED: Final = 20  # accounts in a message
 
 
 @define
 class AccountFlows:
     """The callflows of an account.
 
-    ``unread``: the ids of callflows that could not be read. ``file``: the export file that was read, or an empty text.
-    ``lines``: the line number of each callflow in that file, by id.
+    ``unread``: the ids of callflows that could not be read, or None for a callflow without an id. ``file``: the export
+    file, or an empty text for another source. ``lines``: the line numbers of the callflows in ``file``, by id.
     """
 
     account: Account
@@ -67,12 +67,12 @@ class AccountFlows:
 
     @cached_property
     def names(self) -> Mapping[str, Name]:
-        """The names and kinds of the account's documents, by id."""
+        """The names and kinds of the callflows and of the documents in their ``metadata``, by id."""
         return names_of(self.callflows)
 
     @cached_property
     def by_number(self) -> Mapping[str, Sequence[Callflow]]:
-        """The callflows by number. The first callflow of a number has the lowest id, and gets the calls."""
+        """The callflows by number. If several have a number, the one with the lowest id is first: it gets the calls."""
         found: dict[str, list[Callflow]] = {}
         for callflow in sorted(self.callflows, key=lambda each: each.id):
             for number in dict.fromkeys(callflow.numbers):
@@ -85,11 +85,11 @@ class AccountFlows:
         return title(callflow) if callflow else callflow_id
 
     def place(self, callflow_id: str, path: str) -> str:
-        """Describe the node at a JSON pointer of a callflow in words."""
+        """Describe in words the node to which the JSON pointer ``path`` leads in a callflow."""
         return describe_place(self.by_id.get(callflow_id), path, self.names)
 
     def about(self, callflow_id: str) -> Row:
-        """Return the account and a callflow as the first columns of a row."""
+        """Return the first keys of a row: those of the account and of a callflow."""
         callflow = self.by_id.get(callflow_id)
         return {
             "account_id": self.account.id,
@@ -99,7 +99,7 @@ class AccountFlows:
         }
 
     def check_details(self) -> None:
-        """Raise ``UsageError`` if a callflow is the row of a listing, which has no flow."""
+        """Raise ``UsageError`` if a callflow was exported without its flow."""
         if summary := next(filter(is_summary, self.callflows), None):
             line = self.lines.get(summary.id)
             raise UsageError(
@@ -108,7 +108,7 @@ class AccountFlows:
 
 
 def open_mirror(option: str | None) -> "Mirror":
-    """Return the mirror that ``--db`` or ``VINIX_MIRROR`` names. Raises ``UsageError`` if ``--db`` has a password."""
+    """Return the mirror of ``--db`` or ``VINIX_MIRROR``. Raises ``UsageError`` if neither names a valid one."""
     from ..mirror import Mirror  # noqa: PLC0415  # slow to import, and --help does not need it
 
     return Mirror(_database(option))
@@ -134,7 +134,7 @@ def _database(option: str | None) -> str:
 
 
 def check_order(command: str, source: str, what: str) -> None:
-    """Raise ``UsageError`` if the export file was given after the words to search for in it."""
+    """Raise ``UsageError`` if an export file was given after what to look for in it."""
     if what.lower().endswith(EXPORT_SUFFIXES) and Path(what).is_file() and not is_file(source):
         raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 
@@ -143,10 +143,10 @@ def check_order(command: str, source: str, what: str) -> None:
 class Sources:
     """The accounts and export files that a command reads, and the problems of reading them.
 
-    ``words``: account ids and files; an empty sequence stands for your own account. ``account``: the id or name of the
-    only account to read from a file. ``several``: whether a file may have several accounts. ``summaries``: whether rows
-    of a listing, which have no flow, are accepted. ``db``: the mirror to read instead of the API. ``one_account``:
-    whether only one account is read. ``read`` sets it before it calls ``on_account``.
+    ``words``: account ids and files. If neither they nor ``selection`` name an account, your own account is read.
+    ``account``: the id or name of the only account to read from a file. ``several``: whether several accounts of a file
+    may be read. ``summaries``: whether callflows without their flow are accepted. ``db``: the mirror to read instead of
+    the API. ``one_account``: whether only one account is read; ``read`` sets it before it calls ``on_account``.
     """
 
     words: Sequence[str]
@@ -161,12 +161,13 @@ class Sources:
     one_account: bool = False
 
     async def read(self, on_account: Callable[[AccountFlows], None]) -> None:
-        """Call ``on_account`` for each account. All files are read before the first call."""
+        """Call ``on_account`` with each account that could be read. All files are read before the first call."""
         files = [word for word in self.words if is_file(word)]
         accounts = tuple(word for word in self.words if not is_file(word))
         if self.db is not None:
-            if files:
-                raise UsageError("--db reads accounts from a mirror: remove the files")
+            if files or self.account is not None:
+                what = "the files" if files else "--account, and name the account as an argument"
+                raise UsageError(f"--db reads accounts from a mirror: remove {what}")
             await self._read_mirror(self.db, accounts, on_account)
             return
         if self.account is not None and not files:
@@ -182,7 +183,7 @@ class Sources:
             await self._read_accounts(accounts, on_account)
 
     def exit_code(self, otherwise: ExitCode) -> ExitCode:
-        """Return the exit code for the problems, or ``otherwise`` if there are none."""
+        """Return the exit code for the problems, or ``otherwise`` if there were none."""
         return self.problems.code(accounts_done=self.accounts_done) or otherwise
 
     def _read_file(self, name: str) -> list[AccountFlows]:
@@ -191,13 +192,16 @@ class Sources:
                 compressed = raw.peek(len(_GZIP)).startswith(_GZIP)
                 found = parse_export(gzip.GzipFile(fileobj=raw) if compressed else raw, name)
         except OSError as error:
-            raise UsageError(f"cannot read {describe(error)}") from None
+            raise UsageError(f"cannot read {name}: {error.strerror or error}") from None
         chosen = [each for each in found if self.account in {None, each.account.id, each.account.name}]
         if not chosen or (len(chosen) > 1 and not self.several):
-            what = count(len(found), "account")
-            accounts = "".join(f"\n  {each.account.id}  {each.account.name or ''}" for each in found[:_MAX_LISTED])
-            more = "\n  …" if len(found) > _MAX_LISTED else ""
-            raise UsageError(f"{name} has {what}: choose one of them with --account{accounts}{more}")
+            listed = chosen or found
+            what = count(len(listed), "account")
+            if self.account is not None:
+                what = f"{what} named {self.account!r}" if chosen else f"no account {self.account!r}"
+            accounts = "".join(f"\n  {each.account.id}  {each.account.name or ''}" for each in listed[:_MAX_LISTED])
+            more = "\n  …" if len(listed) > _MAX_LISTED else ""
+            raise UsageError(f"{name} has {what}: choose one of these by its id with --account{accounts}{more}")
         if not self.summaries:
             for each in chosen:
                 each.check_details()
@@ -229,7 +233,7 @@ class Sources:
     async def _read_mirror(
         self, db: str, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]
     ) -> None:
-        """Read accounts from a mirror: the named ones, or else all that still exist on the server."""
+        """Read the named accounts from a mirror. Without names or with ``--all``, read all except those gone."""
         from ..mirror import NotKnownError  # noqa: PLC0415  # slow to import, and --help does not need it
 
         job = Job(command="", accounts=accounts, **self.selection.job_fields())
@@ -238,12 +242,14 @@ class Sources:
                 "--descendants-of needs the API: with --db, name accounts, or name none to read all of them"
             )
         root = read_settings(self.connection.profile).get("account_id")
-        if "ROOT" in accounts and root is None:
-            raise UsageError("your own account is not known: set VINIX_ACCOUNT_ID, or name the account")
+        named = list(named_accounts(job))
+        if "ROOT" in named and root is None:
+            raise UsageError("your own account is not known: set VINIX_ACCOUNT_ID, or write its id in place of ROOT")
         async with open_mirror(db) as opened:
             known = {each.account_id: each for each in await opened.status()}
-            named = [(root if word == "ROOT" else word) or "" for word in named_accounts(job)]
-            found = named or [each.account_id for each in known.values() if each.state != "gone"]
+            found = [(root if word == "ROOT" else word) or "" for word in named]
+            if job.all or not (accounts or job.accounts_from):
+                found += [each.account_id for each in known.values() if each.state != "gone"]
             wanted = list(dict.fromkeys(found))
             self.one_account = len(wanted) == 1
             for account_id in wanted:
@@ -263,7 +269,7 @@ class Sources:
 
 
 def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
-    """Return the callflows of the file ``name`` by account. Raise ``UsageError`` if it is not an export file."""
+    """Return the callflows in the lines of an export file, by account. Raise ``UsageError`` if they are not valid."""
     rows: dict[str, tuple[Account, dict[str, int], list[Callflow]]] = {}
     number = 0
     for number, line in _numbered(lines, name):
@@ -277,7 +283,7 @@ def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
 
 
 def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not empty, each with its number."""
+    """Yield the number and the text of each line that is not empty."""
     number = 0
     try:
         for number, line in enumerate(lines, 1):
@@ -294,11 +300,11 @@ def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
     except DecodeError as error:
         problems = "; ".join(error.problems).replace("$.data[0]", "$")
         if not problems and not line.endswith(b"\n"):
-            problems = "the line is cut off, so the export is not complete"
+            problems = "the last line is not valid JSON: the export may be incomplete"
         raise UsageError(f"{where}{problems or 'the line is not a JSON object'}") from None
     except ValueError:  # the line has several JSON values
         raise UsageError(f"{where}the line is not a JSON object") from None
-    if not (callflow.flow or callflow.numbers or _KEYS & to_dict(callflow).keys()):
+    if not (callflow.flow or callflow.numbers or _CALLFLOW_KEYS & to_dict(callflow).keys()):
         raise UsageError(f"{where}the object is not a callflow")
     extra = dict(callflow.extra)
     account_id, name = extra.pop("account_id", ""), extra.pop("account_name", None)

@@ -1,6 +1,7 @@
 """Build tables and lines for a terminal.
 
-The columns of a table depend on its width, not on the rows, so rows can be printed as they arrive.
+The first rows and the width of the terminal determine the columns of a table. Therefore rows can be printed as they
+arrive.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,15 @@ from .. import Account, Callflow
 from .names import display, numbers, title, type_name
 
 _REALM_FROM: Final = 100
-_ID_COLUMN_FROM: Final = 60
-"""The smallest widths of a terminal at which accounts have a column for the realm, and one for the id."""
+"""The smallest width of a terminal at which a table of accounts has a column for the realm."""
 
-_MAX_WIDTH: Final = 40  # characters of a column of lines; longer texts are not aligned
-_MAX_NUMBERS: Final = 6
+_ID_COLUMN_FROM: Final = 60
+"""The smallest width of a terminal at which a table of accounts has a column for the id."""
+
+_MAX_ALIGNED: Final = 40
+"""The width of the widest cell that ``aligned`` considers when it aligns a column."""
+
+_MAX_NUMBERS: Final = 6  # of a callflow in one line
 
 _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow], str]]]] = {
     "Callflow": (0, {"style": "cyan", "ratio": 3}, title),
@@ -26,11 +31,11 @@ _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow
     "Type": (120, {"style": "dim", "width": 16}, type_name),
     "Modules": (60, {"style": "green", "ratio": 5}, lambda callflow: ", ".join(callflow.modules)),
 }
-"""For each column: the smallest terminal width at which it is shown, its style, and the function of its text."""
+"""For each column: the smallest width of a terminal that shows it, its style, and the function for its text."""
 
 
 def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:
-    """Return the columns of a table that begins with ``callflows``. Type is left out if none of them has a type."""
+    """Return the columns of a table whose first rows are ``callflows``. Type is left out if none of them has a type."""
     untyped = not any(map(type_name, callflows))
     return [
         name for name, (least, *_) in _CALLFLOW_COLUMNS.items() if width >= least and not (name == "Type" and untyped)
@@ -38,7 +43,7 @@ def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:
 
 
 def callflow_table(callflows: Sequence[Callflow], columns: Sequence[str], *, header: bool) -> Table:
-    """Return a table of callflows. Long texts are shortened and end with an ellipsis."""
+    """Return a table of callflows. Texts that are too long for their column are cut and end with an ellipsis."""
     table = _table(header=header)
     for name in columns:
         table.add_column(name, overflow="ellipsis", **_CALLFLOW_COLUMNS[name][1])
@@ -65,7 +70,7 @@ def heading(account: Account) -> Text:
 
 
 def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> Table:
-    """Return a table of accounts. An id is never cut."""
+    """Return a table of accounts. Ids are wrapped, not cut."""
     table = _table(header=header)
     table.add_column("Account", style="cyan", overflow="ellipsis", ratio=4)
     if width >= _ID_COLUMN_FROM:
@@ -94,7 +99,7 @@ def _add_row(table: Table, *texts: str) -> None:
 
 
 def head(callflow: Callflow, *, now: bool = False) -> Text:
-    """Return a callflow's name and numbers. If ``now`` is true, the word ``now`` shows that they have changed."""
+    """Return a callflow's title and numbers. ``now`` marks numbers that have changed with the word ``now``."""
     name = title(callflow)
     dialled = few([number for number in numbers(callflow) if number != name])
     before = "  now " if now else "  "
@@ -102,15 +107,18 @@ def head(callflow: Callflow, *, now: bool = False) -> Text:
 
 
 def few(dialled: Sequence[str]) -> str:
-    """Return the first numbers as text, and how many more there are."""
+    """Return the first numbers, and how many more there are."""
     more = len(dialled) - _MAX_NUMBERS
     return ", ".join(dialled[:_MAX_NUMBERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Yield rows as aligned lines. A text longer than ``_MAX_WIDTH`` characters moves the rest of its line."""
+    """Yield each row as a line. Cells of a column are aligned.
+
+    A cell wider than ``_MAX_ALIGNED`` does not widen its column. It moves the rest of its own line to the right.
+    """
     widths = [
-        max((cell.cell_len for cell in column if cell.cell_len <= _MAX_WIDTH), default=0)
+        max((cell.cell_len for cell in column if cell.cell_len <= _MAX_ALIGNED), default=0)
         for column in zip(*rows, strict=True)
     ]
     for *cells, last in rows:

@@ -1,4 +1,4 @@
-"""Make text from the server safe to show: escape control characters and others that mislead."""
+"""Make text from the server safe to show: escape control characters, and others that can mislead a reader."""
 
 import re
 import unicodedata
@@ -13,21 +13,22 @@ SHOWN: Final = {
     "\U000e0020-\U000e007f": "tags spell the region of a flag emoji",
     "\U0001f000-\U0001faff": "this block is reserved for emoji, also those newer than Python's Unicode tables",
 }
-"""Ranges of characters that are shown although their category is escaped, each with the reason."""
+"""Ranges of characters that are shown although their Unicode categories are escaped. The values are the reasons."""
 
 _ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 # Controls and line separators move the cursor. Some format characters (bidirectional embeddings, overrides and
-# isolates) reorder the text around them. Lone surrogates and noncharacters are not allowed in UTF-8 and XML.
+# isolates) reorder the text around them. UTF-8 cannot encode lone surrogates, and XML forbids some noncharacters.
+# Private and unassigned characters have no defined appearance.
 _EXCEPTIONS: Final = re.compile(f"[{''.join(SHOWN)}]")
 
 
 def is_shown(letter: str) -> bool:
-    """Whether every output shows the character itself, and not an escape."""
+    """Return whether outputs show the character itself, and not an escape."""
     return unicodedata.category(letter) not in _ESCAPED_CATEGORIES or _EXCEPTIONS.match(letter) is not None
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return ``text`` with unsafe characters replaced by Python's escapes. With ``lines``, newlines are kept."""
+    """Return ``text`` with Python's escapes in place of unsafe characters. Newlines are kept if ``lines`` is true."""
     if text.isprintable():
         return text
     return "".join(
@@ -40,7 +41,7 @@ printable_lines: Final = partial(printable, lines=True)
 
 
 def printable_json(text: str) -> str:
-    """Return JSON text with unsafe characters replaced by JSON's escapes, so that it decodes to the same value."""
+    """Return JSON text with JSON's escapes in place of unsafe characters. The result decodes to the same value."""
     return "".join(letter if letter == "\n" or is_shown(letter) else _json_escape(letter) for letter in text)
 
 

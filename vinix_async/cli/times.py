@@ -1,4 +1,4 @@
-"""Parse the dates, times and spans that options take, and format times."""
+"""Parse the dates, times and spans that options accept, and format times."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -12,13 +12,13 @@ _PERIOD: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 
 
 def parse_span(text: str) -> timedelta | None:
-    """Return the length of a span such as ``7d``, or None for any other text. Raises ``OverflowError``."""
+    """Return the length of a span such as ``7d``, or None for any other text. May raise ``OverflowError``."""
     found = _SPAN.fullmatch(text)
     return timedelta(**{_SPAN_UNITS[found[2]]: int(found[1])}) if found else None
 
 
 def span(option: str, text: str) -> timedelta:
-    """Return the length of a span such as ``12h``. Raises ``UsageError``, naming ``option``, for any other text."""
+    """Return the length of a span such as ``12h``. Raises a ``UsageError`` that names ``option`` for any other text."""
     try:
         if (length := parse_span(text)) is not None:
             return length
@@ -28,9 +28,9 @@ def span(option: str, text: str) -> timedelta:
 
 
 def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
-    """Return the time that a text names: a date, a time, or a span before now.
+    """Return the time that a text names: the beginning of a date, a date with a time, or a span before now.
 
-    ``zone``: the zone of a time without one. None stands for local time.
+    ``zone``: the time zone if the text does not have one. None stands for local time.
     """
     try:
         if (length := parse_span(text)) is not None:
@@ -42,7 +42,7 @@ def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
 
 
 def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
-    """Return the beginning and the end of a year, a month or a day in UTC: ``2026``, ``2026-03`` or ``2026-03-05``."""
+    """Return when a year, a month or a day (``2026``, ``2026-03`` or ``2026-03-05``) begins and ends in UTC."""
     found = _PERIOD.fullmatch(text)
     try:
         year, month, day = found.groups() if found else ("", None, None)

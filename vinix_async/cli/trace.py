@@ -1,4 +1,4 @@
-"""``vinix callflows trace`` shows all steps that a call may take."""
+"""``vinix callflows trace`` shows the steps that a call to a number may take."""
 
 from typing import Annotated, Final, Literal
 
@@ -19,7 +19,7 @@ from .words import as_number, only_match, similar
 
 _ASCII: Final = str.maketrans("├└─│…", "+`-|.")
 _MAX_STEPS: Final = 500
-_MAX_CHART_STEPS: Final = 200  # so that the text stays below Mermaid's limit of 50,000 characters
+_MAX_CHART_STEPS: Final = 200  # so that the chart stays below Mermaid's limit of 50,000 characters
 
 
 async def trace_call(
@@ -35,7 +35,7 @@ async def trace_call(
         Parameter(
             negative=(),
             show_default=False,
-            help="Follow only this branch, such as 'no answer', at steps that have it. Repeat the option for more.",
+            help="At steps that have this branch, such as 'no answer', follow no other. Repeat the option for more.",
         ),
     ] = (),
     caller: Annotated[
@@ -47,9 +47,10 @@ async def trace_call(
     output: Annotated[Literal["tree", "json", "mermaid"], Parameter(help="The format.")] = "tree",
     connection: Connection = CONNECTION,
 ) -> int:
-    """Show all steps that a call to a number may take.
+    """Show the steps that a call to a number may take.
 
-    Time rules are not evaluated; choose one with --assume. If nobody gets the call, the exit code is 5.
+    Time rules are not evaluated: all their branches are shown, or those of --assume.
+    If nobody gets the call, the exit code is 5.
 
     Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"
     """
@@ -85,9 +86,9 @@ async def trace_call(
 def find_start(
     flows: AccountFlows, what: str, caller: Literal["outside", "phone"]
 ) -> tuple[Route | None, str | None, Text]:
-    """Return the route of a number, the id of the callflow that gets the call, and a sentence about it.
+    """Return the route of a number, the id of the callflow that gets the call, and a sentence about both.
 
-    ``what`` may also be the id or name of a callflow. The route is then None.
+    The id is None if nobody gets the call. ``what`` may also be the id or name of a callflow: the route is then None.
     """
     separated = as_number(what)
     number = normalize(separated or what)
@@ -95,7 +96,7 @@ def find_start(
     found = only_match(flows.callflows, what) if separated is None or route.how == "none" else None
     if found:
         lost = {each: title(first) for each in found.numbers if (first := flows.by_number[each][0]) != found}
-        return None, found.id, head(found).append("".join(f"; {each} goes to {to}" for each, to in lost.items()))
+        return None, found.id, head(found).append("".join(f"; calls to {each} go to {to}" for each, to in lost.items()))
     start = route.callflow_id if route.how != "refused" else None
     callflow = flows.by_id.get(start or "")
     is_inside = callflow and not any(each.startswith("+") for each in (number, *callflow.numbers))
@@ -106,7 +107,7 @@ def find_start(
 def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -> str:
     """Return a sentence that says which callflow gets a call to a number, and why.
 
-    ``side`` is the origin of the call, as a part of the sentence, for callflows that have only inside numbers.
+    ``side`` is a part of the sentence that states where the call comes from, such as ``, called from outside,``.
     """
     name = flows.title(route.callflow_id or "")
     match route.how:
@@ -115,7 +116,7 @@ def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -
             also = f"; also of {', '.join(others)}, which {'gets' if len(others) == 1 else 'get'} no calls to it"
             return f"{number}{side} is a number of {name}{also if others else ''}"
         case "pattern":
-            captured = f", which captures {route.capture}" if route.capture not in {"", number} else ""
+            captured = f"; the captured part is {route.capture}" if route.capture not in {"", number} else ""
             if captured and (owner := flows.by_number.get(route.capture)):
                 captured += f" (a number of {title(owner[0])})"
             rivals = [f"{each.pattern} of {flows.title(each.callflow_id)}" for each in route.rivals]
@@ -123,15 +124,15 @@ def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -
             return f"{number}{side} matches {route.by} of {name}{captured}{also}"
         case "no_match":
             near = similar(number, (), flows.by_number)
-            return f"{number} is not a number of the account: {name} takes all other numbers (no_match){near}"
+            return f"{number} is not a number of the account: {name} gets the calls to such numbers (no_match){near}"
         case "refused" if route.by == "no_match":
-            why = f"{name} takes all other numbers (no_match), but only calls from phones (--from phone)"
+            why = f"{name} gets the calls to such numbers (no_match), but only from phones (--from phone)"
             near = similar(number, (), flows.by_number)
             return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}{near}"
         case "refused":
-            why = f"{name} has it, but also has no_match, so it takes only calls from phones (--from phone)"
+            why = f"{name} has this number and no_match, with which it accepts only calls from phones (--from phone)"
         case "crash":
-            why = f"the pattern {route.by} matches without any of its groups, on which the server fails"
+            why = f"the pattern {route.by} matches without any of its groups, and the server fails on such a match"
         case "none":
             near = similar(number, map(title, flows.callflows), flows.by_number)
             why = f"no callflow has this number or name, and no pattern matches it{near}"

@@ -9,7 +9,7 @@ from rich.text import Text
 from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, normalize, to_plain
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
-from .files import EXPORT_SUFFIXES
+from .files import EXPORT_SUFFIXES, is_file
 from .names import display, title
 from .options import CONNECTION, SELECTION, Connection, FromMirror, OneAccount, Selection
 from .rows import indented
@@ -19,7 +19,7 @@ from .trace import route_text
 from .words import MIN_ID, as_number, similar
 
 _START: Final = "start"
-_MAX_JUMPS: Final = 40  # lines of a table; JSON has all jumps
+_MAX_JUMPS: Final = 40  # jumps in a table; JSON has all of them
 
 
 async def uses(
@@ -38,7 +38,7 @@ async def uses(
 ) -> int:
     """Show which callflows use a user, a mailbox, a media file, a callflow, a number or another document.
 
-    WHAT is a complete name in upper or lower case, an id, or a number. If it is used nowhere, the exit code is 5.
+    WHAT is an id, a number or a complete name, in upper or lower case. If WHAT is used nowhere, the exit code is 5.
 
     Example: vinix callflows uses ROOT "Ann Ash"
     """
@@ -70,14 +70,22 @@ async def uses(
     for each in shared:
         note(display(each))
     if not rows:
-        note(display(why or f"{what} is used nowhere"))
+        _note_nowhere(words, why)
     return reading.exit_code(ExitCode.OK if rows else ExitCode.NEGATIVE)
+
+
+def _note_nowhere(words: Sequence[str], why: str) -> None:
+    """Say that nothing was found, and also if the only argument may have been meant as a file."""
+    *sources, what = words
+    note(display(why or f"{what} is used nowhere"))
+    if not sources and is_file(what):
+        note(display(f"{what} was taken as WHAT to search for. To search in the file {what}, add WHAT after it."))
 
 
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     """Return the references to ``what`` as dicts of JSON values, sorted by callflow.
 
-    Each has the ways by which jumps from other callflows lead to its callflow.
+    ``reached_from`` lists the ways by which jumps from other callflows lead to the callflow of a reference in a flow.
     """
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
     found = index.where_used(what) or index.where_used(as_number(what) or what)
@@ -116,7 +124,7 @@ def _place(*words: str) -> str:
 
 
 def _why_nowhere(flows: AccountFlows, what: str) -> str:
-    """Return a sentence about the document, number or names that ``what`` may mean, or an empty text."""
+    """Return a sentence about the document or number that ``what`` may mean, or an empty text if there is none."""
     known = {each.id: Name(title(each), "callflow") for each in flows.callflows}
     for each, name in {**flows.names, **known}.items():
         if what.casefold() == name.name.casefold() or (len(what) >= MIN_ID and each.startswith(what)):
@@ -134,7 +142,7 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
 
 
 def _shared_number(flows: AccountFlows, what: str) -> str:
-    """Return a sentence that names the callflow that gets the calls to a shared number, or an empty text."""
+    """Return which of the callflows that share the number gets the calls, or an empty text if none share it."""
     number = normalize(as_number(what) or what)
     if len(flows.by_number.get(number, ())) < 2:
         return ""

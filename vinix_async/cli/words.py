@@ -10,24 +10,25 @@ from .exit_codes import UsageError
 from .names import feature_code, title
 from .table import head
 
-MIN_ID: Final = 8  # the digits of a shortened id
+MIN_ID: Final = 8  # the least characters of a shortened id
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _PREFIX: Final = re.compile(r"^(?:\+1?|0+)")
-"""A trunk prefix, or the ``+1`` that the server adds to ten digits."""
+"""A ``+``, the ``+1`` that the server adds to ten digits, or the zeros of a trunk prefix."""
 _MAX_SIMILAR: Final = 5
-_MIN_DIGITS: Final = 6  # the least digits of a number without its country code
+_MIN_DIGITS: Final = 6  # the least digits by which a number is found without its country code
 
 
 def as_number(text: str) -> str | None:
-    """Return a dialled number without spaces, dashes, parentheses and dots, or None for any other text."""
+    """Return a dialled number without separators such as spaces and dashes, or None for any other text."""
     return _SEPARATORS.sub("", text) if _SEPARATED.fullmatch(text) else None
 
 
 def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
-    """Return the end of a sentence with names that are similar to ``wanted``, or numbers that end with it.
+    """Return the end of a sentence that suggests what may be meant, or an empty text.
 
-    ``wanted`` may be a number without its country code.
+    Numbers that end with ``wanted`` are suggested, if it may be a number without its country code. Otherwise similar
+    names are suggested.
     """
     digits = _PREFIX.sub("", _SEPARATORS.sub("", wanted))
     if len(digits) >= _MIN_DIGITS and digits.isdigit():
@@ -40,7 +41,10 @@ def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> s
 
 
 def match(rows: Sequence[Callflow], wanted: str) -> list[Callflow]:
-    """Return the callflows that match by id, or else by number, by name, by a part of the name, or by a partial id."""
+    """Return the callflows that match ``wanted`` in the first of these ways in which any does.
+
+    The ways are: the id; a number, a pattern or the feature code; the name; a part of the name; a shortened id.
+    """
     number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
     ways = (
         lambda row: row.id == wanted,
