@@ -218,6 +218,26 @@ def test_login_asks_on_a_terminal_and_shows_no_secret(vinix: Command, sandbox: S
     assert auth.password not in seen
 
 
+@pytest.mark.parametrize(
+    ("arguments", "prompt", "message"),
+    [
+        ((), "User name:", "--username is required"),
+        (("--kind", "token"), "Token:", "no secret was entered"),
+    ],
+)
+def test_login_without_an_answer(
+    vinix: Command, sandbox: Sandbox, arguments: tuple[str, ...], prompt: str, message: str
+) -> None:
+    ends = ["\x04"]  # Ctrl-D
+    seen = vinix.on_a_terminal(
+        *("auth", "login", "--base", sandbox.url, *arguments),
+        keys=lambda seen: ends.pop() if ends and prompt in seen else None,
+        code=2,
+    )
+    assert f"vinix: {message}" in seen
+    assert "Traceback" not in seen
+
+
 def _config(vinix: Command) -> str:
     return (vinix.home / "config" / "vinix" / "config.toml").read_text()
 

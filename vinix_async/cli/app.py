@@ -60,7 +60,10 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
 
 
 def _have_plain_help(group: App) -> None:
-    """Set the format of the help of all commands, which do not inherit it in a completion script."""
+    """Set the help format of all commands to that of ``app``.
+
+    In a completion script, cyclopts does not let commands inherit the format.
+    """
     for name in group:
         if not name.startswith("-"):
             group[name].help_format = app.help_format

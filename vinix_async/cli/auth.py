@@ -127,14 +127,20 @@ def _ask(prompt: str, option: str) -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"{option} is required if stdin is not a terminal")
     note(prompt.rstrip())
-    answer = input().strip()
+    try:
+        answer = input().strip()
+    except EOFError:
+        answer = ""
     if not answer:
         raise UsageError(f"{option} is required")
     return answer
 
 
 def _read_secret(prompt: str) -> str:
-    secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    try:
+        secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    except EOFError:
+        secret = ""
     if not secret:
         raise UsageError("no secret was entered: type it at the prompt, or send it to stdin")
     return secret

@@ -44,8 +44,8 @@ async def list_callflows(
 ) -> int:
     """List the callflows of one or more accounts.
 
-    If you select no accounts, the command lists your own account: VINIX_ACCOUNT_ID, or account_id of the profile. By
-    default, the output is a table on a terminal, and NDJSON in a pipe or a file.
+    If you select no accounts, the command lists your own account: VINIX_ACCOUNT_ID, or account_id of the profile.
+    By default, the output is a table on a terminal, and NDJSON in a pipe or a file.
     """
     job = Job(
         command="callflows list",

@@ -43,8 +43,8 @@ async def check(
 ) -> int:
     """Report faults and possible faults in callflows. --explain describes a code.
 
-    If you select no accounts, files or mirror, the command checks your own account. By default, the exit
-    code is 5 if there are errors.
+    If you select no accounts, files or mirror, the command checks your own account.
+    By default, the exit code is 5 if there are errors.
 
     Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
     """
@@ -107,7 +107,7 @@ def finding_row(flows: AccountFlows, finding: Finding) -> Row:
 
 
 def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
-    """Yield lines for the findings of an account. The line with the name of a callflow is followed by its findings."""
+    """Yield lines for the findings of an account: for each callflow, its name and then its findings."""
     cells = [
         (
             Text(row["severity"], _SEVERITIES[row["severity"]]),

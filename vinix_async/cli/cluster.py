@@ -1,6 +1,6 @@
 """Export callflows with the workers of a Dask cluster.
 
-The output is a folder of Parquet files. It also serves as the checkpoint.
+The output is a folder of Parquet files. The folder also serves as the checkpoint.
 """
 
 import logging
@@ -42,15 +42,19 @@ ignore it, because the command ends them itself."""
 @Parameter(name="*", group=Group("Cluster", sort_key=7))
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Options for an export with the workers of a Dask cluster, which writes a folder of Parquet files.
+    """Options for an export to a folder of Parquet files, which the workers of a Dask cluster write.
 
     Attributes:
-        scheduler: Export with the workers of this Dask scheduler, such as tcp://10.0.0.1:8786. The workers need
-            credentials in their environment.
-        workers: Export with this number of worker processes on this machine.
+        workers: The number of worker processes to start on this machine for the export.
     """
 
-    scheduler: str | None = None
+    scheduler: Annotated[
+        str | None,
+        Parameter(
+            help="The address of a Dask scheduler whose workers do the export, such as tcp://10.0.0.1:8786. The "
+            "workers need credentials in their environment."
+        ),
+    ] = None
     workers: Annotated[int | None, Parameter(validator=between(1))] = None
 
 

@@ -1,8 +1,8 @@
 """Print data on stdout, and messages on stderr.
 
-Text from the server is never interpreted as markup. ``note`` escapes control characters. ``write_data`` does so if
-stdout is a terminal. The arguments of ``rendered``, ``print_data`` and ``print_lines`` must be escaped already, for
-example by ``names.display``.
+Text from the server is never interpreted as markup. ``note`` escapes control characters, and ``write_data`` applies its
+argument ``escape`` if stdout is a terminal. Text for ``rendered``, ``print_data`` and ``print_lines`` must be escaped
+already, for example by ``names.display``.
 """
 
 import os
@@ -37,7 +37,7 @@ _before_printing: list[Callable[[], object]] = []
 
 
 def note(text: str) -> None:
-    """Print a message on stderr, with control characters escaped except line feeds."""
+    """Print a message of one or more lines on stderr. All control characters but line feeds are escaped."""
     hide_progress()
     errors.print(Text(printable_lines(text)), soft_wrap=True)
 
@@ -68,8 +68,8 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
 def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = False) -> bytes:
     """Return tables, trees and text in the encoding of stdout. A character that the encoding lacks becomes ``?``.
 
-    ``width``: the number of columns (default: that of the terminal, or 80). ``soft_wrap``: whether long lines are not
-    wrapped.
+    ``width``: the number of columns (default: that of the terminal, or 80). ``soft_wrap``: whether to leave long
+    lines unwrapped.
     """
     console = PipeConsole()
     console.width = width or console.width

@@ -65,8 +65,8 @@ def pair_accounts(
 ) -> Iterator[tuple[AccountFlows, AccountFlows]]:
     """Yield the two states of each account. If each side has one account, the two form a pair even if their ids differ.
 
-    If one side was read from the API, only its account is compared, and other accounts of a file are ignored. If an
-    account is missing on one side, its state on that side is empty.
+    If one side was read from the API, only the account of that side is compared. Other accounts of a file are ignored.
+    If an account is missing on one side, its state on that side is empty.
     """
     if len(old) == len(new) == 1:
         yield old[0], new[0]
@@ -98,7 +98,7 @@ def change_rows(old: AccountFlows, new: AccountFlows) -> Iterator[Row]:
 
 
 def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> Iterator[Text]:
-    """Yield lines for the changes of an account. The line with the name of a callflow is followed by its changes."""
+    """Yield lines for the changes of an account: for each callflow, its name and then its changes."""
     for callflow_id, found in groupby(rows, lambda row: row["callflow_id"]):
         group = list(found)
         whole = [row for row in group if row["kind"] in {"added", "removed"}]

@@ -1,7 +1,7 @@
 """Write the rows of a job as NDJSON, CSV, a JSON array, a table, Parquet or a report.
 
 Rows are written as they arrive, and are not kept in memory. A resumed job cannot append to a Parquet file or to a
-report. Therefore their rows are first collected in a file of lines, which is converted at the end of the job.
+report. Therefore the rows of these formats are first collected in a file, which is converted at the end of the job.
 """
 
 import os

@@ -52,8 +52,8 @@ async def refresh(
 ) -> int:
     """Update the copy of one or more accounts.
 
-    An account without changes usually takes two requests. --all also refreshes the accounts that are already in the
-    mirror. To continue a run that was interrupted, run the command again.
+    An account without changes usually takes two requests. --all also refreshes the accounts already in the mirror.
+    To continue a run that was interrupted, run the command again.
     """
     age = None if max_age is None else span("--max-age", max_age)
     async with open_mirror(db) as opened, connect(connection) as server:

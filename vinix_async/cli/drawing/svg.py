@@ -92,7 +92,7 @@ def layout(
     """Return the middle of each box's upper edge, and the width and the height of the picture.
 
     A box is centred above its children. Subtrees and trees are placed side by side and do not overlap.
-    ``sizes``: the width and the height of each box. If the label above a box is wider, its width counts.
+    ``sizes``: the width and the height of each box. If the label above a box is wider, it is the width of the label.
     """
     below = children(boxes)
     spans = [0.0] * len(boxes)  # the width of a subtree

@@ -47,7 +47,7 @@ def fit(text: str, style: str, room: float) -> tuple[str, float]:
 
 
 def _advances(text: str, *, bold: bool) -> list[int]:
-    """Return the width of each character. The character after a zero-width joiner has none, as part of an emoji."""
+    """Return the width of each character. A character after a zero-width joiner has the width 0."""
     widths, joined = [], False
     for letter in text:
         widths.append(0 if joined else _width(letter, bold=bold))
