@@ -181,7 +181,7 @@ def served(**options: Any) -> Iterator[Sandbox]:
         asyncio.run_coroutine_threadsafe(sandbox.close(), loop).result(5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
-        for _ in range(3):  # connections are closed in the turns after the server has ended
+        for _ in range(20):  # connections are closed in the turns after the server has ended
             loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 

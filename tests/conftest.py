@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import pickle
 import signal
@@ -22,6 +23,9 @@ from vinix_async.sandbox import Sandbox
 
 # pytest-asyncio asks for the main thread's event loop, which would be made, and never closed, to answer it.
 asyncio.set_event_loop(None)
+
+# All records count, see below. With the setting log_level, pytest would forget for each test which loggers are enabled.
+logging.getLogger().setLevel(logging.DEBUG)
 
 # Without bytecode, each worker and each process of a test compiles the library and its tests anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -45,18 +45,15 @@ NO_IO = {"aiohttp", "asyncio", "os", "random", "socket", "tenacity", "time"}
 @functools.cache
 def imports(path: Path) -> frozenset[str]:
     """Absolute names of the modules that ``path`` imports when it runs."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        node
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     package = ["vinix_async", *path.relative_to(PACKAGE).parts[:-1]]
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if node in skipped:
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
+        if not isinstance(node, ast.expr):
+            waiting.extend(ast.iter_child_nodes(node))
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
