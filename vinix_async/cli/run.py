@@ -156,7 +156,7 @@ class _Run:
     # --- while the job runs ---
 
     def _write(self, page: "AccountPage") -> None:
-        """Write a page. The sweep may already count its account as done, so no save may come before this."""
+        """Write a page. The sweep may already count the page's account as done, so no save may precede this."""
         self._writer.write(page)
         self._tally.callflows += len(page.items)
         if page.error is None:

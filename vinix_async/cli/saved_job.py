@@ -74,10 +74,9 @@ class SavedJob:
             value = json.loads(text)
             if msgspec.convert(value["version"], int) not in {1, _VERSION}:
                 raise UsageError("the checkpoint was written by another version of vinix: start the job again")
+            job = asdict(Job(**value["job"]), recurse=False)  # rejects unknown names
             saved = cls(
-                job=msgspec.convert(
-                    asdict(Job(**value["job"]), recurse=False), Job
-                ),  # rejects unknown names and wrong types
+                job=msgspec.convert(job, Job),  # rejects wrong types
                 connection=msgspec.convert({**vars(connection), **_sandbox_options(value["sandbox"])}, Connection),
                 size=msgspec.convert(value["size"], Annotated[int, msgspec.Meta(ge=0)]),
                 sweep=SweepCheckpoint.from_value(value["sweep"]),

@@ -108,7 +108,10 @@ class AccountFlows:
 
 
 def open_mirror(option: str | None) -> "Mirror":
-    """Return the mirror of ``--db`` or ``VINIX_MIRROR``. Raises ``UsageError`` if neither names a valid one."""
+    """Return the mirror of ``--db`` or ``VINIX_MIRROR``.
+
+    Raises ``UsageError`` if neither is set, or if ``--db`` is not a valid address or has a password.
+    """
     from ..mirror import Mirror  # noqa: PLC0415  # slow to import, and --help does not need it
 
     return Mirror(_database(option))
@@ -143,10 +146,11 @@ def check_order(command: str, source: str, what: str) -> None:
 class Sources:
     """The accounts and export files that a command reads, and the problems of reading them.
 
-    ``words``: account ids and files. If neither they nor ``selection`` name an account, your own account is read.
-    ``account``: the id or name of the only account to read from a file. ``several``: whether several accounts of a file
-    may be read. ``summaries``: whether callflows without their flow are accepted. ``db``: the mirror to read instead of
-    the API. ``one_account``: whether only one account is read; ``read`` sets it before it calls ``on_account``.
+    ``words``: account ids and files. If neither they nor ``selection`` name an account, your own account is read, or
+    with ``db`` all accounts of the mirror. ``account``: the id or name of the only account to read from a file.
+    ``several``: whether several accounts of a file may be read. ``summaries``: whether callflows without their flow are
+    accepted. ``db``: the mirror to read instead of the API. ``one_account``: whether only one account is read. The
+    method ``read`` sets it before it calls ``on_account``.
     """
 
     words: Sequence[str]

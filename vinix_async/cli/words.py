@@ -27,7 +27,7 @@ def as_number(text: str) -> str | None:
 def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
     """Return the end of a sentence that suggests what may be meant, or an empty text.
 
-    Numbers that end with ``wanted`` are suggested, if it may be a number without its country code. Otherwise similar
+    If ``wanted`` may be a number without its country code, numbers that end with it are suggested. Otherwise similar
     names are suggested.
     """
     digits = _PREFIX.sub("", _SEPARATORS.sub("", wanted))
