@@ -207,7 +207,7 @@ def _filter_value(name: str, value: object) -> str:
         return str(value)
     if isinstance(value, str):
         if name in _KEYS and not value:
-            raise ConfigurationError(f"{name} must not be empty: no document would match")
+            raise ConfigurationError(f"{name} must not be empty: pass the name of a key")
         return value
     if isinstance(value, Sequence) and value and all(isinstance(each, str) for each in value):
         if len(value) == 1:

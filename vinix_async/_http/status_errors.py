@@ -157,7 +157,7 @@ def _why_refused(request: Request, status: int, data: Mapping[str, Any], body: M
         return "wrong user name, password or account"
     if status == 404 and body and request.path == "/api_auth":
         return "the server does not know the API key"
-    if status == 404:  # without the API's JSON, the endpoint itself does not exist
+    if status == 404:  # the endpoint itself does not exist
         return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)
 
