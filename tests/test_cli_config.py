@@ -238,6 +238,21 @@ def test_login_without_an_answer(
     assert "Traceback" not in seen
 
 
+@pytest.mark.parametrize("section", ["[ default ]", '["default"]'])
+def test_a_profile_that_is_written_in_another_way_stays_as_it_is(
+    vinix: Command, sandbox: Sandbox, section: str
+) -> None:
+    path = vinix.home / "config" / "vinix" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{section}\nusername = "ann"\n')
+    path.chmod(0o600)
+    auth = sandbox.api_key_auth()
+    done = vinix("auth", "login", "--base", sandbox.url, "--kind", "api-key", stdin=f"{auth.api_key}\n")
+    assert done.returncode == 2
+    assert "edit the file by hand" in done.stderr
+    assert path.read_text() == f'{section}\nusername = "ann"\n'
+
+
 def _config(vinix: Command) -> str:
     return (vinix.home / "config" / "vinix" / "config.toml").read_text()
 

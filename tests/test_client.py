@@ -538,10 +538,13 @@ async def test_a_deadline_ends_an_attempt_that_hangs(server: Scripted) -> None:
 
     server.otherwise = hang
     async with VinixClient(auth="a-token", base_url=server.url, deadline=0.05) as client:
-        with pytest.raises(APITimeoutError, match="deadline") as caught:
+        with pytest.raises(APITimeoutError, match=r"0\.05 s \(deadline\)") as caught:
             await client.callflows.list(ACCOUNT).to_list()
         assert caught.value.attempts == 1
         assert not caught.value.transient
+        view = client.with_options(deadline=60, retry=RetryPolicy(deadline=0.05))
+        with pytest.raises(APITimeoutError, match=r"0\.05 s \(RetryPolicy\.deadline\)"):
+            await view.callflows.list(ACCOUNT)
         never.set()
 
 

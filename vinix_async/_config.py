@@ -48,7 +48,7 @@ def check_number(
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= value < math.inf or (above and value == least):  # type: ignore[operator]  # a number
         none, bound = "None or " if optional else "", "greater than" if above else "at least"
-        raise ConfigurationError(f"{name} must be {none}a number{unit}, {bound} {least:g}, not {_shown(value)}")
+        raise ConfigurationError(f"{name} must be {none}a finite number{unit} {bound} {least:g}, not {_shown(value)}")
 
 
 def check_count(name: str, value: object, *, optional: bool = True) -> None:

@@ -317,7 +317,7 @@ async def test_L10_faults_of_certificates_are_told_apart(issued_to: str, trusted
     ("timeout", "words"),
     [
         (0.05, "no complete response from {} within 0.05 s (timeout)"),
-        (aiohttp.ClientTimeout(sock_read=0.05), "no data from {} within 0.05 s (timeout)"),
+        (aiohttp.ClientTimeout(sock_read=0.05), "no data from {} for 0.05 s (timeout)"),
     ],
 )
 async def test_L10_a_timeout_says_how_long(timeout: Any, words: str) -> None:

@@ -208,7 +208,8 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
             seconds = timeout.sock_connect or timeout.connect or timeout.total
             return APITimeoutError(f"no connection to {server}{_within(seconds)}", server_away=True)
         case aiohttp.SocketTimeoutError():
-            return APITimeoutError(f"no data from {server}{_within(timeout.sock_read)}", server_away=True)
+            seconds = timeout.sock_read or 0.0
+            return APITimeoutError(f"no data from {server} for {seconds:g} s (timeout)", server_away=True)
         case TimeoutError():
             return APITimeoutError(f"no complete response from {server}{_within(timeout.total)}", server_away=True)
         case aiohttp.ClientConnectorCertificateError() | ssl_module.SSLCertVerificationError():

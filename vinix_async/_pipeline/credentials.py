@@ -51,7 +51,7 @@ class TokenAuth(Auth):
 
     def __attrs_post_init__(self) -> None:
         if fault := _token_fault(self.token):
-            raise ConfigurationError(f"token must be a str of visible ASCII characters, but it {fault}")
+            raise ConfigurationError(f"the token cannot be used: it {fault}")
 
     def login_request(self) -> None:
         """Return None."""
@@ -243,7 +243,7 @@ def _token_fault(token: object) -> str | None:
     if len(token) > _MAX_TOKEN:
         return f"has {len(token):,} characters, more than the {_MAX_TOKEN:,} that fit in a header line"
     if not _VISIBLE_ASCII.fullmatch(token):
-        return "contains spaces, line breaks or other characters that a header cannot contain"
+        return "contains spaces, line breaks or other characters that a token cannot contain"
     return None
 
 

@@ -167,10 +167,9 @@ class _Call:
         self._request = request
         self._options = options
         policy = options.retry
-        deadline = options.deadline
+        self._deadline, self._deadline_name = options.deadline, "deadline"
         if policy.deadline is not None and (end := sender.clock.monotonic() + policy.deadline) < ends_at:
-            deadline, ends_at = policy.deadline, end
-        self._deadline = deadline
+            self._deadline, self._deadline_name, ends_at = policy.deadline, "RetryPolicy.deadline", end
         self._ends_at = ends_at
         self._claims_suffice = claims_suffice
         self._ticket = Ticket(
@@ -260,7 +259,7 @@ class _Call:
         failure = self._sender.outages.deadline_passed(self._ticket)
         if failure is None:
             failure = APITimeoutError(
-                f"the call was not complete within {self._deadline:g} s (deadline)",
+                f"the call was not complete within {self._deadline:g} s ({self._deadline_name})",
                 transient=False,
                 gave_up="the deadline has passed",
             )

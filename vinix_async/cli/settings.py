@@ -157,7 +157,11 @@ def save_profile(name: str, settings: Mapping[str, str]) -> Path:
     old_section = re.compile(rf"^\[{name}\][ \t]*(?:#[^\n]*)?\n(?:(?!\[)[^\n]*\n?)*", re.MULTILINE)
     rest, found = old_section.subn(lambda _: section + "\n", text, count=1)
     new = rest.rstrip("\n") + "\n" if found else "\n".join(filter(None, (text.rstrip("\n"), section)))
-    if _parse(new, path) != before | {name: dict(settings)}:
+    try:
+        is_safe = _parse(new, path) == before | {name: dict(settings)}
+    except UsageError:  # for example, because the section is written in another way, such as [ default ]
+        is_safe = False
+    if not is_safe:
         raise UsageError(f"cannot change {path} without losing parts of it: edit the file by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private_file(path, new.encode())

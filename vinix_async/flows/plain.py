@@ -37,7 +37,7 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
         return attrs.asdict(result) | {"target": masked(result.target)}
     if isinstance(result, Name | Rival | Rule):
         return attrs.asdict(result)
-    raise ConfigurationError(f"to_plain() takes a result of vinix_async.flows, not {type(result).__name__}")
+    raise ConfigurationError(f"to_plain() cannot convert a value of type {type(result).__name__}")
 
 
 def _value(value: Any) -> Any:
