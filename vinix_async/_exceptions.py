@@ -277,7 +277,7 @@ def _listed(problems: tuple[str, ...]) -> str:
 
 
 def _line(text: str, limit: int) -> str:
-    """Return ``text`` with at most ``limit`` characters, in which control characters and line ends are escaped."""
+    """Return one line of at most ``limit`` characters: ``text`` with escapes in place of unprintable characters."""
     return _cut("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: limit + 1]), limit)
 
 

@@ -169,9 +169,9 @@ def _frame(rows: Sequence[Sequence[Cell]], *, details: bool) -> "pd.DataFrame":
 
 
 def _check_arguments(account_ids: object, connect: Connect, options: Mapping[str, Any]) -> Callflows:
-    """Raise ``ConfigurationError`` if an argument is invalid. Return an object for ``_add``, which checks account ids.
+    """Raise ``ConfigurationError`` if an argument is invalid.
 
-    The object belongs to a client that sends no requests.
+    Return the object with which ``_add`` checks account ids. It belongs to a client that sends no requests.
     """
     if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
         kind = type(account_ids).__name__
@@ -351,7 +351,8 @@ def _plain(filters: Filters | None) -> dict[str, str]:
 def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
     """Create the folder and its manifest, which describes the export. If ``overwrite`` is true, remove an old export.
 
-    Raise ``ConfigurationError`` if the folder contains other files or a different export.
+    Raise ``ConfigurationError`` if the folder contains other files or a damaged manifest. If ``overwrite`` is false,
+    also raise it if the folder contains a different export.
     """
     manifest = folder / _MANIFEST
     wanted = {"version": _MANIFEST_VERSION, **job}

@@ -253,7 +253,7 @@ class Sweep:
             self._done.add(outcome.value.account_id)
 
     def _check_credentials(self, value: Any) -> None:
-        """Raise the error of ``value`` if the server refuses the credentials that all accounts share."""
+        """Raise the error of ``value`` if the server keeps refusing the credentials that all accounts share."""
         if value.error is None:
             self._refused = 0
         elif isinstance(value.error, AuthenticationError):

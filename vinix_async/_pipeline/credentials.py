@@ -43,8 +43,8 @@ class Auth:
 class TokenAuth(Auth):
     """An existing token. It cannot be renewed.
 
-    If the server refuses it, the call raises ``AuthenticationError``. Only if ``auth`` is a function, and the function
-    now returns another token, the call first tries that token.
+    If the server refuses it, the call raises ``AuthenticationError``. If ``auth`` is a function, the call first calls
+    the function again. If the function returns other credentials, the call tries these once.
     """
 
     token: str = field(repr=False)
@@ -75,7 +75,7 @@ class ApiKeyAuth(Auth):
     def __attrs_post_init__(self) -> None:
         _check_text("api_key", self.api_key)
         if any(map(str.isspace, self.api_key)):  # for example the line end of a file that contains the key
-            raise ConfigurationError("api_key must not contain spaces or line ends")
+            raise ConfigurationError("api_key must not contain spaces, tabs or line ends")
 
     def login_request(self) -> Request:
         """Return a login request with the API key."""

@@ -175,9 +175,9 @@ class OutageDetector:
         return bool(ticket.outage_wait) and (self._outage is not None or self._recovery_limit is not None)
 
     async def enter(self, ticket: Ticket) -> None:
-        """Wait until the call may send its next attempt. The attempt is a probe if ``ticket.probing`` is then set.
+        """Wait until the call may send its next attempt. If this sets ``ticket.probing``, the attempt is a probe.
 
-        Raises the last error, with ``gave_up`` set, when the call has waited for its ``outage_wait``.
+        Raises the last error, with ``gave_up`` set, if the outage lasts longer than the call can wait.
         """
         while True:
             self._check_open()

@@ -350,7 +350,7 @@ class _Call:
             self._replayed = True
 
     async def _has_other_credentials(self, cache: TokenCache) -> bool:
-        """Call the ``auth`` function again, and return whether it now returns different credentials."""
+        """Return whether the ``auth`` function returns different credentials now. If there is none, return False."""
         if self._sender.shares_credentials:
             return False
         self._cache = await self._sender.token_cache(self._request.account_id)

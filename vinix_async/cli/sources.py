@@ -89,7 +89,7 @@ class AccountFlows:
         return describe_place(self.by_id.get(callflow_id), path, self.names)
 
     def about(self, callflow_id: str) -> Row:
-        """Return the first keys of a row: those of the account and of a callflow."""
+        """Return the fields with which a row begins. They describe the account and a callflow."""
         callflow = self.by_id.get(callflow_id)
         return {
             "account_id": self.account.id,

@@ -135,7 +135,8 @@ def _without_secrets(text: str) -> str:
         return text
     text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
     last_at = text.rfind("@")
-    query = text.find("?") if "://" in text else -1  # nothing after it is shown: values in a query may contain spaces
+    # The text from the question mark on is left out, because the values in a query may contain spaces.
+    query = text.find("?") if "://" in text else -1
     shown, end = "", 0
     for found in _URL.finditer(text):
         if 0 <= query < found.start():

@@ -198,9 +198,9 @@ class Mirror:
     ) -> AsyncIterator[NumberUse]:
         """Yield a ``NumberUse`` for each period in which a callflow had ``number``.
 
-        Only periods that overlap the time from ``since`` to ``until`` are included. Without these arguments, all are.
-        They are in the order of their account ids, their callflow ids and their beginnings. ``number`` must have the
-        form in which callflows contain it, such as ``+15551234567`` (see ``flows.normalize``).
+        Only periods that overlap the time from ``since`` to ``until`` are included. Without these arguments, all
+        periods are included. They are sorted by account id, then by callflow id, then by their beginning. ``number``
+        must have the form in which callflows contain it, such as ``+15551234567`` (see ``flows.normalize``).
         """
         begin, end = since and _aware("since", since), _aware("until", until or _NOW)
         pages = self._pages(_NUMBERS, lambda *after: (search_key(number), *after), ("", "", -1), _read_numbers, _ROWS)

@@ -323,7 +323,7 @@ class Sandbox:
     def break_callflow(self, account_id: str, callflow_id: str, how: int | str = 500) -> None:
         """Break one callflow until ``mend_callflow`` is called. ``document`` and ``row`` still return it unbroken.
 
-        Raises KeyError if the callflow does not exist.
+        Raises KeyError if the account or the callflow does not exist.
 
         Args:
             account_id: the id of the account.
@@ -378,7 +378,7 @@ def _count_range(callflows: object) -> tuple[int, int]:
 
 
 def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a document that contains only JSON values. Raises ``ConfigurationError``.
+    """Return a copy of a document that contains only JSON values. Raises ``ConfigurationError`` if this is impossible.
 
     Lone surrogates are refused, because Kazoo's JSON parser does not accept them either.
     """

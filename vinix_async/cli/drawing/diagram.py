@@ -45,7 +45,7 @@ class Box:
 
     @property
     def kind(self) -> str:
-        """The group of modules to which the module belongs. It selects the colour and the icon."""
+        """The group of modules to which the module belongs. The group selects the colour and the icon of the box."""
         return MODULE_KINDS.get(self.module, "other")
 
     @property

@@ -14,7 +14,7 @@ from .diagram import Box, diagram, fold
 _MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and ``fold`` adds at most one box to each box that it keeps
 _MAX_CHARACTERS: Final = 50_000  # in UTF-16 code units: Mermaid's maxTextSize
 _MAX_CELLS: Final = 40
-_MAX_LABEL: Final = 160  # in characters, because combining characters fill no cell
+_MAX_LABEL: Final = 160  # in characters; needed in addition to _MAX_CELLS, because combining characters fill no cell
 _MAX_TARGET: Final = 64
 _MAX_NUMBERS: Final = 4
 

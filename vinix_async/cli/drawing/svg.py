@@ -92,7 +92,8 @@ def layout(
     """Return the middle of each box's upper edge, and the width and the height of the picture.
 
     A box is centred above its children. Subtrees and trees are placed side by side and do not overlap.
-    ``sizes``: the width and the height of each box. If the label above a box is wider, it is the width of the label.
+    ``sizes``: the width and the height of each box. If the label above a box is wider than the box, the width must be
+    that of the label.
     """
     below = children(boxes)
     spans = [0.0] * len(boxes)  # the width of a subtree
