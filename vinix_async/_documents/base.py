@@ -122,7 +122,7 @@ def field_values(document: Document) -> list[Any]:
 def write_constructor(
     kind: type[D], parameters: Sequence[str], values: Mapping[str, str], names: Mapping[str, Any]
 ) -> Callable[..., D]:
-    """Return a function that creates a ``kind`` faster than the ``__init__`` of the class.
+    """Return a function that creates instances of ``kind`` faster than the ``__init__`` of the class does.
 
     ``values`` maps the name of each field to a Python expression. The expression may contain the ``parameters`` of the
     function and the variables in ``names``.

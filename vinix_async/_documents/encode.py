@@ -11,7 +11,7 @@ from .deep_json import write_json
 
 @public
 def to_dict(document: Document) -> dict[str, Any]:
-    """Return the JSON object that the server sent for ``document``, as a new dict, without any difference."""
+    """Return a new dict that is equal to the JSON object that the server sent for ``document``."""
     if type(document) not in RULES:
         raise ConfigurationError(f"to_dict() needs a document, not {type(document).__name__}")
     top: dict[str, Any] = {}

@@ -136,7 +136,9 @@ def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str,
         raise ConfigurationError(invalid)
     types = versions.get(version)
     if types is None:
-        raise ConfigurationError(f"this {what} was written by another version of vinix_async (format {version})")
+        raise ConfigurationError(
+            f"this {what} was written by another version of vinix_async (format {version}): start again without it"
+        )
     if value.keys() != {"version", *types}:
         raise ConfigurationError(invalid)
     for name, kinds in types.items():

@@ -537,7 +537,7 @@ class PageReader(Generic[T]):
         if self.all_bad_items:  # a resumed iteration would read this page again, so all its ids must be kept
             self._previous += self._handed_out
         else:
-            # Forget only the ids of the checkpoint that this page lists. The next page may list the others.
+            # Of the ids in the checkpoint, forget only those that this page lists. The next page may list the others.
             self._deduplicator.forget_resumed(listed)
             self._previous = list(filter(None, listed))
         self._handed_out = []

@@ -268,7 +268,10 @@ class Identity:
 
 
 def read_identity(claims: Mapping[str, Any]) -> Identity:
-    """Return the identity in ``claims``, the claims of a token or the ``data`` of a login or of ``GET /token_auth``."""
+    """Return the identity in ``claims``.
+
+    These are the claims of a token, or the ``data`` of the response to a login or to ``GET /token_auth``.
+    """
 
     def text(name: str) -> str | None:
         value = claims.get(name)

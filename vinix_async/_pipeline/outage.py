@@ -356,8 +356,8 @@ class OutageDetector:
         self._schedule_probe(outage, error)
         self._prober = ticket
         self._recovery_limit = None
-        # The failures that revealed the outage do not count as attempts. Later failures of these accounts are evidence
-        # of an outage again.
+        # The failures that revealed the outage do not count as attempts. Later failures of these accounts can again be
+        # evidence of an outage.
         for each, attempts in self._refundable.items():
             each.refund += attempts
         self._failing -= self._evidence.keys()

@@ -450,7 +450,7 @@ class _Call:
 
     @contextmanager
     def _waiting(self, reason: Reason, seconds: float) -> Iterator[None]:
-        """Notify the listeners that the call waits while the ``with`` block runs."""
+        """Notify the listeners when the ``with`` block, in which the call waits, begins and ends."""
         listeners, clock, account_id = self._options.listeners, self._sender.clock, self._request.account_id
         began = clock.monotonic()
         notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))

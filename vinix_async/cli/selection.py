@@ -63,7 +63,7 @@ def _lines(data: bytes, name: str) -> list[str]:
 
 
 def _layout(first_line: str) -> tuple[str, int | None]:
-    """Return a file's delimiter, and the index of its column of ids: None if the first line is not a header."""
+    """Return a file's delimiter, and the index of its column of ids. If there is no header line, the index is None."""
     for delimiter, name in product(_DELIMITERS, _ID_COLUMNS):
         names = [cell.strip().lower() for cell in next(csv.reader([first_line], delimiter=delimiter), [])]
         if name in names:

@@ -49,7 +49,7 @@ async def trace_call(
 ) -> int:
     """Show the steps that a call to a number may take.
 
-    Time rules are not evaluated: all their branches are shown, or those of --assume.
+    Time rules are not evaluated: all their branches are shown, or only those that --assume names.
     If nobody gets the call, the exit code is 5.
 
     Example: vinix callflows trace ROOT 2000 --assume "other times" --assume "no answer"

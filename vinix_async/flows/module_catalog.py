@@ -300,7 +300,7 @@ def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa
 def never_taken(parent: FlowNode, key: str) -> bool:
     """Whether it is known that the server never takes the child ``key`` of ``parent``.
 
-    A default child is never taken only if the module takes no default branch at all.
+    For a default child, this is known only if the module takes no default branch at all.
     """
     known = MODULES.get(parent.module or "")
     if known is None or (key == "_" and known.branches not in {"carrier", "none"}):

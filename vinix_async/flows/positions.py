@@ -32,7 +32,8 @@ class Pointers:
         """``top`` is the pointer of the first row."""
         self._table = table
         self._last = top
-        self._ends = [(0, len(top))]  # the rows from the top to the last one, and where the pointer of each ends
+        # The rows on the path to the row of the pointer ``_last``, and the index at which the pointer of each row ends.
+        self._ends = [(0, len(top))]
 
     def __getitem__(self, index: int) -> str:
         """Return the pointer of the row's node within its callflow."""
