@@ -221,7 +221,7 @@ async def test_a_function_that_fails_is_the_cause(server: Scripted, kind: Any) -
 
 async def test_a_function_that_returns_something_else(server: Scripted) -> None:
     async with VinixClient(auth=lambda _: 7, base_url=server.url) as client:  # type: ignore[arg-type,return-value]  # the point
-        with pytest.raises(ConfigurationError, match="the auth function returned int"):
+        with pytest.raises(ConfigurationError, match="the auth function returned a value of type int"):
             await client.callflows.list(ACCOUNT)
 
 

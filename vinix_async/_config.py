@@ -207,7 +207,7 @@ def check_url(name: str, value: object) -> SplitResult:
     except ValueError:
         pass
     raise ConfigurationError(
-        f"{name} must be an absolute URL that begins with https:// or http:// and has a valid host"
+        f"{name} must be an absolute URL that begins with https:// or http:// and has a valid host (and port, if any)"
     )
 
 

@@ -135,7 +135,7 @@ class APIConnectionError(VinixError):
     """No usable response was received, because the connection failed or the response was truncated or corrupt.
 
     Attributes:
-        transient: False if a retry cannot help, for example if the server's certificate does not verify.
+        transient: False if a retry cannot help, for example if the server's certificate cannot be verified.
         server_away: True if the failure may be part of an outage. A refused connection is an example.
     """
 
@@ -202,7 +202,10 @@ class PaymentRequiredError(APIStatusError):
 
 @public
 class PermissionDeniedError(APIStatusError):
-    """403: the token does not permit the request, usually because the account is not below its own account."""
+    """403: the token does not permit the request.
+
+    Usually the account is neither the token's own account nor below it.
+    """
 
 
 @public

@@ -271,7 +271,7 @@ class _Telemetry:
         outcome: dict[str, AttributeValue] = {}
         if event.status is not None:
             outcome["http.response.status_code"] = event.status
-        if event.error is not None:  # a cancelled attempt has no error, as in the conventions
+        if event.error is not None:  # a cancelled attempt has no error, and thus no error.type
             outcome["error.type"] = _error_type(event.error)
         self._durations.record(event.seconds, {**self._server, **self._route(event.method, event.path), **outcome})
         if event.request_id in self._attempts:  # otherwise the attempt began before the client was instrumented

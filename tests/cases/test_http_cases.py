@@ -309,7 +309,7 @@ async def test_L10_faults_of_certificates_are_told_apart(issued_to: str, trusted
         error = await error_of(f"https://127.0.0.1:{port}/v2", APIConnectionError, ssl=ours)
     finally:
         await server.close()
-    assert f"the certificate of 127.0.0.1:{port} does not verify: {words}; check the host name" in str(error)
+    assert f"the certificate of 127.0.0.1:{port} cannot be verified: {words}; check the host name" in str(error)
     assert (error.attempts, error.server_away) == (1, False)
 
 

@@ -1,10 +1,10 @@
 """Reads documents from JSON values. This module defines which values are accepted.
 
-Each document class has a rule for each of its fields, which is derived from the field's annotation. ``_read_object``
-reads a JSON object according to the rules of a class. A value of the wrong type is never converted. It is recorded as a
+Each document class has one rule per field. The rule is derived from the field's annotation. ``_read_object`` reads a
+JSON object according to the rules of a class. A value of the wrong type is never converted. It is recorded as a
 problem, together with its path. Keys without a field go to ``extra``.
 
-``fast_decode.py`` reads ordinary listings faster.
+``fast_decode.py`` is a faster way to read ordinary listings.
 """
 
 import json

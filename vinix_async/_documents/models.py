@@ -162,8 +162,8 @@ def _is_listed(node: FlowNode) -> bool:
 
 
 # attrs creates a slot for each field. These descriptors wrap the slots of two fields. ``flow`` is built when it is read
-# for the first time, and is then stored in its slot. If the server did not send ``modules``, it is computed whenever it
-# is read.
+# for the first time, and is then stored in its slot. ``modules`` is computed whenever it is read, unless the server
+# sent it.
 Callflow.flow = BuiltField(Callflow.flow)  # type: ignore[assignment]  # the annotation shows users the field's type
 Callflow.modules = _Modules(Callflow.modules)  # type: ignore[assignment]  # as above
 

@@ -192,7 +192,7 @@ def _filter_name(name: object) -> str:
         raise ConfigurationError(f"{name!r} is not a filter: {_NOT_FILTERS[name]}")
     if name not in {*_TIMES, *_KEYS} and not re.fullmatch(r"filter_(not_)?(?!not_$).+", name):
         raise ConfigurationError(
-            f"the server has no filter {name[:80]!r}. It would not leave out any rows. The filters are "
+            f"the server has no filter {name[:80]!r} and would return all rows. The filters are "
             f"filter_<path>, filter_not_<path>, {', '.join(_KEYS)}, {', '.join(_TIMES)}"
         )
     return name

@@ -77,7 +77,8 @@ class Transport:
     def open(self) -> aiohttp.ClientSession:
         """Return the session, and open it first if necessary.
 
-        Raises ``ClientClosedError`` if the client was closed or was first used in another event loop or process.
+        Raises ``ClientClosedError`` if the client or the session that was passed to it is closed, or if the client was
+        first used in another event loop or process.
         """
         loop = _running_loop()
         if self._closed:
@@ -214,7 +215,7 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
             return APITimeoutError(f"no complete response from {server}{_within(timeout.total)}", server_away=True)
         case aiohttp.ClientConnectorCertificateError() | ssl_module.SSLCertVerificationError():
             return APIConnectionError(
-                f"the certificate of {server} does not verify{_certificate_fault(error)}; check the host name in "
+                f"the certificate of {server} cannot be verified{_certificate_fault(error)}; check the host name in "
                 "base_url, this machine's clock and the certificate authority (to trust a private one, pass ssl=)",
                 transient=False,
             )

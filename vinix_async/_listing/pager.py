@@ -343,7 +343,7 @@ class PageReader(Generic[T]):
         )
 
     async def next_page(self) -> Envelope | None:
-        """Read the next page, after all items of the current one were yielded. Return None after the last page."""
+        """Read the next page when all items of the current one have been yielded. Return None after the last page."""
         self._report()
         if self._envelope is not None and self._left > 0:
             self._leave_page(self._envelope)

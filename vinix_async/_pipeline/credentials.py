@@ -158,7 +158,7 @@ def as_auth(value: object, *, returned: bool = False) -> Auth:
     given = type(value).__name__
     credentials = "a token, TokenAuth, UserAuth or ApiKeyAuth"
     if returned:
-        raise ConfigurationError(f"the auth function returned {given}. It must return {credentials}")
+        raise ConfigurationError(f"the auth function returned a value of type {given}. It must return {credentials}")
     raise ConfigurationError(
         f"auth is of type {given}. It must be {credentials}, or a function that returns one of these for an account id"
     )

@@ -126,7 +126,8 @@ class OutageDetector:
         # The accounts that are evidence of an outage, with the time of their first failure. When the server answers a
         # request, the accounts that had failed before the request was sent are removed.
         self._evidence: dict[Key, float] = {}
-        # For each call, the number of attempts that were counted while its account was in _evidence.
+        # For each call, the number of attempts that failed while its account was in _evidence. They are refunded if an
+        # outage is detected.
         self._refundable: Counter[Ticket] = Counter()
         self._check_done: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.

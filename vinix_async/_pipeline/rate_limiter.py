@@ -37,7 +37,7 @@ before the calls have used up their attempts.
 """
 
 _FEW_SUCCESSES: Final = 0.8
-"""The number of successes between two 429s below which the large decrease is used, as a share of ``Limits.rate``."""
+"""The large decrease is used if fewer requests than this share of ``Limits.rate`` succeed between two 429s."""
 
 _LEAST_RATE: Final = 0.02
 """The lowest rate of a rate-limited account, as a share of ``Limits.rate``."""
@@ -95,7 +95,7 @@ class Semaphore:
 
 
 class AccountLimiter:
-    """The limits of one account. All logins together are treated as an account, because they share a token bucket."""
+    """The limits of one account. All logins together are treated as one account, because they share a token bucket."""
 
     def __init__(self, account_id: str | None, limits: Limits, clock: Clock) -> None:
         self.account_id: Final = account_id
@@ -135,7 +135,7 @@ class AccountLimiter:
         self._slots.release()
 
     async def _wait_for_rate(self, ends_at: float, waiting: Waiting) -> None:
-        await self._turn.acquire()  # only one call sleeps at a time, and the others use the rate that applies then
+        await self._turn.acquire()  # only one call sleeps at a time, so each uses the rate at its turn
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:

@@ -72,7 +72,10 @@ class AccountFlows:
 
     @cached_property
     def by_number(self) -> Mapping[str, Sequence[Callflow]]:
-        """The callflows by number. If several have a number, the one with the lowest id is first: it gets the calls."""
+        """The callflows by number. If several have the same number, the one with the lowest id is first.
+
+        That callflow gets the calls.
+        """
         found: dict[str, list[Callflow]] = {}
         for callflow in sorted(self.callflows, key=lambda each: each.id):
             for number in dict.fromkeys(callflow.numbers):

@@ -233,8 +233,8 @@ def branch_word(  # noqa: PLR0911  # one return for each kind of key
 def accepted_words(node: FlowNode, word: str) -> set[str]:
     """Return all words, in lower case, that select the same branch of ``node`` as ``word``.
 
-    ``word`` is a result of ``branch_word``. If no branch has a word such as ``busy``, the word selects the default
-    branch of a module that rings somebody.
+    ``word`` is a result of ``branch_word``. If a module rings somebody, a word such as ``busy`` that has no branch of
+    its own selects the default branch.
     """
     known, words = MODULES.get(node.module or ""), {word}
     default = branch_word(node, "_", {})
@@ -385,8 +385,8 @@ def _json(value: Any) -> str:
 def trace_lines(tree: "TraceNode", width: int = 80) -> Iterator[str]:
     """Yield the lines of a trace, drawn as a tree.
 
-    Lines longer than ``width`` columns are wrapped. The text of a step always has at least 24 columns, so that a deeply
-    indented step can be wider than ``width``.
+    Lines longer than ``width`` columns are wrapped. The text of a step always has at least 24 columns. Therefore a
+    deeply indented step can be wider than ``width``.
     """
     waiting: list[tuple[str, str, TraceNode]] = [("", "", tree)]
     while waiting:

@@ -33,7 +33,7 @@ _IGNORED: Final = frozenset({"metadata", "modules", "ui_metadata"})
 """Keys of a document whose values are computed by the server or a user interface."""
 
 _UNORDERED: Final = frozenset({"endpoints", "recipients"})
-"""Arrays in ``data`` whose order has no effect, with one exception in ``_is_unordered``."""
+"""The keys of arrays in ``data`` whose order has no effect. ``_is_unordered`` makes one exception."""
 
 _MAX_DEPTH: Final = 8
 """How many levels ``levels_to_similar`` searches."""
@@ -506,11 +506,10 @@ class _FlowDifferences:
     def _levels_between(
         self, side: _Side, upper: int, wanted: FlowNode, tree_id: int, upper_node: FlowNode
     ) -> list[int] | None:
-        """Return the nodes that lead from a child of ``upper`` down to the node to be paired with ``wanted``.
+        """Return the nodes from a child of ``upper`` down to the node that is to be paired with ``wanted``.
 
-        That node is the last one. Returns None if ``wanted`` is to be paired with ``upper`` itself. ``wanted`` is a
-        node of the other side, and ``tree_id`` is the id of its tree. ``upper_node`` is the node with the index
-        ``upper``.
+        Returns None if there is no such node below ``upper``. ``wanted`` is a node of the other side, and ``tree_id``
+        is the id of the tree whose top is ``wanted``. ``upper_node`` is the node with the index ``upper``.
         """
         levels = side.levels_to_equal(upper, tree_id) if self._pairing.finds_equal else None
         if levels is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, upper_node):

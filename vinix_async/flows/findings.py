@@ -81,7 +81,7 @@ _CONNECTING: Final = frozenset(
 """Modules that connect the caller, although their ending is not ``answered``. Voicemail does not count."""
 
 _DECIDING: Final = frozenset({"menu", "callflow"})
-"""Modules that decide where the call goes, so that a missing id is an error, although they ring nobody."""
+"""Modules that ring nobody but decide where the call goes. Therefore a missing id in one of them is an error."""
 
 
 @frozen

@@ -265,7 +265,7 @@ class _Tracer:
         place, back = step.place, node.children.get("_")
         target = node.data.get("id")
         callflow = self.flows.get(target) if isinstance(target, str) else None
-        path = f"{place.path}/children/_" if place.path else "/flow"  # no document contains the jump to the preflow
+        path = f"{place.path}/children/_" if place.path else "/flow"  # the jump to the preflow has no path
         after = _Place(place.callflow, path, place.returns, place.open)
         if callflow is None:
             step.ending = "missing"

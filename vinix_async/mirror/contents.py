@@ -19,7 +19,7 @@ _MAX_KEY: Final = 1_000
 """The maximum length of a search key in bytes. Longer texts are shortened."""
 
 _KEPT: Final = 900
-"""The number of bytes of a longer text with which its search key begins."""
+"""The search key of a longer text begins with this number of bytes of the text."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """Characters that cannot be stored. PostgreSQL does not accept NUL, and neither driver accepts lone surrogates."""

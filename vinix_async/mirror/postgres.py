@@ -30,7 +30,7 @@ SET search_path TO {_SCHEMA}; SET TIME ZONE 'UTC'; SET synchronous_commit TO off
 """
 
 _MIGRATION_LOCK: Final = 7001
-"""The key of the advisory lock for migrations. It is arbitrary, but all versions of the library must use the same."""
+"""The key of the advisory lock for migrations. It is arbitrary, but must be the same in all versions of the library."""
 
 _ACCOUNT_LOCK: Final = 7002
 """The seed with which an account id is hashed to the key of the account's advisory lock. As above, it is arbitrary."""
@@ -133,10 +133,10 @@ class PostgresDatabase:
     # --- locks ---
 
     def try_lock(self, account_id: str, *queries: str) -> "list[list[tuple[Any, ...]]] | None":
-        """Lock an account and return the rows of the ``queries``, whose only value is the account id.
+        """Lock an account and return the rows of each query in ``queries``.
 
-        The lock is held until ``unlock`` or the end of the connection. Return None if another connection holds it.
-        Locking and querying together take a single round trip.
+        The only parameter of each query is the account id. The lock is held until ``unlock`` or the end of the
+        connection. Return None if another connection holds it. Locking and querying together take a single round trip.
         """
         statement = "SELECT pg_try_advisory_lock(hashtextextended(?, ?))"
         with self._connection.pipeline():

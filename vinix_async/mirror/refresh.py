@@ -61,7 +61,7 @@ global interpreter lock (GIL) for so long that it would block the event loop for
 """
 
 _COMPARED_AT_ONCE: Final = 1_000
-"""The number of callflows that are compared with the listing before other tasks may run. It takes about 1 ms."""
+"""The number of callflows that are compared with the listing before other tasks may run. This takes about 1 ms."""
 
 _MOST_DAYS: Final = 36_500
 
@@ -251,7 +251,7 @@ class _Run:
                 try:
                     self.filters_work = await self._probe(account_id)
                 except VinixError:
-                    return True  # still unknown; at worst, more documents are read than necessary
+                    return True  # a guess; if it is wrong, more documents than necessary are read
                 if not self.filters_work:
                     _logger.warning(
                         "the server ignores the filter modified_from, so a change that is not visible in a listing is "

@@ -271,7 +271,8 @@ class Store:
 
         A document begins a new version if its ``content_hash`` differs from that of the stored document. The hash does
         not include ``metadata`` and ``_read_only``. The new version begins at ``now``, or later if the clock was set
-        back: a new version never begins before the previous version began or, after a deletion, ended.
+        back: it never begins before the beginning of the previous version, and after a deletion, never before the end
+        of that version.
         """
         return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
 
@@ -432,9 +433,9 @@ def _write(database: Database, locked: _Locked, reads: Sequence[Read], run_id: i
 
 
 def _deletion_times(database: Database, locked: _Locked, callflow_ids: Collection[str]) -> dict[str, datetime]:
-    """Return when callflows were last deleted, by id. Callflows that were never stored are left out.
+    """Return the time at which each callflow was last deleted, by id. Callflows that were never stored are left out.
 
-    A callflow that exists again must not have a version that begins before its deletion.
+    If a deleted callflow exists again, its new version must not begin before the deletion.
     """
     if locked.known_since is None:  # no callflow is marked as deleted before the first refresh is complete
         return {}

@@ -16,9 +16,10 @@ def get_api_key(state: SandboxState, account: int) -> ApiResponse:
 
 
 def list_ancestors(state: SandboxState, account: int, owner: int) -> ApiResponse:
-    """Answer ``GET /accounts/{id}/tree`` and ``/parents`` with the ancestors from ``owner``, the token's account, down.
+    """Answer ``GET /accounts/{id}/tree`` and ``/parents``: list the ancestors of ``account``.
 
-    The listing of the token's own account is empty.
+    The first row is ``owner``, the account of the token. The last row is the parent of ``account``. If ``account`` is
+    ``owner`` itself, there are no rows.
     """
     above = state.accounts.ancestors(account)
     visible = above[above.index(owner) :] if owner in above else []

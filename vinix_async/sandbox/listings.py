@@ -18,7 +18,7 @@ from .state import SandboxState
 _KAZOO5_FIRST_KEY: Final = "\ufff0"
 """The key at which Kazoo 5 starts a listing of accounts if the request has no ``start_key``.
 
-It is greater than all names, because the listing is in descending order.
+The listing is in descending order, so it must start at a key that is greater than all names.
 """
 
 _KAZOO43_FIRST_KEY: Final = ""

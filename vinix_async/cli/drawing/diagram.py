@@ -187,7 +187,7 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0
         count = min(len(below[index]), room, len(below[index]) if breadth is None else breadth)
         if sum(sizes[child] for child in below[index][count:]) == 1:
-            count += 1  # a folded box would need the same room
+            count += 1  # the box that stands for the folded one would need the same room
         for child in below[index][:count]:
             waiting.append((child, len(shown), level + 1))
             shown.append(evolve(boxes[child], parent=new_index))

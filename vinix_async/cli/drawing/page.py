@@ -195,7 +195,7 @@ def _flow_data(callflow: Callflow, names: Mapping[str, Name], found: Sequence[Fi
 def _box_data(box: Box, callflow: Callflow, refers_to: list[str]) -> list[Any]:
     """Return the data of a box for the script, without empty values at the end.
 
-    The data of a head includes the other fields of the callflow or metaflow.
+    The head of a callflow or metaflow also has the fields that the picture does not show.
     """
     if box.node:
         data: Any = {**box.node.data, **box.node.extra}

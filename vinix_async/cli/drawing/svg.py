@@ -228,9 +228,9 @@ def _icon(kind: str, x: float, y: float) -> str:
 
 
 def check_renderer() -> None:
-    """Raise UsageError if the extra ``png`` is not installed, or if the system has none of the pictures' fonts.
+    """Raise UsageError if the extra ``png`` is not installed, or if the system has no font for the pictures.
 
-    Without a font, resvg would draw no text.
+    Without such a font, resvg would draw no text.
     """
     try:
         from resvg_py import svg_to_bytes  # noqa: PLC0415  # an extra

@@ -176,7 +176,7 @@ class AccountTree(Sequence[str]):
         return row
 
     def sorted_rows(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        """Return the accounts in a view of the account ``index`` as tuples (name, id, index), sorted by name and id."""
+        """Return (name, id, index) of each account in a view of the account ``index``, sorted by name and id."""
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:

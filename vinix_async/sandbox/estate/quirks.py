@@ -1,6 +1,6 @@
 """Quirks that real documents have and that a client must accept. Each function adds one quirk to a document.
 
-No quirk makes a call fail.
+No quirk makes a phone call fail.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ def _nodes(document: Json) -> Iterator[Json]:
 
 
 def _no_flow(document: Json) -> None:
-    """Turn the document into a callflow that is not in use yet: remove its flow, its numbers and its patterns."""
+    """Turn the document into a callflow that is not in use yet: remove its flow, feature code, numbers and patterns."""
     document.pop("flow")
     document.pop("featurecode", None)
     document |= {"numbers": [], "patterns": []}
