@@ -156,8 +156,8 @@ def test_which_arguments_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("show both.ndjson 2000", "both.ndjson has 2 accounts: choose one of these by its id with --account"),
         ("show a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
         ("show ROOT 2000 --account One", "--account selects an account of an export file"),
-        ("check ROOT --output github", "--output github needs export files and no accounts"),
-        ("check a.ndjson --all --output github", "--output github needs export files and no accounts"),
+        ("check ROOT --output github", "--output github checks only export files, not accounts"),
+        ("check a.ndjson --all --output github", "--output github checks only export files, not accounts"),
         ("check a.ndjson --fail-on note", "--fail-on must be one of error, warning, info, never, not 'note'"),
         ("trace a.ndjson 2000 --assume never", "no step has the branch 'never'; the branches are: Office hours, "),
         ("trace a.ndjson a", "'a' matches several callflows; give the id of one of them:\n  a{32}  Main  2000, "),
@@ -198,7 +198,7 @@ def test_uses_says_that_a_file_alone_was_taken_as_what_to_search_for(vinix: Comm
     (vinix.home / "export").write_bytes((vinix.home / "a.ndjson").read_bytes())
     done = vinix("callflows", "uses", "export", "--sandbox")
     assert (done.returncode, done.stdout) == (5, "")
-    nowhere = "export was taken as WHAT to search for. To search in the file export, add WHAT after it."
+    nowhere = "export was taken as the argument WHAT. To search in the file export, add WHAT after it."
     assert done.stderr.splitlines()[-1] == nowhere
 
 

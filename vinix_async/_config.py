@@ -107,7 +107,7 @@ class Limits:
 
 
 CALL_PATIENCE: Final = 60.0
-"""The number of seconds for which a call waits for an outage to end, unless ``RetryPolicy.outage_wait`` is set."""
+"""The maximum number of seconds that a call waits for an outage to end. ``RetryPolicy.outage_wait`` overrides it."""
 
 SWEEP_PATIENCE: Final = 900.0
 """The value that replaces ``CALL_PATIENCE`` in a sweep and in a listing of accounts, which usually precedes a sweep."""

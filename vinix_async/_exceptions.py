@@ -258,7 +258,9 @@ class DecodeError(VinixError):
 @public
 @define(slots=False, eq=False, repr=False, auto_exc=False)
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this listing has already followed. To follow it again would never end.
+    """The server sent a cursor that this listing has already followed.
+
+    If the listing followed this cursor again, it would never end.
 
     Attributes:
         pages: the number of pages that were read. Their rows have been yielded.

@@ -331,7 +331,8 @@ async def _check_workers(client: "distributed.Client") -> None:
         raise VinixError(f"vinix-async[dask] is not installed on a worker: {error}") from error
     if other := {version for version in versions.values() if version != __version__}:
         raise VinixError(
-            f"a worker has vinix-async {other.pop()}, but this process has {__version__}: install the same version"
+            f"a worker has vinix-async {other.pop()}, but this process has {__version__}: install the same version "
+            "for both"
         )
 
 

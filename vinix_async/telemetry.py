@@ -1,6 +1,6 @@
-"""Adds OpenTelemetry traces and metrics to a client. Needs the extra ``otel``.
+"""Adds OpenTelemetry traces and metrics to a client. This needs the extra ``otel``.
 
-They follow OpenTelemetry's semantic conventions for HTTP.
+The traces and metrics follow OpenTelemetry's semantic conventions for HTTP.
 
 ::
 
@@ -21,7 +21,7 @@ sweeps. A row or document that cannot be read is an event in the span that is ac
 name                           instrument       unit    value
 ============================== ================ ======= ============================================================
 http.client.request.duration   histogram        s       the duration of each attempt
-vinix.client.retries           counter                  retried requests, with the error of the last attempt
+vinix.client.retries           counter                  retries, each with the error that made it necessary
 vinix.client.rate_limit.wait   histogram        s       waits for an account's rate limit
 vinix.client.outages           counter                  outages of the server, counted when they begin
 vinix.client.outage            histogram        s       the duration of each outage, recorded when it ends

@@ -88,7 +88,7 @@ def _rule(field: "attrs.Attribute[Any]") -> Rule:
 
 
 def _rules(kind: type[Document]) -> tuple[Rule, ...]:
-    # resolve_types would look up names in vinix_async, because @public sets the __module__ of the classes to it.
+    # Without globalns, resolve_types would look up names in vinix_async, because @public sets __module__ to it.
     own_fields = attrs.fields(attrs.resolve_types(kind, globalns=dict(vars(models))))[len(attrs.fields(Document)) :]
     return tuple(_rule(field) for field in own_fields)
 

@@ -88,7 +88,7 @@ class Ringback(Document):
 class Callflow(Document):
     """A callflow: the numbers and patterns that are routed to it, and the flow that a call follows.
 
-    The rows of a listing do not have ``flow``, ``metaflow``, ``ringback`` and ``metadata``. ``metadata`` contains the
+    The rows of a listing do not have ``flow``, ``metaflow``, ``ringback`` or ``metadata``. ``metadata`` contains the
     names and numbers of the documents that the flow refers to. Its keys are the ids of these documents. ``featurecode``
     is None if the server sends ``false``. ``type``, ``owner_id`` and ``group_id`` can contain any JSON value, because
     the server does not validate them.
@@ -143,7 +143,7 @@ class Account(Document):
 class _Modules(BuiltField):
     """The descriptor of ``Callflow.modules``. It computes the value if the server did not send it.
 
-    The computed value is an ``AbsentArray``, because ``to_dict`` leaves out the values of this type.
+    The computed value is an ``AbsentArray``, so that ``to_dict`` leaves it out.
     """
 
     def __get__(self, callflow: Any, owner: type | None = None) -> Any:

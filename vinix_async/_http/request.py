@@ -143,7 +143,10 @@ def check_id(name: str, value: object) -> str:
 
 
 def is_revision(value: object) -> bool:
-    """Whether ``value`` can be sent as an entity tag: printable ASCII without spaces and quotation marks (RFC 9110)."""
+    """Whether ``value`` can be sent as an entity tag (RFC 9110).
+
+    It must have 1 to 200 printable ASCII characters, and no spaces or quotation marks.
+    """
     return isinstance(value, str) and re.fullmatch(r"[!#-~]{1,200}", value) is not None
 
 

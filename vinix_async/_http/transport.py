@@ -244,7 +244,7 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
         case aiohttp.ClientPayloadError() | zlib.error():
             return APIConnectionError(f"the response from {server} is truncated or corrupt", server_away=True)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return ConfigurationError("the request cannot be sent: its URL is invalid")
+            return ConfigurationError("the request cannot be sent: base_url or the URL of the proxy is invalid")
         case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
             return APIConnectionError(
                 f"{server} closed the connection before the response was complete{_system_words(error)}",

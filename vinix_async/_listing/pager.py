@@ -448,7 +448,7 @@ class PageReader(Generic[T]):
         return row  # without an id, the full document cannot be requested
 
     def _decoded(self, envelope: Envelope) -> Iterator[tuple[int, list[T], list[BadRow]]]:
-        """Yield the page in batches: the index of the first row, the valid documents and the invalid rows of each."""
+        """Yield the page in batches. A batch has the index of its first row, valid documents and invalid rows."""
         first = 0
         try:
             for documents, bad_rows in iter_rows(envelope.data, self._listing.kind):

@@ -483,7 +483,7 @@ class Log:
                 _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry. Return whether it exceeds the limit, so that it is only included in the summary."""
+        """Count a retry. Return whether there are too many, so that only the summary includes this one."""
         self._end_second()
         self._retries += 1
         return self._retries > _RETRIES_A_SECOND

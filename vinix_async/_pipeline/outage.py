@@ -50,7 +50,8 @@ _FIRST_LIMIT: Final = 2
 _LAST_LIMIT: Final = 64
 """The first and the last limit on the number of attempts in flight after an outage.
 
-Each answer raises the limit by one, so it doubles with each round trip. At the last value, the limit is removed.
+Each answer raises the limit by one, so the limit doubles with each round trip. When it reaches the last value, it is
+removed.
 """
 
 Key = tuple[bool, str | None]
@@ -470,7 +471,10 @@ class OutageDetector:
         return self._outage.accounts.get(ticket.key, self._outage.began) + patience
 
     def _given_up(self, ticket: Ticket, outage: _Outage) -> VinixError:
-        """Return the last error of the call, or if none of its attempts was sent, the last error of the outage."""
+        """Return a copy of the call's last error, with ``gave_up`` set.
+
+        If none of the call's attempts has failed, return a copy of the last error of the outage instead.
+        """
         now = self._clock.monotonic()
         error = copy.copy(ticket.last_error or outage.error)
         if ticket.last_error is None:

@@ -187,7 +187,7 @@ class AccountLimiter:
         return wait
 
     def succeeded(self) -> None:
-        """Record a successful request, which raises the rate a little."""
+        """Record a successful request. If the account is rate-limited, this raises its rate a little."""
         self._limited_in_a_row = 0
         self._successes += 1
         if self._rate is not None:

@@ -119,7 +119,7 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            if self._login is task:  # the login has not ended (its end clears _login): this call was cancelled
+            if self._login is task:  # this call was cancelled before the login ended, which would have cleared _login
                 self._waiters -= 1
                 if not self._waiters:
                     self._login = None

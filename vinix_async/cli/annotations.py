@@ -80,6 +80,6 @@ def _location(row: Row) -> dict[str, Any]:
 
 
 def _fingerprint(row: Row) -> str:
-    """Return a hash that identifies the finding. It does not depend on the line, the message and the severity."""
+    """Return a hash that identifies the finding. It does not depend on the line, the message or the severity."""
     parts = [row["code"], row["account_id"], row["callflow_id"], row["path"], row["related"]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

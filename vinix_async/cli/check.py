@@ -54,7 +54,9 @@ async def check(
         print_lines(line for rule in RULES.values() if rule.code.startswith(explained) for line in _explained(rule))
         return ExitCode.OK
     if output == "github" and (not sources or not all(map(is_file, sources)) or any(selection.job_fields().values())):
-        raise UsageError("--output github needs export files and no accounts: annotations refer to lines of files")
+        raise UsageError(
+            "--output github checks only export files, not accounts, because annotations refer to lines of files"
+        )
     reading = Sources(words=sources, connection=connection, selection=selection, account=account, several=True, db=db)
     rows: list[Row] = []
     severities: Counter[str] = Counter()

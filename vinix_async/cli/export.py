@@ -263,7 +263,7 @@ def _array() -> Callable[["AccountPage"], bytes]:
 
 
 class _Table:
-    """An encoder of rows as tables. If the job has several accounts, each one gets a heading."""
+    """Encodes pages as tables. If the job may have several accounts, each account gets a heading."""
 
     def __init__(self, *, one_account: bool) -> None:
         self._one_account = one_account

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .. import AccountPage
 
 _SAVE_INTERVAL: Final = 1.0
-"""The least seconds between two saves of the progress."""
+"""The minimum number of seconds between two saves of the progress."""
 
 _SAVE_SHARE: Final = 0.05
 """The largest share of the time that may be spent on saving the progress."""

@@ -19,7 +19,7 @@ from .exit_codes import UsageError
 from .saved_job import Job
 
 _ID_COLUMNS: Final = ("account_id", "id")
-"""The names that the column of account ids may have in a CSV file. If a file has both, the first one is used."""
+"""The names that the column of account ids may have in a CSV file. If a file has both, ``account_id`` is used."""
 
 _DELIMITERS: Final = ",;\t|"
 

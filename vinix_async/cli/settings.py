@@ -130,7 +130,7 @@ def config_path() -> Path:
 
 
 def read_profile(name: str | None) -> dict[str, str]:
-    """Return a profile's settings that are not empty. Without a name, ``default`` is read, if it exists."""
+    """Return the settings of a profile, without empty ones. If ``name`` is None, read ``default`` if it exists."""
     path = config_path()
     profiles = _parse(_read(path), path)
     if name is not None and name not in profiles:

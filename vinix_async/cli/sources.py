@@ -246,7 +246,8 @@ class Sources:
         job = Job(command="", accounts=accounts, **self.selection.job_fields())
         if job.descendants_of:
             raise UsageError(
-                "--descendants-of needs the API: with --db, name accounts, or name none to read all of them"
+                "--descendants-of needs the API and does not work with --db: name the accounts, or remove "
+                "--descendants-of to read all accounts of the mirror"
             )
         root = read_settings(self.connection.profile).get("account_id")
         named = list(named_accounts(job))
@@ -276,7 +277,7 @@ class Sources:
 
 
 def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
-    """Return the callflows in the lines of an export file, by account. Raise ``UsageError`` if they are not valid."""
+    """Return the callflows in the lines of an export file, by account. Raise ``UsageError`` if a line is invalid."""
     rows: dict[str, tuple[Account, dict[str, int], list[Callflow]]] = {}
     number = 0
     for number, line in _numbered(lines, name):

@@ -79,13 +79,13 @@ def _note_nowhere(words: Sequence[str], why: str) -> None:
     *sources, what = words
     note(display(why or f"{what} is used nowhere"))
     if not sources and is_file(what):
-        note(display(f"{what} was taken as WHAT to search for. To search in the file {what}, add WHAT after it."))
+        note(display(f"{what} was taken as the argument WHAT. To search in the file {what}, add WHAT after it."))
 
 
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     """Return the references to ``what`` as dicts of JSON values, sorted by callflow.
 
-    ``reached_from`` lists the ways by which jumps from other callflows lead to the callflow of a reference in a flow.
+    For a reference in a flow, ``reached_from`` lists the ways in which jumps from other callflows lead to its callflow.
     """
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
     found = index.where_used(what) or index.where_used(as_number(what) or what)

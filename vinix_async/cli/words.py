@@ -25,7 +25,7 @@ def as_number(text: str) -> str | None:
 
 
 def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
-    """Return the end of a sentence that suggests what may be meant, or an empty text.
+    """Return a suggestion of what may be meant, for the end of a message. Without a suggestion, the text is empty.
 
     If ``wanted`` may be a number without its country code, numbers that end with it are suggested. Otherwise similar
     names are suggested.

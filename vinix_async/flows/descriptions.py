@@ -115,8 +115,8 @@ class Description:
     after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring.
 
     ``details`` may hold the ``action`` of the module, the seconds for which a user, a device or a group rings
-    (``20 s``), the number of times that a group rings (``3 times``), and the order in which its members ring. The last
-    two are left out for a group that rings once, and for a group that rings all members at the same time.
+    (``20 s``), how often a group rings (``3 times``), and the order in which its members ring. ``details`` does not
+    say that a group rings once, or that it rings all members at the same time.
     """
 
     label: str

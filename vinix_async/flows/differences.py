@@ -117,7 +117,10 @@ def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
 
 
 def _without_ids(before: list[Callflow], after: list[Callflow]) -> Iterator[Change]:
-    """Yield the callflows without an id that only one side has. Callflows without an id match if they are equal."""
+    """Yield a change for each callflow without an id that only one side has.
+
+    Callflows without an id match if they are equal.
+    """
     gone = Counter(to_json(callflow) for callflow in before if not callflow.id)
     for callflow in after:
         if not callflow.id:
@@ -387,7 +390,7 @@ class _Pairing:
     """The rules by which the nodes of two trees are paired. Each field allows for a kind of edit:
 
     - ``finds_equal``: nodes were inserted or taken out above a tree, and the tree itself is unchanged.
-    - ``finds_similar``: nodes were inserted or taken out above a node whose settings were changed, too.
+    - ``finds_similar``: nodes were inserted or taken out above a node, and the settings of this node were also changed.
     - ``finds_copies``: a tree was replaced by a copy of another tree.
     - ``finds_swaps``: two children exchanged their keys.
     - ``keeps_children``: a node was replaced, and children of the old node were kept below the new node.
@@ -416,7 +419,10 @@ _FEW: Final = 2
 """If a pairing needs at most this many changes, no further pairing is tried."""
 
 _MANY: Final = 4
-"""If each pairing so far needs more changes than this, there were several edits."""
+"""If each pairing so far needs more changes than this, there were probably several edits.
+
+The pairings without ``keeps_children`` are then not tried.
+"""
 
 Pair: TypeAlias = tuple[int, int]
 """The indexes of an old and a new node that are to be compared."""
@@ -436,7 +442,10 @@ class _FlowDifferences:
         self._added: list[_Tree] = []
 
     def changes(self) -> list[Change]:
-        """Return the changes by the first pairing that needs few changes, or else by the one that needs the fewest."""
+        """Return the changes that a pairing finds.
+
+        This is the first pairing that needs at most ``_FEW`` changes, or else the one that needs the fewest.
+        """
         shortest: list[Change] = []
         for pairing in _PAIRINGS:
             if len(shortest) > _MANY and not pairing.keeps_children:

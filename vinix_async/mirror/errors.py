@@ -14,5 +14,5 @@ class MirrorError(VinixError):
 class NotKnownError(VinixError):
     """A query asks for an account, a callflow or a time for which the mirror has no data.
 
-    An empty result would look as if nothing had existed.
+    The query does not return an empty result, because that would mean that nothing existed.
     """

@@ -288,7 +288,7 @@ def _database(address: str) -> Database:
 
 
 def _aware(name: str, time: object) -> datetime:
-    """Return ``time`` if it is a datetime with a time zone."""
+    """Return ``time`` if it is a datetime with a time zone. Otherwise raise ``ConfigurationError``."""
     if isinstance(time, datetime) and time.utcoffset() is not None:
         return time
     raise ConfigurationError(f"{name} must be a datetime with a time zone, such as datetime(2026, 3, 1, tzinfo=UTC)")

@@ -391,7 +391,7 @@ class _AccountWork:
                 async with aclosing(pager.by_page()) as pages:
                     async for page in pages:
                         if is_first_page and page.timestamp is not None:
-                            # The server sets the timestamp after it has read the rows.
+                            # The server sets the timestamp after it has read the rows, so the reading began earlier.
                             found.began = page.timestamp.timestamp() - (clock.monotonic() - asked)
                         is_first_page = False
                         if filters:

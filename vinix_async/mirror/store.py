@@ -149,9 +149,9 @@ class _Locked:
     version_ids: dict[str, int]
 
     def last_seen(self, callflow_id: str, other: datetime | None) -> datetime | None:
-        """Return the latest time that is known to be before the change of a callflow that was just found.
+        """Return a time that precedes a new change of the callflow.
 
-        This is either ``other`` or the ``read_at`` of the stored document. Return None if there is neither.
+        This is the later one of ``other`` and the ``read_at`` of the stored document. Return None if there is neither.
         """
         known = self.known.callflows.get(callflow_id)
         return max((time for time in (other, known and known.read_at) if time), default=None)

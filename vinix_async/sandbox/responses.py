@@ -1,4 +1,4 @@
-"""Defines responses before they are encoded, and Kazoo's error responses."""
+"""Defines responses that are not encoded yet, and functions that return Kazoo's error responses."""
 
 from collections.abc import Mapping
 from typing import Any, Final
