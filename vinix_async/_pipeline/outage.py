@@ -491,7 +491,7 @@ class OutageDetector:
         return error
 
     def deadline_passed(self, ticket: Ticket) -> VinixError | None:
-        """Return the error of a call whose deadline has passed. None if it is not waiting for the end of an outage."""
+        """Return the error of a call whose deadline has passed, or None if the call is not waiting out an outage."""
         if self._outage is None or not ticket.waiting:
             return None
         ticket.ends_at = min(ticket.ends_at, self._clock.monotonic())

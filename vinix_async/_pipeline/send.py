@@ -64,7 +64,7 @@ class Sender:
         # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False  # whether a response has contained the id of its request
-        self.headers_echo: bool = False  # whether a response has contained this id in a header
+        self.headers_echo: bool = False  # whether a header of a response has contained this id
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None

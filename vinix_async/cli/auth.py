@@ -53,7 +53,7 @@ async def login(
     """Check credentials and store them in a profile.
 
     If stdin is a terminal, the command prompts for the secret. Otherwise the first line of stdin must be the secret.
-    Other users cannot read the file of the profiles.
+    Other users cannot read the file that contains the profiles.
     """
     if connection.sandbox:
         async with connect(connection) as server:

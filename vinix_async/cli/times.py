@@ -28,9 +28,9 @@ def span(option: str, text: str) -> timedelta:
 
 
 def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
-    """Return the time that a text names: the beginning of a date, a date with a time, or a span before now.
+    """Return the time that a text names: a date with a time, a date (its beginning), or a span before now.
 
-    ``zone``: the time zone if the text does not have one. None stands for local time.
+    ``zone``: the time zone to use if the text does not have one. None stands for local time.
     """
     try:
         if (length := parse_span(text)) is not None:

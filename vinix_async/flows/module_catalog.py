@@ -234,7 +234,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
 def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
-    """Return the label of a module, or the name of the module if it is unknown.
+    """Return the label of a module, or the module's name if the module is unknown.
 
     If ``data`` is given, the label of ``voicemail`` depends on it: ``Voicemail``, ``Check Voicemail`` or ``Direct to
     Voicemail``.

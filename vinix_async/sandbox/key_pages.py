@@ -51,7 +51,7 @@ def kazoo43_page(keys: Sequence[str], start: str | None, size: int, passes: Pred
 
     The pages are in ascending order, but the keys in a page are in descending order. If a filter rejects keys, the
     engine reads further keys until the page is full or no keys are left. If the last read finds no ``next_key``, the
-    engine keeps that of an earlier read. For this reason, even the last page can have a ``next_key``.
+    engine keeps the ``next_key`` of an earlier read. For this reason, even the last page can have a ``next_key``.
     """
     page: list[str] = []
     next_key: str | None = None
