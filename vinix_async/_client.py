@@ -174,7 +174,8 @@ class VinixClient:
         """
         if not self._sender.shares_credentials:
             raise ConfigurationError(
-                "whoami() needs a single set of credentials, but auth is a function that returns them for each account"
+                "whoami() needs a single set of credentials, but auth is a function: use a client with the credentials "
+                "of one account"
             )
         request = get("token_auth")
         ends_at = self._sender.ends_at(self._options)

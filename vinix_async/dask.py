@@ -65,7 +65,7 @@ _METADATA: Final = "vinix"
 """The key of our metadata in the Parquet footer of a part."""
 
 _GROUP_ROWS: Final = 10_000
-"""The number of rows in a row group of a Parquet file."""
+"""The maximum number of rows in a row group of a Parquet file."""
 _MAX_REFUSED: Final = 5
 """``write_callflows`` fails after this number of consecutive accounts with refused credentials, as a sweep does."""
 
@@ -235,7 +235,9 @@ async def write_callflows(
     source: str = "",
     overwrite: bool = False,
 ) -> AsyncGenerator[DatasetPart, None]:
-    """Write the callflows of many accounts as a dataset of up to 256 Parquet files. Yield each part when it is written.
+    """Write the callflows of many accounts as a dataset of up to 256 Parquet files, and yield each part.
+
+    The parts that are kept from an earlier call are yielded first. Every other part is yielded when it is written.
 
     To continue after an interruption, call the function again with the same arguments, but without ``overwrite``. A
     part is kept if all of its accounts were read without errors and bad items, and if no account was added to it or
@@ -260,11 +262,12 @@ async def write_callflows(
             each of its threads.
         source: a text that identifies the server. It is stored in the folder. A later call with another ``source`` is
             refused unless it has ``overwrite``.
-        overwrite: whether to remove the parts of an earlier call instead of continuing this call.
+        overwrite: whether to remove the parts of an earlier call. If False, the earlier call is continued.
 
     Raises:
         ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export.
-        AuthenticationError: the server refused the workers' credentials for five accounts in a row.
+        AuthenticationError: the server refused the workers' credentials for all accounts of a part, or of several parts
+            in a row. These are at least five accounts.
         OSError: a file cannot be read or written.
         VinixError: the cluster failed, or a worker has another version of the library. The cluster fails, for example,
             if the scheduler is lost, or if several workers die while they write the same part.

@@ -227,6 +227,7 @@ def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
 
     Raises:
         DecodeError: a value has the wrong type or is not a JSON value. ``problems`` describes the invalid values.
+        ConfigurationError: ``kind`` is not a document class.
     """
     if kind not in RULES:
         raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")

@@ -254,9 +254,10 @@ class Pager(Generic[T]):
     def checkpoint(self) -> Checkpoint:
         """Return the progress of the latest iteration.
 
-        It includes the item (or page) for which the loop body is currently running. A listing that is resumed after an
-        error begins with the page that failed and skips the items that were already yielded. If there were bad items,
-        it begins with the first page that contains one and tries to read them again.
+        The progress includes the item (or page) for which the loop body is currently running. A listing that is resumed
+        after an error begins with the page that failed and skips the items that were already yielded. If there were bad
+        items, the resumed listing begins with the first page that contains a bad item. It tries to read all bad items
+        again.
         """
         return self._reader.checkpoint() if self._reader else self._start
 
@@ -380,9 +381,10 @@ class PageReader(Generic[T]):
             raise self._row_error(bad, envelope)
 
     def _valid(self, rows: Iterator[tuple[int, T | BadRow]], bad: list[BadRow], envelope: Envelope) -> list[T]:
-        """Return the valid rows, up to ``max_items``. With "raise", return only the rows before the first invalid row.
+        """Return the valid rows, up to ``max_items``.
 
-        Invalid rows become bad items or, with "raise", are added to ``bad``.
+        If the listing skips bad items, invalid rows become bad items. Otherwise they are added to ``bad``, and only the
+        rows before the first invalid row are returned.
         """
         valid: list[T] = []
         for index, row in rows:

@@ -140,7 +140,7 @@ class OutageDetector:
         self._wakes_at = math.inf
         # State after an outage.
         self._recovery_limit: int | None = None  # how many attempts may be in flight; None for no limit
-        self._recovering = 0  # how many attempts in flight the limit counts
+        self._recovering = 0  # how many attempts in flight count towards the limit
         self._recoveries = 0  # how many outages have ended
 
     # --- begin and end of a call ----------------------------------------------------------------------------

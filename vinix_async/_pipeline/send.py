@@ -96,7 +96,10 @@ class Sender:
 
     @property
     def known_claims(self) -> Mapping[str, Any]:
-        """The identity of the cached token's owner. Empty if there is no token or its owner is unknown."""
+        """The identity of the cached token's owner.
+
+        Empty if the owner is unknown, if no token is cached, or if ``auth`` is a function.
+        """
         return self._only_cache.claims if self._only_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
@@ -294,7 +297,10 @@ class _Call:
             return envelope
 
     async def _server_answers(self) -> bool:
-        """Request callflows of an account that was served before, and return whether the server answers."""
+        """Request callflows of an account that was served before, and return whether the server answers.
+
+        Return False if no account was served before.
+        """
         account_id, policy = self._sender.served, self._options.retry
         if account_id is None:
             return False

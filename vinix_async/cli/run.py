@@ -198,7 +198,10 @@ class _Run:
             discard_output()
 
     def _output_failed(self, error: OSError) -> int:
-        """End a job that cannot write its output. The last checkpoint is still valid."""
+        """End a job that cannot write its output.
+
+        The last checkpoint is kept, because it is still valid. It is deleted if the output is a pipe without a reader.
+        """
         with suppress(OSError):
             self._writer.end(Ending(stopped=True, problems=self._problems.reads))
         if isinstance(error, BrokenPipeError):

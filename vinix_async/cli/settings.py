@@ -150,7 +150,7 @@ def save_profile(name: str, settings: Mapping[str, str]) -> Path:
     """Write one profile and return the file. Other profiles and their comments stay unchanged."""
     path = config_path()
     if not _PROFILE_NAME.fullmatch(name):
-        raise UsageError(f"the name of a profile may contain only letters, digits, - and _, not {name!r}")
+        raise UsageError(f"{name!r} is not a valid name of a profile: use only letters, digits, - and _")
     text = _read(path)
     before = _parse(text, path)
     section = f"[{name}]\n" + "".join(f"{key} = {_quoted(value)}\n" for key, value in settings.items())

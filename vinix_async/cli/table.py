@@ -99,7 +99,7 @@ def _add_row(table: Table, *texts: str) -> None:
 
 
 def head(callflow: Callflow, *, now: bool = False) -> Text:
-    """Return a callflow's title and numbers. ``now`` marks numbers that have changed with the word ``now``."""
+    """Return a callflow's title and numbers. If ``now`` is true, the word ``now`` precedes the numbers."""
     name = title(callflow)
     dialled = few([number for number in numbers(callflow) if number != name])
     before = "  now " if now else "  "

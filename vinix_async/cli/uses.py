@@ -75,7 +75,7 @@ async def uses(
 
 
 def _note_nowhere(words: Sequence[str], why: str) -> None:
-    """Say that nothing was found, and also if the only argument may have been meant as a file."""
+    """Say that nothing was found. If the only argument is the name of a file, say how to search in that file."""
     *sources, what = words
     note(display(why or f"{what} is used nowhere"))
     if not sources and is_file(what):

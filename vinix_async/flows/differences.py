@@ -44,8 +44,8 @@ class Change:
     """One difference between two states of an account's callflows.
 
     ``path`` is the JSON pointer of the node in the new document. For ``node_removed`` and ``node_taken_out``, ``path``
-    is the pointer in the old document. It is ``""`` if the change is not about a node. The meaning of ``field``,
-    ``old`` and ``new`` depends on ``kind``:
+    is the pointer in the old document. If the change is not about a node, ``path`` is ``""``. The meaning of
+    ``field``, ``old`` and ``new`` depends on ``kind``:
 
     ================== =====================================================================================
     ``added``          ``new`` is the callflow
@@ -331,10 +331,10 @@ class _Side:
         return way[::-1]
 
     def levels_to_similar(self, upper: int, wanted: FlowNode) -> list[int] | None:
-        """Return the nodes that lead from a child of ``upper`` down to a node that ``_is_same`` as ``wanted``.
+        """Return the nodes that lead from a child of ``upper`` down to a node that is similar to ``wanted``.
 
-        That node is the last one. Only default children and children without siblings are searched. Returns None if
-        none of them is such a node.
+        The similar node is the last one. ``_is_same`` decides whether nodes are similar. Only default children and
+        children without siblings are searched, down to ``_MAX_DEPTH`` levels. Returns None if none of them is similar.
         """
         way: list[int] = []
         while len(way) < _MAX_DEPTH:
@@ -413,7 +413,7 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""The pairings in the order in which they are tried. Each of them describes certain edits in the fewest changes."""
+"""The pairings in the order in which they are tried. Each pairing needs the fewest changes for certain edits."""
 
 _FEW: Final = 2
 """If a pairing needs at most this many changes, no further pairing is tried."""

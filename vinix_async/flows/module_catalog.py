@@ -1,7 +1,7 @@
 """The table of callflow modules, with their labels, references, branches and endings.
 
 Sources: the schemas ``callflows.*.json`` of Kazoo's crossbar, and the modules ``cf_*.erl`` of its callflow application.
-Modules that Monster UI has are labelled as there.
+If Monster UI has a module too, the module has the same label as there.
 """
 
 import re

@@ -26,7 +26,7 @@ def rows(top: FlowNode | None) -> list[Row]:
 
 
 class Pointers:
-    """The JSON pointers of a table's rows. A pointer begins like the one before, so only the rest of it is made."""
+    """The JSON pointers of a table's rows. Each pointer reuses the beginning that it shares with the previous one."""
 
     def __init__(self, table: list[Row], top: str = "/flow") -> None:
         """``top`` is the pointer of the first row."""

@@ -316,7 +316,10 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 
 def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches of a menu. Empty children count as missing. ``_`` is taken only without ``max_retries``."""
+    """Return the branches of a menu. Empty children count as missing.
+
+    The branch ``_`` is taken only if the menu has no child ``max_retries``.
+    """
     children = {key: child for key, child in ordered_children(menu) if key == "_" or not is_empty(child)}
     keys = [key for key in children if is_digits(key) or key in {"timeout", "max_retries"}]
     branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]

@@ -220,7 +220,7 @@ class Mirror:
         return self._if_known(account_id, _NOW, _at_least_one(versions, unknown))
 
     def callflows(self, account_id: str, at: datetime | None = None) -> AsyncIterator[Callflow]:
-        """Yield the callflows of an account in the order of their ids, as they are now or were at ``at``."""
+        """Yield the callflows of an account in the order of their ids, as they were at ``at`` (default: now)."""
         when = _aware("at", at or _NOW)
 
         def values(*after: Any) -> Row:
@@ -238,9 +238,9 @@ class Mirror:
     ) -> AsyncIterator[T]:
         """Yield the objects that ``read`` creates from the rows of a statement.
 
-        The rows are read in pages of ``size`` rows. ``values`` accepts the key of the last row of the previous page and
-        returns the parameters of the statement, except the page size. For the first page, it accepts ``key`` instead,
-        which sorts before the keys of all rows.
+        The rows are read in pages of ``size`` rows. ``values`` returns the parameters of the statement, except the page
+        size. For the first page, it is called with ``key``, which sorts before the keys of all rows. For each further
+        page, it is called with the key of the last row of the previous page.
         """
 
         def work(database: Database) -> tuple[list[tuple[Any, ...]], list[T]]:

@@ -1,6 +1,7 @@
 """Defines the tables, and the migrations that upgrade older databases.
 
-Both databases use the same statements. The names in braces are replaced by the types and options of the database.
+SQLite and PostgreSQL use the same statements. The names in braces are replaced by the types and options of the
+database.
 """
 
 from typing import Final

@@ -53,8 +53,8 @@ class KnownCallflow:
     Attributes:
         revision: the revision of the stored document, for ``get_if_changed``. None if it is unknown.
         row_hash: the ``content_hash`` of the callflow's row in the listing. None if the document must be read again.
-        read_at: the time at which the last successful request for the document was sent. The server answered 200 or
-            304.
+        read_at: the time at which the last successful request for the document was sent. A request is successful if the
+            server answers it with 200 or 304.
         toggles: the ids of the callflows that the server changes when this callflow is dialled, because of its
             ``ring_group_toggle`` nodes.
     """

@@ -53,5 +53,5 @@ def broken_response(how: int | str | None) -> ApiResponse | None:
 
 
 def broken_connection(how: int | str | None) -> str | None:
-    """Return ``how`` if it is a kind of ``Faults``, and None otherwise. The handler applies it to the response."""
+    """Return ``how`` if it is a kind of ``Faults``, or None. The handler applies the fault to the response."""
     return how if isinstance(how, str) and how in KINDS else None

@@ -44,7 +44,7 @@ class Dialect:
         opaque_tokens: whether tokens are opaque text instead of JWTs.
         whole_rows: whether listings contain full documents instead of summaries.
         kazoo5_engine: True if requests are answered as in Kazoo 5, False if they are answered as in Kazoo 4.3.
-        charges_valid_tokens: whether requests with a valid token are charged to their token buckets.
+        charges_valid_tokens: whether requests with a valid token count towards the rate limit.
         requests_per_connection: the number of requests after which the server closes a connection.
         untyped_early_errors: whether errors that are sent before content negotiation lack a ``Content-Type``.
         accepts_media_parameters: whether the media types in ``Accept`` may have parameters such as a charset.
@@ -72,7 +72,7 @@ class Dialect:
 class Kazoo43(Dialect):
     """Kazoo 4.3.
 
-    Requests with a valid token are charged to their token buckets. An envelope always has a ``version`` and never has
+    Requests with a valid token count towards the rate limit. An envelope always has a ``version`` and never has
     ``tokens``. If a request without a token fails, the envelope has ``"auth_token": "undefined"``.
     """
 
@@ -89,7 +89,7 @@ class Kazoo43(Dialect):
 class Kazoo5(Dialect):
     """Kazoo's master branch.
 
-    Requests with a valid token are not charged to their token buckets. An envelope always has ``tokens``. It has a
+    Requests with a valid token do not count towards the rate limit. An envelope always has ``tokens``. It has a
     ``version`` only if the request was authenticated.
     """
 

@@ -140,7 +140,7 @@ class CallflowGenerator:
         return self._reference("user", name), name
 
     def _staff(self, count: int) -> list[int]:
-        """Return ``count`` different indexes of the first users, chosen at random."""
+        """Return ``count`` different indexes out of ``_STAFF``, chosen at random."""
         return self._random.sample(_STAFF, count)
 
     def _extension(self) -> str:
