@@ -1,4 +1,4 @@
-"""The exceptions that the library raises.
+"""The exceptions that the client raises. The mirror and its queries add two: ``MirrorError`` and ``NotKnownError``.
 
 VinixError
 ├── ConfigurationError            an invalid argument or setting; nothing was sent (also a ValueError)
@@ -17,8 +17,8 @@ VinixError
 ├── PaginationLoopError           the server's cursors form a loop
 └── ClientClosedError             the client was closed, or belongs to another event loop or process
 
-Of a response, an exception contains only validated fields. It never contains headers, a body, a token or a password.
-``pickle`` and ``copy`` preserve all fields of an exception.
+An exception contains only those parts of a response that were validated. It never contains headers, a body, a token or
+a password. ``pickle`` and ``copy`` preserve all fields of an exception.
 """
 
 from typing import Final, Self
@@ -35,7 +35,7 @@ _LEAST_HEADLINE: Final = 120
 
 _MAX_REASON: Final = 90
 _MAX_FIELD: Final = 36
-"""The number of characters of an id or a cursor that are shown. An id has 32 characters, or 36 with dashes."""
+"""The maximum number of characters that are shown of an id or a cursor. A UUID with dashes has 36 characters."""
 
 _SHOWN_PROBLEMS: Final = 10
 

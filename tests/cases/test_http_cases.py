@@ -278,14 +278,14 @@ async def test_L10_a_reset() -> None:
 
     async with fault_server(script) as server:
         error = await error_of(server.url, APIConnectionError)
-    assert "closed the connection before the response was complete: [Errno 104] Connection reset by peer" in str(error)
+    assert "broke before the response was complete: [Errno 104] Connection reset by peer" in str(error)
     assert isinstance(error.__cause__, ConnectionResetError)
 
 
 async def test_L10_a_connection_that_was_closed() -> None:
     async with fault_server(answering(b"")) as server:
         error = await error_of(server.url, APIConnectionError)
-    assert "closed the connection before the response was complete [GET" in str(error)
+    assert "broke before the response was complete [GET" in str(error)
     assert error.__cause__ is None
 
 

@@ -36,10 +36,10 @@ class AbsentArray(tuple[Any, ...]):
 
 
 ABSENT_OBJECT: Final = AbsentObject()
-"""The value of an object that the server did not send. An object that was sent empty is a plain ``{}``."""
+"""The value of an object that the server did not send. An empty object that the server sent is a plain ``{}``."""
 
 ABSENT_ARRAY: Final = AbsentArray()
-"""The value of an array that the server did not send. An array that was sent empty is a plain ``()``."""
+"""The value of an array that the server did not send. An empty array that the server sent is a plain ``()``."""
 
 
 def _or_absent(extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,7 +85,7 @@ class Unbuilt:
 
 
 class BuiltField:
-    """A descriptor of a field whose slot may contain an ``Unbuilt``. Reading the field replaces it by its document."""
+    """A descriptor of a field whose slot may contain an ``Unbuilt``. The first read replaces it with its document."""
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot

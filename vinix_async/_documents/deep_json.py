@@ -25,7 +25,7 @@ _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 def check_text(body: bytes) -> bytes:
     """Return ``body`` without its byte order mark. Raise ``DecodeError`` if it is not valid UTF-8.
 
-    msgspec does not do this for values that it skips.
+    This check is needed, because msgspec does not check the values that it skips.
     """
     if body.isascii():  # usually true, and much faster than decoding the body
         return body

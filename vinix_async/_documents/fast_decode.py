@@ -27,7 +27,7 @@ _LARGE: Final = 256 * 1024
 """The size in bytes above which the rows of a response are decoded in batches, so that other tasks can run."""
 
 _EDITOR_KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {Callflow: ("ui_metadata", "contact_list")}
-"""Keys without a field that Kazoo's own user interface writes. The Struct accepts them, because they are common."""
+"""Keys that have no field. The Struct accepts them, because Kazoo's own user interface often writes them."""
 
 _ANY_BUT_NULL: Final[Any] = str | int | float | bool | list[Any] | dict[str, Any]
 _TYPES: Final[Mapping[Any, Any]] = {list: tuple[str, ...], dict: dict[str, Any], object: _ANY_BUT_NULL}

@@ -60,8 +60,8 @@ def read_envelope(
 ) -> Envelope:
     """Return the envelope of a successful ``response`` to ``request``. Raise the error that any other response reports.
 
-    ``request_id`` is the ``X-Request-ID`` that was sent. ``base_url`` shows whether its ``/v2`` is missing. ``now`` is
-    the current Unix time, to which the date of a ``Retry-After`` is compared.
+    ``request_id`` is the ``X-Request-ID`` that was sent. If the server sends its text banner, ``base_url`` is checked
+    for a missing ``/v2``. ``now`` is the current Unix time, to which the date of a ``Retry-After`` is compared.
     """
     try:
         if response.status == 304 and request.revision is not None:

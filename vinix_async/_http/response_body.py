@@ -74,7 +74,8 @@ async def read_body(
 def _check_size(size: int, max_body: int) -> None:
     if size > max_body:
         raise APIConnectionError(
-            f"the response is larger than Limits.max_body={max_body}; use a smaller page_size or a higher limit",
+            f"the response is larger than Limits.max_body={max_body}: raise the limit, or use a smaller "
+            "page_size if the response is a page of a listing",
             transient=False,
         )
 

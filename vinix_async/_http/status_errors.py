@@ -33,7 +33,7 @@ from .request import Request
 from .transport import Response
 
 _MAX_SHOWN: Final = 200
-"""The number of characters of a value that are shown."""
+"""The maximum number of characters that are shown of a value."""
 
 _LEAST_SECRET: Final = 4
 """The minimum length of a secret that is redacted. A shorter secret is likely to be a part of an ordinary word."""
@@ -193,7 +193,7 @@ def _redirect(location: str | None) -> str:
 
 
 _LONGEST_WAIT: Final = 1e9
-"""The maximum value of ``Retry-After`` in seconds, about 30 years. A longer one would make messages too long."""
+"""A longer ``Retry-After`` is read as this number of seconds (about 30 years), so that messages stay short."""
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:

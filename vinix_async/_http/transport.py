@@ -247,7 +247,7 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
             return ConfigurationError("the request cannot be sent: base_url or the URL of the proxy is invalid")
         case BrokenConnectionError() | aiohttp.ClientConnectionError() | OSError():
             return APIConnectionError(
-                f"{server} closed the connection before the response was complete{_system_words(error)}",
+                f"the connection to {server} broke before the response was complete{_system_words(error)}",
                 server_away=True,
             )
         case ValueError():

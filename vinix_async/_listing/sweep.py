@@ -298,10 +298,10 @@ class AccountSweep(Sweep):
     the wait for the next result, for example with a timeout around ``anext``, also ends the sweep. To continue, resume
     from ``checkpoint()``.
 
-    If the iterable of account ids raises an exception, the loop first yields all accounts before it and then raises
-    the exception. If the client is closed before all accounts were read, the loop raises ``ClientClosedError`` in the
-    same way. If all accounts share the same credentials and these are refused for five accounts in a row, the loop
-    raises ``AuthenticationError``.
+    If the iterable of account ids raises an exception, the loop first yields the results of the accounts before it
+    and then raises the exception. If the client is closed before all accounts were read, the loop raises
+    ``ClientClosedError`` in the same way. If all accounts share the same credentials and these are refused for five
+    accounts in a row, the loop raises ``AuthenticationError``.
     """
 
     def __init__(

@@ -474,7 +474,7 @@ class Log:
             case AttemptEnded():
                 _write(event)
             case AttemptStarted() | CallflowsRead() | WaitEnded():
-                pass  # AttemptEnded contains all values of AttemptStarted, and the other two are for counters
+                pass  # AttemptEnded repeats all values of AttemptStarted, and the other two only update counters
             case RetryEvent() if self._too_many():
                 pass
             case WaitStarted() if not self._worth_logging(event):

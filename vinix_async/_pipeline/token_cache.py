@@ -60,7 +60,7 @@ class TokenCache:
 
     @property
     def blocked_for(self) -> float:
-        """Seconds for which no login will be tried, because the last one was refused or answered with 429."""
+        """The number of seconds for which no login is sent, because one was recently refused or answered with 429."""
         return max(0.0, self._refused_until - self._clock.monotonic())
 
     @property

@@ -72,7 +72,7 @@ async def run_on_cluster(
 
 
 def _again(*, force: bool) -> str:
-    """Return how to continue. With --force, the same command would remove the parts that are already written."""
+    """Return how to continue the export. With --force, the same command would remove the parts already written."""
     return "run the same command again" + (" without --force" if force else "")
 
 

@@ -25,9 +25,9 @@ def write_private_file(path: Path, data: bytes) -> None:
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield the path of a new file for the block to write, and rename it to ``path`` when the block succeeds.
 
-    The new file has mode 0600 while the block runs. Then it gets the default mode, unless ``private``. If the block
-    fails, the new file is deleted, and ``path`` is unchanged. If ``path`` is a symbolic link, the target of the link is
-    replaced.
+    The new file has mode 0600 while the block runs. Then it gets the default mode, unless ``private`` is true. If the
+    block fails, the new file is deleted, and ``path`` is unchanged. If ``path`` is a symbolic link, the target of the
+    link is replaced.
     """
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

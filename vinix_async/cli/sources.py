@@ -149,11 +149,11 @@ def check_order(command: str, source: str, what: str) -> None:
 class Sources:
     """The accounts and export files that a command reads, and the problems of reading them.
 
-    ``words``: account ids and files. If neither they nor ``selection`` name an account, your own account is read, or
-    with ``db`` all accounts of the mirror. ``account``: the id or name of the only account to read from a file.
-    ``several``: whether several accounts of a file may be read. ``summaries``: whether callflows without their flow are
-    accepted. ``db``: the mirror to read instead of the API. ``one_account``: whether only one account is read. The
-    method ``read`` sets it before it calls ``on_account``.
+    ``words``: account ids and files. If neither ``words`` nor ``selection`` names an account, your own account is read.
+    With ``db``, all accounts of the mirror are read instead. ``account``: the id or name of the only account to read
+    from a file. ``several``: whether several accounts of a file may be read. ``summaries``: whether callflows without
+    their flow are accepted. ``db``: the mirror to read instead of the API. ``one_account``: whether only one account is
+    read. The method ``read`` sets it before it calls ``on_account``.
     """
 
     words: Sequence[str]
@@ -240,7 +240,7 @@ class Sources:
     async def _read_mirror(
         self, db: str, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]
     ) -> None:
-        """Read the named accounts from a mirror. Without names or with ``--all``, read all except those gone."""
+        """Read the named accounts from a mirror. Without names, or with ``--all``, read all that still exist."""
         from ..mirror import NotKnownError  # noqa: PLC0415  # slow to import, and --help does not need it
 
         job = Job(command="", accounts=accounts, **self.selection.job_fields())

@@ -142,7 +142,7 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
 
 
 def _shared_number(flows: AccountFlows, what: str) -> str:
-    """Return which of the callflows that share the number gets the calls, or an empty text if none share it."""
+    """Say which callflow gets the calls to a number that several callflows have. Return "" for other numbers."""
     number = normalize(as_number(what) or what)
     if len(flows.by_number.get(number, ())) < 2:
         return ""

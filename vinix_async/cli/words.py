@@ -10,13 +10,13 @@ from .exit_codes import UsageError
 from .names import feature_code, title
 from .table import head
 
-MIN_ID: Final = 8  # the least characters of a shortened id
+MIN_ID: Final = 8  # the minimum number of characters of a shortened id
 _SEPARATORS: Final = re.compile(r"[ ().\-/]")
 _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _PREFIX: Final = re.compile(r"^(?:\+1?|0+)")
-"""A ``+``, the ``+1`` that the server adds to ten digits, or the zeros of a trunk prefix."""
+"""A ``+``, the ``+1`` that the server adds to ten digits, or the zeros of a trunk or international prefix."""
 _MAX_SIMILAR: Final = 5
-_MIN_DIGITS: Final = 6  # the least digits by which a number is found without its country code
+_MIN_DIGITS: Final = 6  # the minimum number of digits to find a number without its country code
 
 
 def as_number(text: str) -> str | None:

@@ -90,7 +90,7 @@ class Finding:
 
     ``path`` is the JSON pointer of the node in the callflow ``callflow_id``. It is ``""`` if the finding is about the
     whole callflow. ``related`` holds the ids, keys, fields, numbers or patterns that the finding is about. Their order
-    depends only on the code. A finding contains no secrets.
+    is the same in all findings with the same ``code``. A finding contains no secrets.
     """
 
     code: str
@@ -294,8 +294,9 @@ class _Check:
     """The rules for the nodes of one callflow.
 
     ``ids`` are the ids of all callflows of the account, or None if not all of them are known. ``all_ids`` are the ids
-    that are known. ``metadata_complete`` is true if a document that is not in the metadata of the callflow does not
-    exist. ``returns`` is true if calls may continue in another callflow after this one, because of a jump.
+    that are known. ``metadata_complete`` is true if the metadata of the callflow contains all existing documents to
+    which the callflow refers. ``returns`` is true if calls may continue in another callflow after this one, because of
+    a jump.
     """
 
     survey: _Survey
@@ -606,7 +607,7 @@ def _hint(known: Module, key: str) -> str:
 
 
 def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
-    """Return the path of a finding on a node: for a missing time rule, the path of the child that belongs to it."""
+    """Return the path of a finding about a node. For a missing time rule with a child, it is the path of the child."""
     if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
         return f"{path}/children/{escape(related[0])}"
     return path

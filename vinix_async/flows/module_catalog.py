@@ -338,7 +338,7 @@ def is_switch(data: Mapping[str, Any]) -> bool:
 
 
 def is_absolute(data: Mapping[str, Any]) -> bool:
-    """Whether a ``check_cid`` takes the child whose key is the whole number of the caller."""
+    """Whether a ``check_cid`` takes the child whose key is the caller's complete number."""
     return is_true(data.get("use_absolute_mode"))
 
 

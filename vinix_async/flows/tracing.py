@@ -22,7 +22,7 @@ End = Literal["", "ends", "cut off", "circle", "missing", "more"]
 _NATURAL_END: Final = frozenset(
     {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "voicemail"}
 )
-"""Modules after which a call can continue, but usually ends: the caller has left a message, or was connected."""
+"""Modules after which a call can continue but usually ends, for example because the caller has left a message."""
 
 _DIRECT: Final = "Direct to Voicemail"
 

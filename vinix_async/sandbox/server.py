@@ -371,7 +371,7 @@ def _count_range(callflows: object) -> tuple[int, int]:
                 f"callflows must be an int or a tuple of two ints (minimum, maximum), not {callflows!r}"
             )
     if minimum < 0:
-        raise ConfigurationError(f"callflows must not be negative, but it is {callflows!r}")
+        raise ConfigurationError(f"the number of callflows must not be negative, but the argument is {callflows!r}")
     if minimum > maximum:
         raise ConfigurationError(f"callflows must be (minimum, maximum), but {minimum} is greater than {maximum}")
     return minimum, maximum

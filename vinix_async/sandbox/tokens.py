@@ -135,7 +135,7 @@ def phone_number(index: int) -> str:
 
 
 def normalized_name(name: str) -> str:
-    """Return a name as the server compares it: in lower case, without anything but ASCII letters and digits."""
+    """Return a name as the server compares it: in lower case, and only its ASCII letters and digits."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 

@@ -35,8 +35,8 @@ _MARKDOWN: Final = str.maketrans(
         **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # the start of escapes, entities, links, HTML and formulas
         **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid's own marks for entities
         "@": _JOINER + "@",  # e-mail addresses
-        "_": _JOINER + "_" + _JOINER,  # does not start emphasis inside a word
-        "*": _SPACE + "*" + _SPACE,  # does not start emphasis between spaces
+        "_": _JOINER + "_" + _JOINER,  # inside a word, an underscore does not start emphasis
+        "*": _SPACE + "*" + _SPACE,  # between spaces, an asterisk does not start emphasis
         "~": _SPACE + "~" + _SPACE,
         "`": "\u02cb",  # a similar character, since a backtick always begins code
     }
