@@ -483,7 +483,7 @@ class Log:
                 _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry. Return whether there are too many, so that only the summary includes this one."""
+        """Count a retry. Return whether the limit is exceeded. If so, only the summary includes this retry."""
         self._end_second()
         self._retries += 1
         return self._retries > _RETRIES_A_SECOND
