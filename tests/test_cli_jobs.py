@@ -286,7 +286,7 @@ def test_a_file_that_is_not_a_checkpoint(vinix: Command, tmp_path: Path, content
     (tmp_path / "file").write_bytes(content)
     done = vinix("callflows", "export", "--resume", "file")
     assert done.returncode == 2
-    assert done.stderr == "vinix: file: the file is not a checkpoint of vinix\n"
+    assert done.stderr == "vinix: file: the file is not a checkpoint of vinix, or it is damaged\n"
 
 
 def test_a_checkpoint_of_the_first_version_is_read() -> None:

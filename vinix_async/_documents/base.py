@@ -75,7 +75,10 @@ class Document:
 
 
 class Unbuilt:
-    """The base class of placeholders for documents. A document is built when its field is read for the first time."""
+    """The base class of placeholders for documents.
+
+    A document is built when the field that contains it is read for the first time.
+    """
 
     __slots__ = ()
 

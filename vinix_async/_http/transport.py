@@ -110,7 +110,7 @@ class Transport:
         session, client_timeout = self.open(), _client_timeout(timeout)
         try:
             return await self._exchange(session, method, target, headers=headers, body=body, timeout=client_timeout)
-        except Exception as error:  # noqa: BLE001  # every exception is translated; a test covers all of aiohttp's
+        except Exception as error:  # noqa: BLE001  # every exception is translated; a test covers those of aiohttp
             failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
         # Raise outside the except block and without the traceback. Otherwise the error would refer to aiohttp's error

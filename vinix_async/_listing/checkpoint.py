@@ -155,4 +155,4 @@ def _strings(name: str, values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _damaged(name: str) -> ConfigurationError:
-    return ConfigurationError(f"this checkpoint is damaged: its field {name!r} has an invalid value")
+    return ConfigurationError(f"the field {name!r} of this checkpoint has an invalid value: start again without it")

@@ -84,7 +84,7 @@ class SavedJob:
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise UsageError("the file is not a checkpoint of vinix") from None
+            raise UsageError("the file is not a checkpoint of vinix, or it is damaged") from None
         return saved
 
     @classmethod

@@ -65,7 +65,10 @@ class Settings:
         return next((source[name] for _, source in self.sources if name in source), None)
 
     def user(self) -> dict[str, str]:
-        """Return the settings of the user. Those that name the account come from one source, the first that has any."""
+        """Return the settings of the user.
+
+        All settings that name the account come from the same source: the first one that has any of them.
+        """
         found = {"username": username} if (username := self.get("username")) else {}
         for _, source in self.sources:
             if account := {name: source[name] for name in _USER_ACCOUNT if name in source}:

@@ -571,7 +571,7 @@ class _FlowDifferences:
 
     @staticmethod
     def _note_branches(into: list[_Tree], side: _Side, node: int, without: set[int]) -> None:
-        """Add the children of a changed node to ``into``, except those in ``without``. The others may have moved."""
+        """Add the children of a changed node to ``into``, because they may have moved. Omit those in ``without``."""
         into.extend(_Tree(child, is_covered=True) for child in side.children[node].values() if child not in without)
 
     def _children(self, parent: str, old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Pair]:
@@ -638,7 +638,9 @@ def _are_items(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
 def _item_changes(
     field: str, old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], *, unordered: bool
 ) -> Generator[DataChange, None, list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]]:
-    """Yield the items that only one of two arrays has, and a change of the order of the items that both have.
+    """Yield a change for each item that only one of two arrays has.
+
+    If the items that both arrays have are in a different order, yield one more change, unless ``unordered`` is true.
 
     The items are objects, and are matched by id. Two items without an id match if they are equal or, failing that, if
     they have the same index. The generator returns the matched pairs, each with the prefix for its fields. The caller

@@ -52,8 +52,8 @@ class Sandbox:
 
     Args:
         dialect: the server to imitate. ``kazoo5`` and ``kazoo43`` behave like these versions of Kazoo. ``documented``
-            behaves as the vendor's documentation says. The dialects differ in the order of rows, filters, cursors and
-            errors.
+            behaves as the vendor's documentation says. The dialects differ in filters, cursors, errors and the order
+            of rows.
         accounts: the number of accounts, including the root account, which is a reseller. Accounts are generated when
             they are needed, so 100,000 accounts use little memory.
         callflows: the number of callflows per account. With a tuple (minimum, maximum), each account has a random

@@ -7,7 +7,7 @@ from attrs import define
 _MAX_BUCKETS = 20_000
 """The maximum number of buckets. If it is exceeded, the least recently used bucket is discarded.
 
-That bucket has probably become full again, so it makes no difference that it is discarded.
+That bucket is probably full again, so discarding it makes no difference.
 """
 
 
