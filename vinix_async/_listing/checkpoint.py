@@ -155,4 +155,4 @@ def _strings(name: str, values: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _damaged(name: str) -> ConfigurationError:
-    return ConfigurationError(f"the field {name!r} of this checkpoint has an invalid value: start again without it")
+    return ConfigurationError(f"this checkpoint is damaged (invalid value of {name!r}): start again without it")
