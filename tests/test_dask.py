@@ -197,7 +197,7 @@ def test_a_frame_without_a_cluster(shared: Shared) -> None:
         ({"account_ids": 7}, "account_ids must be an iterable .*, not int$"),
         (
             {"account_ids": VinixClient(auth="t").accounts.children("a")},
-            r"account_ids must be an iterable, not Pager: pass `await pager.to_list\(\)`",
+            r"account_ids must be an iterable, not Pager: pass a list, such as `await pager.to_list\(\)`",
         ),
         ({"account_ids": [7]}, "each of account_ids must be a str or an Account, not int"),
         ({"account_ids": ["a/b"]}, "account_id must not contain '/'"),

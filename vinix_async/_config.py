@@ -154,7 +154,7 @@ def check_timeout(timeout: object) -> None:
 def check_base_url(value: str, *, allow_http: bool) -> str:
     """Return the base URL in ``value`` without a trailing slash.
 
-    Raise ``ConfigurationError`` if it is not a valid URL, or if the token would be sent unencrypted.
+    Raise ``ConfigurationError`` if ``value`` is not a valid base URL, or if the token would be sent unencrypted.
     """
     parts = check_url("base_url", value)
     if parts.username is not None or parts.password is not None:
@@ -172,7 +172,7 @@ def check_base_url(value: str, *, allow_http: bool) -> str:
 
 
 def check_ssl(context: object) -> None:
-    """Raise ``ConfigurationError`` unless ``context`` is None or a TLS context that verifies certificates."""
+    """Raise ``ConfigurationError`` unless ``context`` is None or a TLS context that verifies certificates and hosts."""
     if context is None:
         return
     if not isinstance(context, ssl_module.SSLContext):

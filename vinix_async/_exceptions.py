@@ -227,7 +227,7 @@ class ConflictError(APIStatusError):
 
 @public
 class RateLimitError(APIStatusError):
-    """429: the client has sent more requests for this account than the server allows."""
+    """429: the client has sent more requests for this account, or more logins, than the server allows."""
 
 
 @public

@@ -124,7 +124,9 @@ def read_callflows(
     checker = _check_arguments(account_ids, connect, options)
     if isinstance(account_ids, AsyncIterable):
         kind = type(account_ids).__name__
-        raise ConfigurationError(f"account_ids must be an iterable, not {kind}: pass `await pager.to_list()`")
+        raise ConfigurationError(
+            f"account_ids must be an iterable, not {kind}: pass a list, such as `await pager.to_list()`"
+        )
     unique: dict[str, Account] = {}
     for each in account_ids:
         _add(each, unique, checker)

@@ -184,7 +184,7 @@ class _Telemetry:
                 raise
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers of the attempt that has just started. They are empty unless ``traceparent`` is set."""
+        """Return the headers of the attempt that has just started. There are none unless ``traceparent`` is set."""
         headers: dict[str, str] = {}
         if self._sends_traceparent:
             TraceContextTextMapPropagator().inject(headers)

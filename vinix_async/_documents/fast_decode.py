@@ -54,7 +54,7 @@ _Maps = list[tuple[dict[str, Any], _Builder]]
 
 
 def make_fast_decoders(all_rules: Mapping[type[Document], Sequence["Rule"]]) -> dict[type[Document], "FastDecoder"]:
-    """Return the decoders of the document classes that the rows of listings have. These classes have an ``id``."""
+    """Return a decoder for each document class with an ``id``. The rows of listings belong to these classes."""
     structs: dict[type[Document], Any] = {}
     builders: dict[type[Document], _Builder] = {}
     for kind, rules in all_rules.items():  # a class comes after the classes of the documents in its fields
@@ -93,9 +93,9 @@ class FastDecoder:
         return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
 
     def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
-        """Return the documents of ``rows``, which are in the form of ``parse_envelope``.
+        """Return the documents of ``rows``, or None if ``decode.py`` has to read them.
 
-        Return None if the rows are in another form, or if ``decode.py`` has to read them.
+        Rows that do not come from ``parse_envelope`` are always left to ``decode.py``.
         """
         if type(rows[0]) is Raw:
             try:
@@ -109,9 +109,9 @@ class FastDecoder:
         return _build(rows, self._builder)
 
     def _has_true(self, rows: Sequence[Any]) -> bool:
-        """Whether a row has ``true`` in a field for which the rules accept only ``false``.
+        """Whether any row has ``true`` in a field for which the rules accept ``false`` but not ``true``.
 
-        The Struct accepts both, because msgspec has no type for ``false`` alone.
+        The Struct accepts ``true`` as well, because msgspec has no type for ``false`` alone.
         """
         return any(True in map(field, rows) for field in self._false_fields)
 
@@ -152,7 +152,8 @@ def _write_builder(
 ) -> _Builder:
     """Return a function that builds a document from a Struct.
 
-    The function does not build the documents in a mapping. It appends the mapping to a list, which ``_build`` reads.
+    If a field contains a mapping of documents, the function only appends the mapping to a list. ``_build`` then builds
+    the documents in it.
     """
     keys = _EDITOR_KEYS.get(kind, ())
     names = {"ABSENT_OBJECT": ABSENT_OBJECT, "UNSET": UNSET, "keys": keys, "other_keys": _other_keys, "later": _later}

@@ -152,7 +152,7 @@ class Transport:
             return Response(response.status, response.headers, content)
 
     async def close(self) -> None:
-        """Close the session, unless the user supplied it. Further calls have no effect."""
+        """Close the session, unless the user supplied it. Closing again has no effect."""
         self._closed = True
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:

@@ -188,7 +188,10 @@ class Pager(Generic[T]):
         if resume is not None and start_key is not None:
             raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
         if resume is not None and resume.scope != listing.scope:
-            raise ConfigurationError(f"the checkpoint belongs to the listing {resume.scope}, not to {listing.scope}")
+            raise ConfigurationError(
+                f"the checkpoint belongs to the listing {resume.scope}, but this is the listing {listing.scope}: "
+                "resume the same listing with the same filters"
+            )
         self._listing = listing
         self._start = resume or Checkpoint(scope=listing.scope, start_key=start_key)
         self._max_items = max_items
@@ -364,7 +367,7 @@ class PageReader(Generic[T]):
         return self._whole_documents(envelope) if reads_details else self._rows(envelope)
 
     async def _rows(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
-        """Yield the rows themselves. Other tasks can run between two batches."""
+        """Yield batches of a page's rows, without the full documents. Other tasks can run between two batches."""
         bad: list[BadRow] = []  # with "raise", all invalid rows of the page, because the error lists all their problems
         for first, documents, bad_rows in self._decoded(envelope):
             if first:

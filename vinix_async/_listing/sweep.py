@@ -449,8 +449,8 @@ class _Workers:
         async with aclosing(_unique(account_ids, skip)) as accounts:
             async for account in accounts:
                 await self._slots.acquire()
-                # This is not a background task of the client, because closing the client would cancel it. Instead the
-                # account then fails with ClientClosedError, and the sweep yields this result.
+                # This is not a background task of the client, because closing the client would cancel such a task. If
+                # the client is closed, this task ends with a ClientClosedError, which the sweep yields for the account.
                 task = asyncio.create_task(self._work(account, previous))
                 self.add(task)
                 if self._ordered:

@@ -123,7 +123,8 @@ class OutageDetector:
         self._closed = False
         # State before an outage.
         self._in_flight: dict[Key, int] = {}
-        self._failing: set[Key] = set()  # accounts in flight that have failed since their last success
+        # The accounts that have requests in flight and have failed since their last success.
+        self._failing: set[Key] = set()
         # The accounts that are evidence of an outage, with the time of their first failure. When the server answers a
         # request, the accounts that had failed before the request was sent are removed.
         self._evidence: dict[Key, float] = {}
@@ -414,8 +415,9 @@ class OutageDetector:
     def _discard_evidence(self, *, callflows: bool, sent_at: float = math.inf) -> None:
         """Discard the failures that occurred before ``sent_at``, the time at which an answered request was sent.
 
-        Later failures are kept. Answers to requests that were already in flight are not evidence that the server is
-        available, because they can still arrive after a gateway has failed.
+        Later failures are kept. A request that was in flight when a gateway failed can still be answered, so its answer
+        does not show that the server is available. Unless ``callflows`` is true, the failures of requests for callflows
+        are kept, too.
         """
         for key, failed_at in list(self._evidence.items()):
             if failed_at <= sent_at and (callflows or not key[0]):

@@ -93,7 +93,10 @@ class Retriable(Protocol):
 
 
 def is_retryable(error: BaseException, policy: RetryPolicy) -> bool:
-    """Return whether a retry may help. False for all exceptions from outside this library, such as a cancellation."""
+    """Return whether a retry may help and ``policy`` allows it.
+
+    The result is false for all exceptions from outside this library, such as a cancellation.
+    """
     if not isinstance(error, VinixError) or error.gave_up is not None:
         return False
     if isinstance(error, APIStatusError):

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from .text import printable_json, printable_lines
 
-_WIDTH: Final = 80  # the width if COLUMNS is 0, for which rich would print nothing
+_WIDTH: Final = 80  # the width if COLUMNS is 0, because rich prints nothing at a width of 0
 
 
 class PipeConsole(Console):

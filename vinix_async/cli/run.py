@@ -156,7 +156,10 @@ class _Run:
     # --- while the job runs ---
 
     def _write(self, page: "AccountPage") -> None:
-        """Write a page. The sweep may already count the page's account as done, so no save may precede this."""
+        """Write a page.
+
+        This must happen before the next checkpoint is saved, because the sweep may already count the account as done.
+        """
         self._writer.write(page)
         self._tally.callflows += len(page.items)
         if page.error is None:

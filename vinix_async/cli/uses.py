@@ -19,7 +19,7 @@ from .trace import route_text
 from .words import MIN_ID, as_number, similar
 
 _START: Final = "start"
-_MAX_JUMPS: Final = 40  # jumps in a table; JSON has all of them
+_MAX_JUMPS: Final = 40  # the most jumps that are shown for a target; JSON has all of them
 
 
 async def uses(

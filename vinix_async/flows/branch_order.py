@@ -11,7 +11,8 @@ def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
     """Return the children of a node with their keys, in the order in which pictures and traces show them.
 
     The time rules in ``data.rules`` come first, in the order in which the server tries them. Then come keys made of
-    digits, ``*`` and ``#``, in the order of a telephone keypad. Other keys follow, and ``_`` is last.
+    digits, ``*`` and ``#``: short keys before long ones, and otherwise in the order of a telephone keypad. Other keys
+    follow. ``rule_set`` is the last of these, and ``_`` is the last of all.
     """
     rules = node.data.get("rules")
     rules = rules if isinstance(rules, list | tuple) else []

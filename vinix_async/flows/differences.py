@@ -350,7 +350,10 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the children matters: without ``data.rules``, it is the order of the time rules."""
+    """Whether the order of the children matters.
+
+    If a time module has no ``data.rules``, the server tries its time rules in the order of its children.
+    """
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
 
@@ -668,8 +671,8 @@ def _item_changes(
 def _by_identity(items: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[str, Mapping[str, Any]]]:
     """Return the items of an array, and for each item its id, or its index as a text if it has no id.
 
-    The keys of the dict consist of the id or the content of an item, and a counter. The counter keeps items apart that
-    have the same id or content.
+    A key of the dict consists of a counter and the id of the item, or its content if it has no id. The counter
+    distinguishes items that have the same id or content.
     """
     found: dict[Any, tuple[str, Mapping[str, Any]]] = {}
     times: Counter[Any] = Counter()

@@ -614,7 +614,7 @@ def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> st
 
 
 def _in_metadata(field: str) -> bool:
-    """Whether the server looks up the document to which the field refers, for the metadata of the callflow."""
+    """Whether the server looks up the target of ``field`` when it adds the ``metadata`` to a callflow."""
     return field == "id" or "_id" in field or (field.startswith("children.") and len(field) > len("children.") + 1)
 
 

@@ -343,7 +343,7 @@ def is_absolute(data: Mapping[str, Any]) -> bool:
 
 
 def outcomes(node: FlowNode) -> tuple[str, ...]:
-    """Return the keys of the children that together cover every call, or an empty tuple if that is not possible."""
+    """Return the keys whose children together take every call, or an empty tuple if no such keys are known."""
     if node.module == "check_cid":
         return ("_" if is_absolute(node.data) else "match", *(["nomatch"] if can_fail(node.data) else []))
     return {"cidlistmatch": ("match", "nomatch"), "fax_detect": FAX_CHILDREN}.get(node.module or "", ())

@@ -29,7 +29,7 @@ def is_secret(key: str) -> bool:
 
 @lru_cache(4096)
 def _is_hidden(key: str) -> bool:
-    """Whether ``masked`` hides the value of a key. This includes keys that ``is_secret`` does not, such as ``pin``."""
+    """Whether ``masked`` hides the value of ``key``. It also hides values that ``is_secret`` ignores, such as PINs."""
     return _HIDDEN.search(key) is not None
 
 
@@ -166,7 +166,7 @@ def _continues(url: re.Match[str], text: str, last_at: int) -> bool:
 
 
 def _shown_host(scheme: str, authority: str) -> str | None:
-    """Return the host, after the user if the user may be shown. Return None if a part of the text may be a password."""
+    """Return the host, or ``user@host`` if the user may be shown. Return None if a part may be a password."""
     user, at, host = authority.rpartition("@")
     host = host.partition(";")[0]
     if not _HOST.fullmatch(host):

@@ -327,7 +327,7 @@ class _AccountWork:
             await self._update()
         except (MirrorError, ClientClosedError):
             raise
-        except AuthenticationError as error:  # not an error of the account, whose stored state is kept
+        except AuthenticationError as error:  # not an error of the account, so its stored state is kept
             return "failed", error.with_traceback(None)
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the rows in memory

@@ -101,7 +101,7 @@ def _top_level(state: SandboxState, request: ApiRequest, name: str, owner: int |
 
 
 def _log_in(state: SandboxState, request: ApiRequest, endpoint: str) -> ApiResponse | Endpoint:
-    """Return the endpoint of a login, or the 429 if its token bucket does not have enough tokens.
+    """Return the endpoint of a login, or a 429 if the client's token bucket does not have enough tokens.
 
     As in Kazoo, the bucket is charged twice: for the request and for the login. If the tokens are not enough for the
     second charge, the bucket is emptied.

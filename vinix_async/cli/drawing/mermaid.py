@@ -95,7 +95,7 @@ def trace_chart(head: str, tree: TraceNode) -> str:
 
 
 def _label(text: str) -> str:
-    """Return ``text`` for a label in quotes: shortened, and escaped so that Mermaid and its Markdown show it unchanged.
+    """Return ``text`` for use in a quoted label. It is shortened, and escaped so that Mermaid shows it unchanged.
 
     Mermaid 11 reads labels as Markdown, and Mermaid 10 as text. The inserted characters have no width in either.
     """
