@@ -225,7 +225,7 @@ def _filter_value(name: str, value: object) -> str:
 def _gregorian_seconds(name: str, value: object) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise ConfigurationError(f"{name} must have a time zone, such as datetime.now(UTC)")
+            raise ConfigurationError(f"{name} must be a datetime with a time zone, such as datetime.now(UTC)")
         return str(int(value.timestamp()) + _GREGORIAN_EPOCH)
     digits = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"[0-9]{1,20}", digits):

@@ -203,5 +203,5 @@ def _retry_after(error: VinixError) -> float | None:
 
 
 def _error(state: "RetryCallState") -> VinixError:
-    # tenacity calls these callbacks only after an exception for which is_retryable is true.
+    # tenacity calls the methods of _Decisions only after an exception for which is_retryable is true.
     return cast("VinixError", cast("Future", state.outcome).exception())

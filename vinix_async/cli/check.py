@@ -44,7 +44,7 @@ async def check(
     """Report faults and possible faults in callflows. --explain describes a code.
 
     If you select no accounts, files or mirror, the command checks your own account.
-    By default, the exit code is 5 if there are errors.
+    By default, the exit code is 5 if there are findings of severity error.
 
     Example: vinix callflows check nightly.ndjson --ignore E302,S803 --fail-on warning
     """

@@ -198,7 +198,7 @@ class Writer:
 
 
 def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
-    """Open the output of a job. For a resumed job, ``size`` is the size of the output in its checkpoint, in bytes.
+    """Open the output of a job. For a resumed job, ``size`` is the size in bytes that its output had at the checkpoint.
 
     If Parquet is written to stdout, its rows are collected in a file beside ``checkpoint``.
     """
