@@ -203,7 +203,10 @@ class VinixClient:
         return view
 
     async def close(self) -> None:
-        """End all calls and close the connection pool. On a view or a closed client, this has no effect."""
+        """End all calls and close the connection pool. A session that was passed as ``session=`` stays open.
+
+        On a view or a closed client, this has no effect.
+        """
         if self._owner:
             await self._sender.close()
 

@@ -34,7 +34,7 @@ _MAX_REFUSED: Final = 5
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
 OpenPager = Callable[[CallOptions, str, Checkpoint | None], Pager[Callflow]]
-"""A function that accepts the options of the calls, an account id and where to continue."""
+"""A function that opens a listing. It accepts the options of the calls, an account id and where to continue."""
 
 
 @public
@@ -344,7 +344,7 @@ class AccountSweep(Sweep):
         return self._begin(self._read_account)
 
     def by_page(self) -> AsyncGenerator[AccountPage, None]:
-        """Yield each page as soon as it is read. This needs less memory than results, which contain whole accounts."""
+        """Yield pages instead of results. This needs less memory, because a result contains a whole account."""
         return self._begin(self._read_pages)
 
     async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome, None]:

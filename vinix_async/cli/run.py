@@ -132,7 +132,7 @@ class _Run:
         """Raise ``UsageError`` if an unfinished run has left a checkpoint, or if the output file exists."""
         if self._checkpoint.exists():
             raise UsageError(
-                f"an earlier run did not finish: continue it with `{self._resume}`, or delete its checkpoint"
+                f"an earlier run has not finished: continue it with `{self._resume}`, or delete its checkpoint"
             )
         if self._job.to and Path(self._job.to).exists():
             raise UsageError(f"{self._job.to} exists already; --force replaces it")

@@ -479,7 +479,7 @@ class _Check:
             yield "E305", "warning", message, (key,)
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
-        """Report a node after which calls are cut off: it has no default branch, and calls return to no callflow."""
+        """Report a node without a default branch if calls are cut off there and do not return to another callflow."""
         if self.returns or known.choice:
             return
         callflow = self.survey.callflow

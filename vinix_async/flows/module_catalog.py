@@ -221,7 +221,7 @@ METAFLOW_MODULES: Final[Mapping[str, Module]] = {
         ("tts", "TTS", {}),
     )
 }
-"""The modules of metaflows (Kazoo's konami application), by name. Only their label and their references are known."""
+"""The modules of metaflows (Kazoo's konami application), by name. Only their labels and references are known."""
 
 OTHER_VENDORS: Final = frozenset(
     {"acdc_agent_availability", "agent", "call_failover", "qubicle", "queue", "temporal_set"}

@@ -36,7 +36,7 @@ class Pointers:
         self._ends = [(0, len(top))]
 
     def __getitem__(self, index: int) -> str:
-        """Return the pointer of the row's node within its callflow."""
+        """Return the pointer of the node in the row ``index``, within the node's callflow."""
         below: list[int] = []
         while True:
             while self._ends[-1][0] > index:

@@ -131,7 +131,7 @@ def _step(field: str, key: str) -> str:
 
 
 def find(boxes: Sequence[Box]) -> Callable[[str], int]:
-    """Return a function that takes a JSON pointer into the callflow and returns the index of a box.
+    """Return a function that takes a JSON pointer into the callflow and returns the index of the box drawn for it.
 
     If nothing is drawn at the pointer, for example because a child is missing, the nearest box above it is returned.
     """
