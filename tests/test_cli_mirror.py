@@ -261,7 +261,7 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     done = filled("callflows", "check", *db, "--notes", "--output", "json")
     assert {row["account_name"] for row in json.loads(done.stdout)} == {"Name of a1", "Name of a2"}
     done = filled("report", *db, "--to", "report.html")
-    assert (done.returncode, done.stderr) == (0, "2 accounts\n")
+    assert (done.returncode, done.stderr) == (0, "wrote 2 accounts to report.html\n")
     found = accounts_of((filled.home / "report.html").read_text())
     assert {(each[1], len(each[5])) for each in found.values()} == {("Name of a1", 2), ("Name of a2", 1)}
     assert filled("report", *db, "--to", "report.html").returncode == 2

@@ -385,6 +385,7 @@ def refusing(code: int, message: str, data: Any) -> Any:
             404,
             "the server does not know the API key",
         ),
+        (ApiKeyAuth(KEY), refusing(401, "invalid credentials", {}), 401, "the server does not know the API key"),
         (
             ApiKeyAuth("odd-key"),
             refusing(400, "validation error", {"api_key": {"minLength": {"message": "too short", "value": "odd-key"}}}),

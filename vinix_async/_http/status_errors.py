@@ -153,10 +153,10 @@ def _why_refused(request: Request, status: int, data: Mapping[str, Any], body: M
     for state in ("disabled", "expired"):
         if isinstance(account, dict) and state in account:
             return f"the account is {state}"
+    if request.path == "/api_auth" and (status == 401 or (status == 404 and body)):
+        return "the server does not know the API key"
     if status == 401:
         return "wrong user name, password or account"
-    if status == 404 and body and request.path == "/api_auth":
-        return "the server does not know the API key"
     if status == 404:  # the endpoint itself does not exist
         return f"there is no {request.path} at this address; check base_url"
     return _phrase(status)

@@ -69,7 +69,7 @@ async def report(
         _discard(writer, Path(f"{to}.rows"))
         raise
     writer.end(Ending(problems=reading.problems.reads))
-    note(count(reading.accounts_done, "account"))
+    note(f"wrote {count(reading.accounts_done, 'account')} to {to}")
     return reading.exit_code(ExitCode.OK)
 
 
