@@ -173,7 +173,7 @@ class Store:
         If ``create`` is true and the file or the tables are missing, the first call creates them.
         """
         if self._is_closed:
-            raise MirrorError("the Mirror object is closed: create a new one")
+            raise MirrorError("the Mirror object was closed: create a new one")
 
         def run() -> T:
             try:
