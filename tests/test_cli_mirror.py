@@ -269,7 +269,7 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     assert done.returncode == 3
     assert done.stderr == (
         "failed: a9: NotKnownError: the mirror has no data for account a9: no refresh of it has been completed yet\n"
-        "1 account\n"
+        "wrote 1 account to report.html\n"
     )
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1
     assert not list(filled.home.glob("other*"))
