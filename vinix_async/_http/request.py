@@ -92,7 +92,7 @@ class Headers(dict[str, str]):
         return f"<headers {', '.join(self)}>"
 
 
-# Accept must not contain a charset, because Kazoo 4.3 would answer 406 (api-facts 12).
+# Accept must not contain a charset, because Kazoo 4.3 would answer 406.
 _COMMON_HEADERS: Final[Mapping[str, str]] = {
     "Accept": "application/json",
     "Accept-Encoding": "gzip",
@@ -177,7 +177,7 @@ _MOST_GREGORIAN: Final = 315_569_520_000
 
 
 def check_filters(filters: Filters | None) -> dict[str, str]:
-    """Return ``filters`` as query parameters of the server (api-facts 3.2).
+    """Return ``filters`` as query parameters of the server (``docs/server.md``, Filters).
 
     Unknown names are refused. The server would ignore them and send all rows.
     """

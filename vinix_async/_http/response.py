@@ -120,7 +120,7 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
 
 
 def _is_banner(response: Response, base_url: str) -> bool:
-    """Whether the response is the text that Kazoo sends for a path without an API version (api-facts 1.5)."""
+    """Whether the response is the text that Kazoo sends for a path without an API version (``crossbar_init.erl``)."""
     if not response.headers.get("content-type", "").startswith("text/plain"):
         return False
     version = urlsplit(base_url).path.rpartition("/")[2]

@@ -133,7 +133,7 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
         code=code,
         detail=detail,
         problems=tuple(_validation_problems(data, secrets)) if status == 400 else (),
-        # The server sends this 500 for a document that it cannot read. A retry would get it again (api-facts 12).
+        # The server sends this 500 for a document that it cannot read. A retry would get it again.
         transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=cleaned(body.get("request_id")),
     )
@@ -143,7 +143,7 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
 
 
 def _why_refused(request: Request, status: int, data: Mapping[str, Any], body: Mapping[str, Any]) -> str:
-    """Return the reason for a refused login (api-facts 5.3 and 12).
+    """Return the reason for a refused login (``docs/server.md``, Tokens and logins).
 
     The server's own message is not used, because the error for an unknown API key repeats the key.
     """
@@ -171,7 +171,7 @@ def _validation_problems(data: Mapping[str, Any], secrets: Secrets) -> list[str]
     for path, rules in list(data.items())[:50]:
         for rule, details in list(rules.items())[:10] if isinstance(rules, dict) else ():
             if isinstance(details, dict):
-                # Kazoo 4.3 sends the dots of a path as %2E (api-facts 12).
+                # Kazoo 4.3 sends the dots of a path as %2E (``kz_json_schema.erl``).
                 parts = (path.replace("%2E", "."), rule, details.get("message"))
                 problems.append(": ".join([shown for part in parts if (shown := clean(part, secrets))]))
     return problems

@@ -2,7 +2,7 @@
 
 The cursor of a page is contained in the previous page, so at most one page can be requested ahead. A listing ends with
 the first page that has no ``next_start_key``. The number of rows does not show the end: even an empty page may have a
-cursor (api-facts 2.4).
+cursor (``docs/server.md``, Listings).
 
 Terms: a *row* is an element of a page's ``data``. An *item* is the document that is yielded for a row: the row itself
 or, with ``details=True``, the full document. A *bad item* is a row or a document that could not be read.
@@ -524,7 +524,7 @@ class PageReader(Generic[T]):
             envelope = await result_of(self._next_page)
             self._next_page = None
         if envelope.next_start_key == envelope.start_key and "?" in self._listing.scope:
-            envelope.next_start_key = None  # Kazoo 4.3 ends a filtered listing with such a cursor (api-facts 12)
+            envelope.next_start_key = None  # Kazoo 4.3 ends a filtered listing with such a cursor
         cursor = envelope.next_start_key
         rows = len(envelope.data) if isinstance(envelope.data, list) else 1
         if self._prefetch and cursor and cursor not in self._cursors and self._left > rows:
