@@ -273,4 +273,4 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603  # ours
-    assert done.stdout == "matching patterns of callflows needs an extra: pip install 'vinix-async[flows]'\n"
+    assert done.stdout == "to match patterns of callflows, install the extra flows: pip install 'vinix-async[flows]'\n"

@@ -41,7 +41,8 @@ async def read_body(
     """Return the complete, decompressed body.
 
     Raises:
-        APIConnectionError: the body is truncated, or has more than ``max_body`` bytes before or after decompression.
+        APIConnectionError: the body is truncated, or it has more than ``max_body`` bytes before or after decompression,
+            or its ``Content-Encoding`` was not requested.
         BrokenConnectionError: the connection broke.
         zlib.error: the headers declare gzip, but the body is not valid gzip.
     """

@@ -180,7 +180,7 @@ async def _send_once(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Prevent aiohttp from sending a GET or PUT again by itself, which it does if a reused connection breaks.
+    """Prevent aiohttp from sending a GET or PUT again by itself when a reused connection breaks.
 
     The library counts all attempts and decides which failures to retry. After a ``BrokenConnectionError``, aiohttp does
     not send the request again.

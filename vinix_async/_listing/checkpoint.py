@@ -129,7 +129,10 @@ def _load(text: str) -> Any:
 
 
 def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str, Any]:
-    """Return the fields of ``value`` if it is a checkpoint in one of the format ``versions``."""
+    """Return the fields of ``value`` if it is a checkpoint in one of the formats ``versions``.
+
+    Otherwise raise ``ConfigurationError``.
+    """
     invalid = f"this is not a {what}: pass what checkpoint.to_json() or checkpoint.to_value() returned"
     version = value.get("version") if isinstance(value, dict) else None
     if type(version) is not int:

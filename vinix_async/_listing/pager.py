@@ -162,8 +162,8 @@ class Pager(Generic[T]):
     ``await pager.to_list()`` returns all items. If a page fails, the ``start_key`` of the error is the page's cursor.
     Leaving a loop cancels the requests in flight.
 
-    If a page contains an invalid row, iterating by item yields the rows before it and then raises ``DecodeError``.
-    Iterating by page raises the error without yielding the page.
+    If a page contains an invalid row and ``on_bad_item`` is ``"raise"``, iterating by item yields the rows before it
+    and then raises ``DecodeError``. Iterating by page raises the error without yielding the page.
     """
 
     def __init__(
@@ -626,7 +626,7 @@ class _Deduplicator:
         return page
 
     def forget_resumed(self, listed: Iterable[str]) -> None:
-        """Remove the ids that the server has listed again from ``resumed``."""
+        """Remove from ``resumed`` the ids that the server has listed again."""
         for row_id in listed:
             self.resumed.pop(row_id, None)
 

@@ -457,7 +457,7 @@ class _Workers:
                     previous = task
 
     async def _work(self, account: Account, previous: asyncio.Task[None] | None) -> None:
-        """Read an account and put its outcomes into the queue, but not before the task ``previous`` has ended."""
+        """Read an account. Put its outcomes into the queue when the task ``previous`` has ended."""
         try:
             async with aclosing(self._read(account)) as outcomes:
                 async for outcome in outcomes:

@@ -65,7 +65,7 @@ class TokenAuth(Auth):
 @public
 @frozen
 class ApiKeyAuth(Auth):
-    """An account's API key, which is exchanged for tokens with ``PUT /api_auth``. Intended for backend services.
+    """An account's API key, which is exchanged for tokens with ``PUT /api_auth``. It is intended for backend services.
 
     Kazoo's keys have 64 characters. The key is sent with each login, about once an hour.
     """

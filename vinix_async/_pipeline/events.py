@@ -28,7 +28,7 @@ logger.addHandler(logging.NullHandler())
 
 @define(kw_only=True, eq=False, repr=False)
 class Event:
-    """The base class of all events. ``str(event)`` is the text of its line in the log, and ``level`` is the level."""
+    """The base class of all events. ``str(event)`` is the text that is logged, and ``level`` is its log level."""
 
     level: ClassVar[int] = logging.DEBUG
 
@@ -264,7 +264,7 @@ class AccountFinished(Event):
 
 @define(kw_only=True, eq=False, repr=False)
 class AccountFailed(AccountFinished):
-    """An account of a sweep failed. ``callflows`` is the number of callflows that were read before."""
+    """An account of a sweep failed. ``callflows`` is the number of callflows that were read before it failed."""
 
     level: ClassVar[int] = logging.ERROR
 

@@ -152,7 +152,7 @@ class OutageDetector:
             self._in_flight[ticket.key] = self._in_flight.get(ticket.key, 0) + 1
 
     def end(self, ticket: Ticket) -> None:
-        """Remove a call that has ended for any reason. If it was about to send a probe, another call sends it."""
+        """Remove a call that has ended for any reason. If the call was to send the next probe, another call does."""
         if not ticket.outage_wait:
             return
         self._leave_recovery(ticket)

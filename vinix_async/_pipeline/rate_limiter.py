@@ -22,7 +22,7 @@ _FORGET_AFTER: Final = 60.0
 """Seconds without a 429 after which the rate of an account is no longer limited."""
 
 _MAX_IDLE_ACCOUNTS: Final = 1000
-"""The maximum number of accounts without a request in flight whose rate is remembered."""
+"""The rates of at most this number of accounts are remembered while the accounts have no request in flight."""
 
 _INCREASE: Final = 0.002
 """By how much a success raises the rate of a rate-limited account, as a share of ``Limits.rate``."""
@@ -121,7 +121,10 @@ class AccountLimiter:
         return self._rate is None and self._slots.acquire_nowait()
 
     async def acquire(self, ends_at: float, waiting: Waiting) -> None:
-        """Acquire a slot when the rate limit allows it. Raise ``APITimeoutError`` if this is after ``ends_at``."""
+        """Wait for a free slot and acquire it. Then wait until the rate limit allows a request.
+
+        Raise ``APITimeoutError`` if the rate limit allows a request only after ``ends_at``.
+        """
         await self._slots.acquire()
         try:
             if self._rate is not None:

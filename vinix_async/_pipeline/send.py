@@ -111,7 +111,7 @@ class Sender:
         if self._only_cache is not None:
             return self._only_cache
         if not callable(self._auth):
-            raise ConfigurationError("auth must be credentials or a function")
+            raise ConfigurationError("auth must be credentials such as TokenAuth, or a function that returns them")
         try:
             given = self._auth(account_id or "")
             auth = as_auth(await given if inspect.isawaitable(given) else given, returned=True)
@@ -120,7 +120,7 @@ class Sender:
             raise
         except Exception as error:
             raise ConfigurationError(
-                f"the auth function failed for this account: {type(error).__name__}",
+                f"the auth function failed with {type(error).__name__}",
                 account_id=account_id,
             ) from error
         if cache is None:
@@ -445,7 +445,7 @@ class _Call:
         elif sender.headers_echo if envelope.data is NOT_MODIFIED else sender.echoes_request_ids:
             raise APIConnectionError(
                 "the response belongs to another request: it does not contain the request id that was sent. "
-                "A proxy or a reused connection has mixed up two responses",
+                "A proxy or a reused connection has probably mixed up two responses",
                 server_away=False,
             )
 

@@ -141,7 +141,7 @@ async def _open(cluster: Cluster, server: Server) -> "AsyncIterator[distributed.
 def worker_environment(auth: "vinix_async.Auth") -> dict[str, str]:
     """Return the environment variables from which a worker process creates its client.
 
-    Dask sets the variables after the process has started, so that ``ps`` does not show them.
+    Dask sets the variables only after the process has started. Therefore ``ps`` does not show them.
     """
     values = attrs.asdict(cast("attrs.AttrsInstance", auth))
     values["auth_token"] = values.pop("token", None)

@@ -31,7 +31,8 @@ class Server:
     """A client and its server.
 
     ``root``: the id of the account that ROOT stands for, if it is known. ``where``: the base URL, or ``sandbox``.
-    ``source``: where the credentials were found, such as ``environment``. ``settings``: None for a sandbox.
+    ``source``: where the credentials were found, such as ``environment``. ``settings``: the
+    environment and the profile, or None for a sandbox.
     """
 
     client: "vinix_async.VinixClient" = field(repr=False)

@@ -23,7 +23,11 @@ def display(text: str) -> str:
 
 
 def title(callflow: Callflow) -> str:
-    """Return the callflow's name. If it has none, return its feature's name, its first number or pattern, or its id."""
+    """Return the callflow's name, or another short text if it has none.
+
+    The other text is the first of these that exists: the name of its feature code, the feature code, a number, a
+    pattern, its id, or the word ``callflow``.
+    """
     code = callflow.featurecode
     candidates = (callflow.name, code.name if code else None, *numbers(callflow))
     return (

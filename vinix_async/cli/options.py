@@ -16,7 +16,7 @@ DEFAULT_CALLFLOWS: Final = (4, 12)
 """The smallest and the largest number of callflows that an account of the sandbox gets."""
 
 _GREGORIAN_EPOCH: Final = 62_167_219_200
-"""The beginning of 1970 in Gregorian seconds. The server counts them from the beginning of the year 0."""
+"""The beginning of 1970 in Gregorian seconds, which are counted from the beginning of the year 0."""
 
 _TIMES: Final = ("modified_from", "modified_to", "created_from", "created_to")
 
@@ -90,7 +90,7 @@ class Connection:
         profile: The profile to use (default: that of VINIX_PROFILE, or else the profile default).
         base: The address of the API, including /v2 (default: that of VINIX_BASE or the profile).
         allow_http: Allow plain HTTP to other machines.
-        outage_wait: The most seconds to wait in an outage (default: 900; 60 in show and auth, or before any answer).
+        outage_wait: Maximum seconds to wait in an outage (default: 900; 60 in show and auth, or until a first answer).
         sandbox: Use an embedded sandbox as the server. ROOT is the sandbox's reseller.
         sandbox_findings: Add an account whose callflows have faults, at least one for each rule of `callflows check`.
         sandbox_faults: The share of the sandbox's replies that are failures, from 0 to 1.
@@ -142,7 +142,7 @@ class JobOptions(Selection):
         created_from: Only callflows created since this date, or since this long ago.
         created_to: Only callflows created before this date, or longer ago than this.
         checkpoint: The file for the progress (default: beside the output, or in the user state directory for stdout).
-        resume: Continue the job whose progress this file has, and retry the accounts that failed.
+        resume: Continue the job whose progress is in this file, and retry the accounts that failed.
     """
 
     filters: Annotated[tuple[str, ...], Parameter(name="--filter", negative=(), show_default=False)] = ()

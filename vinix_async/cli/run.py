@@ -220,7 +220,7 @@ class _Run:
         return code
 
     def _finish(self) -> int:
-        """End a job after each of its accounts was read or failed."""
+        """End a job when all of its accounts have been read or have failed. Return the exit code."""
         job, problems = self._job, self._problems
         saved = (problems.reads or job.output in {"parquet", "html"}) and self._save()
         resumable = bool(problems.reads) and (self._begun or not job.one_account)

@@ -1,4 +1,4 @@
-"""Select the accounts of a job: accounts that are named, in an input file, or below another account."""
+"""Select the accounts of a job: those named as arguments, those listed in an input file, or those below an account."""
 
 import asyncio
 import codecs

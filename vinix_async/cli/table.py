@@ -31,7 +31,7 @@ _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow
     "Type": (120, {"style": "dim", "width": 16}, type_name),
     "Modules": (60, {"style": "green", "ratio": 5}, lambda callflow: ", ".join(callflow.modules)),
 }
-"""For each column: the smallest width of a terminal that shows it, its style, and the function for its text."""
+"""For each column: the smallest terminal width at which it is shown, its style, and the function for its text."""
 
 
 def callflow_columns(width: int, callflows: Sequence[Callflow]) -> list[str]:

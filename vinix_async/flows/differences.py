@@ -177,7 +177,11 @@ def _callflow(old: Callflow, new: Callflow) -> Iterator[Change]:
 
 
 def _tops(callflow: Callflow) -> dict[str, Mapping[str, FlowNode]]:
-    """Return the top node of each tree, by key. The outer dict has the JSON pointers of the objects with these keys."""
+    """Return the top nodes of the flow and of the metaflow.
+
+    The keys of the dict are the JSON pointers of the objects that contain these nodes. Its values map the key of each
+    node in its object to the node.
+    """
     tops: dict[str, Mapping[str, FlowNode]] = {"": {"flow": callflow.flow} if callflow.flow is not None else {}}
     if callflow.metaflow is not None:
         tops |= {"/metaflow/numbers": callflow.metaflow.numbers, "/metaflow/patterns": callflow.metaflow.patterns}
@@ -558,7 +562,10 @@ class _FlowDifferences:
         yield from self._children(after.path(new), children, successors)
 
     def _is_kept(self, old: int, new: int) -> bool:
-        """Whether the new child of a replaced node equals the old child, or has the same module and ``data.id``."""
+        """Whether the new child of a replaced node equals the old child, or has the same module and ``data.id``.
+
+        Two nodes without a ``data.id`` are not considered to have the same one.
+        """
         if self._old.tree_ids[old] == self._new.tree_ids[new]:
             return True
         return bool(_identity(self._old.nodes[old])[1]) and _is_same(self._old.nodes[old], self._new.nodes[new])

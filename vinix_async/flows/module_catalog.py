@@ -197,7 +197,7 @@ MODULES: Final[Mapping[str, Module]] = {
     )
     for name, label, references, branches, ending, required, traits in _ROWS
 }
-"""Every module of Kazoo's callflow application and of its queues, by name."""
+"""Every module of Kazoo's callflow application and of its queue application (``acdc``), by name."""
 
 METAFLOW_MODULES: Final[Mapping[str, Module]] = {
     name: Module(name=name, label=label, references=tuple(references.items()))

@@ -237,7 +237,9 @@ def _pcre2() -> Any:
     try:
         import pcre2  # noqa: PLC0415  # an optional dependency
     except ImportError:
-        raise ImportError("matching patterns of callflows needs an extra: pip install 'vinix-async[flows]'") from None
+        raise ImportError(
+            "to match patterns of callflows, install the extra flows: pip install 'vinix-async[flows]'"
+        ) from None
     return pcre2
 
 
@@ -257,7 +259,7 @@ def literal_head(pattern: str) -> str:
 
 
 def _is_plain(number: str) -> bool:
-    """Whether a number consists of digits, after an optional plus sign. As on the server, a lone plus sign counts."""
+    """Whether a number consists of digits, after an optional plus sign. As on the server, no digit is needed."""
     return all(digit in "0123456789" for digit in number.removeprefix("+"))
 
 

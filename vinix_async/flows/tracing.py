@@ -148,8 +148,8 @@ def trace(
     Time rules are not evaluated. Targets that are known only during a call are not followed: extensions dialled in a
     menu or a directory, and captured numbers.
 
-    Raises ConfigurationError if none of the callflows has the id ``start``, if ``max_steps`` is less than 1, or if no
-    step has a branch for one of the words in ``assume``.
+    Raises ConfigurationError if none of the callflows has the id ``start``, if ``max_steps`` is less than 1, or if
+    ``assume`` contains a word for which no step has a branch.
     """
     flows = ordered(callflows)
     by_id = {callflow.id: callflow for callflow in flows}

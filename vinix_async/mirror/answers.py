@@ -41,7 +41,7 @@ class Use:
         callflow_id: the id of the callflow.
         module: the module of the node that contains the reference. Empty if the reference is in a field of the callflow
             itself, such as ``owner_id``.
-        path: the JSON pointer of the node in the document. Empty in the same case.
+        path: the JSON pointer of the node in the document. Empty if the reference is in a field of the callflow itself.
         field: the field that contains the reference: a path within the node's ``data``, such as ``endpoints[1].id``,
             or a field of the callflow itself. ``children.KEY`` if the reference is the key of a child of the node.
         name: the name of the callflow. None if the callflow has no name.
@@ -63,7 +63,8 @@ class NumberUse:
         account_id: the id of the account.
         callflow_id: the id of the callflow.
         valid_from: the time at which a refresh first found the number in the callflow.
-        valid_to: the time at which a refresh no longer found the number. None if the period has not ended.
+        valid_to: the time at which a refresh found that the callflow no longer had the number. None if the period has
+            not ended.
         name: the name of the callflow at the end of the period, or its present name if the period has not ended. None
             if the callflow has no name.
     """

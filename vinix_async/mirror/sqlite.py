@@ -147,10 +147,11 @@ class SqliteDatabase:
     # --- locks ---
 
     def try_lock(self, account_id: str, *queries: str) -> list[list[tuple[Any, ...]]] | None:
-        """Lock all accounts of the file and return the rows of the ``queries``, whose only value is the account id.
+        """Lock all accounts of the file and return the rows of each query in ``queries``.
 
-        The lock is held until ``end_run``. Return None if another connection holds it. It is a lock of the operating
-        system on a separate file next to the database. The operating system releases it when the process ends.
+        The only parameter of each query is the account id. The lock is held until ``end_run``. Return None if another
+        connection holds it. It is a lock of the operating system on a separate file next to the database. The operating
+        system releases it when the process ends.
         """
         if self._lock_file is None:
             self._lock_file = self._locked_file()

@@ -41,7 +41,10 @@ BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
 
 
 def break_content(how: int | str | None, value: Json) -> Json:
-    """Return a row or document with broken content. It is unchanged if ``how`` breaks something else."""
+    """Return the row or document ``value`` with its content broken.
+
+    Return it unchanged if ``how`` does not break the content.
+    """
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 
 

@@ -147,7 +147,7 @@ class HttpHandler:
         self._closed.clear()
 
     def close(self) -> None:
-        """End the requests that hang by closing their connections."""
+        """Close the connections of the requests that hang. This ends the requests."""
         self._closed.set()
 
     async def _hang(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Defines requests after they have been decoded. This module does not depend on the HTTP library."""
+"""Defines a decoded request and its credentials. This module does not depend on the HTTP library."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -163,7 +163,7 @@ def children(boxes: Sequence[Box]) -> list[list[int]]:
 
 
 def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth: int | None = None) -> list[Box]:
-    """Return the upper boxes. Below each of them, one folded box replaces all boxes that are hidden.
+    """Return the upper boxes. If children of a box are hidden, one folded box replaces them and all boxes below them.
 
     If a folded box would replace only one box, that box is returned instead, even beyond a limit.
 

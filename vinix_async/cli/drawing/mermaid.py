@@ -28,7 +28,7 @@ _COLOURS: Final = {
 }
 
 _JOINER: Final = "\u2060"  # a character without width
-_SPACE: Final = "\ufeff"  # also without width; a space for Mermaid's Markdown
+_SPACE: Final = "\ufeff"  # also without width; Mermaid's Markdown treats it as a space
 _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {

@@ -19,7 +19,7 @@ TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
 
 
 def widths_table() -> dict[str, Any]:
-    """Return the table of character widths, which ``docs/text_widths.py`` writes. The page's script uses it, too."""
+    """Return the table of character widths. ``docs/text_widths.py`` writes it, and the script of HTML pages uses it."""
     table: dict[str, Any] = json.loads(asset("text_widths.json"))
     return table
 

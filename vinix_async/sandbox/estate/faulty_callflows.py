@@ -19,7 +19,10 @@ _CREATED: Final = 1_700_000_000
 
 
 def _id(name: str) -> str:
-    """Return an id that begins with the first four letters of the name, so that ids are in the order of the codes."""
+    """Return an id that begins with the first four characters of the name, as hexadecimal digits.
+
+    The names of most callflows begin with a code of four characters. Therefore their ids are in the order of the codes.
+    """
     return name[:4].encode().hex() + digest("faulty", name, size=12)
 
 
