@@ -74,7 +74,7 @@ def test_uses(filled: Command) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "[]\n", "v9 is used nowhere\n")
     done = filled("mirror", "uses", "v1", "--at", "2026-02-01")
     assert done.returncode == 1
-    assert "NotKnownError: the mirror has no data for the accounts before 2026-03-01 02:00:00 UTC" in done.stderr
+    assert "NotKnownError: the mirror has no data for any account before 2026-03-01 02:00:00 UTC" in done.stderr
 
 
 def test_number(filled: Command) -> None:
@@ -105,7 +105,7 @@ def test_history(filled: Command) -> None:
     assert done.returncode == 2
     assert "'e' matches several callflows" in done.stderr
     done = filled("mirror", "history", "a1", "c9")
-    assert (done.returncode, "no refresh has found callflow c9 of account a1" in done.stderr) == (1, True)
+    assert (done.returncode, "the mirror has no version of callflow c9 of account a1" in done.stderr) == (1, True)
 
 
 def test_status(filled: Command) -> None:
@@ -198,7 +198,7 @@ def test_refresh(tmp_path: Path) -> None:
         fcntl.flock(locked, fcntl.LOCK_EX)
         done = vinix("mirror", "refresh", other)
         assert done.returncode == 0
-        assert done.stderr.startswith("1 account skipped: another process is refreshing the database\n")
+        assert done.stderr.startswith("1 account skipped: another refresh has locked it or the database\n")
         os.close(locked)
 
         done = vinix("mirror", "refresh", "--all", VINIX_PASSWORD="wrong")
@@ -268,7 +268,8 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
     done = filled("report", "a1", "a9", *db, "--to", "report.html", "--force")
     assert done.returncode == 3
     assert done.stderr == (
-        "failed: a9: NotKnownError: the mirror has no data for account a9: no refresh of it has been completed yet\n"
+        "failed: a9: NotKnownError: the mirror has no data for account a9: "
+        "this account has not been refreshed completely yet\n"
         "wrote 1 account to report.html\n"
     )
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1

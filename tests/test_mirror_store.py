@@ -342,7 +342,7 @@ async def test_what_is_not_known(mirror: Mirror, refresh: Refresh) -> None:
         "another account": lambda: mirror.callflows("a2"),
     }
     for ask in unknown.values():
-        with pytest.raises(NotKnownError, match="no refresh of it has been completed yet"):
+        with pytest.raises(NotKnownError, match="not been refreshed completely yet"):
             _ = [each async for each in ask()]
     await refresh(1, callflow("c1"))
     early: dict[str, Callable[[], AsyncIterator[Any]]] = {
@@ -356,7 +356,7 @@ async def test_what_is_not_known(mirror: Mirror, refresh: Refresh) -> None:
     for ask in early.values():
         with pytest.raises(NotKnownError, match="before 2026-03-01 03:00:00 UTC"):
             _ = [each async for each in ask()]
-    with pytest.raises(NotKnownError, match="no refresh has found callflow c2 of account a1"):
+    with pytest.raises(NotKnownError, match="the mirror has no version of callflow c2 of account a1"):
         _ = [each async for each in mirror.history("a1", "c2")]
 
 
@@ -390,7 +390,7 @@ async def test_a_mirror_of_accounts_that_are_gone_has_no_answers_about_all_accou
 ) -> None:
     await refresh(0, callflow("c1"))
     await mirror._store.fail("a1", "gone", "NotFoundError: 404", at(1))
-    with pytest.raises(NotKnownError, match="for the accounts: each of them is gone, or no refresh of it has been"):
+    with pytest.raises(NotKnownError, match="no data for any account: every account is gone or has not been refreshed"):
         _ = [each async for each in mirror.uses("u1")]
     assert [each.id async for each in mirror.callflows("a1")] == ["c1"]
 

@@ -126,7 +126,7 @@ _NOT_IN_A_SEGMENT: Final = r"/\%?#"
 
 
 def check_id(name: str, value: object) -> str:
-    """Return ``value`` if it can be sent unchanged as one segment of a path. Otherwise raise ``ConfigurationError``.
+    """Return ``value`` if it can be one segment of a path. Otherwise raise ``ConfigurationError``.
 
     Other requirements are not checked. Kazoo's ids have 32 characters, but a gateway may accept other ids, such as
     UUIDs with dashes.

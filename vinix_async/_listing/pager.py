@@ -257,10 +257,9 @@ class Pager(Generic[T]):
     def checkpoint(self) -> Checkpoint:
         """Return the progress of the latest iteration.
 
-        The progress includes the item (or page) for which the loop body is currently running. A listing that is resumed
-        after an error begins with the page that failed and skips the items that were already yielded. If there were bad
-        items, the resumed listing begins with the first page that contains a bad item. It tries to read all bad items
-        again.
+        The item (or page) that the loop body is processing counts as yielded. A listing that is resumed after an error
+        begins with the page that failed and skips the items that were already yielded. If there were bad items, the
+        resumed listing begins with the first page that contains a bad item. It tries to read all bad items again.
         """
         return self._reader.checkpoint() if self._reader else self._start
 

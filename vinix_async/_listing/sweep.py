@@ -157,7 +157,9 @@ class Sweep:
         resume: SweepCheckpoint | None = None,
     ) -> None:
         if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
-            raise ConfigurationError("account_ids must be an iterable or an async iterable of account ids")
+            raise ConfigurationError(
+                "account_ids must be an iterable or async iterable of ids or Accounts, not a single id"
+            )
         check_count("max_concurrency", max_concurrency, optional=False)
         self.stats: SweepStats = SweepStats(now=sender.clock.monotonic)
         self._sender = sender
@@ -329,10 +331,10 @@ class AccountSweep(Sweep):
         self._unfinished = dict(resume.unfinished) if resume else dict[str, Checkpoint]()
 
     def checkpoint(self) -> SweepCheckpoint:
-        """Return the progress of the sweep, including the result or page for which the loop body is currently running.
+        """Return the progress of the sweep. The result or page that the loop body is processing counts as yielded.
 
-        A resumed sweep skips the accounts that are done. It continues the others where they stopped: their new results
-        contain only callflows that were not yielded before. It also tries to read bad items again.
+        A resumed sweep skips the accounts that are done. It continues the others: their new results contain only
+        callflows that were not yielded before. It also tries to read bad items again.
         """
         return SweepCheckpoint(done=frozenset(self._done), unfinished=dict(self._unfinished), scope=self._scope)
 

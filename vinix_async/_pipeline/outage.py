@@ -105,8 +105,8 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # The accounts that are evidence of the outage, with the time at which the outage began for each of them. Once there
-    # are _MIN_ACCOUNTS, no account is added.
+    # The keys that are evidence of the outage or have sent a probe as another account, with the time from which the
+    # patience of their calls is counted. Once there are _MIN_ACCOUNTS, no key is added.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL

@@ -133,8 +133,8 @@ async def retry(
 ) -> T:
     """Call ``attempt``, which has failed once with ``failure``, until it succeeds or another retry makes no sense.
 
-    ``ends_at`` is the deadline on the monotonic clock. A wait that would end after it is not started. If the error that
-    is raised could have been retried, its ``gave_up`` says why it was not.
+    ``ends_at`` is the deadline on the monotonic clock. No wait is started that would end after the deadline. If the
+    error that is raised could have been retried, its ``gave_up`` says why it was not.
     """
     from tenacity import AsyncRetrying, retry_if_exception  # noqa: PLC0415  # slow to import and rarely needed
 

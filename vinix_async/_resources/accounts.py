@@ -17,7 +17,10 @@ class Accounts(Resource):
     """The methods of ``client.accounts``."""
 
     async def get(self, account_id: str) -> Account:
-        """Return one account (``GET /accounts/{account_id}``). Keys without a field are in ``extra``."""
+        """Return one account (``GET /accounts/{account_id}``).
+
+        ``extra`` contains the keys of the document for which ``Account`` has no field.
+        """
         check_id("account_id", account_id)
         return await self._get(Account, get("accounts", account_id, account_id=account_id))
 

@@ -52,8 +52,8 @@ async def refresh(
 ) -> int:
     """Update the copy of one or more accounts.
 
-    An account without changes usually takes two requests. --all also refreshes the accounts already in the mirror.
-    To continue a run that was interrupted, run the command again.
+    An account without changes usually takes two requests. --all means your own account, all accounts below it, and all
+    accounts that are already in the mirror. To continue a run that was interrupted, run the command again.
     """
     age = None if max_age is None else span("--max-age", max_age)
     async with open_mirror(db) as opened, connect(connection) as server:
@@ -97,7 +97,7 @@ class _Refresh:
                     self._problems.add(
                         vinix_async.AccountPage(account=account, bad_items=result.bad_items, error=result.error)
                     )
-        reasons = {"skipped": "another process is refreshing the database", "fresh": "refreshed within --max-age"}
+        reasons = {"skipped": "another refresh has locked it or the database", "fresh": "refreshed within --max-age"}
         for state, reason in reasons.items():
             if states[state]:
                 note(f"{count(states[state], 'account')} skipped: {reason}")

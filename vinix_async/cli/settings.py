@@ -105,7 +105,7 @@ def find_credentials(settings: Settings) -> tuple["vinix_async.Auth", str]:
 
 
 def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "vinix_async.Auth":
-    """Return the library's credentials for a secret. ``kind`` is one of ``SECRETS``."""
+    """Return an ``Auth`` object of the library that contains ``secret``. ``kind`` is one of ``SECRETS``."""
     if kind == "auth_token":
         return vinix_async.TokenAuth(secret)
     if kind == "api_key":

@@ -115,7 +115,8 @@ _URL: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)  # each secret in a text has one of these; few texts do
+# A text without any of these contains no secret. This is true of most texts.
+_SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)
 _KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)

@@ -209,14 +209,14 @@ class Mirror:
     def history(self, account_id: str, callflow_id: str) -> AsyncIterator[Version]:
         """Yield the versions of a callflow in chronological order.
 
-        Raises ``NotKnownError`` if no refresh has found the callflow.
+        Raises ``NotKnownError`` if the mirror has no version of the callflow.
         """
 
         def values(*after: Any) -> Row:
             return storable(account_id), storable(callflow_id), *after
 
         versions = self._pages(_HISTORY, values, (-1,), _read_versions, _DOCUMENTS)
-        unknown = NotKnownError(f"no refresh has found callflow {callflow_id} of account {account_id}")
+        unknown = NotKnownError(f"the mirror has no version of callflow {callflow_id} of account {account_id}")
         return self._if_known(account_id, _NOW, _at_least_one(versions, unknown))
 
     def callflows(self, account_id: str, at: datetime | None = None) -> AsyncIterator[Callflow]:
@@ -264,12 +264,12 @@ class Mirror:
         statement = f"SELECT min(known_since) FROM accounts WHERE {where}"  # noqa: S608  # our own texts
         ((found,),) = await self._store.run(lambda database: database.execute(statement, *named))
         known_since = to_time(found)
-        what = "for the accounts" if account_id is None else f"for account {account_id}"
+        what = "any account" if account_id is None else f"account {account_id}"
         if known_since is None:
-            gone = "each of them is gone, or " if account_id is None else ""
-            raise NotKnownError(f"the mirror has no data {what}: {gone}no refresh of it has been completed yet")
+            reason = "every account is gone or has" if account_id is None else "this account has"
+            raise NotKnownError(f"the mirror has no data for {what}: {reason} not been refreshed completely yet")
         if at < known_since:
-            raise NotKnownError(f"the mirror has no data {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
+            raise NotKnownError(f"the mirror has no data for {what} before {known_since:%Y-%m-%d %H:%M:%S} UTC")
         async for answer in answers:
             yield answer
 

@@ -238,8 +238,8 @@ class Sandbox:
 
         ``pvt_modified`` is set to the time of the sandbox's clock. If the callflow is new, ``pvt_created`` is set too.
         Filters such as ``modified_from`` and ``created_from`` use these dates. With ``dated=False``, a callflow that is
-        replaced keeps its dates. Kazoo keeps them when it toggles a member of a ring group. Dates in ``document`` take
-        precedence.
+        replaced keeps its dates, and a new one gets none. Kazoo keeps them when it toggles a member of a ring group.
+        Dates in ``document`` take precedence.
 
         The sandbox stores a copy. Raises ``ConfigurationError`` if ``document`` cannot be stored as JSON.
         """
@@ -312,7 +312,7 @@ class Sandbox:
                 every request. With ``hang``, a request that is sent during the outage is never answered, not even when
                 the outage has ended.
             only: the part of the API that is unavailable: ``callflows`` (listings and documents), ``accounts`` (all
-                other paths below ``/accounts``) or ``logins``. None for the whole server. ``refuse`` requires None.
+                other paths of ``/accounts``) or ``logins``. None for the whole server. ``refuse`` requires None.
         """
         return self._outages.begin(seconds, kind, only)
 

@@ -1,4 +1,4 @@
-"""Measure and shorten the text of pictures by the widths of characters in their font."""
+"""Measure the text in pictures with a table of the widths of characters, and shorten text that is too wide."""
 
 import json
 import unicodedata
