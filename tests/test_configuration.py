@@ -212,7 +212,7 @@ async def test_a_retry_uses_the_token_that_was_accepted(server: Scripted, clock:
 @pytest.mark.parametrize("kind", [at_once, awaited])
 async def test_a_function_that_fails_is_the_cause(server: Scripted, kind: Any) -> None:
     async with VinixClient(auth=kind([]), base_url=server.url) as client:
-        with pytest.raises(ConfigurationError, match="failed for this account: IndexError") as caught:
+        with pytest.raises(ConfigurationError, match="the auth function failed with IndexError") as caught:
             await client.callflows.list(ACCOUNT)
         assert isinstance(caught.value.__cause__, IndexError)
         assert (caught.value.account_id, caught.value.attempts) == (ACCOUNT, 0)

@@ -350,7 +350,7 @@ async def test_a_cluster_that_cannot_do_it_says_why(
         with pytest.raises(ConfigurationError, match=r"cannot access .*: the folder must be on a file system"):
             await anext(write_callflows(client, unseen(), folder))
         no_credentials = partial(VinixClient.from_env, auth="")
-        with pytest.raises(ConfigurationError, match=r"on the worker .*: token must be"):
+        with pytest.raises(ConfigurationError, match=r"on the worker .*: the token cannot be used"):
             await write(client, shared, folder, [account_id], connect=no_credentials)
         with pytest.raises(
             VinixError, match=r"the cluster failed: No module named 'module_of_this_process' \(the scheduler and"

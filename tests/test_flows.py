@@ -215,7 +215,7 @@ def test_results_as_json() -> None:
         "children": [],
     }
     assert to_plain(lookup([callflow], "1"))["how"] == "number"
-    with pytest.raises(ConfigurationError, match="takes a result"):
+    with pytest.raises(ConfigurationError, match="cannot convert a value of type str"):
         to_plain("x")  # type: ignore[arg-type]
 
 
