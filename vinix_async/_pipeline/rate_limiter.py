@@ -138,7 +138,7 @@ class AccountLimiter:
         self._slots.release()
 
     async def _wait_for_rate(self, ends_at: float, waiting: Waiting) -> None:
-        await self._turn.acquire()  # only one call sleeps at a time, so each uses the rate at its turn
+        await self._turn.acquire()  # calls wait one after another: each uses the rate that is current at its turn
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:

@@ -62,7 +62,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="
 def _have_plain_help(group: App) -> None:
     """Set the help format of all commands to that of ``app``.
 
-    In a completion script, cyclopts does not let commands inherit the format.
+    When cyclopts writes a completion script, it ignores the format that a command inherits.
     """
     for name in group:
         if not name.startswith("-"):

@@ -93,8 +93,8 @@ def _check(job: Job, connection: Connection, options: JobOptions, cluster: Clust
         raise UsageError(f"{option} needs a folder, but --to is a file: {job.to}")
     if options.resume or options.checkpoint:
         raise UsageError(
-            f"with {option}, the output folder is the checkpoint: remove --resume and --checkpoint; "
-            f"to continue, {again}"
+            f"{option} saves its progress in the output folder: remove --resume and --checkpoint. "
+            f"To continue an interrupted export, {again}"
         )
     if job.raw_cells or job.bom or job.output not in {None, "parquet"}:
         raise UsageError(f"{option} writes Parquet: remove --output, --raw-cells and --bom")

@@ -56,7 +56,7 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
     """Write UTF-8 data to stdout, and flush stdout.
 
     If stdout is a terminal, ``escape`` is applied to the text, and the result is written in the encoding of stdout. If
-    ``escape`` is None, the data is always written unchanged. It must then be in the encoding of stdout already.
+    ``escape`` is None, the data is in the encoding of stdout, and it is always written unchanged.
     """
     if to_terminal():
         hide_progress()

@@ -161,7 +161,7 @@ class JobOptions(Selection):
     def _server_filters(self) -> dict[str, str]:
         """Return the filters as query parameters.
 
-        If the name of a filter begins with ``filter_``, it may have several values: a row must match one of them.
+        Only a filter whose name begins with ``filter_`` may have several values. They are sent as a list.
         """
         values: dict[str, list[str]] = {}
         for text in self.filters:

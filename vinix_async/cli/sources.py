@@ -310,12 +310,12 @@ def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
         if not problems and not line.endswith(b"\n"):
             problems = "the last line is not valid JSON: the export may be incomplete"
         raise UsageError(f"{where}{problems or 'the line is not a JSON object'}") from None
-    except ValueError:  # the line has several JSON values
-        raise UsageError(f"{where}the line is not a JSON object") from None
+    except ValueError:
+        raise UsageError(f"{where}the line has more than one JSON value") from None
     if not (callflow.flow or callflow.numbers or _CALLFLOW_KEYS & to_dict(callflow).keys()):
         raise UsageError(f"{where}the object is not a callflow")
     extra = dict(callflow.extra)
     account_id, name = extra.pop("account_id", ""), extra.pop("account_name", None)
     if not isinstance(account_id, str) or not isinstance(name, str | None):
-        raise UsageError(f"{where}account_id and account_name must be strings")
+        raise UsageError(f"{where}account_id must be a string, and account_name a string or null")
     return Account(id=account_id, name=name), attrs.evolve(callflow, extra=extra)

@@ -115,7 +115,7 @@ _URL: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# A text without any of these contains no secret. This is true of most texts.
+# Most texts contain none of these characters, and such a text contains no secret.
 _SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)
 _KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)

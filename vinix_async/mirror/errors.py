@@ -6,8 +6,8 @@ from .. import VinixError
 class MirrorError(VinixError):
     """The mirror cannot be used.
 
-    Its database is for example missing, damaged, locked or unreachable, or a newer version of the library has written
-    it. The error is also raised if the mirror has been closed.
+    For example, its database is missing, damaged, locked or unreachable, or was written by a newer version of the
+    library. The error is also raised if the mirror has been closed.
     """
 
 

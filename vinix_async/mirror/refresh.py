@@ -417,7 +417,7 @@ class _AccountWork:
                 self._add_bad_item(None, DecodeError("a row of the listing has no id", account_id=self._account_id))
         for item in bad_items:
             if item.id:
-                rows[item.id] = None  # the document is read, because it may be valid although its row is not
+                rows[item.id] = None  # without a hash, the document is read: it may be valid although its row is not
             else:
                 self.bad_items.append(item)
 

@@ -224,7 +224,7 @@ class Sandbox:
         return self._handler.served
 
     def count(self, *, method: str | None = None, status: int | None = None, account_id: str | None = None) -> int:
-        """Return the number of requests in ``requests`` that match all arguments. None matches every request."""
+        """Return the number of requests in ``requests`` that match all arguments except those that are None."""
         return sum(
             1
             for each in self.requests
