@@ -14,4 +14,5 @@ def _fault() -> str:
     return ""
 
 
-needs_a_font = pytest.mark.skipif(bool(_fault()), reason=_fault())
+_FAULT = _fault()
+needs_a_font = pytest.mark.skipif(bool(_FAULT), reason=_FAULT)

@@ -366,8 +366,8 @@ class ClientStats:
         retries: requests that were retried, not including probes during an outage.
         rate_limited: responses with the status 429.
         outages: outages during which at least one call waited.
-        callflows: callflows that were yielded to the caller. Those of a page are added when the listing goes on to the
-            next page or ends.
+        callflows: callflows that were yielded to the caller. The callflows of a page are added when the next page is
+            requested, or when the listing ends.
         bad_items: rows and documents that could not be read.
         deleted: callflows that were deleted after they were listed and before their full documents were read.
 

@@ -278,7 +278,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
 
 
 def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
-    """Print the rows of an answer, and return the exit code. If there are no rows, print the message ``nothing``."""
+    """Print the rows of an answer, and return the exit code. ``nothing`` is the message for no rows."""
     if output == "json":
         write_data(indented(rows) + b"\n")
     else:

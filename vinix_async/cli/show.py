@@ -83,9 +83,9 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
 
 
 async def _find(server: Server, account: str, wanted: str, *, with_titles: bool) -> tuple[Callflow, dict[str, Name]]:
-    """Return the whole callflow, and the names of the account's callflows by id.
+    """Return the whole callflow, and a dict of the names of the account's callflows by id.
 
-    There are no names if the callflow is found by its id and the listing is either not needed or not readable.
+    The dict is empty if the callflow is found by its id, and the listing is not needed or cannot be read.
     """
     callflows, account_id = server.client.callflows, server.account_id(account)
     found = None
