@@ -448,7 +448,7 @@ def test_uses_follows_jumps(vinix: Command) -> None:
     many = [document(hello, f"{each:032x}", name=f"No {each}", numbers=[]) for each in range(100)]
     (vinix.home / "a.ndjson").write_bytes(lines(document(menu), *many))
     *_, last = vinix("callflows", "uses", "a.ndjson", ANN).stdout.splitlines()
-    assert last == "  and 60 more ways by jumps (--output json)"
+    assert last == "  and 60 more ways by jumps (--output json shows all)"
 
 
 @pytest.mark.parametrize(

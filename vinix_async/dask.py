@@ -67,7 +67,7 @@ _METADATA: Final = "vinix"
 _GROUP_ROWS: Final = 10_000
 """The maximum number of rows in a row group of a Parquet file."""
 _MAX_REFUSED: Final = 5
-"""``write_callflows`` fails after this number of consecutive accounts with refused credentials, as a sweep does."""
+"""The number of consecutive accounts with refused credentials after which ``write_callflows`` fails."""
 
 _CLUSTER_FAILURES: Final = (
     *(distributed.KilledWorker, concurrent.futures.CancelledError),  # workers were killed, or the scheduler was lost
@@ -96,9 +96,9 @@ def read_callflows(
     """Return the callflows of many accounts as a Dask DataFrame. Nothing is sent before the DataFrame is computed.
 
     The columns are those of the Parquet files that the ``vinix`` command exports, followed by ``error``. Their types
-    are Arrow strings and lists of strings. A row whose ``error`` is not null is not a callflow. It says that the
-    callflow with this ``id`` could not be read. If ``id`` is null, the account or a row without an id could not be
-    read. ``frame[frame.error.isna()]`` contains only callflows.
+    are Arrow strings and lists of strings. If ``error`` is not null, the row is not a callflow: the callflow with
+    this ``id`` could not be read. If ``id`` is null, too, the account or a row without an id could not be read.
+    ``frame[frame.error.isna()]`` contains only callflows.
 
     Each computation reads the callflows from the API again. If a worker is lost, another worker reads its partitions
     again.

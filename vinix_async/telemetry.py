@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 __all__ = ["instrument", "uninstrument"]
 
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
-"""The version of the semantic conventions whose attribute names are used."""
+"""The schema URL of the OpenTelemetry semantic conventions from which the attribute names are taken."""
 
 _REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The bucket boundaries that the conventions recommend for ``http.client.request.duration``."""

@@ -52,8 +52,8 @@ class Rule(NamedTuple):
 
     ``json`` is the Python type of the accepted values, or ``object`` if any value is accepted. If the field contains a
     document, ``kind`` is the class of the document. If ``is_map`` is true, the field contains a mapping of documents of
-    this class. ``empties`` contains the values that are read as ``default``. Each one is preceded by its type, because
-    Python considers 0 and False equal.
+    this class. ``empties`` contains the values that are read as ``default``. Each item is a pair of the type and the
+    value, because Python considers 0 and False equal.
     """
 
     name: str

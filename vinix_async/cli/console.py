@@ -107,7 +107,7 @@ def open_missing_streams() -> None:
 
 
 def before_printing(hide: Callable[[], object]) -> None:
-    """Register the function that removes the progress line before anything else is printed."""
+    """Register a function that removes the progress line. It is called before other text is printed."""
     _before_printing[:] = [hide]
 
 

@@ -78,7 +78,7 @@ class _Stdout:
 
 
 class File:
-    """A file, which is truncated to ``size`` bytes and then appended to."""
+    """A file that is opened for appending. It is first truncated to ``size`` bytes."""
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)

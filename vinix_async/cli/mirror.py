@@ -102,7 +102,7 @@ class _Refresh:
             if states[state]:
                 note(f"{count(states[state], 'account')} skipped: {reason}")
         if self._refresh.filters_work is False:
-            note("the server ignores the filter modified_from: a change that no listing shows is found within 30 days")
+            note("the server ignores the filter modified_from: some changes may be found up to 30 days late")
         note(self._tally.summary())
         return self._problems.code(accounts_done=self._tally.sweep.accounts_done)
 

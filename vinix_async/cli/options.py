@@ -90,7 +90,7 @@ class Connection:
         profile: The profile to use (default: that of VINIX_PROFILE, or else the profile default).
         base: The address of the API, including /v2 (default: that of VINIX_BASE or the profile).
         allow_http: Allow plain HTTP to other machines.
-        outage_wait: Maximum seconds to wait in an outage (default: 900; 60 in show and auth, or until a first answer).
+        outage_wait: Maximum seconds to wait in an outage (default: 900; 60 in show, in auth and before any answer).
         sandbox: Use an embedded sandbox as the server. ROOT is the sandbox's reseller.
         sandbox_findings: Add an account whose callflows have faults, at least one for each rule of `callflows check`.
         sandbox_faults: The share of the sandbox's replies that are failures, from 0 to 1.
@@ -137,10 +137,10 @@ class JobOptions(Selection):
 
     Attributes:
         filters: A filter for the server, KEY=VALUE, such as filter_type=mainUserCallflow. Repeat the option for more.
-        modified_from: Only callflows modified since this date, such as 2026-11-20, or since this long ago, such as 7d.
-        modified_to: Only callflows modified before this date, or longer ago than this.
-        created_from: Only callflows created since this date, or since this long ago.
-        created_to: Only callflows created before this date, or longer ago than this.
+        modified_from: Only callflows modified since this time: a date (2026-11-20) or a span before now (7d).
+        modified_to: Only callflows modified before this time.
+        created_from: Only callflows created since this time.
+        created_to: Only callflows created before this time.
         checkpoint: The file for the progress (default: beside the output, or in the user state directory for stdout).
         resume: Continue the job whose progress is in this file, and retry the accounts that failed.
     """

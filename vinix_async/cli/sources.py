@@ -140,7 +140,7 @@ def _database(option: str | None) -> str:
 
 
 def check_order(command: str, source: str, what: str) -> None:
-    """Raise ``UsageError`` if ``source`` and ``what`` were swapped, so that the export file is the last argument."""
+    """Raise ``UsageError`` if the export file is the last argument, ``what``, instead of ``source``."""
     if what.lower().endswith(EXPORT_SUFFIXES) and Path(what).is_file() and not is_file(source):
         raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 

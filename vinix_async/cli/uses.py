@@ -173,4 +173,4 @@ def use_lines(rows: Sequence[Row]) -> Iterator[Text]:
             ]
         )
         if len(jumps) > _MAX_JUMPS:
-            yield Text(f"  and {len(jumps) - _MAX_JUMPS:,} more ways by jumps (--output json)")
+            yield Text(f"  and {len(jumps) - _MAX_JUMPS:,} more ways by jumps (--output json shows all)")

@@ -420,7 +420,7 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""The pairings in the order in which they are tried. Each pairing needs the fewest changes for certain edits."""
+"""The pairings in the order in which they are tried. For certain edits, each one needs the fewest changes."""
 
 _FEW: Final = 2
 """If a pairing needs at most this many changes, no further pairing is tried."""

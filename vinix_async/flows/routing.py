@@ -19,7 +19,7 @@ How = Literal["number", "pattern", "no_match", "none", "refused", "crash"]
 Caller = Literal["outside", "phone"]
 
 NO_MATCH: Final = "no_match"
-"""The entry of ``numbers`` that marks the callflow for all numbers that no other callflow takes."""
+"""An entry of ``numbers``. The callflow that has this entry gets the calls that no other callflow takes."""
 
 _MATCH_LIMIT: Final = 100_000
 """The maximum number of steps of a match. They take a few milliseconds. Ordinary patterns need fewer than 1,000."""
@@ -39,7 +39,7 @@ _ORDER: Final = "_-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789"
 
 @frozen
 class Rival:
-    """A pattern of another callflow that also matches the number, and the text that it captures."""
+    """Another callflow's pattern, which also matches the number. ``capture`` is the text that the pattern captures."""
 
     callflow_id: str
     pattern: str

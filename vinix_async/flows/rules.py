@@ -148,7 +148,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A menu ends without a destination",
         (
             "The menu has no child timeout, no child max_retries and no default branch. Callers who press no key, or "
-            "only wrong keys, hear a goodbye and are cut off."
+            "only wrong keys, hear a goodbye. Then the call is cut off, unless it returns to another callflow, which "
+            "has jumped to this one."
         ),
         f"{_MODULES}/cf_menu.erl",
     ),

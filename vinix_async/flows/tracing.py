@@ -246,9 +246,10 @@ class _Tracer:
         return f"{label} (mailbox {self.capture}, if it exists)" if self.capture and label == _DIRECT else label
 
     def _end(self, step: _Step, node: FlowNode, known: Module) -> list[Branch]:
-        """Return a branch in place of a missing default branch, if calls are cut off or return there.
+        """Return the branches that are added to a step without a default branch.
 
-        Otherwise, return no branch. Set ``step.ending`` to ``ends`` if calls always end after the step.
+        If calls that take no other branch are cut off or return to another callflow, one branch is added for them.
+        Otherwise, none is added. If calls always end after the step, ``step.ending`` is set to ``ends``.
         """
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END

@@ -83,10 +83,10 @@ class Mirror:
     aware datetimes. A period includes ``since`` but not ``until``. The mirror keeps no history of ``metadata``: a
     version of a callflow has the ``metadata`` that the server sent when this version was last read.
 
-    A query needs data for one time: ``at`` or ``since`` if it is given, otherwise ``until`` if it is given, otherwise
-    the present. A query for one account raises ``NotKnownError`` if no refresh of the account had been completed by
-    this time. A query for all accounts leaves out the accounts that are ``gone``. It raises ``NotKnownError`` only if
-    no refresh of any other account had been completed by this time.
+    A query needs data for one time: ``at`` or ``since``, or else ``until``, or else the present. A query for one
+    account raises ``NotKnownError`` if no refresh of the account had been completed by this time. A query for all
+    accounts leaves out the accounts that are ``gone``. It raises ``NotKnownError`` only if no refresh of any other
+    account had been completed by this time.
 
     Raises:
         ConfigurationError: ``database`` or an argument of a query is invalid.
@@ -139,8 +139,8 @@ class Mirror:
                 may see a change at different times.
             recheck_days: the maximum number of days after which a callflow is read again even if it does not seem to
                 have changed. It may be read after half of this time, so that not all callflows are due at once.
-            max_age: if set, an account is not refreshed if its last refresh was complete and began less than this time
-                ago.
+            max_age: accounts are not refreshed if their last refresh was complete and began less than this time ago.
+                None refreshes all accounts.
 
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountRefresh``.

@@ -93,9 +93,9 @@ class Read:
         revision: the revision of the callflow. None if it is unknown or the server answered 304.
         row_hash: the ``content_hash`` of the callflow's row in the listing. None if it is unknown.
         read_at: the time at which the request was sent.
-        not_before: a time that is known to be before the change, such as the beginning of the last refresh, if the
-            callflow is new or has changed. None if no such time is known. If the stored document was read later, the
-            store uses its ``read_at`` instead.
+        not_before: if the callflow is new or has changed, a time that is known to be before the change, such as the
+            beginning of the last refresh. None if no such time is known. If the stored document was read after
+            ``not_before``, the store uses the ``read_at`` of the stored document instead.
     """
 
     callflow_id: str

@@ -70,7 +70,7 @@ MODULE_KINDS: Final = {module: kind for kind, modules in _KINDS.items() for modu
 
 _MAX_MEMBERS: Final = 4
 _BINDING_DIGIT: Final = "*"
-"""The default for the key that is pressed before the key of a metaflow (Kazoo's schema of metaflows)."""
+"""The default of ``binding_digit`` in Kazoo's schema of metaflows. Users press this key before a key of ``numbers``."""
 
 
 def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list[Box]:

@@ -33,7 +33,7 @@ _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {
         **{sign: sign + _JOINER for sign in r"\&]<#$!"},  # the start of escapes, entities, links, HTML and formulas
-        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid's own marks for entities
+        **{sign: sign + _JOINER for sign in "\ufb02\u00b6"},  # Mermaid uses these internally to mark entities
         "@": _JOINER + "@",  # e-mail addresses
         "_": _JOINER + "_" + _JOINER,  # inside a word, an underscore does not start emphasis
         "*": _SPACE + "*" + _SPACE,  # between spaces, an asterisk does not start emphasis
@@ -75,7 +75,8 @@ def _chart(boxes: list[Box]) -> str:
             lines.append(f'  click {node} href "#callflow-{quote(box.target, safe="")}"')
     for kind, nodes in classes.items():
         style = f"stroke:{_COLOURS[kind]}" if kind != "off" else "stroke:#a9b4c4,color:#7a8599,stroke-dasharray:4 3"
-        lines += [f"  classDef {kind}Kind {style}", f"  class {','.join(nodes)} {kind}Kind"]  # "end" alone is a keyword
+        # The suffix Kind is needed, because "end" is a keyword of Mermaid.
+        lines += [f"  classDef {kind}Kind {style}", f"  class {','.join(nodes)} {kind}Kind"]
     return "\n".join(lines) + "\n"
 
 

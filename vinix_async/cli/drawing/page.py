@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..export import Ending
 
 _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflow", "metadata", "modules"})
-"""The fields of a callflow that the details of its head leave out. The page shows or uses them elsewhere."""
+"""The fields that are not in the details of a callflow's head box, because the page shows or uses them elsewhere."""
 
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
