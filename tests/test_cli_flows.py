@@ -88,6 +88,7 @@ def test_an_export_is_read_by_account_with_its_lines() -> None:
         (b"[\n", "x:1: the line is not a JSON object"),
         (b"[]\n", "x:1: $: expected object, got array"),
         (b"{},{}\n", "x:1: the line has more than one JSON value"),
+        (b"[" * 30_000 + b"]" * 30_000, "x:1: the line is nested too deeply"),
         (b"\xff\xfe{\x00\n", "x:1: the line is not a JSON object"),
         (lines({"id": "a", "name": "An account", "realm": "a.example"}), "x:1: the object is not a callflow"),
         (lines(MAIN_LINE, {"id": "b", "numbers": 5}), "x:2: $.numbers: expected array, got int"),
@@ -271,7 +272,7 @@ def test_trace_for_programs(vinix: Command) -> None:
 
 OTHERS = document(RING, "c" * 32, name="All others", numbers=["no_match"])
 CRASH = document(RING, "d" * 32, name="Crash", numbers=[], patterns=[r"^\*5([0-9])?$"])
-BOTH = document(RING, "f" * 31 + "0", name="Both", numbers=["8", "no_match"])
+BOTH = document(RING, "f" * 31 + "0", name="Both", numbers=["8", "no_match"], patterns=["^6"])
 STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^\*7[0-9]*$"])
 
 
@@ -280,7 +281,12 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
     [
         ("*72 2000", "phone", STARRED, r"*722000 matches ^\*7[0-9]*$ of Starred; ^\*7([0-9]*)$ of Sales also match"),
         ("**5", "outside", None, "nobody gets a call to **5: no callflow has this number or name, and no pattern"),
-        ("*5", "phone", None, r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without any of its groups"),
+        (
+            "*5",
+            "phone",
+            None,
+            r"nobody gets a call to *5: the pattern ^\*5([0-9])?$ matches without setting any of its",
+        ),
         (
             "99",
             "phone",
@@ -291,13 +297,19 @@ STARRED = document(RING, "e" * 32, name="Starred", numbers=["24"], patterns=[r"^
             "99",
             "outside",
             None,
-            "99 is not a number of the account, and nobody gets a call from outside to it: All",
+            "nobody gets a call to 99: it is not a number of the account, and All others (no_match) accepts only calls",
         ),
         (
             "8",
             "outside",
             None,
-            "nobody gets a call to 8: Both has this number and no_match, with which it accepts only calls from",
+            "nobody gets a call to 8: Both has this number and no_match, so it accepts only calls from phones",
+        ),
+        (
+            "61",
+            "outside",
+            None,
+            "nobody gets a call to 61: Both has the matching pattern ^6 and no_match, so it accepts only calls from",
         ),
         (
             "starry",
@@ -478,7 +490,7 @@ def test_a_number_of_two_callflows_names_both(vinix: Command) -> None:
     shared = "2000 is a number of Main; also of Sales, which gets no calls to it\n"
     nowhere = vinix("callflows", "uses", "a.ndjson", "2000")
     assert nowhere.returncode == 5
-    assert nowhere.stderr == f"2000 is used nowhere: nothing jumps to the callflows that have it; {shared}"
+    assert nowhere.stderr == f"2000 is used nowhere: nothing jumps to the callflows that have this number; {shared}"
     jumping = document(node("callflow", {"id": SALES}), GONE, numbers=[])
     (vinix.home / "a.ndjson").write_bytes(lines(*both, jumping))
     found = vinix("callflows", "uses", "a.ndjson", "2000")

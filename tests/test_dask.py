@@ -305,7 +305,9 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(shared: Shared,
         (folder / "notes.txt").write_text("mine")
         await write(client, shared, folder, details=True)
         assert ids(folder) == shared.truth()
-        with pytest.raises(ConfigurationError, match="has an export with a different details, filters: use another"):
+        with pytest.raises(
+            ConfigurationError, match="has an export with other values of details, filters: use another"
+        ):
             await write(client, shared, folder, filters={"filter_type": "main"})
         sandbox.requests.clear()
         await write(client, shared, folder, fewer, overwrite=True)

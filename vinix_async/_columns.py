@@ -1,4 +1,4 @@
-"""Converts callflows to rows. CSV files, Parquet files and Dask DataFrames have these columns."""
+"""Converts callflows to the rows of CSV files, Parquet files and Dask DataFrames."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final

@@ -315,8 +315,8 @@ async def write_callflows(
         text = f"the cluster failed: {' '.join(str(error).split())}"
         if isinstance(error, ImportError | RuntimeError):
             text += (
-                " (the scheduler and all workers need the same versions of Python and of the packages, and the module "
-                "that defines connect)"
+                " (the scheduler and all workers must have the same versions of Python and of the packages, and must "
+                "be able to import the module that defines connect)"
             )
         raise VinixError(text) from error
     finally:
@@ -376,7 +376,8 @@ def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
     elif found and found != wanted:
         other = ", ".join(sorted(name for name in wanted if wanted[name] != found.get(name)))
         raise ConfigurationError(
-            f"{folder} has an export with a different {other}: use another folder, or overwrite the export"
+            f"{folder} has an export with other values of {other}: use another folder, or replace the export "
+            "(overwrite=True or --force)"
         )
     new = manifest.with_suffix(".new")
     new.write_text(json.dumps(wanted))
@@ -399,7 +400,7 @@ def _complete_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> di
     _remove(folder, keep=parts)
     found: dict[Path, int] = {}
     for path, accounts in parts.items():
-        with suppress(FileNotFoundError, pa.ArrowInvalid):  # pyarrow raises the latter for a damaged file
+        with suppress(FileNotFoundError, pa.ArrowInvalid):  # pyarrow raises ArrowInvalid for a damaged file
             footer = parquet.read_metadata(path)
             if (footer.metadata or {}).get(_METADATA.encode()) == _completion_mark(accounts).encode():
                 found[path] = footer.num_rows

@@ -205,7 +205,7 @@ def _complete_aioresponses() -> "aioresponses":
 
 
 def _with_length(headers: "Mapping[str, str] | None", payload: Any, body: str | bytes) -> dict[str, str]:
-    """Return ``headers``. If they have no ``Content-Length``, add that of the body that aioresponses builds."""
+    """Return ``headers``. If they have no ``Content-Length``, add the length of the body."""
     content = json.dumps(payload) if payload is not None else body
     length = len(content if isinstance(content, bytes) else content.encode())
     return {"Content-Length": str(length), **(headers or {})}

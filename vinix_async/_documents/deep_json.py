@@ -42,7 +42,7 @@ def check_text(body: bytes) -> bytes:
 def parse_json(text: bytes | msgspec.Raw) -> Any:
     """Return the value of a JSON text in UTF-8, with or without a byte order mark.
 
-    The text must already have been checked with ``check_text`` if it is a ``Raw``.
+    If ``text`` is a ``Raw``, it must already have been checked with ``check_text``.
 
     Raises ``DecodeError`` if the text is not valid JSON (``transient``) or nested too deeply (not ``transient``).
     """

@@ -63,10 +63,11 @@ async def compare(
 def pair_accounts(
     old: Sequence[AccountFlows], new: Sequence[AccountFlows]
 ) -> Iterator[tuple[AccountFlows, AccountFlows]]:
-    """Yield the two states of each account. If each side has one account, the two form a pair even if their ids differ.
+    """Yield the old and the new state of each account.
 
-    If one side was read from the API, only the account of that side is compared. Other accounts of a file are ignored.
-    If an account is missing on one side, its state on that side is empty.
+    If each side has only one account, these two are compared even if their ids differ. If one side was read from the
+    API, only the account of that side is compared. The other accounts of the file are ignored. If an account is
+    missing on one side, its state on that side is empty.
     """
     if len(old) == len(new) == 1:
         yield old[0], new[0]

@@ -252,7 +252,7 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
         what = "a Parquet file" if job.output == "parquet" else "a report"
         option = "--checkpoint" if to is None else "--to"
         raise UsageError(
-            f"cannot write the temporary rows of {what}: {describe(error)}; choose another folder with {option}"
+            f"cannot write the temporary file for {what}: {describe(error)}; choose another folder with {option}"
         ) from None
 
 

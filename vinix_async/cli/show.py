@@ -85,7 +85,8 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
 async def _find(server: Server, account: str, wanted: str, *, with_titles: bool) -> tuple[Callflow, dict[str, Name]]:
     """Return the whole callflow, and a dict of the names of the account's callflows by id.
 
-    The dict is empty if the callflow is found by its id, and the listing is not needed or cannot be read.
+    If the callflow is found by its id, the listing is read only if ``with_titles`` is true. The dict is empty if the
+    listing was not read or cannot be read.
     """
     callflows, account_id = server.client.callflows, server.account_id(account)
     found = None

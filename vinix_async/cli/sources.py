@@ -307,7 +307,9 @@ def _row(line: bytes, where: str) -> tuple[Account, Callflow]:
         (callflow,) = vinix_async.decode_page(b'{"status":"success","data":[%b]}' % line).items
     except DecodeError as error:
         problems = "; ".join(error.problems).replace("$.data[0]", "$")
-        if not problems and not line.endswith(b"\n"):
+        if not problems and not error.transient:
+            problems = "the line is nested too deeply"
+        elif not problems and not line.endswith(b"\n"):
             problems = "the last line is not valid JSON: the export may be incomplete"
         raise UsageError(f"{where}{problems or 'the line is not a JSON object'}") from None
     except ValueError:

@@ -9,7 +9,7 @@ SHOWN: Final = {
     "\u00ad": "a soft hyphen only allows a line break",
     "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd": "these format characters are visible signs",
     "\u061c\u200e\u200f": "direction marks affect only their neighbours",
-    "\u200b-\u200d\u2060\ufeff": "joiners and breaks shape words and emoji",
+    "\u200b-\u200d\u2060\ufeff": "these characters join or separate letters and the parts of emoji",
     "\U000e0020-\U000e007f": "tags spell the region of a flag emoji",
     "\U0001f000-\U0001faff": "this block is reserved for emoji, also those newer than Python's Unicode tables",
 }

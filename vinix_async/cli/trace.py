@@ -126,13 +126,16 @@ def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -
             near = similar(number, (), flows.by_number)
             return f"{number} is not a number of the account: {name} gets the calls to such numbers (no_match){near}"
         case "refused" if route.by == "no_match":
-            why = f"{name} gets the calls to such numbers (no_match), but only from phones (--from phone)"
             near = similar(number, (), flows.by_number)
-            return f"{number} is not a number of the account, and nobody gets a call from outside to it: {why}{near}"
+            why = (
+                f"it is not a number of the account, and {name} (no_match) accepts only calls from phones "
+                f"(--from phone){near}"
+            )
         case "refused":
-            why = f"{name} has this number and no_match, with which it accepts only calls from phones (--from phone)"
+            entry = "this number" if route.by == number else f"the matching pattern {route.by}"
+            why = f"{name} has {entry} and no_match, so it accepts only calls from phones (--from phone)"
         case "crash":
-            why = f"the pattern {route.by} matches without any of its groups, and the server fails on such a match"
+            why = f"the pattern {route.by} matches without setting any of its groups, so the server fails"
         case "none":
             near = similar(number, map(title, flows.callflows), flows.by_number)
             why = f"no callflow has this number or name, and no pattern matches it{near}"

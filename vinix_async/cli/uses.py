@@ -133,7 +133,7 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
     number = as_number(what)
     route = lookup(flows.callflows, normalize(number), caller="phone") if number else None
     if shared := _shared_number(flows, what):
-        return f"{what} is used nowhere: nothing jumps to the callflows that have it; {shared}"
+        return f"{what} is used nowhere: nothing jumps to the callflows that have this number; {shared}"
     if route and route.how in {"number", "pattern"}:
         how = "is a number" if route.how == "number" else f"matches {route.by}"
         return f"{what} is used nowhere; it {how} of {flows.title(route.callflow_id or '')}, to which nothing jumps"

@@ -41,10 +41,10 @@ def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> s
 
 
 def match(rows: Sequence[Callflow], wanted: str) -> list[Callflow]:
-    """Return the callflows that match ``wanted``. The first way to match that finds any callflows is used.
+    """Return the callflows that match ``wanted``.
 
-    The ways are, in this order: the id; a number, a pattern or the feature code; the name; a part of the name; a
-    shortened id.
+    The function tries several ways in order, and stops at the first that finds callflows: the id; a number, a pattern
+    or the feature code; the name; a part of the name; a shortened id.
     """
     number, name = _SEPARATORS.sub("", wanted), wanted.casefold()
     ways = (

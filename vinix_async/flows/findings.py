@@ -470,13 +470,13 @@ class _Check:
                 return  # with max_retries, the empty default branch is never taken
             yield "E305", severity, f"the default branch of {known.name} is empty: {self._outcome}", (key,)
         elif known.branches == "menu":
-            outcome = "it counts as a wrong key" if is_digits(key) else "it counts as missing"
+            outcome = f"{key} counts as a wrong key" if is_digits(key) else "it counts as missing"
             yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
         elif known.branches in {"cause", "carrier"}:
             yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
         elif known.name != "park":
-            message = f"the child {key!r} of {known.name} is empty: {self._outcome} there, without the default branch"
-            yield "E305", "warning", message, (key,)
+            message = f"the child {key!r} of {known.name} is empty: {self._outcome} there"
+            yield "E305", "warning", f"{message}, and the default branch is not tried", (key,)
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
         """Report a node without a default branch if calls are cut off there and do not return to another callflow."""

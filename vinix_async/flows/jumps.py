@@ -44,8 +44,8 @@ def returning(jumps: Iterable[Jump]) -> set[str]:
 def circles(jumps: Sequence[Jump]) -> Iterator[tuple[Jump, bool, list[str]]]:
     """Yield a jump, a flag and the sorted ids for each group of callflows that jump in a circle.
 
-    The jump leads from the callflow with the lowest id to a callflow of the group. It is the first such jump. The flag
-    is true if the group has a circle without a pause.
+    The jump is the first one that leads from the callflow with the lowest id to a callflow of the group. The flag is
+    true if the group has a circle without a pause.
     """
     outgoing: dict[str, list[Jump]] = {}
     for jump in jumps:

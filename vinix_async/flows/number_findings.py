@@ -144,9 +144,9 @@ class _Numbers:
             yield "P605", "info", message, (pattern, other)
 
     def _check_no_match(self, found: list[list[NumberFinding]]) -> None:
-        """Add a finding if a callflow is meant for all other numbers (no_match), but patterns take each of ``_PROBES``.
+        """Add a finding if a callflow has ``no_match``, but patterns match all numbers in ``_PROBES``.
 
-        It is a finding on the callflow that gets the first of these numbers.
+        The finding belongs to the callflow that gets the first of these numbers.
         """
         other = self.first.get(NO_MATCH)
         if other is None or not self.router.has_patterns:

@@ -74,7 +74,8 @@ def masked(value: Any, key: str = "") -> Any:
 
     The values of keys such as ``password`` and ``pin`` are hidden. URLs are reduced to scheme, host and path: their
     user, password, parameters, query and fragment are left out. The user of a ``sip:``, ``sips:`` or ``tel:`` address
-    is kept if the address has no password. If the rest of a text may contain a part of a password, ``…`` replaces it.
+    is kept if the address has no password. If the rest of a text may contain a part of a password, ``…`` replaces the
+    rest.
 
     ``key`` is the key or the field of ``value``. If it names a secret, the whole value is hidden.
     """

@@ -463,7 +463,7 @@ class _AccountWork:
     def _clock_was_set_back(self, began: int) -> bool:
         """Whether the server's clock has fallen behind ours by more than ``overlap`` since the last refresh.
 
-        A change in the meantime may then have a date before the time from which a refresh looks for changes.
+        If so, a change since then may have a date before ``watermark``, and a search from ``watermark`` would miss it.
         """
         watermark, refreshed_at = self._known.watermark, self._known.refreshed_at
         if watermark is None or refreshed_at is None:

@@ -151,7 +151,7 @@ class _Locked:
     def last_seen(self, callflow_id: str, other: datetime | None) -> datetime | None:
         """Return a time that precedes a new change of the callflow.
 
-        This is the later one of ``other`` and the ``read_at`` of the stored document. Return None if there is neither.
+        Return ``other`` or the ``read_at`` of the stored document, whichever is later. Return None if both are missing.
         """
         known = self.known.callflows.get(callflow_id)
         return max((time for time in (other, known and known.read_at) if time), default=None)
@@ -270,9 +270,9 @@ class Store:
         """Store the responses to requests for documents.
 
         A document begins a new version if its ``content_hash`` differs from that of the stored document. The hash does
-        not include ``metadata`` and ``_read_only``. The new version begins at ``now``, or later if the clock was set
-        back: it never begins before the beginning of the previous version, and after a deletion, never before the end
-        of that version.
+        not include ``metadata`` and ``_read_only``. The new version begins at ``now``. If the clock was set back,
+        ``now`` may be before the beginning of the previous version, or, after a deletion, before its end. The new
+        version then begins at that beginning or end.
         """
         return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
 

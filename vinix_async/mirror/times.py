@@ -13,5 +13,5 @@ def to_text(time: datetime) -> str:
 
 
 def to_time(value: Any) -> Any:
-    """Return a time that either database has returned, as a datetime in UTC. None is returned unchanged."""
+    """Convert a time from SQLite or PostgreSQL to a datetime in UTC. None is returned unchanged."""
     return datetime.fromisoformat(value) if isinstance(value, str) else value

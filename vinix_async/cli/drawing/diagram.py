@@ -74,7 +74,9 @@ _BINDING_DIGIT: Final = "*"
 
 
 def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list[Box]:
-    """Return the head and the nodes of the flow as boxes, then those of a metaflow. Parents come before children.
+    """Return the boxes of a callflow. Parents come before children.
+
+    The head and the nodes of the flow come first, and then the head and the nodes of the metaflow.
 
     ``names``: the names of the account's documents, by id (default: those in the callflow's ``metadata``).
     """
