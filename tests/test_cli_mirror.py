@@ -198,7 +198,7 @@ def test_refresh(tmp_path: Path) -> None:
         fcntl.flock(locked, fcntl.LOCK_EX)
         done = vinix("mirror", "refresh", other)
         assert done.returncode == 0
-        assert done.stderr.startswith("1 account skipped: another refresh has locked it or the database\n")
+        assert done.stderr.startswith("1 account skipped: locked by another refresh\n")
         os.close(locked)
 
         done = vinix("mirror", "refresh", "--all", VINIX_PASSWORD="wrong")

@@ -287,6 +287,33 @@ TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
             "the default branch of user is empty: the callflow ends",
             [doc(EMPTY_DEFAULT), with_("1", flow=jump(A, _=HANGUP))],
         ),
+        (
+            "B405",
+            "no time rules: every call takes the default branch",
+            [doc(node("temporal_route", {}, _=HANGUP))],
+        ),
+        ("B405", "no time rules and no default branch: the call is cut off", [doc(node("temporal_route", {}))]),
+        (
+            "B406",
+            "the key 'long' is not a number of seconds: every call takes the default branch",
+            [doc(node("acdc_wait_time", {"id": X}, long=HANGUP, _=HANGUP))],
+        ),
+        (
+            "B406",
+            "the key 'long' is not a number of seconds: the call is cut off, because there is no default branch",
+            [doc(node("acdc_wait_time", {"id": X}, long=HANGUP))],
+        ),
+        ("R102", "menu has no id: the module does not work", [doc(node("menu", {}, _=HANGUP))]),
+        (
+            "E302",
+            "check_cid has no child for other callers and no default branch: the call is cut off",
+            [doc(node("check_cid", {"use_absolute_mode": True, "regex": "^1"}, nomatch=RING))],
+        ),
+        (
+            "M704",
+            "member 11111111 never rings: its delay is 25 s, but the group rings for only 20 s",
+            [doc(node("ring_group", {"endpoints": [{"id": X, "delay": 25}]}, _=HANGUP))],
+        ),
         ("M702", "user is switched off: the call continues after it without ringing anybody", [doc(OFF)]),
         (
             "M702",

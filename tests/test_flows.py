@@ -198,7 +198,7 @@ def test_results_as_json() -> None:
         "severity": "error",
         "callflow_id": A,
         "path": "/flow",
-        "message": "user has no id: it does nothing",
+        "message": "user has no id: the module does not work",
         "related": ["id"],
         "title": RULES["R102"].title,
         "explanation": RULES["R102"].explanation,

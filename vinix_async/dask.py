@@ -408,7 +408,7 @@ def _complete_parts(folder: Path, parts: Mapping[Path, Sequence[Account]]) -> di
 
 
 def _completion_mark(accounts: Sequence[Account]) -> str:
-    """Return the metadata of a complete part. It shows that the part has exactly these accounts, without problems."""
+    """Return the mark of a part that has all of these accounts and had no problems: a hash of the account ids."""
     return hashlib.sha256("\n".join(sorted(account.id for account in accounts)).encode()).hexdigest()
 
 

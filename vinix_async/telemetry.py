@@ -191,7 +191,7 @@ class _Telemetry:
         return headers
 
     def close(self) -> None:
-        """Record the current outage, if any, as ended now."""
+        """Record that the current outage, if there is one, ends now."""
         if self._outage_began is not None:
             self._end_outage(time.monotonic() - self._outage_began)
 
@@ -202,7 +202,7 @@ class _Telemetry:
             span.end()
 
     def __call__(self, event: Event) -> None:
-        """Trace and measure ``event``."""
+        """Record ``event`` in the traces and metrics."""
         match event:
             case AttemptEnded():
                 self._end_attempt(event)

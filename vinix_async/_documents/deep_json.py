@@ -53,8 +53,8 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
         too_deep = True
     except msgspec.DecodeError:
         too_deep = False
-    # Raise outside the except blocks. Otherwise the __context__ of this error would be msgspec's error, whose traceback
-    # refers to the body and thus to the token.
+    # Raise outside the except blocks. Otherwise the __context__ of this error would be msgspec's error. The traceback
+    # of msgspec's error refers to the body, which may contain a token.
     if too_deep:
         return _parse_deep(str(body, "utf-8"))
     raise _not_json(_find_error(str(body, "utf-8")))

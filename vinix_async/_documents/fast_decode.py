@@ -80,8 +80,8 @@ class FastDecoder:
     def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
         """Return the envelope in ``body``, or None if ``decode.py`` has to read it.
 
-        Its ``data`` contains a Struct for each row. If the body is large, it contains the JSON text of each row (a
-        ``Raw``) instead.
+        The ``data`` of the envelope contains a Struct for each row. If the body is large, ``data`` contains the JSON
+        text of each row (a ``Raw``) instead.
         """
         is_large = len(body) > _LARGE
         try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
 _OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
-"""For each argument that the library's messages name: the option of the command that sets it."""
+"""The option of the command for each argument that is named in messages of the library."""
 
 
 class ExitCode(IntEnum):

@@ -117,7 +117,7 @@ class File:
 
 
 class _GzipFile(File):
-    """A gzip file. Each save ends a member of the gzip format, so that a resumed job can append another one."""
+    """A gzip file. Each save ends a member of the gzip format, so that a resumed job can append another member."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
         super().__init__(path, size)

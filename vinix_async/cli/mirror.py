@@ -97,7 +97,7 @@ class _Refresh:
                     self._problems.add(
                         vinix_async.AccountPage(account=account, bad_items=result.bad_items, error=result.error)
                     )
-        reasons = {"skipped": "another refresh has locked it or the database", "fresh": "refreshed within --max-age"}
+        reasons = {"skipped": "locked by another refresh", "fresh": "refreshed within --max-age"}
         for state, reason in reasons.items():
             if states[state]:
                 note(f"{count(states[state], 'account')} skipped: {reason}")

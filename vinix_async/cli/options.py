@@ -72,7 +72,8 @@ Database: TypeAlias = Annotated[
 FromMirror: TypeAlias = Annotated[
     str | None,
     Parameter(
-        name="--db", help="Read this mirror instead of the API. If no account is named, all its accounts are read."
+        name="--db",
+        help="Read this mirror instead of the API. If no account is named, all accounts of the mirror are read.",
     ),
 ]
 Bom: TypeAlias = Annotated[Flag, Parameter(help="Begin a CSV file with a byte order mark, for Excel.")]

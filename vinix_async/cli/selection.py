@@ -79,9 +79,11 @@ async def selected_accounts(
 ) -> AsyncGenerator[Account, None]:
     """Yield the accounts of a job. An account may be repeated.
 
-    ``on_problem`` is called with rows of account listings that cannot be read. Listings contain the names of
-    accounts. For ``--all`` the name of your own account is requested, and for a report the names of the accounts in
-    ``job.accounts``. No name is requested for an account in ``done``.
+    ``on_problem`` is called with the unreadable rows of account listings.
+
+    Accounts from a listing have names. Other names are requested one by one: the name of your own account for
+    ``--all``, and the names of the accounts in ``job.accounts`` for a report. No name is requested for an account in
+    ``done``.
     """
     own = server.account_id(None) if job.all else None
     for account_id in (*job.accounts, own):

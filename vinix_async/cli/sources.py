@@ -153,7 +153,7 @@ class Sources:
     With ``db``, all accounts of the mirror are read instead. ``account``: the id or name of the only account to read
     from a file. ``several``: whether several accounts of a file may be read. ``summaries``: whether callflows without
     their flow are accepted. ``db``: the mirror to read instead of the API. ``one_account``: whether only one account is
-    read. The method ``read`` sets it before it calls ``on_account``.
+    read. ``read`` sets this field before the first call of ``on_account``.
     """
 
     words: Sequence[str]

@@ -85,7 +85,8 @@ def _note_nowhere(words: Sequence[str], why: str) -> None:
 def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     """Return the references to ``what`` as dicts of JSON values, sorted by callflow.
 
-    For a reference in a flow, ``reached_from`` lists the ways in which jumps from other callflows lead to its callflow.
+    For a reference in a flow, ``reached_from`` lists the ways from other callflows to this flow. Each way is a sequence
+    of jumps.
     """
     unknown, index = Name("", ""), ReferenceIndex(flows.callflows)
     found = index.where_used(what) or index.where_used(as_number(what) or what)

@@ -676,10 +676,11 @@ def _item_changes(
 
 
 def _by_identity(items: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[str, Mapping[str, Any]]]:
-    """Return the items of an array, and for each item its id, or its index as a text if it has no id.
+    """Return the items of an array under keys that match those of the same items in another array.
 
-    A key of the dict consists of a counter and the id of the item, or its content if it has no id. The counter
-    distinguishes items that have the same id or content.
+    A key consists of the item's id and a counter, which distinguishes items with the same id. A value consists of the
+    id and the item. For an item without an id, the key has the content of the item in place of the id, and the value
+    has the index, as a text.
     """
     found: dict[Any, tuple[str, Mapping[str, Any]]] = {}
     times: Counter[Any] = Counter()

@@ -267,9 +267,9 @@ class _Survey:
 
 
 def _takes_time(node: FlowNode) -> bool:
-    """Whether a call waits at the node, or chooses a branch there, before it continues with a child.
+    """Whether a call waits at the node or chooses a branch there, before it continues with a child.
 
-    This includes jumps: the other callflow runs before the child of the jump.
+    A jump counts as waiting, because the other callflow runs before the child of the jump.
     """
     known = MODULES.get(node.module or "")
     if known is None or is_skipped(node):
@@ -435,7 +435,7 @@ class _Check:
         yield (
             "R102",
             "error" if severe else "warning",
-            f"{module} has no {known.required}: it does nothing",
+            f"{module} has no {known.required}: the module does not work",
             (known.required,),
         )
 
@@ -531,7 +531,9 @@ class _Check:
         if has_set and "rule_set" not in children:
             yield "B402", "info", "the rule set has no effect, because there is no child named rule_set", ("rule_set",)
         if not rules and not has_set and all(key == "_" for key in children):
-            yield "B405", "info", "no time rules: every call takes the default branch", ()
+            lacking = "no time rules" if "_" in children else "no time rules and no default branch"
+            effect = "every call takes the default branch" if "_" in children else self._outcome
+            yield "B405", "info", f"{lacking}: {effect}", ()
 
     def choice(self, node: FlowNode) -> Iterator[NodeFinding]:
         """Check a module with a fixed set of keys. It needs a default branch only if a child for a key is missing."""
@@ -539,14 +541,15 @@ class _Check:
         if "_" in children:
             return
         if lacking := [key for key in outcomes(node) if key not in children]:
-            shown = " or ".join("all other callers" if key == "_" else key for key in lacking)
+            shown = " or ".join("other callers" if key == "_" else key for key in lacking)
             yield self._without_default(f"{module} has no child for {shown} and no default branch: {self._outcome}")
 
     def wait_time(self, node: FlowNode) -> Iterator[NodeFinding]:
         for key in node.children:
             if key != "_" and not is_integer(key):
-                message = f"the key {key!r} is not a number of seconds: every call takes the default branch"
-                yield "B406", "error", message, (key,)
+                lost = f"{self._outcome}, because there is no default branch"
+                effect = "every call takes the default branch" if "_" in node.children else lost
+                yield "B406", "error", f"the key {key!r} is not a number of seconds: {effect}", (key,)
                 return
 
     def _without_default(self, message: str) -> NodeFinding:

@@ -32,7 +32,8 @@ class Pointers:
         """``top`` is the pointer of the first row."""
         self._table = table
         self._last = top
-        # The rows on the path to the row of the pointer ``_last``, and the index at which the pointer of each row ends.
+        # The index of each row on the path to the node of ``_last``, and the length of the row's pointer. ``_last``
+        # begins with this pointer.
         self._ends = [(0, len(top))]
 
     def __getitem__(self, index: int) -> str:

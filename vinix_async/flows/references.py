@@ -243,7 +243,7 @@ def silent_members(node: FlowNode) -> dict[str, str]:
     for _, field, _, settings in members(data):
         delay = seconds(settings.get("delay"), 0)
         if strategy == "simultaneous" and delay >= total > 0:
-            silent[field] = f"its delay of {delay} s is not shorter than the group's {total} s"
+            silent[field] = f"its delay is {delay} s, but the group rings for only {total} s"
         elif strategy == "single":
             if spent >= total > 0:
                 silent[field] = f"the members before it take {spent} s, but the group rings for only {total} s"

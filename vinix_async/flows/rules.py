@@ -128,9 +128,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A child is empty",
         (
-            "A call that takes an empty child ends there: the server does not try the default branch. Only in a menu, "
-            "and for hangup causes, an empty child counts as missing. The severity is info for an empty default branch "
-            "if callflows often end after such a module, or if the call may return to another callflow, which has "
+            "A call that takes an empty child ends there: the server does not try the default branch. In a menu and "
+            "for hangup causes, an empty child counts as missing instead. For an empty default branch, the severity is "
+            "info if callflows often end after such a module, or if the call may return to another callflow, which has "
             "jumped to this one."
         ),
         _EXE,

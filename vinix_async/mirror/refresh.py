@@ -526,10 +526,10 @@ class _AccountWork:
             self.changed += written.changed
 
     async def _deleted(self) -> list[str]:
-        """Return the ids of the callflows that were deleted: the server has answered 404 to the requests for them.
+        """Return the ids of the deleted callflows. The server has answered 404 to the requests for these callflows.
 
-        If a 404 may mean that the server did not find the account, first list the callflows of the account. The listing
-        raises an error if the account does not exist.
+        A 404 can also mean that the account does not exist. If that is possible, list the callflows of the account
+        first. The listing raises an error if the account does not exist.
         """
         if any(error.cause in {None, self._account_id} for error in self._not_found):
             await self._calls.list(self._account_id, page_size=1, on_bad_item="skip")

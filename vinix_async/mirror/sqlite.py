@@ -45,7 +45,7 @@ _TYPES: Final = {
 _MEANINGS: Final = {
     "SQLITE_BUSY": "is locked by another process: try again later",
     "SQLITE_CANTOPEN": "cannot be opened: check its permissions and those of its folder",
-    "SQLITE_CORRUPT": "is damaged: restore a backup, or delete it and refresh again",
+    "SQLITE_CORRUPT": "is damaged: restore a backup, or delete this file and refresh again",
     "SQLITE_FULL": "cannot grow: the disk is full",
     "SQLITE_IOERR": "cannot be read or written: the disk reported an error",
     "SQLITE_NOTADB": "is not an SQLite database",
@@ -149,16 +149,17 @@ class SqliteDatabase:
     def try_lock(self, account_id: str, *queries: str) -> list[list[tuple[Any, ...]]] | None:
         """Lock all accounts of the file and return the rows of each query in ``queries``.
 
-        The only parameter of each query is the account id. The lock is held until ``end_run``. Return None if another
-        connection holds it. It is a lock of the operating system on a separate file next to the database. The operating
-        system releases it when the process ends.
+        The only parameter of each query is the account id. Return None if another connection holds the lock.
+
+        The lock is a lock of the operating system on a separate file next to the database. ``end_run`` releases the
+        lock, and so does the operating system when the process ends.
         """
         if self._lock_file is None:
             self._lock_file = self._locked_file()
         return None if self._lock_file is None else [self.execute(query, account_id) for query in queries]
 
     def _locked_file(self) -> int | None:
-        """Return the descriptor of the lock file after locking it. Return None if another connection has locked it."""
+        """Lock the lock file and return its descriptor. Return None if another connection has locked the file."""
         descriptor = None
         try:
             descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -11,8 +11,8 @@ class Credentials:
     """The credentials of a request.
 
     Args:
-        text: the token, or the part of the ``Authorization`` header after the scheme. None if there are none. Kazoo
-            returns this text as the ``auth_token`` of its response.
+        text: the token, or the part of the ``Authorization`` header after the scheme. None if the request has no
+            credentials. Kazoo returns this text as the ``auth_token`` of its response.
         scheme: ``basic`` or ``bearer`` for an ``Authorization`` header. Otherwise ``token``.
     """
 

@@ -140,8 +140,8 @@ def _account_endpoint(
 def _allowed_methods(below: list[str], method: str) -> tuple[str, ...]:
     """Return the methods that are allowed for a path below an account.
 
-    ``below`` contains the segments after the account id. If it is one unknown segment, every method is allowed, because
-    the request fails later with 404. If it is empty or has several segments, only GET is allowed.
+    ``below`` contains the segments after the account id. If ``below`` is one unknown segment, every method is allowed,
+    because the request fails later with 404. If ``below`` is empty or has several segments, only GET is allowed.
     """
     if len(below) == 1:
         return _ACCOUNT_ENDPOINTS.get(below[0], (method,))

@@ -128,7 +128,7 @@ class Sandbox:
     # --- running ---
 
     async def start(self) -> None:
-        """Start to listen, and set ``url`` to the base URL of the API."""
+        """Start listening, and set ``url`` to the base URL of the API."""
         self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
         app.router.add_route("*", "/{path:.*}", self._handler.handle)

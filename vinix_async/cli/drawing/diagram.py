@@ -116,7 +116,7 @@ def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names:
             about.label,
             display(node.module or ""),
             tuple(filter(None, (first, *members))),
-            disabled=node.data.get("skip_module") in (True, "true"),  # it may be any JSON value
+            disabled=node.data.get("skip_module") in (True, "true"),  # the value may be unhashable
             target=target(node),
             step=step,
             node=shown,
@@ -189,7 +189,7 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0
         count = min(len(below[index]), room, len(below[index]) if breadth is None else breadth)
         if sum(sizes[child] for child in below[index][count:]) == 1:
-            count += 1  # the box that stands for the folded one would need the same room
+            count += 1  # folding a single box would save no room
         for child in below[index][:count]:
             waiting.append((child, len(shown), level + 1))
             shown.append(evolve(boxes[child], parent=new_index))
