@@ -484,6 +484,14 @@ def test_what_is_used_nowhere(vinix: Command, what: str, hint: str) -> None:
     assert vinix("callflows", "uses", "a.ndjson", what, "--output", "json").stdout == "[]\n"
 
 
+def test_a_number_that_matches_a_pattern_of_a_callflow_in_use(vinix: Command) -> None:
+    jumping = document(node("callflow", {"id": SALES}))
+    (vinix.home / "a.ndjson").write_bytes(lines(jumping, SALES_LINE))
+    done = vinix("callflows", "uses", "a.ndjson", "*72000")
+    assert done.returncode == 5
+    assert done.stderr == "*72000 is used nowhere; it matches ^\\*7([0-9]*)$ of Sales\n"
+
+
 def test_a_number_of_two_callflows_names_both(vinix: Command) -> None:
     both = [document(RING), document(RING, SALES, name="Sales")]
     (vinix.home / "a.ndjson").write_bytes(lines(*both))

@@ -19,7 +19,7 @@ from .trace import route_text
 from .words import MIN_ID, as_number, similar
 
 _START: Final = "start"
-_MAX_JUMPS: Final = 40  # the most jumps that are shown for a target; JSON has all of them
+_MAX_JUMPS: Final = 40  # the maximum number of jumps that are shown for a target; JSON has all of them
 
 
 async def uses(
@@ -137,7 +137,9 @@ def _why_nowhere(flows: AccountFlows, what: str) -> str:
         return f"{what} is used nowhere: nothing jumps to the callflows that have this number; {shared}"
     if route and route.how in {"number", "pattern"}:
         how = "is a number" if route.how == "number" else f"matches {route.by}"
-        return f"{what} is used nowhere; it {how} of {flows.title(route.callflow_id or '')}, to which nothing jumps"
+        callflow_id = route.callflow_id or ""
+        unused = "" if ReferenceIndex(flows.callflows).where_used(callflow_id) else ", to which nothing jumps"
+        return f"{what} is used nowhere; it {how} of {flows.title(callflow_id)}{unused}"
     near = similar(what, (name.name for name in flows.names.values()), flows.by_number)
     return f"{what} is used nowhere{near}" if near else ""
 
