@@ -147,7 +147,7 @@ class _Telemetry:
             "Duration of HTTP client requests.",
             explicit_bucket_boundaries_advisory=_REQUEST_SECONDS,
         )
-        self._retries = meter.create_counter("vinix.client.retries", "{retry}", "Requests that were retried.")
+        self._retries = meter.create_counter("vinix.client.retries", "{retry}", "Retries of requests.")
         self._waits = meter.create_histogram(
             "vinix.client.rate_limit.wait",
             "s",
@@ -162,7 +162,7 @@ class _Telemetry:
             explicit_bucket_boundaries_advisory=_OUTAGE_SECONDS,
         )
         self._active_outages = meter.create_up_down_counter(
-            "vinix.client.active_outages", "{outage}", "Whether the server is unavailable."
+            "vinix.client.active_outages", "{outage}", "Outages of the server that have not ended."
         )
         # Both series exist from the beginning, so that an alert can refer to them. Otherwise Prometheus would also miss
         # the first outage, because it computes no increase for a series whose first value is 1.

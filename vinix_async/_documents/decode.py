@@ -109,9 +109,10 @@ with suppress(ModuleNotFoundError):  # fast_decode.py is optional and can be del
 # --- problems --------------------------------------------------------------------------------------
 
 Path = str | tuple[Any, str, str | int | None]
-"""A JSON path: a string, or a tuple of the parent's path, a field such as ``.data``, and a key in that field or None.
+"""A JSON path: a string, or a tuple ``(parent, field, key)``.
 
-A tuple takes less time to create than a string. ``_spell`` converts it for an error message.
+``parent`` is the path of the parent. ``field`` is a text such as ``.data``. ``key`` is a key in the field, or None. A
+tuple takes less time to create than a string. ``_spell`` converts it for an error message.
 """
 
 

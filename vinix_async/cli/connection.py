@@ -15,7 +15,7 @@ from .settings import Settings, find_credentials, read_settings
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
-_MAX_SHOWN: Final = 60  # characters of an invalid id in a message
+_MAX_SHOWN: Final = 60  # the maximum number of characters of an invalid id that a message shows
 
 
 def check_account_id(text: str, where: str = "") -> str:

@@ -53,10 +53,10 @@ def to_terminal() -> bool:
 
 
 def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json) -> None:
-    """Write UTF-8 data to stdout, and flush stdout.
+    """Write data to stdout, and flush stdout. Unless ``escape`` is None, the data is in UTF-8.
 
     If stdout is a terminal, ``escape`` is applied to the text, and the result is written in the encoding of stdout. If
-    ``escape`` is None, the data is in the encoding of stdout, and it is always written unchanged.
+    ``escape`` is None, the data is written unchanged, and must already be in the encoding of stdout.
     """
     if to_terminal():
         hide_progress()

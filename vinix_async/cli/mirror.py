@@ -231,7 +231,9 @@ async def number(
 @mirror.command
 async def history(
     account: Annotated[str, Parameter(help="The account id.")],
-    callflow: Annotated[str, Parameter(help="The callflow's id, a number, its name, or a unique part of its name.")],
+    callflow: Annotated[
+        str, Parameter(help="The callflow's id, one of its numbers, its name, or a unique part of its name.")
+    ],
     /,
     *,
     db: Database = None,
@@ -278,7 +280,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
 
 
 def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
-    """Print the rows of an answer, and return the exit code. ``nothing`` is the message for no rows."""
+    """Print the rows of an answer, and return the exit code. If there are no rows, also print ``nothing``."""
     if output == "json":
         write_data(indented(rows) + b"\n")
     else:

@@ -78,7 +78,7 @@ def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
 
 
 def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
-    """Return in words when a call takes the child ``key``, or an empty text if the child simply follows the node."""
+    """Return words that say when a call takes the child ``key``, or "" if the child simply follows the node."""
     return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
 
 

@@ -53,7 +53,7 @@ PageSize: TypeAlias = Annotated[
     ),
 ]
 MaxItems: TypeAlias = Annotated[
-    int | None, Parameter(help="The most rows to read from each account.", validator=between(1))
+    int | None, Parameter(help="The maximum number of rows to read from each account.", validator=between(1))
 ]
 Accounts: TypeAlias = Annotated[str, Parameter(name="ACCOUNT", help="Account ids, or ROOT for your own account.")]
 RawCells: TypeAlias = Annotated[

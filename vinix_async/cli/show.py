@@ -30,7 +30,7 @@ from .words import only_match, similar
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _PIPE_WIDTH: Final = 10_000  # columns for a tree in a pipe, where no line should be cut
-_MAX_INDENT: Final = 20  # levels; a table indents deeper nodes no further
+_MAX_INDENT: Final = 20  # levels; in a table, deeper nodes are not indented further
 
 
 async def show(

@@ -1,4 +1,4 @@
-"""Make text from the server safe to show: escape control characters, and others that can mislead a reader."""
+"""Make text from the server safe to show: escape control characters and other characters that can mislead a reader."""
 
 import re
 import unicodedata

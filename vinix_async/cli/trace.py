@@ -35,7 +35,10 @@ async def trace_call(
         Parameter(
             negative=(),
             show_default=False,
-            help="At steps that have this branch, such as 'no answer', follow no other. Repeat the option for more.",
+            help=(
+                "At steps that have this branch, such as 'no answer', follow only this branch. Repeat the option for "
+                "more."
+            ),
         ),
     ] = (),
     caller: Annotated[

@@ -195,7 +195,7 @@ def _account(
             survey=survey,
             names=names,
             ids=ids if complete else None,
-            all_ids=ids,
+            known_ids=ids,
             metadata_complete=has_all,
             returns=callflow.id in returns,
         )
@@ -293,16 +293,16 @@ NodeFinding = tuple[str, Severity, str, tuple[str, ...]]
 class _Check:
     """The rules for the nodes of one callflow.
 
-    ``ids`` are the ids of all callflows of the account, or None if not all of them are known. ``all_ids`` are the ids
-    that are known. ``metadata_complete`` is true if the metadata of the callflow contains all existing documents to
-    which the callflow refers. ``returns`` is true if calls may continue in another callflow after this one, because of
-    a jump.
+    ``known_ids`` are the ids of the callflows that were given. ``ids`` are the same ids if the account has no other
+    callflows, or None if it may have others. ``metadata_complete`` is true if the metadata of the callflow contains all
+    existing documents to which the callflow refers. ``returns`` is true if calls may continue in another callflow when
+    this one ends: because the other one has jumped to this one, or because this one is the preflow.
     """
 
     survey: _Survey
     names: Mapping[str, Name]
     ids: Collection[str] | None
-    all_ids: Collection[str]
+    known_ids: Collection[str]
     metadata_complete: bool
     returns: bool
 
@@ -393,7 +393,7 @@ class _Check:
         is_direct = field.startswith("children.") or not ("." in field or "[" in field)
         if kind in NOT_IN_METADATA or not is_direct:
             return
-        if kind == "callflow" and target in self.all_ids:
+        if kind == "callflow" and target in self.known_ids:
             return
         about = self.survey.callflow.metadata.get(target)
         actual = about.get("pvt_type") if isinstance(about, dict | Mapping) else None

@@ -12,7 +12,7 @@ from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
 from .rules import Severity
 
 PLACEHOLDER: Final = re.compile(r"undefined.*", re.DOTALL)
-"""The number that user interfaces store in a callflow that does not have one yet."""
+"""Matches the placeholder that user interfaces store in a callflow that does not have a number yet."""
 
 _LETTER: Final = re.compile(r"[A-Za-z]")
 

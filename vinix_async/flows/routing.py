@@ -74,7 +74,10 @@ class Route:
 
     @property
     def is_tie(self) -> bool:
-        """Whether a rival captures as many bytes as the pattern ``by``. The server then uses the one it tries first."""
+        """Whether a rival captures as many bytes as the pattern ``by``.
+
+        The server then uses the pattern that it tries first.
+        """
         own = len(_bytes(self.capture))
         return any(len(_bytes(rival.capture)) == own for rival in self.rivals)
 
@@ -119,7 +122,7 @@ class Router:
         view: list[tuple[tuple[Any, ...], str, str]] = []
         for callflow in callflows:
             for number in callflow.numbers:
-                self.numbers.setdefault(number, callflow.id)  # the lowest id is the first row of the server's view
+                self.numbers.setdefault(number, callflow.id)  # the server uses the callflow with the lowest id
             if NO_MATCH in callflow.numbers:
                 self._refusing.add(callflow.id)
             view.extend((_collation_key(pattern), callflow.id, pattern) for pattern in callflow.patterns)

@@ -41,9 +41,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "A referenced document does not exist",
         (
-            "The server puts the name of each document to which a callflow refers into the metadata of the callflow. "
-            "This document is not there: it was deleted, or it belongs to another account. The module does nothing, or "
-            "the call fails there. If a time rule does not exist, its child is never taken."
+            "The metadata of a callflow contains the name of each document to which the callflow refers. If a document "
+            "is missing there, it was deleted, or it belongs to another account. The module that refers to it does "
+            "nothing, or the call fails at this module. If a time rule does not exist, its child is never taken."
         ),
         _METADATA,
     ),
@@ -80,8 +80,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "error",
         "Callflows jump in a circle without a pause",
         (
-            "No module in the circle rings, plays, asks or waits. The call makes the 50 jumps that the server allows "
-            "within a moment, and is then dropped."
+            "No module in the circle rings, plays, asks or waits. Within a moment, the call reaches the server's limit "
+            "of 50 jumps and is dropped."
         ),
         _EXE,
     ),
@@ -139,7 +139,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "E306",
         "info",
         "If nobody answers, the call is cut off",
-        "The flow has no branch for calls that nobody answers. Usually there is voicemail or another destination.",
+        "The flow has no branch for calls that nobody answers. Usually such a branch leads to voicemail.",
         _EXE,
     ),
     (
@@ -278,8 +278,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "Patterns leave nothing for no_match",
         (
-            "The check tries four unrelated numbers, and patterns take all of them. Probably they take every number, "
-            "and the callflow for all other numbers (no_match) is never used."
+            "The check tries four unrelated numbers, and patterns take all of them. These patterns probably take every "
+            "number. The callflow for all other numbers (no_match) is then never used."
         ),
         _FLOW,
     ),
@@ -305,10 +305,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A module is switched off",
         (
-            "Because of skip_module, the call continues with the default branch. The severity is info if there is a "
-            "default branch, or if the call may return to another callflow, which has jumped to this one. The "
-            "severity is always warning if calls to the numbers of the callflow ring nobody: the module is a user, a "
-            "device or a group, and no other module of the callflow rings or connects the caller."
+            "Because of skip_module, the server skips the module and takes the default branch. The severity is info if "
+            "there is a default branch, or if the call may return to another callflow, which has jumped to this one. "
+            "But the severity is warning if calls to the numbers of the callflow ring nobody. This is the case if the "
+            "module is a user, a device or a group, and no other module of the callflow rings or connects the caller."
         ),
         _EXE,
     ),

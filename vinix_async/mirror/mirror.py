@@ -301,7 +301,7 @@ def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:
 
 
 def _with_metadata(document: str, metadata: str | None) -> str:
-    """Return the JSON text of a document that contains ``metadata``, which is stored separately."""
+    """Insert ``metadata`` into the JSON text of a document. The database stores the two texts separately."""
     if not metadata:
         return document
     comma = "" if document == "{}" else ","

@@ -33,7 +33,10 @@ _MIGRATION_LOCK: Final = 7001
 """The key of the advisory lock for migrations. It is arbitrary, but must be the same in all versions of the library."""
 
 _ACCOUNT_LOCK: Final = 7002
-"""The seed with which an account id is hashed to the key of the account's advisory lock. It is arbitrary, too."""
+"""The seed of the hash of an account id. The hash is the key of the account's advisory lock.
+
+The seed is arbitrary, but must be the same in all versions of the library.
+"""
 
 _ROWS: Final = 500
 """The number of rows that psycopg converts at once. The conversion holds the GIL."""

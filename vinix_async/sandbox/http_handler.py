@@ -28,10 +28,10 @@ MIN_COMPRESSED_SIZE: Final = 300
 """The size in bytes from which Cowboy compresses a body."""
 
 MAX_REQUEST_LINE: Final = 8000
-"""The maximum length of a request line in bytes. Cowboy answers longer ones with 414."""
+"""The maximum length of a request line in bytes. Cowboy answers longer lines with 414."""
 
 MAX_HEADER_VALUE: Final = 4096
-"""The maximum length of a header's value in bytes. Cowboy answers longer ones with 431."""
+"""The maximum length of a header's value in bytes. Cowboy answers longer values with 431."""
 
 NO_STATUS: Final = 0
 """The status that is recorded for a request that gets no response because of an outage."""

@@ -37,12 +37,12 @@ def is_paginated(query: Mapping[str, str]) -> bool:
 
 
 def is_ascending(query: Mapping[str, str]) -> bool:
-    """Return whether Kazoo 5 sorts in ascending order. Kazoo 4.3 ignores the parameter."""
+    """Return whether Kazoo 5 sorts in ascending order. Kazoo 4.3 ignores ``ascending``."""
     return query.get("ascending") == "true"
 
 
 def is_chunked(query: Mapping[str, str]) -> bool:
-    """Return whether Kazoo 5 streams a listing of callflows. Kazoo 4.3 ignores the parameter."""
+    """Return whether Kazoo 5 streams a listing of callflows. Kazoo 4.3 ignores ``is_chunked``."""
     return query.get("is_chunked") == "true"
 
 

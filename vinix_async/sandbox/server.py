@@ -328,8 +328,8 @@ class Sandbox:
         Args:
             account_id: the id of the account.
             callflow_id: the id of the callflow.
-            how: one of these ways. In ``documented``, where rows are documents, ``wrong_node`` and ``empty`` break the
-                row as well.
+            how: one of the following. In the dialect ``documented``, rows are documents. There ``wrong_node`` and
+                ``empty`` break the row as well.
 
                 - a status from 400 to 599: ``GET`` of the callflow returns an error with this status.
                 - a kind of ``Faults``, such as ``html`` or ``hang``: the response to ``GET`` has this fault.

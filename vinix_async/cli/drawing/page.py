@@ -83,7 +83,7 @@ def page_row(page: "vinix_async.AccountPage") -> bytes:
 def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending") -> None:
     """Write the HTML page from a file of ``page_row`` lines. Only one account at a time is in memory.
 
-    ``filtered``: whether filters selected the callflows. The page then has no findings about missing callflows.
+    ``filtered``: whether filters selected the callflows. If so, findings that depend on other callflows are left out.
     """
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:

@@ -131,7 +131,7 @@ def layout(
 
 
 def _number_lines(head: Box) -> Sequence[str]:
-    """Return the lines with numbers below the title of a head."""
+    """Return the lines below the title of a head. If there are many, the last line says how many are left out."""
     dialled = head.lines
     if len(dialled) <= _MAX_NUMBERS:
         return dialled
