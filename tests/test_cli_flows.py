@@ -354,7 +354,7 @@ def test_a_number_of_two_callflows() -> None:
     account = flows(MAIN_LINE, document(RING, SALES, name="Sales", numbers=["2000", "2001"]))
     assert (
         find_start(account, "2000", "outside")[2].plain
-        == "2000 is a number of Main; also of Sales, which gets no calls to it"
+        == "2000 is a number of Main; Sales also has this number, but gets no calls to it"
     )
     assert find_start(account, "Sales", "outside")[2].plain == "Sales  2000, 2001; calls to 2000 go to Main"
     assert find_start(account, SALES[:8], "outside")[1] == SALES
@@ -495,7 +495,7 @@ def test_a_number_that_matches_a_pattern_of_a_callflow_in_use(vinix: Command) ->
 def test_a_number_of_two_callflows_names_both(vinix: Command) -> None:
     both = [document(RING), document(RING, SALES, name="Sales")]
     (vinix.home / "a.ndjson").write_bytes(lines(*both))
-    shared = "2000 is a number of Main; also of Sales, which gets no calls to it\n"
+    shared = "2000 is a number of Main; Sales also has this number, but gets no calls to it\n"
     nowhere = vinix("callflows", "uses", "a.ndjson", "2000")
     assert nowhere.returncode == 5
     assert nowhere.stderr == f"2000 is used nowhere: nothing jumps to the callflows that have this number; {shared}"

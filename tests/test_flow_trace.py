@@ -124,7 +124,7 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
         [node("menu", {"id": Z}, **{"9": node("callflow", {"id": A}), "_": HANGUP})],
         [
             "Menu Day menu",
-            "├─ key 9: back to Flow a (a circle: at most 50 jumps a call)",
+            "├─ key 9: back to Flow a (a circle: the call is dropped after 50 jumps)",
             "└─ no or wrong keys: Hang Up",
         ],
     ),

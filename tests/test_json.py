@@ -53,6 +53,8 @@ def test_a_text_that_is_not_json_is_refused_at_any_depth(inside: str) -> None:
         ('{"é": x}'.encode(), "at byte 7"),
         (b'{"a": "\xff"}', "at byte 7"),
         (b"[1e999]", "out of range"),
+        (b"[1, NaN, x]", "it contains NaN"),
+        (b"[-Infinity]", "it contains -Infinity"),
         (b'["\\ud800"]', "out of range"),
         (b"[" * 2000 + "é".encode(), "at byte 2000"),
     ],

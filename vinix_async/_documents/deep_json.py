@@ -77,12 +77,16 @@ def _find_error(text: str) -> str:
 
     The standard library finds the position. msgspec would report it only in the text of its error.
     """
+    constants: list[str] = []  # NaN, Infinity and -Infinity, which only the standard library accepts
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=constants.append)
     except json.JSONDecodeError as error:
-        return _place(text, error.pos)
+        if not constants:
+            return _place(text, error.pos)
     except (ValueError, RecursionError):
         pass
+    if constants:
+        return f"it contains {constants[0]}"
     return "it contains a number or a character that is out of range"
 
 

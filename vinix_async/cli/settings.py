@@ -117,8 +117,8 @@ def make_auth(kind: str, secret: str, user: Mapping[str, str]) -> "vinix_async.A
         known = ", ".join(VARIABLES[name] for name in _USER_ACCOUNT)
         found = "several settings name" if account else "no setting names"
         raise UsageError(
-            f"{found} the account of user {user['username']}: set exactly one of {known} "
-            "(or the same as an option of `auth login` or in the profile)"
+            f"{found} the account of user {user['username']}: set exactly one of {known}, "
+            "or the matching setting of the profile or option of `vinix auth login`"
         )
     return vinix_async.UserAuth(user["username"], secret, **account)
 

@@ -116,7 +116,8 @@ def route_text(route: Route, number: str, flows: AccountFlows, side: str = "") -
     match route.how:
         case "number":
             others = [title(each) for each in flows.by_number[number] if each.id != route.callflow_id]
-            also = f"; also of {', '.join(others)}, which {'gets' if len(others) == 1 else 'get'} no calls to it"
+            has, gets = ("has", "gets") if len(others) == 1 else ("have", "get")
+            also = f"; {', '.join(others)} also {has} this number, but {gets} no calls to it"
             return f"{number}{side} is a number of {name}{also if others else ''}"
         case "pattern":
             captured = f"; the captured part is {route.capture}" if route.capture not in {"", number} else ""

@@ -412,7 +412,7 @@ _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _SECONDS: Final = re.compile(rf"(?:after[ {_NO_BREAK}])?\d+[ {_NO_BREAK}]s\b")
 _ENDINGS: Final = {
     "ends": ", then the call ends",
-    "circle": f" (a circle: at most {MAX_JUMPS} jumps a call)",
+    "circle": f" (a circle: the call is dropped after {MAX_JUMPS} jumps)",
     "missing": " (missing)",
     "more": " …",
 }

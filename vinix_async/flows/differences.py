@@ -30,7 +30,7 @@ Kind = Literal[
 ]
 
 _IGNORED: Final = frozenset({"metadata", "modules", "ui_metadata"})
-"""Keys of a document whose values are computed by the server or a user interface."""
+"""Keys whose values the server or a user interface computes."""
 
 _UNORDERED: Final = frozenset({"endpoints", "recipients"})
 """The keys of arrays in ``data`` whose order has no effect. ``_is_unordered`` makes one exception."""
@@ -179,8 +179,8 @@ def _callflow(old: Callflow, new: Callflow) -> Iterator[Change]:
 def _tops(callflow: Callflow) -> dict[str, Mapping[str, FlowNode]]:
     """Return the top nodes of the flow and of the metaflow.
 
-    The keys of the dict are the JSON pointers of the objects that contain these nodes. Its values map the key of each
-    node in its object to the node.
+    The keys of the result are the JSON pointers of the objects that contain these nodes: the callflow, and the two maps
+    of the metaflow. Each value contains the top nodes of one object, by their keys in it.
     """
     tops: dict[str, Mapping[str, FlowNode]] = {"": {"flow": callflow.flow} if callflow.flow is not None else {}}
     if callflow.metaflow is not None:
@@ -449,9 +449,9 @@ class _FlowDifferences:
         self._added: list[_Tree] = []
 
     def changes(self) -> list[Change]:
-        """Return the changes that a pairing finds.
+        """Return the changes of the first pairing that needs at most ``_FEW`` changes.
 
-        This is the first pairing that needs at most ``_FEW`` changes, or else the one that needs the fewest.
+        If there is no such pairing, return the changes of the pairing that needs the fewest.
         """
         shortest: list[Change] = []
         for pairing in _PAIRINGS:

@@ -25,7 +25,10 @@ class Jump:
 
 
 def returning(jumps: Iterable[Jump]) -> set[str]:
-    """Return the ids of the callflows after which a call may return from a jump and continue in another callflow."""
+    """Return the ids of the callflows from which a call may return to another callflow.
+
+    The call has jumped from the other callflow to this one, directly or through further callflows.
+    """
     onward: dict[str, list[str]] = {}
     found: set[str] = set()
     for jump in jumps:

@@ -169,7 +169,7 @@ class _Numbers:
 def _samples(pattern: str) -> tuple[str, ...]:
     """Return some numbers that match a pattern.
 
-    Each number consists of the pattern's literal head, with or without its plus sign, and one of ``_TAILS``.
+    Each number consists of ``literal_head(pattern)``, with or without its plus sign, and one of ``_TAILS``.
     """
     head = literal_head(pattern)
     heads = dict.fromkeys((head, head.removeprefix("+")))

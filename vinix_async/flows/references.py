@@ -354,7 +354,8 @@ class ReferenceIndex:
         """Return the ways by which calls reach a callflow from other callflows.
 
         Each way is a sequence of jumps, in the order of the call. For each jump that leads to the callflow, directly or
-        by further jumps, there is one way that begins with that jump. It has as few further jumps as possible.
+        by further jumps, there is one way that begins with that jump. It has as few further jumps as possible. A way
+        that would pass through the same callflow twice is left out.
 
         A jump is a node of a flow with the module ``callflow``, or a transfer to a number of a callflow. Nodes that are
         switched off do not count.

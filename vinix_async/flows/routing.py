@@ -262,7 +262,7 @@ def literal_head(pattern: str) -> str:
 
 
 def _is_plain(number: str) -> bool:
-    """Whether a number consists of digits, after an optional plus sign. As on the server, no digit is needed."""
+    """Whether a number consists of digits, after an optional plus sign. The digits may be missing, as on the server."""
     return all(digit in "0123456789" for digit in number.removeprefix("+"))
 
 

@@ -104,8 +104,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A choice has no default",
         (
-            "Calls for which none of the children applies are cut off, because there is no default branch. The "
-            "severity is info if such calls may return to another callflow, which has jumped to this one."
+            "If none of the children applies to a call, the call is cut off, because there is no default branch. The "
+            "severity is info if the call may return to a callflow that has jumped to this one."
         ),
         _EXE,
     ),
@@ -130,8 +130,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         (
             "A call that takes an empty child ends there: the server does not try the default branch. In a menu and "
             "for hangup causes, an empty child counts as missing instead. For an empty default branch, the severity is "
-            "info if callflows often end after such a module, or if the call may return to another callflow, which has "
-            "jumped to this one."
+            "info if callflows often end after such a module, or if the call may return to a callflow that has jumped "
+            "to this one."
         ),
         _EXE,
     ),
@@ -148,8 +148,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A menu ends without a destination",
         (
             "The menu has no child timeout, no child max_retries and no default branch. Callers who press no key, or "
-            "only wrong keys, hear a goodbye. Then the call is cut off, unless it returns to another callflow, which "
-            "has jumped to this one."
+            "only wrong keys, hear a goodbye. Then the call is cut off, unless it returns to a callflow that has "
+            "jumped to this one."
         ),
         f"{_MODULES}/cf_menu.erl",
     ),
@@ -261,8 +261,9 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A pattern never gets a call",
         (
-            "The check tries some numbers that match the pattern. No such number reaches the callflow, because other "
-            "callflows have the number itself or a pattern that captures more."
+            "The check tries some numbers that match the pattern. None of these numbers reaches the callflow. Other "
+            "callflows have the number itself, or a pattern that captures more, or one that captures as much and is "
+            "tried first."
         ),
         _FLOW,
     ),
@@ -287,7 +288,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "P605",
         "info",
         "Patterns overlap",
-        "A number matches the pattern, but goes to another callflow, whose pattern captures more or is tried first.",
+        (
+            "A number matches the pattern, but goes to another callflow. The pattern of that callflow captures more, "
+            "or it captures as much and is tried first."
+        ),
         _FLOW,
     ),
     (
@@ -306,7 +310,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A module is switched off",
         (
             "Because of skip_module, the server skips the module and takes the default branch. The severity is info if "
-            "there is a default branch, or if the call may return to another callflow, which has jumped to this one. "
+            "there is a default branch, or if the call may return to a callflow that has jumped to this one. "
             "But the severity is warning if calls to the numbers of the callflow ring nobody. This is the case if the "
             "module is a user, a device or a group, and no other module of the callflow rings or connects the caller."
         ),
@@ -340,7 +344,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "S801",
         "warning",
         "A password or token in a callflow",
-        "Everyone who may read callflows can read it. The finding shows the field, but not the value.",
+        "Everyone who may read callflows can read this secret. The finding shows the field, but not the value.",
         "the documents themselves",
     ),
     (

@@ -48,7 +48,7 @@ State = Literal["new", "ok", "failed", "forbidden", "gone"]
 
 @frozen
 class KnownCallflow:
-    """What the mirror knows about a callflow that no refresh has found to be deleted.
+    """What the mirror knows about a callflow that is not recorded as deleted.
 
     Attributes:
         revision: the revision of the stored document, for ``get_if_changed``. None if it is unknown.
@@ -74,7 +74,7 @@ class KnownAccount:
         watermark: the server's time, in Gregorian seconds, from which the next refresh must look for changes. None if
             no refresh has listed the callflows of the account yet.
         refreshed_at: the beginning of the last complete refresh. None if there was none.
-        callflows: the callflows that no refresh has found to be deleted, by id.
+        callflows: the callflows that are not recorded as deleted, by id.
     """
 
     state: State
