@@ -1,6 +1,7 @@
 """Callflows read by the workers of a Dask cluster: two processes, which all tests here share.
 
 The cluster ends with this module: its scheduler runs in threads of this process, which tests of memory would see.
+Dask takes a second to import, so the tests that need it import it: each worker of pytest-xdist imports this module.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -43,11 +45,12 @@ from vinix_async.cli.cluster import worker_environment
 from vinix_async.cli.settings import VARIABLES
 from vinix_async.sandbox import Sandbox
 
-dask = pytest.importorskip("dask", reason="dask is not installed: pip install 'vinix-async[dask]'")
-distributed = pytest.importorskip("distributed", reason="dask is not installed: pip install 'vinix-async[dask]'")
-duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing here can read the datasets")
+if TYPE_CHECKING:
+    from vinix_async.dask import DatasetPart
 
-from vinix_async.dask import DatasetPart, read_callflows, write_callflows  # noqa: E402  # needs dask
+if not (find_spec("dask") and find_spec("distributed")):
+    pytest.skip("dask is not installed: pip install 'vinix-async[dask]'", allow_module_level=True)
+duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: nothing here can read the datasets")
 
 
 @attrs.frozen
@@ -78,6 +81,9 @@ def module_sandbox() -> Iterator[Shared]:
 
 @pytest.fixture(scope="module")
 def cluster(module_sandbox: Shared) -> Iterator[Any]:
+    import dask
+    import distributed
+
     with (
         dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}),
         distributed.LocalCluster(
@@ -133,7 +139,9 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def write(
     client: Any, shared: Shared, folder: Path, accounts: Sequence[str] | None = None, **options: Any
-) -> list[DatasetPart]:
+) -> "list[DatasetPart]":
+    from vinix_async.dask import write_callflows
+
     found = shared.sandbox.account_ids if accounts is None else accounts
     return [each async for each in write_callflows(client, found, folder, **options)]
 
@@ -148,6 +156,10 @@ def test_a_frame_has_each_callflow_once_and_names_what_failed(
     tmp_path: Path,
     details: bool,  # noqa: FBT001  # as the option
 ) -> None:
+    from distributed import Client
+
+    from vinix_async.dask import read_callflows
+
     sandbox, odd = shared.sandbox, shared.largest()
     denied = next(each for each in sandbox.account_ids if each != odd and sandbox.callflow_ids(each))
     bad = sandbox.callflow_ids(odd)[0]
@@ -156,7 +168,7 @@ def test_a_frame_has_each_callflow_once_and_names_what_failed(
     sandbox.put(odd, {**whole, "numbers": [1001]})
     truth = shared.truth(denied)
     accounts = [Account(id=each, name=f"name of {each}") for each in sandbox.account_ids]
-    with distributed.Client(cluster):
+    with Client(cluster):
         frame = read_callflows([*accounts, accounts[0].id], details=details, partition_size=7)
         assert frame.npartitions == 6
         assert not sandbox.requests
@@ -178,6 +190,8 @@ def test_a_frame_has_each_callflow_once_and_names_what_failed(
 
 def test_a_frame_without_a_cluster(shared: Shared) -> None:
     """Dask's own schedulers have no worker. Each computation reads anew, and clients are kept by how they are made."""
+    from vinix_async.dask import read_callflows
+
     accounts = shared.sandbox.account_ids[:5]
     connect = partial(VinixClient, auth=shared.sandbox.user_auth(), base_url=shared.sandbox.url)
     frames = [read_callflows(accounts, connect=connect, partition_size=2, page_size=1) for _ in range(2)]
@@ -210,6 +224,8 @@ def test_a_frame_without_a_cluster(shared: Shared) -> None:
     ],
 )
 def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], message: str) -> None:
+    from vinix_async.dask import read_callflows
+
     with pytest.raises(ConfigurationError, match=message):
         read_callflows(**{"account_ids": ["a" * 32], **arguments})
 
@@ -217,9 +233,13 @@ def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], message: s
 def test_no_credential_is_in_tasks_logs_or_the_state_of_the_cluster(
     shared: Shared, cluster: Any, tmp_path: Path
 ) -> None:
-    with distributed.Client(cluster) as client:
+    from distributed import Client, wait
+
+    from vinix_async.dask import read_callflows
+
+    with Client(cluster) as client:
         frame = read_callflows(shared.sandbox.account_ids[:9], partition_size=3).persist()
-        distributed.wait(frame)
+        wait(frame)
         client.dump_cluster_state(str(tmp_path / "state"), format="yaml")
         tasks = client.run_on_scheduler(
             lambda dask_scheduler: [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values()]
@@ -235,6 +255,8 @@ def test_no_credential_is_in_tasks_logs_or_the_state_of_the_cluster(
 def test_the_example_names_what_failed_and_counts_the_rest(
     shared: Shared, cluster: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import dask
+
     sandbox, denied = shared.sandbox, shared.largest()
     sandbox.deny(denied, 403)
     for name, value in variables(sandbox).items():
@@ -269,12 +291,14 @@ def modules(node: dict[str, Any]) -> Iterator[str]:
 
 
 async def test_a_worker_that_is_killed_loses_and_doubles_nothing(shared: Shared, cluster: Any, tmp_path: Path) -> None:
+    from distributed import Client
+
     sandbox, stuck, folder = shared.sandbox, shared.largest(), tmp_path / "out"
     denied = next(each for each in sandbox.account_ids if part(folder, each) != part(folder, stuck))
     paths = {part(folder, each) for each in sandbox.account_ids}
     sandbox.hang(stuck)
     sandbox.deny(denied, 403)
-    async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
         writing = asyncio.create_task(write(client, shared, folder, details=True))
         await until(lambda: set(folder.glob("*.parquet")) == paths - {part(folder, stuck)})
         stem = part(folder, stuck).stem
@@ -317,9 +341,13 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(shared: Shared,
 
 
 async def test_leaving_the_loop_ends_the_tasks(shared: Shared, cluster: Any, tmp_path: Path) -> None:
+    from distributed import Client
+
+    from vinix_async.dask import write_callflows
+
     stuck, before = shared.largest(), shared.sandbox.served
     shared.sandbox.hang(stuck)
-    async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
         async with aclosing(write_callflows(client, [stuck], tmp_path / "out")) as writing:
             waiting = asyncio.create_task(anext(writing))
             await until(lambda: shared.sandbox.served > before)
@@ -334,6 +362,10 @@ async def test_leaving_the_loop_ends_the_tasks(shared: Shared, cluster: Any, tmp
 async def test_a_cluster_that_cannot_do_it_says_why(
     shared: Shared, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from distributed import Client
+
+    from vinix_async.dask import write_callflows
+
     account_id, folder = shared.largest(), tmp_path / "out"
     (tmp_path / "module_of_this_process.py").write_text("def connect(): ...")
     monkeypatch.syspath_prepend(tmp_path)
@@ -343,7 +375,7 @@ async def test_a_cluster_that_cannot_do_it_says_why(
         (folder / "_vinix.json").unlink()
         yield account_id
 
-    async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
         with pytest.raises(ConfigurationError, match="folder must be an absolute path, not 'out'"):
             await write(client, shared, Path("out"))
         with pytest.raises(ConfigurationError, match=r"account_ids must be an iterable of ids .*, not str"):
@@ -545,7 +577,7 @@ def test_the_environment_of_workers_has_the_credentials_and_no_others() -> None:
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "vinix_async.dask")
+    monkeypatch.delitem(sys.modules, "vinix_async.dask", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = Command(tmp_path)("callflows", "export", "--all", "--sandbox", "--workers", "1", "--to", "out")
     assert done.returncode == 2
