@@ -162,8 +162,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hostile(),
         callflow(jump, id=JUMPER, name="Jumper"),
         callflow(None, id="2" * 32, name="No flow"),
-        wide(999, id="3" * 32, name="Wide"),
-        deep(2_000, id="4" * 32, name="Deep"),
+        wide(9, id="3" * 32, name="Wide"),
+        deep(20, id="4" * 32, name="Deep"),
         structure({"id": "5" * 32, "name": "A row", "modules": ["menu", "user"]}, Callflow),
         flawed(),
         callflow(node("user", {"id": ANN}), id=ANN_S, name="Ann's own", numbers=["7002"], owner_id=ANN),
@@ -196,7 +196,7 @@ def shown(browser: Browser, page: Path) -> Iterator[Browser]:
 
 def quiet(browser: Browser, page: Path) -> None:
     assert browser.log("browser") == []
-    assert {url.partition("#")[0] for url in browser.requests()} == {page.as_uri()}
+    assert set(browser.requests()) == {page.as_uri()}
 
 
 def listed(browser: Browser) -> list[str]:
@@ -387,21 +387,27 @@ def test_hostile_names_are_text_in_the_page(shown: Browser) -> None:
 
 
 @in_chromium
-def test_large_flows_open_folded_and_unfold(shown: Browser) -> None:
-    shown.press("/", "Wide", "Enter")
-    first = modules(shown)
+def test_large_flows_open_folded_and_unfold(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "large.html"
+    flows = wide(999, id="3" * 32, name="Wide"), deep(2_000, id="4" * 32, name="Deep")
+    path.write_text(page_of(account_block(Account(id="odd", name="Oddities"), flows)), encoding="utf-8")
+    browser.look(1280, 800)
+    browser.open(path)
+    browser.press("/", "Wide", "Enter")
+    first = modules(browser)
     assert len(first) == 26
     assert first[-1] == "+ 1,974 more"
-    shown.press("End", "Enter")
-    assert modules(shown)[-1] == "+ 1,950 more"
-    assert len(modules(shown)) == 26 + 24
-    assert "user" in focused(shown)
-    shown.run("document.getElementById('everything').click()")
-    assert len(modules(shown)) == 1999
-    shown.press("/", "Deep", "Enter")
-    assert modules(shown)[-1] == "+ 1,920 more"
-    shown.run("document.getElementById('everything').click()")
-    assert len(modules(shown)) == 2_000
+    browser.press("End", "Enter")
+    assert modules(browser)[-1] == "+ 1,950 more"
+    assert len(modules(browser)) == 26 + 24
+    assert "user" in focused(browser)
+    browser.run("document.getElementById('everything').click()")
+    assert len(modules(browser)) == 1999
+    browser.press("/", "Deep", "Enter")
+    assert modules(browser)[-1] == "+ 1,920 more"
+    browser.run("document.getElementById('everything').click()")
+    assert len(modules(browser)) == 2_000
+    quiet(browser, path)
 
 
 @in_chromium
@@ -513,11 +519,10 @@ def test_the_page_of_one_callflow(browser: Browser, tmp_path: Path) -> None:
 def test_ten_thousand_callflows_stay_a_screenful_of_rows(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "large.html"
     one = callflow(node("user", {"name": "Ann"}, _=node("voicemail")))
-    found = []
-    for account in range(200):
-        flows = (attrs.evolve(one, id=f"{account}-{each}", name=f"Flow {account}-{each}") for each in range(50))
-        found.append(account_block(Account(id=str(account)), flows))
-    path.write_text(page_of(*found), encoding="utf-8")
+    flows = (attrs.evolve(one, id=f"account-{each}", name=f"Flow account-{each}") for each in range(50))
+    block = account_block(Account(id="account"), flows)
+    alike = (block.replace('"account', f'"{each}').replace("Flow account", f"Flow {each}") for each in range(200))
+    path.write_text(page_of(*alike), encoding="utf-8")
     assert path.stat().st_size < 15_000_000
     browser.open(path)
     assert tabs(browser)["callflows"] == "10,000"

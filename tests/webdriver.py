@@ -45,6 +45,7 @@ class Browser:
             [CHROMEDRIVER, f"--port={self._port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self._session = ""
+        self._opened = 0
         options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={self._profile.name}"]}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         for _ in range(200):
@@ -78,9 +79,9 @@ class Browser:
 
     def open(self, path: Path, fragment: str = "") -> None:
         """Load a file, from the beginning; its events are then counted from here."""
-        self._ask("POST", self._session + "/url", {"url": "about:blank"})
         self.log("browser"), self.log("performance")
-        self._ask("POST", self._session + "/url", {"url": path.as_uri() + fragment})
+        self._opened += 1  # a query of its own, because an address that differs in its fragment only is not loaded
+        self._ask("POST", self._session + "/url", {"url": f"{path.as_uri()}?{self._opened}{fragment}"})
         # Chromium discards keys that are pressed before the first frame.
         self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
@@ -100,9 +101,10 @@ class Browser:
         return entries
 
     def requests(self) -> list[str]:
-        """The URLs that were asked for since the page was opened."""
+        """The URLs that were asked for since the page was opened, without query and fragment."""
         events = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
-        return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [each["request"]["url"].partition("#")[0].partition("?")[0] for each in sent]
 
     def look(self, width: int, height: int, *, dark: bool = False, scale: float = 1) -> None:
         """The window's size and theme."""
