@@ -176,7 +176,7 @@ async def test_every_event_is_logged_as_documented(caplog: pytest.LogCaptureFixt
     for event, (level, names, shapes) in told.items():
         assert rows[event][:2] == (level, names), event
         assert shape(rows[event][2]) in shapes, (event, shapes)
-    silent = {"Event", "AttemptStarted", "WaitEnded", "CallflowsRead"}
+    silent = {"Event", "WaitEnded", "CallflowsRead"}
     assert (
         told.keys()
         == {name for name, each in vars(events).items() if isinstance(each, type) and issubclass(each, events.Event)}

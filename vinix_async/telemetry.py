@@ -42,7 +42,6 @@ from attrs import asdict
 from . import APIStatusError, ConfigurationError, VinixClient, VinixError, __version__
 from ._pipeline.events import (
     AttemptEnded,
-    AttemptStarted,
     BadItemFound,
     Event,
     Log,
@@ -183,8 +182,20 @@ class _Telemetry:
                 span.set_status(trace.StatusCode.ERROR, str(error) if isinstance(error, VinixError) else None)
                 raise
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers of the attempt that has just started. There are none unless ``traceparent`` is set."""
+    def start_attempt(self, request: "Request", attempt: int, request_id: str) -> Mapping[str, str]:
+        """Start the span of an attempt. Return the headers to send, which are empty unless ``traceparent`` is set."""
+        attributes = {
+            **self._server,
+            **self._route(request.method, request.path),
+            **_ids(request.account_id, request.callflow_id),
+            "url.full": self._base_url + request.path,
+            "http.request.header.x-request-id": [request_id],
+        }
+        if attempt > 1 and request.login_as is None:
+            attributes["http.request.resend_count"] = attempt - 1
+        name = f"{request.method} {attributes['url.template']}"
+        span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
+        self._attempts[request_id] = (span, context.attach(trace.set_span_in_context(span)))
         headers: dict[str, str] = {}
         if self._sends_traceparent:
             TraceContextTextMapPropagator().inject(headers)
@@ -206,8 +217,6 @@ class _Telemetry:
         match event:
             case AttemptEnded():
                 self._end_attempt(event)
-            case AttemptStarted():
-                self._start_attempt(event)
             case RetryEvent():
                 error = {"error.type": _error_type(event.error)}
                 self._retries.add(1, {**self._server, **error, **self._route(event.method, event.path)})
@@ -252,20 +261,6 @@ class _Telemetry:
         if self._outage_began is not None:  # otherwise the outage began before the client was instrumented
             self._active_outages.add(-1, self._server)
             self._outage_began = None
-
-    def _start_attempt(self, event: AttemptStarted) -> None:
-        attributes = {
-            **self._server,
-            **self._route(event.method, event.path),
-            **_ids(event.account_id, event.callflow_id),
-            "url.full": self._base_url + event.path,
-            "http.request.header.x-request-id": [event.request_id],
-        }
-        if event.attempt > 1 and not event.login:
-            attributes["http.request.resend_count"] = event.attempt - 1
-        name = f"{event.method} {attributes['url.template']}"
-        span = self._tracer.start_span(name, kind=trace.SpanKind.CLIENT, attributes=attributes)
-        self._attempts[event.request_id] = (span, context.attach(trace.set_span_in_context(span)))
 
     def _end_attempt(self, event: AttemptEnded) -> None:
         outcome: dict[str, AttributeValue] = {}

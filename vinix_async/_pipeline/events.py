@@ -34,8 +34,12 @@ class Event:
 
 
 @define(kw_only=True, eq=False, repr=False)
-class AttemptStarted(Event):
-    """A request is being sent. ``login`` is True if it exchanges credentials for a token."""
+class AttemptEnded(Event):
+    """A request was answered, failed or was cancelled.
+
+    ``login`` is True if the request was a login. ``status`` is None if there was no response. ``error`` is None after a
+    success or a cancellation.
+    """
 
     method: str
     path: str
@@ -43,16 +47,7 @@ class AttemptStarted(Event):
     callflow_id: str | None
     attempt: int
     request_id: str
-    login: bool = False
-
-
-@define(kw_only=True, eq=False, repr=False)
-class AttemptEnded(AttemptStarted):
-    """A request was answered, failed or was cancelled.
-
-    ``status`` is None if there was no response. ``error`` is None after a success or a cancellation.
-    """
-
+    login: bool
     status: int | None
     error: VinixError | None
     seconds: float
@@ -321,8 +316,12 @@ class Observer(Protocol):
         """Return a context manager that is entered for the duration of a call or a login."""
         ...
 
-    def headers(self) -> Mapping[str, str]:
-        """Return headers to add to the attempt that has just started."""
+    def start_attempt(self, request: "Request", attempt: int, request_id: str) -> Mapping[str, str]:
+        """Follow an attempt that is about to be sent, and return headers to add to it.
+
+        ``attempt`` is the number of attempts made so far, including this one. An ``AttemptEnded`` with the same
+        ``request_id`` follows.
+        """
         ...
 
     def close(self) -> None:
@@ -361,7 +360,7 @@ class ClientStats:
     """Counters, which change while calls are running. ``client.stats`` covers the client and all its views.
 
     Attributes:
-        requests: requests sent, including logins.
+        requests: requests sent, including logins. A request is added when it has ended.
         logins: logins sent.
         retries: requests that were retried, not including probes during an outage.
         rate_limited: responses with the status 429.
@@ -413,10 +412,9 @@ class ClientStats:
         """Count ``event``."""
         match event:
             case AttemptEnded():
-                self.rate_limited += event.status == 429
-            case AttemptStarted():
                 self.requests += 1
                 self.logins += event.login
+                self.rate_limited += event.status == 429
             case RetryEvent():
                 self.retries += 1
             case WaitStarted():
@@ -473,8 +471,8 @@ class Log:
         match event:
             case AttemptEnded():
                 _write(event)
-            case AttemptStarted() | CallflowsRead() | WaitEnded():
-                pass  # AttemptEnded repeats all values of AttemptStarted, and the other two only update counters
+            case CallflowsRead() | WaitEnded():
+                pass  # these events only update counters
             case RetryEvent() if self._too_many():
                 pass
             case WaitStarted() if not self._worth_logging(event):

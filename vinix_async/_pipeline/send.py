@@ -29,7 +29,6 @@ from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
 from .events import (
     AttemptEnded,
-    AttemptStarted,
     Log,
     LoggedIn,
     LoginFailed,
@@ -392,22 +391,12 @@ class _Call:
         if not request.login_as:
             self._attempts += 1
             self._probes += self._ticket.probing
-        attempt: dict[str, Any] = {
-            "method": request.method,
-            "path": request.path,
-            "account_id": request.account_id,
-            "callflow_id": request.callflow_id,
-            "attempt": self._attempts,
-            "request_id": request_id,
-            "login": request.login_as is not None,
-        }
-        notify(self._options.listeners, AttemptStarted(**attempt))
+        headers = headers_for(request, request_id, token.value if token else None)
+        if sender.log.observer is not None:
+            headers.update(sender.log.observer.start_attempt(request, self._attempts, request_id))
         started, status = sender.clock.monotonic(), None
         failure: VinixError | None = None
         try:
-            headers = headers_for(request, request_id, token.value if token else None)
-            if sender.log.observer is not None:
-                headers.update(sender.log.observer.headers())
             response = await transport.send(
                 request.method, request.target, headers, request.body, self._options.timeout
             )
@@ -428,8 +417,18 @@ class _Call:
         else:
             return envelope
         finally:
-            seconds = sender.clock.monotonic() - started
-            ended = AttemptEnded(**attempt, status=status, error=failure, seconds=seconds)
+            ended = AttemptEnded(
+                method=request.method,
+                path=request.path,
+                account_id=request.account_id,
+                callflow_id=request.callflow_id,
+                attempt=self._attempts,
+                request_id=request_id,
+                login=request.login_as is not None,
+                status=status,
+                error=failure,
+                seconds=sender.clock.monotonic() - started,
+            )
             notify(self._options.listeners, ended)
 
     def _check_request_id(self, envelope: Envelope) -> None:
