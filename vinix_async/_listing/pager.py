@@ -12,9 +12,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
-from contextlib import aclosing
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -240,12 +238,11 @@ class Pager(Generic[T]):
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         reader = self._new_reader(self._prefetch)
         try:
-            while envelope := await reader.next_page():
-                async with aclosing(reader.batches(envelope)) as batches:
-                    async for ids, items in batches:
-                        for row_id, item in zip(ids, items, strict=True):
-                            reader.hand_out([row_id])
-                            yield item
+            while await reader.next_page():
+                while batch := await reader.next_batch():
+                    for row_id, item in zip(*batch, strict=True):
+                        reader.hand_out([row_id])
+                        yield item
         finally:
             await reader.close()
 
@@ -270,7 +267,7 @@ class Pager(Generic[T]):
 class PageReader(Generic[T]):
     """One iteration over a listing.
 
-    ``next_page`` requests the next page, and ``batches`` yields its items in batches. ``read_page`` combines both and
+    ``next_page`` requests the next page, and ``next_batch`` returns some of its items. ``read_page`` combines both and
     returns a complete page. ``close`` ends the iteration. ``start_key`` is the cursor of the current page. Between two
     pages, it is already the cursor of the next page.
     """
@@ -304,8 +301,15 @@ class PageReader(Generic[T]):
         self._handed_out: list[str] = []
         self._yielded = start.yielded
         self._reported = start.yielded
-        self._page_bad_items: list[BadItem] = []
         self._bad_start_key: str | None = None  # the cursor of the first page with a bad item
+        # State of the current page.
+        self._row_count = 0
+        self._decoded_rows = 0
+        self._batches: Iterator[tuple[list[T], list[BadRow]]] = iter(())
+        self._rows: deque[tuple[int, T | BadRow]] = deque()  # rows whose full documents will be requested
+        self._page_bad_items: list[BadItem] = []
+        self._bad_rows: list[BadRow] = []  # with "raise", all invalid rows, because the error lists all their problems
+        self._requested: deque[tuple[int, T | BadRow, asyncio.Task[T]]] = deque()  # documents, in the order of the rows
 
     def checkpoint(self) -> Checkpoint:
         """Return the progress of this iteration up to the last item that was yielded."""
@@ -331,9 +335,9 @@ class PageReader(Generic[T]):
             return None
         ids: list[str] = []
         items: list[T] = []
-        async for batch_ids, batch in self.batches(envelope):
-            ids += batch_ids
-            items += batch
+        while batch := await self.next_batch():
+            ids += batch[0]
+            items += batch[1]
         self.hand_out(ids)
         return Page(
             items=tuple(items),
@@ -353,89 +357,86 @@ class PageReader(Generic[T]):
         if self._finished or self._left <= 0:
             return None
         try:
-            self._envelope = await self._fetch()
+            envelope = self._envelope = await self._fetch()
         except VinixError as error:
             error.start_key = self.start_key
             raise
+        self._row_count = _row_count(envelope)
+        self._decoded_rows = 0
+        self._batches = iter_rows(envelope.data, self._listing.kind)
         self._page_bad_items = []
-        return self._envelope
+        return envelope
 
-    def batches(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
-        """Yield the items of a page, except those of rows that were in an earlier page. Stop after ``max_items``."""
-        reads_details = self._listing.fetch_one is not None and isinstance(envelope.data, list)
-        return self._whole_documents(envelope) if reads_details else self._rows(envelope)
+    async def next_batch(self) -> Batch[T] | None:
+        """Return the next items of the current page. Return None after its last item, or after ``max_items``.
 
-    async def _rows(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
-        """Yield batches of a page's rows, without the full documents. Other tasks can run between two batches."""
-        bad: list[BadRow] = []  # with "raise", all invalid rows of the page, because the error lists all their problems
-        for first, documents, bad_rows in self._decoded(envelope):
-            if first:
-                await asyncio.sleep(0)
-            if bad_rows or bad:
-                rows = self._deduplicator.new_of(_in_order(first, documents, bad_rows))
-                valid = self._valid(rows, bad, envelope)
-                yield self._up_to_max_items([row.id for row in valid], valid)
-            else:
-                yield self._up_to_max_items(*self._deduplicator.new(documents))
-            if self._left <= 0:
-                return
-        if bad:
-            raise self._row_error(bad, envelope)
+        Items of rows that were in an earlier page are left out, so a batch can be empty.
+        """
+        if self._envelope is None or self._left <= 0:
+            return None
+        if self._listing.fetch_one is not None and isinstance(self._envelope.data, list):
+            return await self._next_document(self._envelope)
+        return await self._next_rows(self._envelope)
 
-    def _valid(self, rows: Iterator[tuple[int, T | BadRow]], bad: list[BadRow], envelope: Envelope) -> list[T]:
+    async def _next_rows(self, envelope: Envelope) -> Batch[T] | None:
+        """Return the next rows of a page, without their full documents. Other tasks can run between two batches."""
+        if self._decoded_rows == self._row_count:
+            if self._bad_rows:
+                raise self._row_error(self._bad_rows, envelope)
+            return None
+        if self._decoded_rows:
+            await asyncio.sleep(0)
+        first, documents, bad_rows = self._decode_batch(envelope)
+        if bad_rows or self._bad_rows:
+            rows = self._deduplicator.new_of(_in_order(first, documents, bad_rows))
+            valid = self._valid(rows, envelope)
+            return self._up_to_max_items([row.id for row in valid], valid)
+        return self._up_to_max_items(*self._deduplicator.new(documents))
+
+    def _valid(self, rows: Iterator[tuple[int, T | BadRow]], envelope: Envelope) -> list[T]:
         """Return the valid rows, up to ``max_items``.
 
-        If the listing skips bad items, invalid rows become bad items. Otherwise they are added to ``bad``, and only the
-        rows before the first invalid row are returned.
+        If the listing skips bad items, invalid rows become bad items. Otherwise they are added to ``_bad_rows``, and
+        only the rows before the first invalid row are returned.
         """
         valid: list[T] = []
         for index, row in rows:
             if len(valid) >= self._left:
                 break
             if not isinstance(row, BadRow):
-                if not bad:
+                if not self._bad_rows:
                     valid.append(row)
             elif self._skips_bad_items:
                 self._add_bad_item(row.id, index, self._row_error([row], envelope))
             else:
-                bad.append(row)
+                self._bad_rows.append(row)
         return valid
 
-    async def _whole_documents(self, envelope: Envelope) -> AsyncGenerator[Batch[T], None]:
-        """Yield the full document of each row, in the order of the rows.
+    async def _next_document(self, envelope: Envelope) -> Batch[T] | None:
+        """Return the next full document of a page, in the order of the rows.
 
         The document is requested even for an invalid row, because it may still be valid itself. At most ``per_account``
         documents are requested ahead, and no more than ``max_items`` allows.
         """
-        sender = self._listing.sender
-        rows = (
-            row
-            for first, documents, bad_rows in self._decoded(envelope)
-            for row in self._deduplicator.new_of(_in_order(first, documents, bad_rows))
-        )
-        requested: deque[tuple[int, T | BadRow, asyncio.Task[T]]] = deque()
-        try:
-            while self._left > 0:
-                room = int(min(sender.limits.per_account, self._left)) - len(requested)
-                for index, row in islice(rows, room):
-                    requested.append((index, row, sender.start(self._read_whole(row, envelope))))
-                if not requested:
-                    return
-                index, row, task = requested[0]
-                try:
-                    document = await result_of(task)
-                except NotFoundError:
-                    deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
-                    self._listing.notify(deleted)
-                except VinixError as error:
-                    self._add_bad_item(row.id or None, index, error)
-                else:
-                    yield self._up_to_max_items([row.id or ""], [document])
-                requested.popleft()
-        finally:
-            for _, _, task in requested:
-                task.cancel()
-            await asyncio.gather(*(task for _, _, task in requested), return_exceptions=True)
+        sender, requested = self._listing.sender, self._requested
+        while True:
+            while len(requested) < min(sender.limits.per_account, self._left) and (found := self._next_row(envelope)):
+                index, row = found
+                requested.append((index, row, sender.start(self._read_whole(row, envelope))))
+            if not requested:
+                return None
+            index, row, task = requested[0]
+            document: T | None = None
+            try:
+                document = await result_of(task)
+            except NotFoundError:
+                deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
+                self._listing.notify(deleted)
+            except VinixError as error:
+                self._add_bad_item(row.id or None, index, error)
+            requested.popleft()
+            if document is not None:
+                return self._up_to_max_items([row.id or ""], [document])
 
     def _up_to_max_items(self, ids: list[str], items: list[T]) -> Batch[T]:
         """Return the batch without the items that would exceed ``max_items``."""
@@ -451,15 +452,21 @@ class PageReader(Generic[T]):
             raise self._row_error([row], envelope)
         return row  # without an id, the full document cannot be requested
 
-    def _decoded(self, envelope: Envelope) -> Iterator[tuple[int, list[T], list[BadRow]]]:
-        """Yield the page in batches. A batch has the index of its first row, valid documents and invalid rows."""
-        first = 0
+    def _next_row(self, envelope: Envelope) -> tuple[int, T | BadRow] | None:
+        """Return the next row of a page that was not in an earlier page, with its index. Return None at the end."""
+        while not self._rows and self._decoded_rows < self._row_count:
+            self._rows.extend(self._deduplicator.new_of(_in_order(*self._decode_batch(envelope))))
+        return self._rows.popleft() if self._rows else None
+
+    def _decode_batch(self, envelope: Envelope) -> tuple[int, list[T], list[BadRow]]:
+        """Return the index of the next batch's first row, its valid documents and its invalid rows."""
+        first = self._decoded_rows
         try:
-            for documents, bad_rows in iter_rows(envelope.data, self._listing.kind):
-                yield first, documents, bad_rows
-                first += len(documents) + len(bad_rows)
+            documents, bad_rows = next(self._batches)
         except DecodeError as error:
             raise self._page_error(error.message, error.problems, envelope) from None
+        self._decoded_rows += len(documents) + len(bad_rows)
+        return first, documents, bad_rows
 
     # --- bad items ---
 
@@ -525,8 +532,7 @@ class PageReader(Generic[T]):
         if envelope.next_start_key == envelope.start_key and "?" in self._listing.scope:
             envelope.next_start_key = None  # Kazoo 4.3 ends a filtered listing with such a cursor
         cursor = envelope.next_start_key
-        rows = len(envelope.data) if isinstance(envelope.data, list) else 1
-        if self._prefetch and cursor and cursor not in self._cursors and self._left > rows:
+        if self._prefetch and cursor and cursor not in self._cursors and self._left > _row_count(envelope):
             self._next_page = self._listing.sender.start(self._listing.fetch(cursor, self._ends_at))
             await asyncio.sleep(0)  # lets the request be sent before this page is decoded
         return envelope
@@ -563,11 +569,19 @@ class PageReader(Generic[T]):
             self._listing.notify(CallflowsRead(count=count))
 
     async def close(self) -> None:
-        """End the iteration and cancel the request for the next page."""
+        """End the iteration and cancel the requests in flight."""
         self._report()
+        tasks: list[asyncio.Task[Any]] = [task for _, _, task in self._requested]
         if self._next_page is not None:
-            self._next_page.cancel()  # if the task has failed, this also prevents asyncio from logging its exception
-            await asyncio.wait({self._next_page})
+            tasks.append(self._next_page)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _row_count(envelope: Envelope) -> int:
+    return len(envelope.data) if isinstance(envelope.data, list) else 1
 
 
 def _in_order(first: int, documents: list[T], bad_rows: list[BadRow]) -> Iterator[tuple[int, T | BadRow]]:
