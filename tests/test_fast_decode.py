@@ -205,6 +205,7 @@ def test_the_keys_of_an_envelope_that_are_used_are_kept() -> None:
         "next_start_key": 5,
         "page_size": "7",
         "auth_token": None,
+        "timestamp": None,
     }
     found = parse_envelope(json.dumps(envelope | {"revision": "x"}).encode(), Callflow)
     assert found.pop("data") is not None

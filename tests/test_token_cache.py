@@ -264,7 +264,7 @@ async def test_credentials_without_a_login_request_are_refused(clock: FakeClock,
 
 async def test_secrets_are_those_of_the_credentials_and_the_token(cache: Cache) -> None:
     token = await cache.token()
-    shown = clean(f"{'k' * 64} {token.value}", cache.secrets(token))
+    shown = clean(f"{'k' * 64} {token.value}", token.secrets)
     assert shown == "[redacted] [redacted]"
 
 

@@ -65,6 +65,7 @@ async def session(request: pytest.FixtureRequest) -> AsyncIterator[aiohttp.Clien
 
 async def send(to: Transport, request: Request = REQUEST, timeout: Any = 5.0) -> Response:
     headers = headers_for(request, "r1", "planted-token")
+    to.open()
     return await to.send(request.method, request.target, headers, request.body, timeout)
 
 

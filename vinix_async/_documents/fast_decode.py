@@ -38,12 +38,12 @@ class _Envelope(Struct, Generic[T]):
 
     data: T
     status: Literal["success"]
-    request_id: Any = UNSET
-    start_key: Any = UNSET
-    next_start_key: Any = UNSET
-    page_size: Any = UNSET
-    timestamp: Any = UNSET
-    auth_token: Any = UNSET
+    request_id: Any = None
+    start_key: Any = None
+    next_start_key: Any = None
+    page_size: Any = None
+    timestamp: Any = None
+    auth_token: Any = None
 
 
 _split: Final = Decoder(_Envelope[list[Raw]]).decode
@@ -90,7 +90,7 @@ class FastDecoder:
             return None
         if not is_large and self._has_true(envelope.data):
             return None
-        return {key: value for key, value in asdict(envelope).items() if value is not UNSET}
+        return asdict(envelope)
 
     def read_rows(self, rows: Sequence[Any]) -> list[Any] | None:
         """Return the documents of ``rows``, or None if ``decode.py`` has to read them.

@@ -12,6 +12,7 @@ from attrs import define, field
 from .. import __version__
 from .._documents.base import Document
 from .._documents.deep_json import write_json
+from .._documents.models import Callflow
 from .._exceptions import ConfigurationError
 
 Filters = Mapping[str, str | int | datetime | Sequence[str]]
@@ -51,7 +52,7 @@ class Request:
     @property
     def asks_for_callflows(self) -> bool:
         """Whether the request is for callflows rather than for accounts or an identity."""
-        return self.path.split("/")[3:4] == ["callflows"]
+        return self.kind is Callflow or self.callflow_id is not None
 
 
 def get(
@@ -64,7 +65,8 @@ def get(
 ) -> Request:
     """Return a GET request. Its path consists of ``segments``, which are percent-encoded."""
     path = "/" + "/".join([_encode(segment) for segment in segments])
-    return Request("GET", path, account_id, callflow_id, kind=kind, query=encode_query(query or {}), revision=revision)
+    encoded = encode_query(query) if query else ""
+    return Request("GET", path, account_id, callflow_id, kind=kind, query=encoded, revision=revision)
 
 
 def login(endpoint: str, data: Mapping[str, str], *, login_as: str) -> Request:
@@ -105,11 +107,8 @@ def encode_query(query: Mapping[str, str]) -> str:
     return "&".join([f"{_encode(name)}={_encode(value)}" for name, value in query.items()])
 
 
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
-
-
 def _encode(text: str) -> str:
-    if _UNRESERVED(text):  # usually true, and much faster than quote()
+    if text.isascii() and text.isalnum():  # usually true, and much faster than quote()
         return text
     try:
         return quote(text, safe="")
@@ -122,7 +121,7 @@ def _encode(text: str) -> str:
 # --- validation of arguments --------------------------------------------------------------------------------
 
 
-_NOT_IN_A_SEGMENT: Final = r"/\%?#"
+_NOT_IN_A_SEGMENT: Final = re.compile(r"[/\\%?#]")
 
 
 def check_id(name: str, value: object) -> str:
@@ -137,7 +136,7 @@ def check_id(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} must not be {value!r}, because an id is one segment of the path")
     if not value.isprintable():
         raise ConfigurationError(f"{name} must not contain control characters or other unprintable characters")
-    if wrong := [letter for letter in _NOT_IN_A_SEGMENT if letter in value]:
+    if wrong := _NOT_IN_A_SEGMENT.search(value):
         raise ConfigurationError(f"{name} must not contain {wrong[0]!r}, because an id is one segment of the path")
     return value
 

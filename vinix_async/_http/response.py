@@ -34,8 +34,8 @@ class Envelope:
         start_key: the cursor of this page. None if the server did not send it.
         page_size: the number of rows in this page according to the server. None if the server did not send it.
         timestamp: the time of the response according to the server, in UTC. None if the server did not send it.
-        revision: the revision of the document in ``data``. None if there is no revision, or if it cannot be sent in a
-            header.
+        revision: the revision of the document in ``data``. None for a listing, if there is no revision, or if it
+            cannot be sent in a header.
         auth_token: the token of the request, or of the login.
         attempts: the number of attempts that the call needed.
         attempts_allowed: the number of attempts that the ``RetryPolicy`` allows.
@@ -73,7 +73,7 @@ def read_envelope(
     except VinixError as error:
         failure = error
     else:
-        return _with_headers(envelope, response.headers, request_id, secrets)
+        return _with_headers(envelope, request, response.headers, request_id, secrets)
     failure.request_id = failure.request_id or request_id
     # Drop the traceback. Its frames refer to the body, and a crash report would show the token in the body.
     raise failure.with_traceback(None)
@@ -87,13 +87,15 @@ def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
     return _envelope(parse_envelope(body, kind), _ANY_REQUEST, 200, NO_SECRETS)
 
 
-def _with_headers(envelope: Envelope, headers: Mapping[str, str], request_id: str, secrets: Secrets) -> Envelope:
+def _with_headers(
+    envelope: Envelope, request: Request, headers: Mapping[str, str], request_id: str, secrets: Secrets
+) -> Envelope:
     envelope.header_echoes = headers.get("x-request-id", "").lower() == request_id
     envelope.echoes_request_id = envelope.header_echoes or (envelope.request_id or "").lower() == request_id
     envelope.request_id = envelope.request_id or request_id
     if envelope.timestamp is None:
         envelope.timestamp = _read_time(parsedate_to_datetime, headers.get("date"))
-    if envelope.revision is None and (etag := headers.get("etag")):
+    if request.kind is None and envelope.revision is None and (etag := headers.get("etag")):
         envelope.revision = _revision(etag.removeprefix("W/").removeprefix('"').removesuffix('"'), secrets)
     return envelope
 
@@ -130,15 +132,15 @@ def _is_banner(response: Response, base_url: str) -> bool:
 def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Envelope:
     if not isinstance(body, dict):
         raise DecodeError("the response has no envelope", problems=(f"$: expected object, got {json_type(body)}",))
-    said = body.get("status", "success")
-    if said != "success" or ("data" not in body and ("error" in body or "code" in body)):
+    has_data = "data" in body
+    if body.get("status", "success") != "success" or (not has_data and ("error" in body or "code" in body)):
         raise error_of_body(request, status, body, secrets)
-    if not _ENVELOPE_KEYS & body.keys():
+    if not has_data and not _ENVELOPE_KEYS & body.keys():
         raise DecodeError("the response has no envelope", problems=("$: expected data or status, got neither",))
     problems = [
-        f"$.{key}: expected {expected.__name__}, got {json_type(body[key])}"
+        f"$.{key}: expected {expected.__name__}, got {json_type(value)}"
         for key, expected in _ENVELOPE_TYPES.items()
-        if body.get(key) is not None and type(body[key]) is not expected
+        if type(value := body.get(key)) is not expected and value is not None
     ]
     if problems:
         raise DecodeError("the envelope of the response is not valid", problems=tuple(problems))
@@ -149,7 +151,7 @@ def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Env
         start_key=_cursor(body.get("start_key")),
         page_size=body.get("page_size"),
         timestamp=_read_time(datetime.fromisoformat, body.get("timestamp")),
-        revision=_revision(body.get("revision"), secrets),
+        revision=None if request.kind else _revision(body.get("revision"), secrets),
         auth_token=body.get("auth_token"),
     )
 
@@ -177,7 +179,7 @@ def _cursor(value: Any) -> str | None:
     return write_json(value).decode()
 
 
-_ENVELOPE_KEYS: Final = {"data", "status", "page_size", "next_start_key", "request_id"}
+_ENVELOPE_KEYS: Final = {"status", "page_size", "next_start_key", "request_id"}
 
 # A streamed response has a string as its page_size. It is refused, because it may be incomplete even if its status is
 # "success".

@@ -80,7 +80,14 @@ class Transport:
         Raises ``ClientClosedError`` if the client or the session that was passed to it is closed, or if the client was
         first used in another event loop or process.
         """
-        loop = _running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise ConfigurationError(
+                "vinix_async needs a running asyncio event loop; other async frameworks are not supported"
+            )
         if self._closed:
             raise ClientClosedError("the client is closed; create a new one")
         if self._loop is None:
@@ -104,10 +111,10 @@ class Transport:
     ) -> Response:
         """Send one request once and return the response, whatever its status.
 
-        Raises ``APIConnectionError`` or ``APITimeoutError`` if no complete response was received, and the errors that
-        ``open`` raises.
+        Call ``open`` immediately before, because it checks whether a request can be sent. Raises ``APIConnectionError``
+        or ``APITimeoutError`` if no complete response was received.
         """
-        session, client_timeout = self.open(), _client_timeout(timeout)
+        session, client_timeout = self._session or self.open(), _client_timeout(timeout)
         try:
             return await self._exchange(session, method, target, headers=headers, body=body, timeout=client_timeout)
         except Exception as error:  # noqa: BLE001  # every exception is translated; a test covers those of aiohttp
@@ -157,14 +164,6 @@ class Transport:
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
             await session.close()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    raise ConfigurationError("vinix_async needs a running asyncio event loop; other async frameworks are not supported")
 
 
 def _tells_its_end(headers: Mapping[str, str]) -> bool:

@@ -10,7 +10,6 @@ or, with ``details=True``, the full document. A *bad item* is a row or a documen
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -191,7 +190,8 @@ class Pager(Generic[T]):
                 "resume the same listing with the same filters"
             )
         self._listing = listing
-        self._start = resume or Checkpoint(scope=listing.scope, start_key=start_key)
+        self._start_key = start_key
+        self._resume = resume
         self._max_items = max_items
         self._prefetch = prefetch
         self._skips = on_bad_item == "skip"
@@ -200,7 +200,8 @@ class Pager(Generic[T]):
     def _new_reader(self, prefetch: int) -> "PageReader[T]":
         self._reader = PageReader(
             self._listing,
-            self._start,
+            start_key=self._start_key,
+            resume=self._resume,
             max_items=self._max_items,
             prefetch=prefetch,
             skips_bad_items=self._skips,
@@ -258,7 +259,9 @@ class Pager(Generic[T]):
         begins with the page that failed and skips the items that were already yielded. If there were bad items, the
         resumed listing begins with the first page that contains a bad item. It tries to read all bad items again.
         """
-        return self._reader.checkpoint() if self._reader else self._start
+        if self._reader is not None:
+            return self._reader.checkpoint()
+        return self._resume or Checkpoint(scope=self._listing.scope, start_key=self._start_key)
 
     def __repr__(self) -> str:
         return f"<Pager of {self._listing.scope}>"
@@ -275,41 +278,42 @@ class PageReader(Generic[T]):
     def __init__(
         self,
         listing: Listing[T],
-        start: Checkpoint,
         *,
+        start_key: str | None,
+        resume: Checkpoint | None,
         max_items: int | None,
         prefetch: int,
         skips_bad_items: bool,
     ) -> None:
-        self.start_key: str | None = start.start_key
+        self.start_key: str | None = resume.start_key if resume else start_key
         self.all_bad_items: list[BadItem] = []
         self._listing = listing
-        self._left = math.inf if max_items is None else max_items - start.yielded
+        self._yielded = resume.yielded if resume else 0
+        self._reported = self._yielded
+        self._left = math.inf if max_items is None else max_items - self._yielded
         self._prefetch = prefetch
         self._skips_bad_items = skips_bad_items
         self._ends_at = math.inf
-        self._finished = start.finished
+        self._finished = resume is not None and resume.finished
         self._envelope: Envelope | None = None  # the envelope of the current page
         self._next_page: asyncio.Task[Envelope] | None = None
         self._cursors: set[str | None] = set()  # the cursors that have been followed, to detect loops
         self._empty_pages = 0
-        self._deduplicator = _Deduplicator(start.done)
+        self._deduplicator = _Deduplicator(resume.done if resume else ())
         # A checkpoint contains the ids of yielded rows that the server may list again. In this iteration, these are the
         # rows of the previous page and of the current one. Once there is a bad item, no more ids are dropped, because a
         # resumed listing begins with the page of the first bad item.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
-        self._yielded = start.yielded
-        self._reported = start.yielded
         self._bad_start_key: str | None = None  # the cursor of the first page with a bad item
         # State of the current page.
         self._row_count = 0
         self._decoded_rows = 0
         self._batches: Iterator[tuple[list[T], list[BadRow]]] = iter(())
-        self._rows: deque[tuple[int, T | BadRow]] = deque()  # rows whose full documents will be requested
+        self._rows: list[tuple[int, T | BadRow]] = []  # rows whose full documents will be requested
         self._page_bad_items: list[BadItem] = []
         self._bad_rows: list[BadRow] = []  # with "raise", all invalid rows, because the error lists all their problems
-        self._requested: deque[tuple[int, T | BadRow, asyncio.Task[T]]] = deque()  # documents, in the order of the rows
+        self._requested: list[tuple[int, T | BadRow, asyncio.Task[T]]] = []  # documents, in the order of the rows
 
     def checkpoint(self) -> Checkpoint:
         """Return the progress of this iteration up to the last item that was yielded."""
@@ -434,7 +438,7 @@ class PageReader(Generic[T]):
                 self._listing.notify(deleted)
             except VinixError as error:
                 self._add_bad_item(row.id or None, index, error)
-            requested.popleft()
+            del requested[0]
             if document is not None:
                 return self._up_to_max_items([row.id or ""], [document])
 
@@ -456,7 +460,7 @@ class PageReader(Generic[T]):
         """Return the next row of a page that was not in an earlier page, with its index. Return None at the end."""
         while not self._rows and self._decoded_rows < self._row_count:
             self._rows.extend(self._deduplicator.new_of(_in_order(*self._decode_batch(envelope))))
-        return self._rows.popleft() if self._rows else None
+        return self._rows.pop(0) if self._rows else None
 
     def _decode_batch(self, envelope: Envelope) -> tuple[int, list[T], list[BadRow]]:
         """Return the index of the next batch's first row, its valid documents and its invalid rows."""

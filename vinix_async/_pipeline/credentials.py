@@ -17,6 +17,7 @@ from .._documents.deep_json import parse_json
 from .._exceptions import ConfigurationError, DecodeError
 from .._http.request import Request, login
 from .._http.response import Envelope
+from .._http.status_errors import NO_SECRETS, Secrets
 from .._public import public
 
 _MAX_TOKEN: Final = 65_536
@@ -175,15 +176,19 @@ class Token:
         value: the text of the token.
         expires_at: the time at which it expires, on the monotonic clock. Infinite if unknown.
         claims: the identity of its owner, for ``read_identity``. Empty if unknown.
+        secrets: the secrets to redact in messages about a request with this token: the token and the credentials.
     """
 
     value: str = field(repr=False)
     expires_at: float = math.inf
     claims: Mapping[str, Any] = field(factory=dict, repr=False)
+    secrets: Secrets = NO_SECRETS
 
 
-def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float) -> Token:
-    """Return the token in the response to the login ``request``.
+def read_token(
+    request: Request, envelope: Envelope, *, monotonic: float, time: float, secrets: Secrets = NO_SECRETS
+) -> Token:
+    """Return the token in the response to the login ``request``. ``secrets`` are those of the credentials.
 
     If the token is a JWT with an ``exp``, its remaining lifetime is ``exp - time``. The lifetime is converted to the
     monotonic clock, so that later changes of the wall clock have no effect. If the lifetime is not positive, the clocks
@@ -200,7 +205,8 @@ def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: 
     value = str(envelope.auth_token)  # not assigned before, because reports of the error may show local variables
     claims = identity_claims(value, envelope.data if isinstance(envelope.data, dict) else None)
     lifetime = _expiry(_jwt_claims(value)) - time
-    return Token(value, monotonic + lifetime if lifetime > 0 else math.inf, claims)
+    expires_at = monotonic + lifetime if lifetime > 0 else math.inf
+    return Token(value, expires_at, claims, Secrets((*secrets.values, value)))
 
 
 def identity_claims(token: str, data: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -415,6 +415,8 @@ class ClientStats:
                 self.requests += 1
                 self.logins += event.login
                 self.rate_limited += event.status == 429
+            case CallflowsRead():
+                self.callflows += event.count
             case RetryEvent():
                 self.retries += 1
             case WaitStarted():
@@ -424,8 +426,6 @@ class ClientStats:
                     self._last_outage = event.outage
             case WaitEnded():
                 self._waits[event.reason].stop(event.at)
-            case CallflowsRead():
-                self.callflows += event.count
             case BadItemFound():
                 self.bad_items += 1
             case CallflowDeleted():

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._config import CallOptions, Limits
+from .._documents.models import Callflow
 from .._exceptions import (
     APIConnectionError,
     APITimeoutError,
@@ -303,7 +304,8 @@ class _Call:
         account_id, policy = self._sender.served, self._options.retry
         if account_id is None:
             return False
-        request = get("accounts", account_id, "callflows", query={"page_size": "1"}, account_id=account_id)
+        one = {"page_size": "1"}
+        request = get("accounts", account_id, "callflows", query=one, account_id=account_id, kind=Callflow)
         call = _Call(self._sender, request, self._options, self._ends_at)
         call._ticket.probing = True
         try:
@@ -338,7 +340,7 @@ class _Call:
                     continue  # the token was refused or refreshed while this call waited for a slot
                 sent_at = sender.clock.monotonic()
                 try:
-                    envelope = await self._exchange(request, token, cache.secrets(token))
+                    envelope = await self._exchange(request, token, token.secrets)
                 except AuthenticationError as error:
                     refusal = error
                 except RateLimitError as error:
@@ -370,7 +372,7 @@ class _Call:
             try:
                 sent_at = self._sender.clock.monotonic()
                 try:
-                    envelope = await self._exchange(request, None, cache.secrets())
+                    envelope = await self._exchange(request, None, cache.secrets)
                 except VinixError as error:
                     if isinstance(error, RateLimitError):
                         logins.rate_limited(sent_at, self._obeyed(error))

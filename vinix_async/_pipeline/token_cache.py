@@ -42,9 +42,11 @@ class TokenCache:
 
     def __init__(self, auth: Auth, clock: Clock) -> None:
         self.auth = auth
-        self._secrets = auth.secrets()
+        self.secrets: Secrets = Secrets(auth.secrets())  # to redact in messages about logins
         self._clock = clock
-        self._token = Token(auth.token, claims=identity_claims(auth.token)) if isinstance(auth, TokenAuth) else None
+        self._token: Token | None = None
+        if isinstance(auth, TokenAuth):
+            self._token = Token(auth.token, claims=identity_claims(auth.token), secrets=self.secrets)
         self._refresh_at = math.inf
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
@@ -67,10 +69,6 @@ class TokenCache:
     def claims(self) -> Mapping[str, Any]:
         """The identity of the cached token's owner. Empty if there is no token or its owner is unknown."""
         return self._token.claims if self._token else {}
-
-    def secrets(self, token: Token | None = None) -> Secrets:
-        """Return the secrets to redact in messages about a response, including ``token``."""
-        return Secrets((*self._secrets, token.value) if token else self._secrets)
 
     async def get(self, login: Login) -> Token:
         """Return a token that, as far as is known, has not expired. Log in first if necessary.
@@ -132,7 +130,8 @@ class TokenCache:
             raise ConfigurationError(f"{type(self.auth).__name__}.login_request() must return a request")
         try:
             envelope = await login(request)
-            token = read_token(request, envelope, monotonic=self._clock.monotonic(), time=self._clock.time())
+            monotonic, time = self._clock.monotonic(), self._clock.time()
+            token = read_token(request, envelope, monotonic=monotonic, time=time, secrets=self.secrets)
         except (RateLimitError, AuthenticationError) as error:
             seconds = _RATE_LIMITED_FOR if isinstance(error, RateLimitError) else _REFUSED_FOR
             self._refusal = copy.copy(error)

@@ -261,9 +261,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A pattern never gets a call",
         (
-            "The check tries some numbers that match the pattern. None of these numbers reaches the callflow. Other "
-            "callflows have the number itself, or a pattern that captures more, or one that captures as much and is "
-            "tried first."
+            "The check tries some numbers that match the pattern. They all reach other callflows, which have the "
+            "number itself, or a pattern that captures more, or a pattern that captures as much and is tried first."
         ),
         _FLOW,
     ),
