@@ -258,9 +258,9 @@ class DecodeError(VinixError):
 @public
 @define(slots=False, eq=False, repr=False, auto_exc=False)
 class PaginationLoopError(VinixError):
-    """The server sent a cursor that this listing has already followed.
+    """The server sent a cursor that this listing has already followed, or 1,000 empty pages in a row.
 
-    If the listing followed this cursor again, it would never end.
+    The listing would probably never end.
 
     Attributes:
         pages: the number of pages that were read. Their rows have been yielded.

@@ -173,7 +173,7 @@ def _read_time(parse: Callable[[str], datetime], value: object) -> datetime | No
 
 
 def _cursor(value: Any) -> str | None:
-    """Return a cursor as text. Kazoo before 4.2 sends any JSON value, and expects its JSON text in the next request."""
+    """Return a cursor as text. Before Kazoo 4.2, a cursor can be any JSON value, and requests contain its JSON text."""
     if value is None or isinstance(value, str):
         return value or None
     return write_json(value).decode()

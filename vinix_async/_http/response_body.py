@@ -27,7 +27,7 @@ _QUIET: Final = 0.5
 class BrokenConnectionError(Exception):
     """The connection broke while it was in use. ``errno`` is the error number of the operating system, or None.
 
-    This is not a subclass of ``OSError``, because after such an error aiohttp may send the request again.
+    This is not a subclass of ``OSError``, because after an ``OSError`` aiohttp may send the request again.
     """
 
     def __init__(self, errno: int | None = None) -> None:
@@ -60,7 +60,7 @@ async def read_body(
             pieces.append(data)
             continue
         while data:
-            if member.eof:  # the next of several members (RFC 1952, 2.2)
+            if member.eof:  # another gzip member begins (RFC 1952, 2.2)
                 member = zlib.decompressobj(_GZIP)
             piece = member.decompress(data, _CHUNK)
             pieces.append(piece)

@@ -3,8 +3,8 @@
 Kazoo's errors have the form ``{status, error, message, data, request_id}``. The vendor documents
 ``{code, message, request_id}``. A proxy in front of the server may send HTML or an empty body.
 
-Every body repeats the token, and the error for a refused API key repeats the key. So errors and the log contain only
-fields of a body that are named here, and ``clean`` removes secrets from these fields.
+Each body of Kazoo contains the token, and its error for a refused API key contains the key. So errors and the log
+contain only those fields of a body that this module reads, and ``clean`` removes secrets from these fields.
 """
 
 import re
@@ -81,7 +81,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _GATEWAY_STATUSES: Final = frozenset({502, 503, 504})
 
 _TEMPORARY_STATUSES: Final = frozenset({408, 425, 429})
-"""The 4xx that do not mean that a login was refused."""
+"""The 4xx statuses of temporary failures. Any other 4xx status of a login means that the login was refused."""
 
 
 def status_error(request: Request, response: Response, now: float, secrets: Secrets) -> APIStatusError:
@@ -193,7 +193,7 @@ def _redirect(location: str | None) -> str:
 
 
 _LONGEST_WAIT: Final = 1e9
-"""A longer ``Retry-After`` is read as this number of seconds (about 30 years), so that messages stay short."""
+"""The limit to which a longer ``Retry-After`` is shortened, in seconds (about 30 years). It keeps messages short."""
 
 
 def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -419,8 +419,8 @@ class PageReader(Generic[T]):
     async def _next_document(self, envelope: Envelope) -> Batch[T] | None:
         """Return the next full document of a page, in the order of the rows.
 
-        The document is requested even for an invalid row, because it may still be valid itself. At most ``per_account``
-        documents are requested ahead, and no more than ``max_items`` allows.
+        The documents of invalid rows are requested too, because a document can be valid although its row is not. At
+        most ``per_account`` documents are requested ahead, and no more than ``max_items`` allows.
         """
         sender, requested = self._listing.sender, self._requested
         while True:
@@ -559,10 +559,13 @@ class PageReader(Generic[T]):
         self._envelope = None
 
     def _loop_error(self, cursor: str, envelope: Envelope) -> PaginationLoopError:
-        message = "the server's cursors form a loop: the listing has already followed this next_start_key"
+        message = (
+            "the server's cursors form a loop: the listing has already followed this next_start_key, "
+            f"or {_MAX_EMPTY_PAGES:,} pages in a row were empty"
+        )
         if self._listing.kind is Account:
             message += ". This happens if more accounts have the same name than fit in a page: use a larger page_size"
-        gave_up = "following the cursor again would never end"
+        gave_up = "the listing would never end"
         pages = len(self._cursors)
         return PaginationLoopError(message, pages=pages, start_key=cursor, gave_up=gave_up, **self._request(envelope))
 
@@ -612,7 +615,7 @@ class _Deduplicator:
         self._page: list[str] = []
 
     def new(self, rows: list[T]) -> tuple[list[str], list[T]]:
-        """Return the ids of the rows that are not repetitions, and these rows."""
+        """Remove repeated rows. Return the ids of the remaining rows, and the remaining rows."""
         ids = [row.id for row in rows]
         different = set(ids)
         known = (self._newer, self._older, self.resumed.keys())

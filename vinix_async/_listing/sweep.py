@@ -29,12 +29,12 @@ from .checkpoint import Checkpoint, SweepCheckpoint
 from .pager import BadItem, Pager, count_only
 
 _MAX_REFUSED: Final = 5
-"""The number of consecutive accounts with refused credentials after which a sweep with shared credentials ends."""
+"""If all accounts share credentials, a sweep ends after this number of consecutive refusals."""
 
 AccountIds = Iterable[str | Account] | AsyncIterable[str | Account]
 
 OpenPager = Callable[[CallOptions, str, Checkpoint | None], Pager[Callflow]]
-"""A function that opens a listing. It accepts the options of the calls, an account id and where to continue."""
+"""A function that opens a listing. It accepts the options of the calls, an account id, and a checkpoint or None."""
 
 
 @public
@@ -82,8 +82,7 @@ class AccountResult:
         callflows: all callflows of the account, or if it failed, those that were read before the ``error``.
         bad_items: rows and documents that could not be read.
         error: the error with which the account failed.
-        next_start_key: the cursor of the next page to read, which is the page that failed. None if that is the first
-            page, or if there is no error.
+        next_start_key: the cursor of the page that failed. None if the first page failed, or if there is no error.
         elapsed: how many seconds it took to read the account.
     """
 

@@ -296,7 +296,7 @@ Listener = Callable[[Event], None]
 
 
 def notify(listeners: tuple[Listener, ...], event: Event) -> None:
-    """Call every listener with ``event``. An exception that a listener raises ends the call."""
+    """Call every listener with ``event``. An exception that a listener raises is passed on."""
     for listener in listeners:
         listener(event)
 

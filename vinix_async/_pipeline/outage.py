@@ -152,7 +152,7 @@ class OutageDetector:
             self._in_flight[ticket.key] = self._in_flight.get(ticket.key, 0) + 1
 
     def end(self, ticket: Ticket) -> None:
-        """Remove a call that has ended for any reason. If the call was to send the next probe, another call does."""
+        """Remove a call that has ended for any reason. If it was to send the next probe, another call sends it."""
         if not ticket.outage_wait:
             return
         self._leave_recovery(ticket)
@@ -207,7 +207,7 @@ class OutageDetector:
             await self._wait(ticket)
 
     def _need_not_wait(self, ticket: Ticket, outage: _Outage) -> bool:
-        """Return whether the call need not wait, because the outage may not affect it."""
+        """Return True if the call may send at once, because the outage may not affect it."""
         if outage.answers_others and not ticket.callflows:
             if self._prober is ticket:
                 self._hand_over()
@@ -327,7 +327,7 @@ class OutageDetector:
                 await asyncio.wait({self._check_done})
         if not ticket.callflows:
             self._outage.answers_others = False
-        return True  # the attempt was not a probe: it was sent before the outage was detected
+        return True  # there is an outage, so the attempt does not count
 
     def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
         if ticket.key not in self._evidence:
@@ -463,8 +463,8 @@ class OutageDetector:
     def _patience_ends(self, ticket: Ticket) -> float:
         """Return the time at which the ``outage_wait`` of the call ends.
 
-        It is counted from the beginning of the outage. If the first failure of the call's account was later, it is
-        counted from this failure.
+        It is counted from the beginning of the outage. If the call's account was first tried during the outage, it is
+        counted from this attempt.
         """
         if self._outage is None:
             return math.inf

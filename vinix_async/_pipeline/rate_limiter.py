@@ -22,7 +22,7 @@ _FORGET_AFTER: Final = 60.0
 """Seconds without a 429 after which the rate of an account is no longer limited."""
 
 _MAX_IDLE_ACCOUNTS: Final = 1000
-"""The rates of at most this number of accounts are remembered while the accounts have no request in flight."""
+"""The maximum number of accounts that have no request in flight and whose rates are remembered."""
 
 _INCREASE: Final = 0.002
 """By how much a success raises the rate of a rate-limited account, as a share of ``Limits.rate``."""
@@ -37,7 +37,7 @@ before the calls have used up their attempts.
 """
 
 _FEW_SUCCESSES: Final = 0.8
-"""The large decrease is used if fewer requests than this share of ``Limits.rate`` succeed between two 429s."""
+"""If fewer than this share of ``Limits.rate`` requests succeed between two 429s, the large decrease is used."""
 
 _LEAST_RATE: Final = 0.02
 """The lowest rate of a rate-limited account, as a share of ``Limits.rate``."""
@@ -113,7 +113,7 @@ class AccountLimiter:
 
     @property
     def idle(self) -> bool:
-        """Whether the limiter has no state that must be kept."""
+        """Whether no call uses the limiter and the rate of the account is not limited."""
         return self.users == 0 and (self._rate is None or self._forgets())
 
     def acquire_nowait(self) -> bool:
@@ -145,7 +145,7 @@ class AccountLimiter:
                     error = APITimeoutError(
                         f"the account's rate limit allows the next request only in {wait:.1f} s",
                         transient=False,
-                        gave_up="that would be after the deadline",
+                        gave_up="the next request would be after the deadline",
                     )
                     error.affects_others = True
                     raise error
@@ -233,7 +233,7 @@ class RateLimiter:
         return account
 
     def release(self, account: AccountLimiter) -> None:
-        """Release the slots that ``acquire`` acquired."""
+        """Release the slots of one request."""
         if account.account_id is not None:
             self._all.release()
         account.release()

@@ -51,9 +51,10 @@ class RetryPolicy:
     Attributes:
         attempts: the maximum number of attempts, including the first one. 1 disables retries.
         deadline: the time limit of one request, including all attempts and waits. None means no limit.
-        wait_initial: the wait after a failure is a random time between 0 and
-            ``min(wait_max, 2.5 * wait_initial * 2 ** (attempt - 1))`` (full jitter). The wait after a 429 is the pause
-            of the account (at first ``1 / Limits.rate``) plus a random time without the factor 2.5.
+        wait_initial: the base of the waits. After a failure, a call waits for a random time between 0 and
+            ``min(wait_max, 2.5 * wait_initial * 2 ** (attempt - 1))`` (full jitter). After a 429, it waits for the
+            pause of the account (at first ``1 / Limits.rate``) plus a random time that is calculated without the
+            factor 2.5.
         wait_max: the longest of these random times.
         retry_after_max: the longest ``Retry-After`` that is obeyed. A longer one ends the call at once.
         statuses: the statuses that are retried. Connection failures, truncated bodies and successful responses that

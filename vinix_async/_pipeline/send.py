@@ -125,7 +125,7 @@ class Sender:
             ) from error
         if cache is None:
             cache = TokenCache(auth, self.clock)
-            if cache.renewable:  # a function may return a different fixed token each time, so these are not kept
+            if cache.renewable:  # the cache of a fixed token is not kept: the function may always return another one
                 self._caches[auth] = cache
         return cache
 
@@ -357,7 +357,7 @@ class _Call:
             self._replayed = True
 
     async def _has_other_credentials(self, cache: TokenCache) -> bool:
-        """Return whether the ``auth`` function returns different credentials now. If there is none, return False."""
+        """Return whether ``auth`` is a function that returns different credentials now."""
         if self._sender.shares_credentials:
             return False
         self._cache = await self._sender.token_cache(self._request.account_id)
@@ -436,8 +436,9 @@ class _Call:
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response belongs to another request.
 
-        Some gateways remove request ids. So a response without the id is accepted as long as no response has contained
-        the id of its request. A 304 has no body, so only ids in headers count for it.
+        Some gateways remove request ids. So a response without the id of its request is accepted until another response
+        has contained the id of its request. A 304 has no body. Without the id, it is accepted until the headers of
+        another response have contained the id of its request.
         """
         sender = self._sender
         sender.headers_echo = sender.headers_echo or envelope.header_echoes
@@ -457,7 +458,7 @@ class _Call:
 
     @contextmanager
     def _waiting(self, reason: Reason, seconds: float) -> Iterator[None]:
-        """Notify the listeners when the ``with`` block, in which the call waits, begins and ends."""
+        """Notify the listeners when a wait begins and ends. The call waits inside the ``with`` block."""
         listeners, clock, account_id = self._options.listeners, self._sender.clock, self._request.account_id
         began = clock.monotonic()
         notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))

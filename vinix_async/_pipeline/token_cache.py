@@ -117,12 +117,13 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            if self._login is task:  # this call was cancelled before the login ended, which would have cleared _login
+            # A login that has ended clears _login. So this call was cancelled during the login.
+            if self._login is task:
                 self._waiters -= 1
                 if not self._waiters:
                     self._login = None
                     task.cancel()
-        raise copy.copy(shared)  # each call needs its own copy, because it sets fields and the traceback
+        raise copy.copy(shared)  # each call sets fields and the traceback of its own copy
 
     async def _exchange(self, login: Login) -> Token:
         request = self.auth.login_request()

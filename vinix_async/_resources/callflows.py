@@ -166,8 +166,9 @@ class Callflows(Resource):
     async def get_if_changed(self, account_id: str, callflow_id: str, revision: str | None) -> Revised | None:
         """Return the full document of a callflow and its revision, or None if the callflow still has ``revision``.
 
-        In the latter case the server answers 304 without the document, which costs less than ``get``. The names and
-        numbers in ``metadata`` can change without a new revision, because they belong to other documents.
+        If the callflow still has ``revision``, the server answers 304 without the document. This costs less than
+        ``get``. The names and numbers in ``metadata`` can change without a new revision, because they belong to other
+        documents.
 
         Args:
             account_id: the id of the account.
