@@ -125,7 +125,7 @@ class Sender:
             ) from error
         if cache is None:
             cache = TokenCache(auth, self.clock)
-            if cache.renewable:  # the cache of a fixed token is not kept: the function may always return another one
+            if cache.renewable:  # fixed tokens are not kept: the function may return another one each time
                 self._caches[auth] = cache
         return cache
 
