@@ -93,7 +93,7 @@ async def test_a_loop_back_to_the_first_cursor_ends_too() -> None:
 async def test_endless_empty_pages_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pager_module, "_MAX_EMPTY_PAGES", 5)
     server = MemoryListing({None: ([], "0"), **{str(n): ([], str(n + 1)) for n in range(50)}})
-    with pytest.raises(PaginationLoopError, match="or 5 pages in a row were empty"):
+    with pytest.raises(PaginationLoopError, match="the last 5 pages were empty"):
         await server.pager(prefetch=0).to_list()
     assert len(server.asked) == 5
     for number in range(3, 50, 4):  # and those with a row between them do not

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
 _CHUNK: Final = 256 * 1024
-"""The maximum number of decompressed bytes after which the size is checked.
+"""The maximum number of bytes that are decompressed before the size is checked again.
 
 This protects against a small body that decompresses to a huge one.
 """
@@ -68,7 +68,7 @@ async def read_body(
             _check_size(size, max_body)
             data = member.unused_data if member.eof else member.unconsumed_tail
     if member is not None and received and not member.eof:
-        raise APIConnectionError("the response is truncated: its gzip stream has no end", server_away=True)
+        raise APIConnectionError("the response is truncated: its gzip data is incomplete", server_away=True)
     return b"".join(pieces)
 
 

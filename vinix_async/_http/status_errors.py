@@ -33,7 +33,7 @@ from .request import Request
 from .transport import Response
 
 _MAX_SHOWN: Final = 200
-"""The maximum number of characters that are shown of a value."""
+"""The maximum number of characters of a value that a message shows."""
 
 _LEAST_SECRET: Final = 4
 """The minimum length of a secret that is redacted. A shorter secret is likely to be a part of an ordinary word."""
@@ -89,8 +89,8 @@ def status_error(request: Request, response: Response, now: float, secrets: Secr
     status = response.status
     if status in _REDIRECTS:
         error = APIStatusError(
-            f"{_redirect(response.headers.get('location'))}; redirects are not followed, because that would send the "
-            "token to another address. If you trust the new address, use it as base_url",
+            f"{_redirect(response.headers.get('location'))}; redirects are not followed, because the "
+            "credentials could reach another server. If you trust the new address, change base_url",
             status=status,
             transient=False,
         )

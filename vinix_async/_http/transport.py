@@ -290,7 +290,7 @@ def _tls_fault(error: Exception) -> str:
 
 
 def _safe_cause(error: Exception) -> OSError | None:
-    """Return a copy of the operating system's error in ``error`` that contains only the errno and its standard text."""
+    """Return an ``OSError`` with only the errno of ``error`` and its standard text, or None if there is no errno."""
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     errno = None if isinstance(fault, ssl_module.SSLError | socket.gaierror) else _errno(fault)
     return OSError(errno, os.strerror(errno)) if errno else None

@@ -48,18 +48,18 @@ class Checkpoint:
         return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return the JSON value that ``to_json`` writes, for inclusion in another JSON value."""
+        """Return the checkpoint as a dict that can be part of other JSON. ``from_value`` restores it."""
         lists = {"done": list(self.done), "bad": list(self.bad)}
         return {"version": _VERSION, **{name: getattr(self, name) for name in _CHECKPOINT}, **lists}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` saved as ``text``. Other text raises ``ConfigurationError``."""
+        """Restore a checkpoint from the result of ``to_json``. Any other text raises ``ConfigurationError``."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` saved as ``value``. Any other value raises ``ConfigurationError``."""
+        """Restore a checkpoint from the result of ``to_value``. Any other value raises ``ConfigurationError``."""
         fields = _checked("checkpoint", value, {1: _CHECKPOINT_1, 2: _CHECKPOINT})
         fields["done"] = _strings("done", [*fields["done"], *fields.pop("before", ())])
         fields["bad"] = _strings("bad", fields.get("bad", ()))
@@ -99,18 +99,18 @@ class SweepCheckpoint:
         return json.dumps(self.to_value())
 
     def to_value(self) -> dict[str, Any]:
-        """Return the JSON value that ``to_json`` writes, for inclusion in another JSON value."""
+        """Return the checkpoint as a dict that can be part of other JSON. ``from_value`` restores it."""
         unfinished = {account_id: point.to_value() for account_id, point in self.unfinished.items()}
         return {"version": _VERSION, "scope": self.scope, "done": sorted(self.done), "unfinished": unfinished}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the checkpoint that ``to_json`` saved as ``text``. Other text raises ``ConfigurationError``."""
+        """Restore a checkpoint from the result of ``to_json``. Any other text raises ``ConfigurationError``."""
         return cls.from_value(_load(text))
 
     @classmethod
     def from_value(cls, value: Any) -> Self:
-        """Return the checkpoint that ``to_value`` saved as ``value``. Any other value raises ``ConfigurationError``."""
+        """Restore a checkpoint from the result of ``to_value``. Any other value raises ``ConfigurationError``."""
         fields = _checked("checkpoint of a sweep", value, {1: _SWEEP_1, 2: _SWEEP})
         unfinished = fields.get("unfinished", fields.get("failed", {}))
         points = {account_id: Checkpoint.from_value(point) for account_id, point in unfinished.items()}
@@ -133,7 +133,7 @@ def _checked(what: str, value: Any, versions: Mapping[int, _Types]) -> dict[str,
 
     Otherwise raise ``ConfigurationError``.
     """
-    invalid = f"this is not a {what}: pass what checkpoint.to_json() or checkpoint.to_value() returned"
+    invalid = f"this is not a {what}: pass the result of to_json() to from_json(), or of to_value() to from_value()"
     version = value.get("version") if isinstance(value, dict) else None
     if type(version) is not int:
         raise ConfigurationError(invalid)

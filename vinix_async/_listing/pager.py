@@ -136,7 +136,7 @@ class Listing(Generic[T]):
         return self.sender.send(page_request(self.request, self.page_size, start_key), self.options, ends_at)
 
     def notify(self, event: Event) -> None:
-        """Notify the listeners of the call."""
+        """Report ``event`` to the listeners of the call."""
         notify(self.options.listeners, event)
 
 
@@ -354,7 +354,10 @@ class PageReader(Generic[T]):
         )
 
     async def next_page(self) -> Envelope | None:
-        """Read the next page when all items of the current one have been yielded. Return None after the last page."""
+        """Read the next page. Return None after the last page, or after ``max_items``.
+
+        Call this method only when all items of the current page have been yielded.
+        """
         self._report()
         if self._envelope is not None and self._left > 0:
             self._leave_page(self._envelope)
@@ -457,7 +460,7 @@ class PageReader(Generic[T]):
         return row  # without an id, the full document cannot be requested
 
     def _next_row(self, envelope: Envelope) -> tuple[int, T | BadRow] | None:
-        """Return the next row of a page that was not in an earlier page, with its index. Return None at the end."""
+        """Return the next row of the page and its index. Skip repeated rows. Return None at the end of the page."""
         while not self._rows and self._decoded_rows < self._row_count:
             self._rows.extend(self._deduplicator.new_of(_in_order(*self._decode_batch(envelope))))
         return self._rows.pop(0) if self._rows else None
@@ -475,7 +478,10 @@ class PageReader(Generic[T]):
     # --- bad items ---
 
     def _add_bad_item(self, row_id: str | None, index: int, error: VinixError) -> None:
-        """Record a bad item. With "raise", or if ``error`` is not only about this item, raise ``error`` instead."""
+        """Record a bad item.
+
+        If ``on_bad_item`` is ``"raise"``, or if ``error`` concerns more than this item, raise ``error`` instead.
+        """
         account_id, is_callflow = self._listing.account_id, self._listing.kind is Callflow
         error.account_id = error.account_id or account_id
         if is_callflow:
@@ -559,12 +565,14 @@ class PageReader(Generic[T]):
         self._envelope = None
 
     def _loop_error(self, cursor: str, envelope: Envelope) -> PaginationLoopError:
-        message = (
-            "the server's cursors form a loop: the listing has already followed this next_start_key, "
-            f"or {_MAX_EMPTY_PAGES:,} pages in a row were empty"
-        )
-        if self._listing.kind is Account:
-            message += ". This happens if more accounts have the same name than fit in a page: use a larger page_size"
+        message = "the server's cursors form a loop: "
+        if cursor not in self._cursors:
+            message += f"the last {self._empty_pages:,} pages were empty, but each has a next_start_key"
+        else:
+            message += "the listing has already followed this next_start_key"
+            if self._listing.kind is Account:
+                message += ". This happens if more accounts have the same name than fit in a page: "
+                message += "use a larger page_size"
         gave_up = "the listing would never end"
         pages = len(self._cursors)
         return PaginationLoopError(message, pages=pages, start_key=cursor, gave_up=gave_up, **self._request(envelope))
@@ -639,7 +647,7 @@ class _Deduplicator:
         return is_new
 
     def end_page(self) -> list[str]:
-        """Return the ids of the rows of this page. Discard the oldest ids if there are too many."""
+        """Return the ids of the rows of this page. If too many ids are remembered, discard the oldest."""
         page, self._page = self._page, []
         if len(self._newer) > _MAX_REMEMBERED // 2:
             self._newer, self._older = set(), self._newer

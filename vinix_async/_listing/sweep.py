@@ -157,7 +157,7 @@ class Sweep:
     ) -> None:
         if isinstance(account_ids, str | bytes) or not isinstance(account_ids, Iterable | AsyncIterable):
             raise ConfigurationError(
-                "account_ids must be an iterable or async iterable of ids or Accounts, not a single id"
+                "account_ids must be an iterable or async iterable of ids or Accounts; put a single id in a list"
             )
         check_count("max_concurrency", max_concurrency, optional=False)
         self.stats: SweepStats = SweepStats(now=sender.clock.monotonic)
@@ -192,7 +192,7 @@ class Sweep:
         return f"<{type(self).__name__}, {self._max_concurrency} at once, {self.stats!r}>"
 
     async def _stop(self, error: Exception) -> None:
-        """End the latest loop. If another task is waiting for its next result, raise ``error`` there."""
+        """End the latest loop. If another task is waiting for the loop's next result, raise ``error`` in that task."""
         try:
             await self.__aexit__(None, None, None)
         except RuntimeError:  # aclose() raises this if another task is waiting for the generator's next value
@@ -280,7 +280,7 @@ class Sweep:
         self._notify(AccountFailed(**values, error=error) if error else AccountFinished(**values))
 
     def _bad_item_found(self, item: BadItem) -> None:
-        """Notify the listeners of a document that could not be read."""
+        """Report to the listeners that a row or a document could not be read."""
         found = BadItemFound(account_id=item.account_id, callflow_id=item.id, index=item.index, error=item.error)
         self._notify(found)
 
@@ -299,10 +299,10 @@ class AccountSweep(Sweep):
     the wait for the next result, for example with a timeout around ``anext``, also ends the sweep. To continue, resume
     from ``checkpoint()``.
 
-    If the iterable of account ids raises an exception, the loop first yields the results of the accounts before it
-    and then raises the exception. If the client is closed before all accounts were read, the loop raises
-    ``ClientClosedError`` in the same way. If all accounts share the same credentials and these are refused for five
-    accounts in a row, the loop raises ``AuthenticationError``.
+    If the iterable of account ids raises an exception, the loop first yields the results of all accounts that it
+    has begun to read, and then raises the exception. If the client is closed before all accounts were read, the loop
+    also yields these results first, and then raises ``ClientClosedError``. If all accounts share the same credentials
+    and these are refused for five accounts in a row, the loop raises ``AuthenticationError``.
     """
 
     def __init__(
@@ -439,7 +439,7 @@ class _Workers:
         self._tasks.discard(task)
         if task.cancelled():
             self.interrupted = True
-            self._slots.release()  # normally the last outcome releases the slot, but now it will not arrive
+            self._slots.release()  # the last outcome, which would release the slot, will not arrive
         if not self._tasks:
             with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
                 self._outcomes.put_nowait(None)

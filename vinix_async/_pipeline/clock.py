@@ -22,7 +22,7 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds`` on this clock."""
+        """Wait until ``seconds`` have passed on this clock."""
         ...
 
     def random(self) -> float:
@@ -68,7 +68,7 @@ class StoppableClock:
             await sleeper
 
     def stop(self) -> None:
-        """End every sleep."""
+        """Make all current and future sleeps raise ``ClientClosedError``."""
         self._stopped = True
         for sleeper in self._sleepers:
             sleeper.cancel()

@@ -286,7 +286,7 @@ class SweepEnded(Event):
 
     def __str__(self) -> str:
         return (
-            f"sweep {'ended' if self.complete else 'left early'}; accounts done: {self.accounts_done:,}, "
+            f"sweep {'ended' if self.complete else 'ended early'}; accounts done: {self.accounts_done:,}, "
             f"failed: {self.accounts_failed:,}; callflows: {self.callflows:,}, bad items: {self.bad_items:,}; "
             f"requests: {self.requests:,}, retries: {self.retries:,}, outages: {self.outages:,}"
         )
@@ -442,7 +442,7 @@ class ClientStats:
 # --- the log ------------------------------------------------------------------------------------------------
 
 _RETRIES_A_SECOND: Final = 10
-"""The number of retries per second that are logged individually. Further ones are summarized in one line."""
+"""The maximum number of retries per second that are logged individually. Further retries are summarized in one line."""
 
 _LEVELS: Final = ("debug", "info", "warn", "warning", "error", "critical")
 

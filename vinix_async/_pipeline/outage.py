@@ -105,8 +105,8 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # The keys that are evidence of the outage or have sent a probe as another account, with the time from which the
-    # patience of their calls is counted. Once there are _MIN_ACCOUNTS, no key is added.
+    # For each account that is evidence of the outage, the time from which the outage_wait of its calls is counted. As
+    # long as there are fewer than _MIN_ACCOUNTS, another account is added when its first call is sent as a probe.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
     interval: float = _FIRST_INTERVAL
@@ -529,5 +529,5 @@ def _server_away(error: VinixError) -> bool:
 
 
 def _is_own_500(error: VinixError) -> bool:
-    """Whether ``error`` is a 500 in the API's own JSON. It indicates an outage only if several accounts have it."""
+    """Whether ``error`` is a temporary 500 with the API's own JSON. If only one account gets it, there is no outage."""
     return isinstance(error, APIStatusError) and error.status == 500 and error.transient and not error.server_away

@@ -52,11 +52,11 @@ The 429 empties the bucket, which is refilled by 10 tokens per second, and a log
 """
 
 Waiting = Callable[[float], AbstractContextManager[None]]
-"""A function that accepts the expected seconds of a wait and returns a context manager to enter while a call waits."""
+"""A function that accepts the expected seconds of a wait. It returns a context manager to enter during the wait."""
 
 
 class Semaphore:
-    """A FIFO semaphore whose uncontended path does not await."""
+    """A FIFO semaphore. If it is free, acquiring it does not suspend the task."""
 
     __slots__ = ("_free", "_waiting")
 

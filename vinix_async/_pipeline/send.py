@@ -64,7 +64,7 @@ class Sender:
         # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False  # whether a response has contained the id of its request
-        self.headers_echo: bool = False  # whether a header of a response has contained this id
+        self.headers_echo: bool = False  # whether a header of a response has contained the id of its request
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
@@ -75,9 +75,9 @@ class Sender:
     ) -> Envelope:
         """Send ``request``, with retries, and return the envelope of the response. Raise the error of the last attempt.
 
-        ``ends_at`` is the deadline of the whole call, on the monotonic clock. If ``claims_suffice`` is set, and the
-        token or the response to its login contains the identity of the token's owner, return this identity instead of
-        sending ``request``.
+        ``ends_at`` is the deadline of the whole call, on the monotonic clock. With ``claims_suffice``, the request is
+        not sent if the token or the response to its login contains the identity of the token's owner. The envelope then
+        contains this identity.
         """
         call = _Call(self, request, options, ends_at, claims_suffice=claims_suffice)
         if self.log.observer is None:
@@ -434,7 +434,7 @@ class _Call:
             notify(self._options.listeners, ended)
 
     def _check_request_id(self, envelope: Envelope) -> None:
-        """Raise an error if the response belongs to another request.
+        """Raise an error if the response probably belongs to another request.
 
         Some gateways remove request ids. So a response without the id of its request is accepted until another response
         has contained the id of its request. A 304 has no body. Without the id, it is accepted until the headers of
@@ -446,13 +446,13 @@ class _Call:
             sender.echoes_request_ids = True
         elif sender.headers_echo if envelope.data is NOT_MODIFIED else sender.echoes_request_ids:
             raise APIConnectionError(
-                "the response belongs to another request: it does not contain the request id that was sent. "
-                "A proxy or a reused connection has probably mixed up two responses",
+                "the response probably belongs to another request: it does not contain the request id that was sent. "
+                "A proxy or a reused connection may have mixed up two responses",
                 server_away=False,
             )
 
     def _obeyed(self, error: RateLimitError) -> float:
-        """Return the seconds in the Retry-After of ``error``, or 0 if there is none or it is too long to be obeyed."""
+        """Return the Retry-After of ``error`` in seconds, or 0 if it is missing or longer than ``retry_after_max``."""
         asked = error.retry_after or 0.0
         return asked if asked <= self._options.retry.retry_after_max else 0.0
 

@@ -16,7 +16,7 @@ from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 Login = Callable[[Request], Awaitable[Envelope]]
 
 _REFUSED_FOR: Final = 30.0
-"""Seconds before another login is tried after a refused one. Earlier logins would only drain the token bucket."""
+"""Seconds before another login is tried after a refusal. Trying sooner would only drain the token bucket."""
 
 _RATE_LIMITED_FOR: Final = 4.2
 """Seconds before another login is tried after a 429.
@@ -62,7 +62,7 @@ class TokenCache:
 
     @property
     def blocked_for(self) -> float:
-        """The number of seconds for which no login is sent, because one was recently refused or answered with 429."""
+        """The number of seconds until a login may be sent. Positive only after a refused login or a 429."""
         return max(0.0, self._refused_until - self._clock.monotonic())
 
     @property
@@ -71,9 +71,9 @@ class TokenCache:
         return self._token.claims if self._token else {}
 
     async def get(self, login: Login) -> Token:
-        """Return a token that, as far as is known, has not expired. Log in first if necessary.
+        """Return a token that is not known to have expired. Log in first if necessary.
 
-        Raises the error of the login if no usable token is left.
+        If the login fails while the old token is still valid, return the old token. Otherwise raise the login's error.
         """
         token, now = self._token, self._clock.monotonic()
         if token is None or now >= token.expires_at:
