@@ -599,7 +599,7 @@ async def test_leaving_the_loop_ends_the_work(tmp_path: Path) -> None:
 
 
 async def test_closing_the_mirror_ends_a_refresh_that_was_left(tmp_path: Path) -> None:
-    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=20) as night:
+    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=10) as night:
         for turn in range(2):
             async with Mirror(tmp_path / "m.db") as mirror:
                 async for result in mirror.refresh(night.client, night.sandbox.account_ids):
@@ -611,7 +611,7 @@ async def test_closing_the_mirror_ends_a_refresh_that_was_left(tmp_path: Path) -
 
 
 async def test_closing_the_mirror_ends_a_refresh_of_another_task(tmp_path: Path) -> None:
-    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=20) as night:
+    async with night_of(SqliteDatabase(tmp_path / "unused.db"), accounts=10) as night:
         night.sandbox.hang(night.sandbox.account_ids[7])
         mirror, results = Mirror(tmp_path / "m.db"), []
 
@@ -620,7 +620,7 @@ async def test_closing_the_mirror_ends_a_refresh_of_another_task(tmp_path: Path)
                 results.append(result)
 
         task = asyncio.create_task(work())
-        while len(results) < 19:
+        while len(results) < 9:
             await asyncio.sleep(0)
         await mirror.close()
         with pytest.raises(MirrorError, match="closed"):
