@@ -368,7 +368,6 @@ class PageReader(Generic[T]):
         except VinixError as error:
             error.start_key = self.start_key
             raise
-        self._row_count = _row_count(envelope)
         self._decoded_rows = 0
         self._batches = iter_rows(envelope.data, self._listing.kind)
         self._page_bad_items = []
@@ -377,16 +376,14 @@ class PageReader(Generic[T]):
     async def next_batch(self) -> Batch[T] | None:
         """Return the next items of the current page. Return None after its last item, or after ``max_items``.
 
-        Items of rows that were in an earlier page are left out, so a batch can be empty.
+        Items of rows that were in an earlier page are left out, so a batch can be empty. Other tasks can run between
+        two batches.
         """
-        if self._envelope is None or self._left <= 0:
+        envelope = self._envelope
+        if envelope is None or self._left <= 0:
             return None
-        if self._listing.fetch_one is not None and isinstance(self._envelope.data, list):
-            return await self._next_document(self._envelope)
-        return await self._next_rows(self._envelope)
-
-    async def _next_rows(self, envelope: Envelope) -> Batch[T] | None:
-        """Return the next rows of a page, without their full documents. Other tasks can run between two batches."""
+        if self._listing.fetch_one is not None and isinstance(envelope.data, list):
+            return await self._next_document(envelope)
         if self._decoded_rows == self._row_count:
             if self._bad_rows:
                 raise self._row_error(self._bad_rows, envelope)
@@ -539,10 +536,11 @@ class PageReader(Generic[T]):
         else:
             envelope = await result_of(self._next_page)
             self._next_page = None
-        if envelope.next_start_key == envelope.start_key and "?" in self._listing.scope:
+        if envelope.next_start_key == envelope.start_key and self._listing.request.query:
             envelope.next_start_key = None  # Kazoo 4.3 ends a filtered listing with such a cursor
         cursor = envelope.next_start_key
-        if self._prefetch and cursor and cursor not in self._cursors and self._left > _row_count(envelope):
+        self._row_count = len(envelope.data) if isinstance(envelope.data, list) else 1
+        if self._prefetch and cursor and cursor not in self._cursors and self._left > self._row_count:
             self._next_page = self._listing.sender.start(self._listing.fetch(cursor, self._ends_at))
             await asyncio.sleep(0)  # lets the request be sent before this page is decoded
         return envelope
@@ -593,10 +591,6 @@ class PageReader(Generic[T]):
             task.cancel()
         if tasks:
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _row_count(envelope: Envelope) -> int:
-    return len(envelope.data) if isinstance(envelope.data, list) else 1
 
 
 def _in_order(first: int, documents: list[T], bad_rows: list[BadRow]) -> Iterator[tuple[int, T | BadRow]]:

@@ -156,8 +156,7 @@ class OutageDetector:
         if not ticket.outage_wait:
             return
         self._leave_recovery(ticket)
-        if ticket.waiting:
-            self._done_waiting(ticket)
+        self._done_waiting(ticket)
         self._refundable.pop(ticket, None)
         self._in_flight[ticket.key] -= 1
         if not self._in_flight[ticket.key]:

@@ -103,7 +103,7 @@ class AccountLimiter:
         self._limits = limits
         self._clock = clock
         self._slots = Semaphore(limits.per_account)
-        self._turn = Semaphore(1)
+        self._turn: Semaphore | None = None  # held by the call that waits for the rate limit
         self._rate: float | None = None
         self._next_at = -math.inf
         self._limited_at = -math.inf
@@ -138,7 +138,8 @@ class AccountLimiter:
         self._slots.release()
 
     async def _wait_for_rate(self, ends_at: float, waiting: Waiting) -> None:
-        await self._turn.acquire()  # calls wait one after another: each uses the rate that is current at its turn
+        turn = self._turn = self._turn or Semaphore(1)
+        await turn.acquire()  # calls wait one after another: each uses the rate that is current at its turn
         try:
             while (wait := self._next_at - self._clock.monotonic()) > 0:
                 if self._next_at >= ends_at:
@@ -161,7 +162,7 @@ class AccountLimiter:
             saved_up = (self._limits.burst - 1) / self._rate
             self._next_at = max(self._next_at, now - saved_up) + 1 / self._rate
         finally:
-            self._turn.release()
+            turn.release()
 
     def _forgets(self) -> bool:
         return self._clock.monotonic() - self._limited_at > _FORGET_AFTER
@@ -223,7 +224,8 @@ class RateLimiter:
                 await account.acquire(ends_at, waiting)
             if account_id is not None:
                 try:
-                    await self._all.acquire()
+                    if not self._all.acquire_nowait():
+                        await self._all.acquire()
                 except BaseException:
                     account.release()
                     raise

@@ -67,7 +67,7 @@ class Sender:
         self.headers_echo: bool = False  # whether a header of a response has contained the id of its request
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
-        self._only_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
+        self.shared_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
         self._caches: dict[Auth, TokenCache] = {}
 
     async def send(
@@ -92,7 +92,7 @@ class Sender:
     @property
     def shares_credentials(self) -> bool:
         """Whether all accounts use the same credentials."""
-        return self._only_cache is not None
+        return self.shared_cache is not None
 
     @property
     def known_claims(self) -> Mapping[str, Any]:
@@ -100,16 +100,16 @@ class Sender:
 
         Empty if the owner is unknown, if no token is cached, or if ``auth`` is a function.
         """
-        return self._only_cache.claims if self._only_cache else {}
+        return self.shared_cache.claims if self.shared_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
-        """Return the token cache for an account.
+        """Return the token cache for an account. Call the ``auth`` function if ``auth`` is one.
 
         If the ``auth`` function raises an exception other than a ``VinixError``, raise ``ConfigurationError`` with this
         exception as its cause.
         """
-        if self._only_cache is not None:
-            return self._only_cache
+        if self.shared_cache is not None:
+            return self.shared_cache
         if not callable(self._auth):
             raise ConfigurationError("auth must be credentials such as TokenAuth, or a function that returns them")
         try:
@@ -325,7 +325,7 @@ class _Call:
         while True:
             cache = self._cache
             if cache is None:
-                cache = self._cache = await sender.token_cache(request.account_id)
+                cache = self._cache = sender.shared_cache or await sender.token_cache(request.account_id)
             try:
                 token = await cache.get(partial(self._log_in, cache))
             except RateLimitError:
