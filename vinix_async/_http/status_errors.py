@@ -54,7 +54,7 @@ def clean(value: object, secrets: Secrets = NO_SECRETS) -> str | None:
 
     Return None if the value is not a string or an int, or if it is an empty string.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if type(value) not in {str, int}:
         return None
     text = str(value)
     for secret in secrets.values:
