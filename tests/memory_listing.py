@@ -70,8 +70,9 @@ class MemoryListing:
             kind=Callflow,
             page_size=None,
             fetch_one=None,
+            **options,
         )
-        return Pager(listing, **options)
+        return Pager(listing)
 
 
 def row(name: str) -> dict[str, Any]:

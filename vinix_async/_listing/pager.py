@@ -112,6 +112,9 @@ class Listing(Generic[T]):
         kind: the class of the documents.
         page_size: the number of rows per page to request. None for the server's default.
         fetch_one: a function that accepts an id and a deadline, and reads the full document. None to yield the rows.
+        max_items, start_key, prefetch, resume, on_bad_item: the arguments of ``callflows.list``.
+
+    Raises ``ConfigurationError`` if one of the arguments of ``callflows.list`` is invalid.
     """
 
     sender: Sender
@@ -120,6 +123,32 @@ class Listing(Generic[T]):
     kind: type[T]
     page_size: int | None
     fetch_one: Callable[[str, float], Awaitable[T]] | None
+    max_items: int | None = None
+    start_key: str | None = None
+    prefetch: int = 1
+    resume: Checkpoint | None = None
+    on_bad_item: OnBadItem = "raise"
+
+    def __attrs_post_init__(self) -> None:
+        start_key, resume = self.start_key, self.resume
+        check_count("max_items", self.max_items)
+        if type(self.prefetch) is not int or self.prefetch not in {0, 1}:
+            raise ConfigurationError("prefetch must be 0 or 1, because the cursor of a page is in the previous page")
+        if start_key is not None and (type(start_key) is not str or not start_key):
+            raise ConfigurationError("start_key must be a non-empty str or None")
+        if self.on_bad_item not in {"raise", "skip"}:
+            raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {self.on_bad_item!r}")
+        if resume is None:
+            return
+        if not isinstance(resume, Checkpoint):
+            raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
+        if start_key is not None:
+            raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
+        if resume.scope != self.scope:
+            raise ConfigurationError(
+                f"the checkpoint belongs to the listing {resume.scope}, but this is the listing {self.scope}: "
+                "resume the same listing with the same filters"
+            )
 
     @property
     def scope(self) -> str:
@@ -163,49 +192,12 @@ class Pager(Generic[T]):
     and then raises ``DecodeError``. Iterating by page raises the error without yielding the page.
     """
 
-    def __init__(
-        self,
-        listing: Listing[T],
-        *,
-        start_key: str | None = None,
-        max_items: int | None = None,
-        prefetch: int = 1,
-        resume: Checkpoint | None = None,
-        on_bad_item: OnBadItem = "raise",
-    ) -> None:
-        check_count("max_items", max_items)
-        if type(prefetch) is not int or prefetch not in {0, 1}:
-            raise ConfigurationError("prefetch must be 0 or 1, because the cursor of a page is in the previous page")
-        if start_key is not None and (type(start_key) is not str or not start_key):
-            raise ConfigurationError("start_key must be a non-empty str or None")
-        if on_bad_item not in {"raise", "skip"}:
-            raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {on_bad_item!r}")
-        if resume is not None and not isinstance(resume, Checkpoint):
-            raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
-        if resume is not None and start_key is not None:
-            raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
-        if resume is not None and resume.scope != listing.scope:
-            raise ConfigurationError(
-                f"the checkpoint belongs to the listing {resume.scope}, but this is the listing {listing.scope}: "
-                "resume the same listing with the same filters"
-            )
+    def __init__(self, listing: Listing[T]) -> None:
         self._listing = listing
-        self._start_key = start_key
-        self._resume = resume
-        self._max_items = max_items
-        self._prefetch = prefetch
-        self._skips = on_bad_item == "skip"
         self._reader: PageReader[T] | None = None  # the reader of the latest iteration
 
     def _new_reader(self, prefetch: int) -> "PageReader[T]":
-        self._reader = PageReader(
-            self._listing,
-            start_key=self._start_key,
-            resume=self._resume,
-            max_items=self._max_items,
-            prefetch=prefetch,
-            skips_bad_items=self._skips,
-        )
+        self._reader = PageReader(self._listing, prefetch)
         return self._reader
 
     def __await__(self) -> Generator[Any, None, Page[T]]:
@@ -229,7 +221,7 @@ class Pager(Generic[T]):
         The page in which ``max_items`` is reached has no ``next_start_key``. To continue after it, resume from
         ``checkpoint()`` with a larger ``max_items``.
         """
-        reader = self._new_reader(self._prefetch)
+        reader = self._new_reader(self._listing.prefetch)
         try:
             while page := await reader.read_page():
                 yield page
@@ -237,7 +229,7 @@ class Pager(Generic[T]):
             await reader.close()
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        reader = self._new_reader(self._prefetch)
+        reader = self._new_reader(self._listing.prefetch)
         try:
             while await reader.next_page():
                 while batch := await reader.next_batch():
@@ -261,7 +253,7 @@ class Pager(Generic[T]):
         """
         if self._reader is not None:
             return self._reader.checkpoint()
-        return self._resume or Checkpoint(scope=self._listing.scope, start_key=self._start_key)
+        return self._listing.resume or Checkpoint(scope=self._listing.scope, start_key=self._listing.start_key)
 
     def __repr__(self) -> str:
         return f"<Pager of {self._listing.scope}>"
@@ -275,24 +267,16 @@ class PageReader(Generic[T]):
     pages, it is already the cursor of the next page.
     """
 
-    def __init__(
-        self,
-        listing: Listing[T],
-        *,
-        start_key: str | None,
-        resume: Checkpoint | None,
-        max_items: int | None,
-        prefetch: int,
-        skips_bad_items: bool,
-    ) -> None:
-        self.start_key: str | None = resume.start_key if resume else start_key
+    def __init__(self, listing: Listing[T], prefetch: int) -> None:
+        resume, max_items = listing.resume, listing.max_items
+        self.start_key: str | None = resume.start_key if resume else listing.start_key
         self.all_bad_items: list[BadItem] = []
         self._listing = listing
         self._yielded = resume.yielded if resume else 0
         self._reported = self._yielded
         self._left = math.inf if max_items is None else max_items - self._yielded
         self._prefetch = prefetch
-        self._skips_bad_items = skips_bad_items
+        self._skips_bad_items = listing.on_bad_item == "skip"
         self._ends_at = math.inf
         self._finished = resume is not None and resume.finished
         self._envelope: Envelope | None = None  # the envelope of the current page

@@ -155,7 +155,8 @@ class OutageDetector:
         """Remove a call that has ended for any reason. If it was to send the next probe, another call sends it."""
         if not ticket.outage_wait:
             return
-        self._leave_recovery(ticket)
+        if ticket.recovery is not None:
+            self._leave_recovery(ticket)
         self._done_waiting(ticket)
         self._refundable.pop(ticket, None)
         self._in_flight[ticket.key] -= 1
@@ -278,7 +279,8 @@ class OutageDetector:
         """
         if not ticket.outage_wait:
             return
-        self._leave_recovery(ticket, grow=True)
+        if ticket.recovery is not None:
+            self._leave_recovery(ticket, grow=True)
         ticket.probing = False
         ticket.probes_in_a_row = 0
         if self._evidence:

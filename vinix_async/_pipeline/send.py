@@ -197,15 +197,14 @@ class _Call:
             sender.transport.open()
             if self._claims_suffice and (claims := sender.known_claims):
                 return Envelope(data=claims)
+            attempt = self._attempt_through_outages if self._ends_at == math.inf else self._attempt_in_time
             try:
-                return await self._attempt_in_time()
+                return await attempt()
             except VinixError as error:
                 if not is_retryable(error, policy):
                     raise
                 failure = error
-            return await retry(
-                failure, self._attempt_in_time, self, policy=policy, clock=sender.clock, ends_at=self._ends_at
-            )
+            return await retry(failure, attempt, self, policy=policy, clock=sender.clock, ends_at=self._ends_at)
         except VinixError as error:
             self._complete(error)
             error.gave_up = error.gave_up or why_final(error, policy)
@@ -248,8 +247,7 @@ class _Call:
     # --- attempts ---
 
     async def _attempt_in_time(self) -> Envelope:
-        if self._ends_at == math.inf:
-            return await self._attempt_through_outages()
+        """Make one attempt. Raise an error if the call's deadline passes before it is complete."""
         left = self._ends_at - self._sender.clock.monotonic()
         try:
             if left > 0:  # if no time is left, asyncio.timeout would still let a request be sent on an open connection

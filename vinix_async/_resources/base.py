@@ -53,15 +53,13 @@ class Resource:
             kind=kind,
             page_size=page_size,
             fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
-        )
-        return Pager(
-            listing,
             start_key=start_key,
             max_items=max_items,
             prefetch=prefetch,
             resume=resume,
             on_bad_item=on_bad_item,
         )
+        return Pager(listing)
 
     async def _get(self, kind: type[D], request: Request, ends_at: float | None = None) -> D:
         """Send ``request`` and return the document in the response."""
