@@ -53,7 +53,8 @@ async def read_body(
     pieces: list[bytes] = []
     received = size = 0
     while not stream.at_eof():
-        data = await _read_some(stream, connection)
+        # Data has usually arrived already. The timeout in _read_some would take longer than reading it.
+        data = stream.read_nowait() or await _read_some(stream, connection)
         received += len(data)
         _check_size(received, max_body)
         if member is None:
@@ -87,8 +88,6 @@ async def _read_some(stream: "StreamReader", connection: "Connection | None") ->
     If the framing of the body is invalid, aiohttp's ``readany`` never returns, even if the connection is closed. So
     this function checks the connection whenever no data has been received for a while.
     """
-    if chunk := stream.read_nowait():  # usually true, and the timeout below would take longer than reading the data
-        return chunk
     while not stream.at_eof():
         quiet = asyncio.timeout(_QUIET)
         try:

@@ -3,8 +3,8 @@
 The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second).
 Some versions of Kazoo do not say how many tokens are left, and others take none for a request with a valid
 ``X-Auth-Token``. Therefore the rate of an account is not limited until the server answers 429. From then on the rate is
-adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed, and
-the next 429 restores it.
+adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed. While
+calls for the account are in progress, the last rate is remembered, and the next 429 restores it.
 """
 
 import asyncio
