@@ -140,9 +140,10 @@ ReadAccount = Callable[[Account], AsyncGenerator[Outcome, None]]
 
 
 class Sweep:
-    """An iteration over many accounts. Several tasks read accounts concurrently, and a loop yields their outcomes.
+    """An iteration over many accounts. Several tasks read accounts concurrently.
 
-    A subclass passes ``_begin`` a function that reads one account.
+    A subclass calls ``_begin`` with a function that reads one account. ``_begin`` returns an async generator, which
+    yields the outcomes of all accounts.
     """
 
     def __init__(

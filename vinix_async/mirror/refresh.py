@@ -298,7 +298,7 @@ class _AccountWork:
         self._batch: list[Read] = []
         self._not_found: list[NotFoundError] = []  # the 404s for callflows that the mirror contains
         self._unreadable: list[str] = []
-        self._toggled: set[str] = set()
+        self._toggled: set[str] = set()  # callflows that the server changes when another callflow is dialled
         self._recent: set[str] = set()  # callflows that the listings show as new or changed
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
@@ -359,7 +359,7 @@ class _AccountWork:
             await self._store.begin(self._account_id, began)
         suspects = await self._suspects(modified, began)
         await self._read_all(suspects)
-        # Documents that were just read may show that further callflows can be toggled.
+        # The documents that were just read may contain modules with which the server changes other callflows.
         await self._read_all(self._toggled.difference(suspects) & known.callflows.keys())
         deleted = await self._deleted()
         await self._store.finish(

@@ -59,15 +59,15 @@ class Sandbox:
         callflows: the number of callflows per account. With a tuple (minimum, maximum), each account has a random
             number of callflows in this range.
         findings: whether to add an account whose callflows have deliberate faults. It is the last of ``account_ids``.
-            Each rule of ``vinix_async.flows`` reports one of its callflows, whose name describes the fault. In all
-            other accounts, no callflow makes calls fail.
+            For each rule of ``vinix_async.flows``, this account has a callflow that the rule reports. The name of the
+            callflow describes the fault. The callflows of all other accounts have no faults that make phone calls fail.
         seed: the seed of the random data. The same seed produces the same accounts, documents and credentials.
         host: the address to listen on.
         port: the port to listen on. 0 chooses a free one.
         rate_limit: True for Kazoo's rate limit, False for none. Kazoo has a token bucket for each pair of client
-            address and account. A bucket has 100 tokens and gains 10 per second. In ``kazoo5``, requests with a valid
-            token cost nothing. A tuple (capacity, tokens per second) sets other numbers. With a tuple, requests with a
-            valid token cost tokens in every dialect.
+            address and account. A bucket has 100 tokens and gains 10 per second. In ``kazoo5``, authenticated requests
+            take no tokens. A tuple (capacity, tokens per second) sets other numbers. With a tuple, authenticated
+            requests take tokens in every dialect.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
             35 on real servers whose operator has configured costs.
         token_ttl: the lifetime of a token in seconds.
