@@ -9,7 +9,7 @@ A refresh calls the methods in this order::
             continue
         try:
             await store.begin(account_id, watermark)   # only if known.watermark is None
-            await store.write(account_id, reads, run_id=run_id, now=now)       # one call for each batch of about 32 documents
+            await store.write(account_id, reads, run_id=run_id, now=now)       # for each batch of about 32 documents
             await store.finish(account_id, ...)        # or: await store.fail(account_id, "forbidden", ...)
         finally:
             await store.unlock(account_id)
