@@ -205,7 +205,7 @@ class VinixClient:
     async def close(self) -> None:
         """End all calls and close the connection pool. A session that was passed as ``session=`` stays open.
 
-        On a view or a closed client, this has no effect.
+        On a view (see ``with_options``) or a closed client, this has no effect.
         """
         if self._owner:
             await self._sender.close()

@@ -138,8 +138,8 @@ def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Env
     if not has_data and not _ENVELOPE_KEYS & body.keys():
         raise DecodeError("the response has no envelope", problems=("$: expected data or status, got neither",))
     request_id, page_size, auth_token = body.get("request_id"), body.get("page_size"), body.get("auth_token")
-    # A streamed response has a string as its page_size. It is refused, because it may be incomplete even if its status
-    # is "success".
+    # In a streamed response, page_size is a string. Such a response is refused, because it may be incomplete even if
+    # its status is "success".
     if not (type(page_size) in _INT and type(request_id) in _STR and type(auth_token) in _STR):
         raise DecodeError("the envelope of the response is not valid", problems=_wrong_types(body))
     return Envelope(

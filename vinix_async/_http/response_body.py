@@ -53,7 +53,7 @@ async def read_body(
     pieces: list[bytes] = []
     received = size = 0
     while not stream.at_eof():
-        # Data has usually arrived already. The timeout in _read_some would take longer than reading it.
+        # Usually, data has already arrived. Reading this data takes less time than setting the timeout in _read_some.
         data = stream.read_nowait() or await _read_some(stream, connection)
         received += len(data)
         _check_size(received, max_body)

@@ -44,7 +44,7 @@ Batch = tuple[list[str], list[T]]
 OnBadItem = Literal["raise", "skip"]
 
 _MAX_EMPTY_PAGES: Final = 1_000
-"""The number of consecutive empty pages after which the listing is considered a loop."""
+"""The number of consecutive empty pages after which a listing fails with ``PaginationLoopError``."""
 
 _MAX_REMEMBERED: Final = 100_000
 """The approximate number of row ids that are kept to recognize repeated rows.

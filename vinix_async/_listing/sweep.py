@@ -193,7 +193,10 @@ class Sweep:
         return f"<{type(self).__name__}, {self._max_concurrency} at once, {self.stats!r}>"
 
     async def _stop(self, error: Exception) -> None:
-        """End the latest loop. If another task is waiting for the loop's next result, raise ``error`` in that task."""
+        """End the caller's latest loop over the outcomes.
+
+        If another task is waiting for the next outcome, raise ``error`` in that task.
+        """
         try:
             await self.__aexit__(None, None, None)
         except RuntimeError:  # aclose() raises this if another task is waiting for the generator's next value

@@ -152,7 +152,7 @@ class OutageDetector:
             self._in_flight[ticket.key] = self._in_flight.get(ticket.key, 0) + 1
 
     def end(self, ticket: Ticket) -> None:
-        """Remove a call that has ended for any reason. If it was to send the next probe, another call sends it."""
+        """Remove a call that has ended for any reason. If this call sent the probes, another call takes over."""
         if not ticket.outage_wait:
             return
         if ticket.recovery is not None:

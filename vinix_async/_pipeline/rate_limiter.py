@@ -31,9 +31,9 @@ _SMALL_DECREASE: Final = 0.9
 _LARGE_DECREASE: Final = 0.5
 """A 429 multiplies the rate by one of these factors.
 
-If the server adds ``Limits.rate`` tokens per second to the bucket, about ``Limits.rate`` requests or more succeed
-between two 429s. If far fewer have succeeded, the server allows this account much less. The rate must then fall fast,
-before the calls have used up their attempts.
+If the server adds ``Limits.rate`` tokens per second to the account's token bucket, about ``Limits.rate`` requests or
+more succeed between two 429s. If far fewer have succeeded, the server allows this account much less. The rate must then
+fall fast, before the calls have used up their attempts.
 """
 
 _FEW_SUCCESSES: Final = 0.8

@@ -125,7 +125,7 @@ class Sender:
             ) from error
         if cache is None:
             cache = TokenCache(auth, self.clock)
-            if cache.renewable:  # fixed tokens are not kept: the function may return another one each time
+            if cache.renewable:  # not for a fixed token: the function may return another token each time
                 self._caches[auth] = cache
         return cache
 

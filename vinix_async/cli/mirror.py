@@ -74,7 +74,7 @@ class _Refresh:
         self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
 
     async def _accounts(self, opened: "Mirror", server: Server, job: Job) -> AsyncGenerator[Account, None]:
-        """Yield the accounts of a job. For ``--all``, add those of the mirror, which the server may no longer list."""
+        """Yield a job's accounts. For ``--all``, add the mirror's accounts, even if the server no longer lists them."""
         async for account in selected_accounts(server, job, self._problems.add):
             self._named.setdefault(account.id, account)
             yield account

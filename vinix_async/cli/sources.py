@@ -43,7 +43,7 @@ _GZIP: Final = b"\x1f\x8b"
 _CALLFLOW_KEYS: Final = {"featurecode", "flow", "numbers", "patterns"}
 """A line of an export file is a callflow only if it has at least one of these keys."""
 
-_MAX_LISTED: Final = 20  # accounts in a message
+_MAX_LISTED: Final = 20  # the maximum number of accounts that a message lists
 
 
 @define
@@ -140,7 +140,7 @@ def _database(option: str | None) -> str:
 
 
 def check_order(command: str, source: str, what: str) -> None:
-    """Raise ``UsageError`` if the export file is the last argument, ``what``, instead of ``source``."""
+    """Raise ``UsageError`` if the export file was given as the last argument, ``what``, instead of as ``source``."""
     if what.lower().endswith(EXPORT_SUFFIXES) and Path(what).is_file() and not is_file(source):
         raise UsageError(f"the file comes first: {shlex.join(['vinix', 'callflows', command, what, source])}")
 

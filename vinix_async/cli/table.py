@@ -23,7 +23,7 @@ _ID_COLUMN_FROM: Final = 60
 _MAX_ALIGNED: Final = 40
 """The width of the widest cell that ``aligned`` considers when it aligns a column."""
 
-_MAX_NUMBERS: Final = 6  # of a callflow in one line
+_MAX_NUMBERS: Final = 6  # how many numbers, patterns and feature codes of a callflow one line shows
 
 _CALLFLOW_COLUMNS: Final[dict[str, tuple[int, dict[str, Any], Callable[[Callflow], str]]]] = {
     "Callflow": (0, {"style": "cyan", "ratio": 3}, title),

@@ -296,7 +296,7 @@ class _Check:
     ``known_ids`` are the ids of the callflows that were given. ``ids`` are the same ids if the account has no other
     callflows, or None if it may have others. ``metadata_complete`` is true if the metadata of the callflow contains all
     existing documents to which the callflow refers. ``returns`` is true if calls may continue in another callflow when
-    this one ends: because the other one has jumped to this one, or because this one is the preflow.
+    this callflow ends: because the other callflow has jumped here, or because this callflow is the preflow.
     """
 
     survey: _Survey

@@ -25,9 +25,9 @@ class Jump:
 
 
 def returning(jumps: Iterable[Jump]) -> set[str]:
-    """Return the ids of the callflows from which a call may return to another callflow.
+    """Return the ids of the callflows after which a call may continue in an earlier callflow.
 
-    The call has jumped from the other callflow to this one, directly or through further callflows.
+    A call reaches such a callflow by a jump that comes back, possibly followed by further jumps of any kind.
     """
     onward: dict[str, list[str]] = {}
     found: set[str] = set()

@@ -233,7 +233,10 @@ _RING_SECONDS: Final = 20
 
 
 def silent_members(node: FlowNode) -> dict[str, str]:
-    """Return the reason why a group member never rings, by the member's field. A reason is a clause for messages."""
+    """Find the group members that never ring. Return a dict from their fields to the reasons.
+
+    A reason is a clause for messages.
+    """
     data, silent = node.data, dict[str, str]()
     if node.module not in {"group", "ring_group"}:
         return silent

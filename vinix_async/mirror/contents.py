@@ -19,7 +19,7 @@ _MAX_KEY: Final = 1_000
 """The maximum length of a search key in bytes. Longer texts are shortened."""
 
 _KEPT: Final = 900
-"""If a text is longer, its search key consists of this number of bytes of the text, and a hash."""
+"""The search key of a text longer than ``_MAX_KEY`` consists of this number of bytes of the text, and a hash."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 """Characters that cannot be stored. PostgreSQL does not accept NUL, and neither driver accepts lone surrogates."""

@@ -176,7 +176,10 @@ class MirrorRefresh(Sweep):
         return self._begin(self._refresh)
 
     async def close(self) -> None:
-        """End the loop. If another task is waiting for the next result, ``MirrorError`` is raised in that task."""
+        """End the caller's loop over the results.
+
+        If another task is waiting for the next result, ``MirrorError`` is raised in that task.
+        """
         await self._stop(MirrorError("the mirror was closed before every account was refreshed"))
 
     async def _before(self) -> None:
@@ -327,7 +330,7 @@ class _AccountWork:
             await self._update()
         except (MirrorError, ClientClosedError):
             raise
-        except AuthenticationError as error:  # not an error of the account, so its stored state is kept
+        except AuthenticationError as error:  # the account is not at fault: keep the state that is stored for it
             return "failed", error.with_traceback(None)
         except VinixError as error:
             failure = error.with_traceback(None)  # the frames of the traceback would keep the rows in memory

@@ -361,7 +361,7 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 def _load(database: Database, account_id: str, name: str | None, account: Rows, rows: Rows) -> _Locked:
     """Return what is known about an account that was just locked. An account that is not known yet is added.
 
-    ``account`` and ``rows`` are the results of ``_ACCOUNT`` and ``_CALLFLOWS``.
+    ``account`` and ``rows`` are the results of the queries ``_ACCOUNT`` and ``_CALLFLOWS``.
     """
     if not account:
         database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)

@@ -89,8 +89,8 @@ class Kazoo43(Dialect):
 class Kazoo5(Dialect):
     """Kazoo's master branch.
 
-    Requests with a valid token do not count towards the rate limit. An envelope always has ``tokens``. It has a
-    ``version`` only if the request was authenticated.
+    Requests with a valid auth token do not count towards the rate limit. An envelope always has ``tokens``, the state
+    of the token bucket. It has a ``version`` only if the request was authenticated.
     """
 
     version = "5.0.0"

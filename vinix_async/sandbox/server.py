@@ -70,7 +70,7 @@ class Sandbox:
             requests take tokens in every dialect.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
             35 on real servers whose operator has configured costs.
-        token_ttl: the lifetime of a token in seconds.
+        token_ttl: the lifetime of an auth token in seconds.
         faults: a ``Faults`` object, which replaces a share of the responses with faults. None for no faults.
         clock: the source of time for the sandbox and for the clients that ``client()`` returns. None for real time.
         record: the maximum number of requests in ``requests``. Only the latest requests are kept.

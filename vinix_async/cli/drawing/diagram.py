@@ -99,7 +99,8 @@ def diagram(callflow: Callflow, names: Mapping[str, Name] | None = None) -> list
 def _add(boxes: list[Box], waiting: list[tuple[FlowNode, int, str, str]], names: Mapping[str, Name]) -> None:
     """Add the boxes of some nodes and of all nodes below them.
 
-    ``waiting``: the nodes, each with the index of its parent, its branch and its step. The last node is added first.
+    ``waiting``: the nodes. Each node comes with the index of the parent's box, and with the node's branch and step. The
+    last node is added first.
     """
     while waiting:
         node, parent, branch, step = waiting.pop()
