@@ -230,6 +230,20 @@ def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], message: s
         read_callflows(**{"account_ids": ["a" * 32], **arguments})
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "content", ["[]", "null", "0", '["version"]', '"version"', "{", "[" * 100_000], ids=lambda text: text[:9]
+)
+async def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str, overwrite: bool) -> None:  # noqa: FBT001  # as the option
+    from vinix_async.dask import write_callflows
+
+    manifest = tmp_path / "_vinix.json"
+    manifest.write_text(content)
+    with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):
+        await anext(write_callflows(cast(Any, None), [], tmp_path, overwrite=overwrite))
+    assert manifest.read_text() == content
+
+
 def test_no_credential_is_in_tasks_logs_or_the_state_of_the_cluster(
     shared: Shared, cluster: Any, tmp_path: Path
 ) -> None:
@@ -399,9 +413,6 @@ async def test_a_cluster_that_cannot_do_it_says_why(
             VinixError, match=r"a worker has vinix-async \d.*, but this process has 9\.9: install the same"
         ):
             await write(client, shared, folder, [account_id])
-        (folder / "_vinix.json").write_text("{")
-        with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):
-            await write(client, shared, folder)
     assert sorted(path.name for path in folder.iterdir()) == ["_vinix.json"]
 
 

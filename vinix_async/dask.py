@@ -368,12 +368,14 @@ def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
     except FileNotFoundError:
         if any(folder.iterdir()):
             raise ConfigurationError(f"{folder} contains other files: use a new or an empty folder") from None
+        found = wanted
+    except (ValueError, RecursionError):
         found = None
-    except ValueError:
-        raise ConfigurationError(f"{manifest} is damaged: use another folder") from None
-    if overwrite and found:
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{manifest} is damaged: use another folder")
+    if overwrite:
         _remove(folder)
-    elif found and found != wanted:
+    elif found != wanted:
         other = ", ".join(sorted(name for name in wanted if wanted[name] != found.get(name)))
         raise ConfigurationError(
             f"{folder} has an export with other values of {other}: use another folder, or replace the export "
