@@ -58,7 +58,7 @@ def json_text(value: Any) -> str:
     """Return a document or any JSON value as JSON text, at any depth of nesting."""
     if attrs.has(type(value)):
         return to_json(value).decode()
-    # to_json accepts only documents. Encode the value as part of a document, and cut it out of the text.
+    # to_json accepts only documents. Encode the value as part of a document, and cut the value out of the JSON text.
     return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
 
 

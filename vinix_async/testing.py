@@ -133,7 +133,7 @@ def _loop_scope(request: pytest.FixtureRequest) -> str:
         )
     marker = request.node.get_closest_marker("asyncio")
     options = marker.kwargs if marker else {}
-    scope = options.get("loop_scope") or options.get("scope")  # "scope" is the name in older versions
+    scope = options.get("loop_scope") or options.get("scope")  # older versions of pytest-asyncio use "scope"
     return str(scope or request.config.getini("asyncio_default_test_loop_scope"))
 
 

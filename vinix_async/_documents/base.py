@@ -88,7 +88,10 @@ class Unbuilt:
 
 
 class BuiltField:
-    """A descriptor of a field whose slot may contain an ``Unbuilt``. The first read replaces it with its document."""
+    """A descriptor of a field whose slot may contain an ``Unbuilt``.
+
+    The first read of the field replaces the ``Unbuilt`` with the document that ``build`` returns.
+    """
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot

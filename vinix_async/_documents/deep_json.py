@@ -1,7 +1,7 @@
 """Converts JSON text to values and values to JSON text.
 
-msgspec handles ordinary values. It is recursive, and it reaches Python's recursion limit in a flow of about 500 nested
-nodes. ``_parse_deep`` and ``_write_deep`` handle deeper values without recursion.
+msgspec handles ordinary values. msgspec is recursive, and it reaches Python's recursion limit in a flow of about 500
+nested nodes. ``_parse_deep`` and ``_write_deep`` handle deeper values without recursion.
 """
 
 import json

@@ -133,7 +133,7 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
         code=code,
         detail=detail,
         problems=tuple(_validation_problems(data, secrets)) if status == 400 else (),
-        # The server sends this 500 for a document that it cannot read. A retry would get it again.
+        # The server sends this 500 for a document that it cannot read. A retry would get the same 500.
         transient=not (status == 500 and body.get("message") == "init failed" and "data" not in body),
         request_id=cleaned(body.get("request_id")),
     )

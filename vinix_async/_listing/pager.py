@@ -152,7 +152,7 @@ class Listing(Generic[T]):
 
     @property
     def scope(self) -> str:
-        """The path and the filters, for checkpoints."""
+        """The path and the filters of the listing. A checkpoint stores them to identify the listing."""
         return self.request.target
 
     @property
@@ -447,7 +447,7 @@ class PageReader(Generic[T]):
         return self._rows.pop(0) if self._rows else None
 
     def _decode_batch(self, envelope: Envelope) -> tuple[int, list[T], list[BadRow]]:
-        """Return the index of the next batch's first row, its valid documents and its invalid rows."""
+        """Return the next batch: the index of the first row, the valid documents and the invalid rows."""
         first = self._decoded_rows
         try:
             documents, bad_rows = next(self._batches)
@@ -625,7 +625,7 @@ class _Deduplicator:
         return is_new
 
     def end_page(self) -> list[str]:
-        """Return the ids of the rows of this page. If too many ids are remembered, discard the oldest."""
+        """End the page and return the ids of its rows. If too many ids of rows are remembered, forget the oldest."""
         page, self._page = self._page, []
         if len(self._newer) > _MAX_REMEMBERED // 2:
             self._newer, self._older = set(), self._newer

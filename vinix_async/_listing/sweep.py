@@ -136,7 +136,7 @@ class Outcome:
 
 
 ReadAccount = Callable[[Account], AsyncGenerator[Outcome, None]]
-"""A function that reads an account."""
+"""A function that reads an account and yields the outcomes."""
 
 
 class Sweep:
@@ -171,8 +171,8 @@ class Sweep:
         self._resumed = resume is not None
         self._done = set(resume.done) if resume else set[str]()
         self._refused = 0
-        # A weak reference, so that the generator is closed as soon as the caller leaves the loop. A strong reference
-        # would form a cycle, which exists until the garbage collector finds it.
+        # A weak reference, so that the generator is closed as soon as the caller leaves the ``async for``. A strong
+        # reference would form a reference cycle, and only the garbage collector would close the generator.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
         self._ended: asyncio.Event | None = None  # set when the latest loop has ended
         self._workers: _Workers | None = None
@@ -353,7 +353,7 @@ class AccountSweep(Sweep):
         return self._begin(self._read_pages)
 
     async def _read_pages(self, account: Account) -> AsyncGenerator[Outcome, None]:
-        """Yield the pages of an account. If it fails, the last page contains the error."""
+        """Yield the pages of an account. If the account fails, the last page contains the error."""
         began = self._sender.clock.monotonic()
         callflows = bad_items = 0
         pager: Pager[Callflow] | None = None

@@ -458,7 +458,7 @@ class Log:
         self._clock = clock
         self._second = 0.0  # the start of the second in which retries are currently counted
         self._retries = 0
-        self._rate_limited: dict[str | None, float] = {}  # when a wait of an account was last logged
+        self._rate_limited: dict[str | None, float] = {}  # when a wait for an account's rate limit was last logged
 
     def __call__(self, event: Event) -> None:
         """Log ``event`` at its level."""

@@ -55,7 +55,7 @@ removed.
 """
 
 Key = tuple[bool, str | None]
-"""Whether a request is for callflows, and the id of its account. Failures are recorded for each key."""
+"""Whether a request is for callflows, and the id of the request's account. Failures are recorded for each such pair."""
 
 
 @define(eq=False, repr=False)
@@ -250,7 +250,7 @@ class OutageDetector:
                 raise self._given_up(ticket, outage)
             self._release([each for each in self._waiting if now >= each.ends_at])
             tickets = [ticket, *self._waiting]
-            # If the outage_wait of a call ends earlier, probe then, so that no call gives up without a last probe.
+            # If the outage_wait of a call ends earlier, probe then: a call gives up only after a last probe.
             due = min(outage.next_probe_at, *map(self._patience_ends, tickets))
             if now >= due:
                 ticket.probing = True
@@ -328,7 +328,7 @@ class OutageDetector:
                 await asyncio.wait({self._check_done})
         if not ticket.callflows:
             self._outage.answers_others = False
-        return True  # there is an outage, so the attempt does not count
+        return True  # there is an outage, so this does not count as one of the call's attempts
 
     def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
         if ticket.key not in self._evidence:
@@ -453,7 +453,7 @@ class OutageDetector:
                 waiter.set_result(None)
 
     def _hand_over(self) -> None:
-        """Choose another call to send the next probe. Prefer one whose answer can end the outage."""
+        """Choose another call to send the next probe. Prefer a call whose answer can end the outage."""
         self._prober = None
         outage = self._outage
         if outage is not None and self._waiting:

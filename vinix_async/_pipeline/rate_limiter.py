@@ -1,10 +1,11 @@
 """Limits the number of requests in flight and the request rate of each account.
 
 The server keeps a token bucket for each pair of client address and account (100 tokens, refilled by 10 per second).
-Some versions of Kazoo do not say how many tokens are left, and others take none for a request with a valid
-``X-Auth-Token``. Therefore the rate of an account is not limited until the server answers 429. From then on the rate is
-adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the limit is removed. While
-calls for the account are in progress, the last rate is remembered, and the next 429 restores it.
+Some versions of Kazoo do not say how many tokens are left in the bucket. Others take no token from the bucket for a
+request with a valid ``X-Auth-Token``. Therefore the rate of an account is not limited until the server answers 429.
+From then on the rate is adapted: a 429 lowers it, and each success raises it a little. After a minute without a 429 the
+limit is removed. While calls for the account are in progress, the last rate is remembered, and the next 429 restores
+it.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ fall fast, before the calls have used up their attempts.
 """
 
 _FEW_SUCCESSES: Final = 0.8
-"""If fewer than this share of ``Limits.rate`` requests succeed between two 429s, the large decrease is used."""
+"""The large decrease is used if fewer than ``_FEW_SUCCESSES * Limits.rate`` requests succeed between two 429s."""
 
 _LEAST_RATE: Final = 0.02
 """The lowest rate of a rate-limited account, as a share of ``Limits.rate``."""

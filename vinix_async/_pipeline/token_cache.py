@@ -21,8 +21,8 @@ _REFUSED_FOR: Final = 30.0
 _RATE_LIMITED_FOR: Final = 4.2
 """Seconds before another login is tried after a 429.
 
-The 429 empties the server's token bucket. The bucket is refilled by 10 tokens per second, and a login may cost 35
-tokens.
+The 429 empties the token bucket with which the server limits the rate. The bucket is refilled by 10 tokens per second,
+and a login may take 35 tokens from it.
 """
 
 _REFRESH_MARGIN: Final = 60.0

@@ -72,9 +72,9 @@ class AccountFlows:
 
     @cached_property
     def by_number(self) -> Mapping[str, Sequence[Callflow]]:
-        """The callflows by number. If several have the same number, the one with the lowest id is first.
+        """For each phone number, the callflows that have it, sorted by id.
 
-        That callflow gets the calls.
+        The first of these callflows gets the calls.
         """
         found: dict[str, list[Callflow]] = {}
         for callflow in sorted(self.callflows, key=lambda each: each.id):

@@ -110,7 +110,7 @@ class Description:
     ``label`` is the label of the module. ``name`` is the name of the document to which the node refers. If there is
     none, ``name`` is another text that identifies the node, such as the target of a transfer, or ``""``.
 
-    ``members`` has a text for each member of a group. It begins with the member's name, or with the kind and the
+    ``members`` has a text for each member of a group. The text begins with the member's name, or with the kind and the
     shortened id of a member whose name is not known (``user a56a7604``). The delay of the member follows (``Ann Ash
     after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring.
 
@@ -307,7 +307,7 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
 ) -> str:
     """Return a change as one line that begins with ``+``, ``-`` or ``~``. Secrets are hidden.
 
-    ``old`` is the callflow before the change, and ``new`` is the callflow after it. Each is None if it did not exist.
+    ``old`` is the callflow before the change, and ``new`` is the callflow after it. Each is None if there was none.
     ``names`` has the names of the documents of both states, by id.
     """
     before, after = change.old, change.new

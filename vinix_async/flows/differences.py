@@ -524,8 +524,9 @@ class _FlowDifferences:
     ) -> list[int] | None:
         """Return the nodes from a child of ``upper`` down to the node that is to be paired with ``wanted``.
 
-        Returns None if there is no such node below ``upper``. ``wanted`` is a node of the other side, and ``tree_id``
-        is the id of the tree whose top is ``wanted``. ``upper_node`` is the node with the index ``upper``.
+        Returns None if there is no such node below ``upper``. ``side`` has the nodes of one document, and ``wanted`` is
+        a node of the other document. ``tree_id`` is the id of the tree whose top is ``wanted``. ``upper_node`` is the
+        node with the index ``upper``.
         """
         levels = side.levels_to_equal(upper, tree_id) if self._pairing.finds_equal else None
         if levels is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, upper_node):
@@ -564,7 +565,7 @@ class _FlowDifferences:
     def _is_kept(self, old: int, new: int) -> bool:
         """Whether the new child of a replaced node equals the old child, or has the same module and ``data.id``.
 
-        Two nodes without a ``data.id`` are not considered to have the same one.
+        Only nodes that have a ``data.id`` can have the same one.
         """
         if self._old.tree_ids[old] == self._new.tree_ids[new]:
             return True
@@ -676,11 +677,11 @@ def _item_changes(
 
 
 def _by_identity(items: Sequence[Mapping[str, Any]]) -> dict[Any, tuple[str, Mapping[str, Any]]]:
-    """Return the items of an array under keys that match those of the same items in another array.
+    """Return the items of an array by keys that also identify the same items in another array.
 
     A key consists of the item's id and a counter, which distinguishes items with the same id. A value consists of the
-    id and the item. For an item without an id, the key has the content of the item in place of the id, and the value
-    has the index, as a text.
+    id and the item. If an item has no id, the key contains the content of the item instead, and the value contains the
+    index of the item as a text.
     """
     found: dict[Any, tuple[str, Mapping[str, Any]]] = {}
     times: Counter[Any] = Counter()

@@ -467,7 +467,7 @@ class _Check:
             ends_badly = known.choice or known.silent or known.ending == "answered"
             severity: Severity = "warning" if ends_badly and not self.returns else "info"
             if known.name == "menu" and not is_empty(node.children.get("max_retries")):
-                return  # with max_retries, the empty default branch is never taken
+                return  # calls take the child max_retries instead of the default branch
             yield "E305", severity, f"the default branch of {known.name} is empty: {self._outcome}", (key,)
         elif known.branches == "menu":
             outcome = f"{key} counts as a wrong key" if is_digits(key) else "it counts as missing"

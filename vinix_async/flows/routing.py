@@ -99,7 +99,7 @@ def lookup(callflows: Iterable[Callflow], dialled: str, *, caller: Caller = "out
 
 
 def normalize(dialled: str) -> str:
-    """Convert a number to E.164 with the server's default converters. Return other numbers and texts unchanged."""
+    """Convert a number to E.164 with the server's default converters. If none matches, return the text unchanged."""
     if dialled.startswith("*"):
         return dialled
     for pattern, prefix in _CONVERTERS:

@@ -77,7 +77,7 @@ def masked(value: Any, key: str = "") -> Any:
     is kept if the address has no password. If the rest of a text may contain a part of a password, ``…`` replaces the
     rest.
 
-    ``key`` is the key or the field of ``value``. If it names a secret, the whole value is hidden.
+    ``key`` is the key or the field of ``value``. If ``key`` names a secret, the whole value is hidden.
     """
     if isinstance(value, str) and not key:
         return _without_secrets(value)
@@ -118,7 +118,7 @@ _URL: Final = re.compile(
 )
 # Most texts contain none of these characters, and such a text contains no secret.
 _SUSPECT: Final = re.compile("[:@=]|%(?:25)*3a", re.IGNORECASE)
-_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # their user part is an extension or a number
+_KEEP_USER: Final = ("sip:", "sips:", "tel:")  # in these URIs, the user is an extension or a phone number
 _HOST: Final = re.compile(r"(?:[\w.*+()-]*|\[[\da-f:.]+\])(?::\d*)?", re.IGNORECASE)
 _COLON: Final = re.compile(r":|%(?:25)*3a", re.IGNORECASE)
 _AT: Final = re.compile(r"@|%(?:25)*40", re.IGNORECASE)

@@ -330,7 +330,7 @@ def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 
 def _merged(branches: list[Branch]) -> list[Branch]:
-    """Merge branches with equal flows into one branch that has the words of all of them."""
+    """Merge branches with equal flows into one branch, which has the words of all merged branches."""
     if len(branches) == 1:
         return branches
     merged: dict[bytes, Branch] = {}

@@ -48,7 +48,7 @@ class Content:
     type: str | None
     numbers: tuple[str, ...]
     references: tuple[tuple[str, str, str, str], ...]
-    """A tuple for each reference, in document order: its target, the JSON pointer of its node, its field and module."""
+    """The target, the JSON pointer of the node, the field and the module of each reference, in document order."""
     toggles: tuple[str, ...]
     """The ids of the callflows that the server changes when this callflow is dialled."""
 

@@ -337,7 +337,7 @@ def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
 
 
 async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until: datetime) -> AsyncIterator[NumberUse]:
-    """Join adjacent periods of the same callflow. Yield the results that overlap the time from ``since`` to ``until``.
+    """Join adjacent periods of the same callflow, and yield the joined ones that overlap ``since`` to ``until``.
 
     ``uses`` has a period for each version of a callflow.
     """

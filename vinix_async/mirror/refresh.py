@@ -254,7 +254,7 @@ class _Run:
                 try:
                     self.filters_work = await self._probe(account_id)
                 except VinixError:
-                    return True  # a guess; if it is wrong, more documents than necessary are read
+                    return True  # assumed; if the server ignores filters, too many documents are read
                 if not self.filters_work:
                     _logger.warning(
                         "the server ignores the filter modified_from, so a change that is not visible in a listing is "
@@ -420,7 +420,7 @@ class _AccountWork:
                 self._add_bad_item(None, DecodeError("a row of the listing has no id", account_id=self._account_id))
         for item in bad_items:
             if item.id:
-                rows[item.id] = None  # without a hash, the document is read: it may be valid although its row is not
+                rows[item.id] = None  # no hash, so the document is read: it may be valid although the row is not
             else:
                 self.bad_items.append(item)
 

@@ -108,7 +108,7 @@ class Read:
 
 @frozen
 class Written:
-    """The numbers of new and of changed callflows in a batch."""
+    """How many callflows of a batch were new, and how many had changed."""
 
     added: int
     changed: int

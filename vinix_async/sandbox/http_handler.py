@@ -287,7 +287,7 @@ def _check_condition(request: web.Request, response: ApiResponse, headers: dict[
         return web.Response(status=400)
     if {"*", response.revision} & {each.value for each in wanted}:
         return web.Response(status=304, headers={name: headers[name] for name in headers if name != "Content-Type"})
-    if response.revision is None:  # an empty listing has no ETag, and Cowboy then treats the condition as failed
+    if response.revision is None:  # an empty listing has no ETag, and Cowboy then treats If-None-Match as failed
         return web.Response(status=412, headers=_NEGOTIATED_HEADERS)
     return None
 

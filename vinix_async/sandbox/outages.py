@@ -117,7 +117,7 @@ def _is_duration(value: object) -> bool:
 
 
 def _part_of(segments: list[str]) -> str | None:
-    """Return the part of the API that a path belongs to, or None if it does not belong to a part."""
+    """Return the part of the API that a path belongs to, or None if the path does not belong to a part."""
     match segments:
         case ["accounts", _, "callflows", *_]:
             return "callflows"

@@ -238,8 +238,8 @@ class Sandbox:
 
         ``pvt_modified`` is set to the time of the sandbox's clock. If the callflow is new, ``pvt_created`` is set too.
         Filters such as ``modified_from`` and ``created_from`` use these dates. With ``dated=False``, a replaced
-        callflow keeps its dates, and a new callflow gets none. Kazoo also keeps the dates of a callflow when it toggles
-        a member of a ring group. Dates in ``document`` take precedence.
+        callflow keeps its dates, and a new callflow gets none. Kazoo also keeps the dates of a callflow that the
+        module ``ring_group_toggle`` changes during a call. Dates in ``document`` take precedence.
 
         The sandbox stores a copy. Raises ``ConfigurationError`` if ``document`` cannot be stored as JSON.
         """

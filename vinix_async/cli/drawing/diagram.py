@@ -143,7 +143,7 @@ def find(boxes: Sequence[Box]) -> Callable[[str], int]:
 
     def find_one(path: str) -> int:
         above, below = path, list[str]()
-        while above not in found:  # a node above may be known from an earlier call
+        while above not in found:  # an earlier search may have found a node above
             parts = above.rsplit("/", 2)
             above = parts[0]
             below.append("/".join(parts[1:]))

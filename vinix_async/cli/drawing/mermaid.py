@@ -11,7 +11,7 @@ from ... import Callflow
 from ...flows import Name, TraceNode
 from .diagram import Box, diagram, fold
 
-_MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and ``fold`` adds at most one box to each box that it keeps
+_MAX_BOXES: Final = 250  # Mermaid draws at most 500 edges, and ``fold`` adds at most one child to each box it keeps
 _MAX_CHARACTERS: Final = 50_000  # in UTF-16 code units: Mermaid's maxTextSize
 _MAX_CELLS: Final = 40
 _MAX_LABEL: Final = 160  # in characters; needed in addition to _MAX_CELLS, because combining characters fill no cell
@@ -28,7 +28,7 @@ _COLOURS: Final = {
 }
 
 _JOINER: Final = "\u2060"  # a character without width
-_SPACE: Final = "\ufeff"  # also without width; Mermaid's Markdown treats it as a space
+_SPACE: Final = "\ufeff"  # a character without width that Mermaid's Markdown treats as a space
 _LITERAL: Final = frozenset(" _-+.,:/()'=!?…" + _JOINER + _SPACE)
 _MARKDOWN: Final = str.maketrans(
     {

@@ -167,7 +167,7 @@ class AccountTree(Sequence[str]):
         }
 
     def row(self, index: int, view: str) -> dict[str, Any]:
-        """Return the row of the account in a ``view``: ``descendants``, ``children``, ``siblings`` or ``tree``."""
+        """Return an account's row in the listing ``view``: ``descendants``, ``children``, ``siblings`` or ``tree``."""
         row: dict[str, Any] = {"id": self[index], "name": self.name(index), "realm": self.realm(index), "flags": []}
         if view == "descendants":
             row["tree"] = [self[each] for each in self.ancestors(index)]
@@ -176,7 +176,7 @@ class AccountTree(Sequence[str]):
         return row
 
     def sorted_rows(self, index: int, view: str) -> list[tuple[str, str, int]]:
-        """Return (name, id, index) of each account in a view of the account ``index``, sorted by name and id."""
+        """Return (name, id, index) of each account in the listing ``view`` of an account, sorted by name and id."""
         return self._sorted(index, view)
 
     def _sort(self, index: int, view: str) -> list[tuple[str, str, int]]:

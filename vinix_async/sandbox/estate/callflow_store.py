@@ -103,7 +103,7 @@ class CallflowStore:
         return summary(self.cached(account, callflow_id))
 
     def revision(self, account: int, callflow_id: str) -> str:
-        """Return the CouchDB revision of a document. It changes when the document does."""
+        """Return the CouchDB revision of a document. Each change of the document changes the revision."""
         generation = self._revisions.get((account, callflow_id), 1)
         return f"{generation}-{digest(callflow_id, generation)}"
 
