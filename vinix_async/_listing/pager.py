@@ -544,7 +544,7 @@ class PageReader(Generic[T]):
             self._previous = list(filter(None, listed))
         self._handed_out = []
         self.start_key, self._finished = cursor, cursor is None
-        self._envelope = None
+        self._envelope, self._batches = None, iter(())  # frees the page before the next one is read
 
     def _loop_error(self, cursor: str, envelope: Envelope) -> PaginationLoopError:
         message = "the server's cursors form a loop: "
