@@ -190,8 +190,8 @@ class BadRequestError(APIStatusError):
 class AuthenticationError(APIStatusError):
     """The server refused a token (401) or a login. The status of a refused login can be another 4xx.
 
-    If the credentials allow it, the client first replaces a refused token by a new one. It raises this error if the
-    server refuses the new token too.
+    If the credentials allow it, the client first replaces a refused token by a new one. This error is then raised only
+    if the server refuses the new token too.
     """
 
 

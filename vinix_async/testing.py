@@ -51,8 +51,10 @@ _TURNS: Final = 50
 class VirtualClock:
     """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
-    When a sleep has been the earliest one for 50 iterations of the event loop, virtual time jumps to its end. During
-    these iterations, other tasks can send requests and receive responses. ``random()`` always returns 0.5.
+    When a sleep has been the earliest one for 50 iterations of the event loop, virtual time jumps to the end of this
+    sleep. During these iterations, other tasks can send requests and receive responses.
+
+    ``random()`` always returns 0.5.
     """
 
     def __init__(self, *, epoch: float = 1_767_225_600.0) -> None:

@@ -34,7 +34,7 @@ _MAX_PROBLEMS: Final = 100
 _MAX_KEY_SHOWN: Final = 64
 
 MISSING: Final[Any] = object()
-"""The value that is used in place of a key that a JSON object does not have."""
+"""Stands for the value of a key that a JSON object does not have."""
 
 
 def json_type(value: object) -> str:

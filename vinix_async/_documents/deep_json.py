@@ -44,7 +44,7 @@ def parse_json(text: bytes | msgspec.Raw) -> Any:
 
     If ``text`` is a ``Raw``, it must already have been checked with ``check_text``.
 
-    Raises ``DecodeError`` if the text is not valid JSON (``transient``) or nested too deeply (not ``transient``).
+    Raises ``DecodeError`` if the text is not valid JSON or is nested too deeply. Only the first error is ``transient``.
     """
     body = text if type(text) is msgspec.Raw else check_text(text)
     try:

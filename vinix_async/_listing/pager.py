@@ -285,8 +285,8 @@ class PageReader(Generic[T]):
         self._empty_pages = 0
         self._deduplicator = _Deduplicator(resume.done if resume else ())
         # A checkpoint contains the ids of yielded rows that the server may list again. In this iteration, these are the
-        # rows of the previous page and of the current one. Once there is a bad item, no more ids are dropped, because a
-        # resumed listing begins with the page of the first bad item.
+        # rows of the previous page and of the current one. After the first bad item, the ids of all pages are kept,
+        # because a resumed listing begins with the page of that item.
         self._previous: list[str] = []
         self._handed_out: list[str] = []
         self._bad_start_key: str | None = None  # the cursor of the first page with a bad item
@@ -384,8 +384,8 @@ class PageReader(Generic[T]):
     def _valid(self, rows: Iterator[tuple[int, T | BadRow]], envelope: Envelope) -> list[T]:
         """Return the valid rows, up to ``max_items``.
 
-        If the listing skips bad items, invalid rows become bad items. Otherwise they are added to ``_bad_rows``, and
-        only the rows before the first invalid row are returned.
+        If the listing skips bad items, invalid rows become bad items. Otherwise invalid rows are added to
+        ``_bad_rows``, and only the rows before the first invalid row are returned.
         """
         valid: list[T] = []
         for index, row in rows:

@@ -174,7 +174,7 @@ class Sweep:
         # A weak reference, so that the generator is closed as soon as the caller leaves the ``async for``. A strong
         # reference would form a reference cycle, and only the garbage collector would close the generator.
         self._loop: weakref.ref[AsyncGenerator[Any, None]] | None = None
-        self._ended: asyncio.Event | None = None  # set when the latest loop has ended
+        self._ended: asyncio.Event | None = None  # set when the generator of the latest loop has ended
         self._workers: _Workers | None = None
 
     async def __aenter__(self) -> Self:

@@ -55,7 +55,7 @@ class TokenAuth(Auth):
             raise ConfigurationError(f"the token cannot be used: it {fault}")
 
     def login_request(self) -> None:
-        """Return None."""
+        """Return None, because a fixed token cannot be renewed."""
         return
 
     def secrets(self) -> tuple[str, ...]:

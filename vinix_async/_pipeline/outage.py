@@ -68,7 +68,7 @@ class Ticket:
         outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
             ignores the call.
         ends_at: the deadline of the call, on the monotonic clock.
-        listeners: notified when the call starts and stops waiting.
+        listeners: notified when the call starts or stops waiting, and when the call reveals or ends an outage.
         by_default: whether ``outage_wait`` has its default value.
         probing: whether the current or next attempt is a probe.
         sent_at: the time at which the current attempt started, on the monotonic clock.
@@ -78,7 +78,7 @@ class Ticket:
         recovery: the serial number of the recovery whose limit counts the current attempt. None if no limit counts it.
         waiting: whether the listeners were notified that the call waits.
         probes_in_a_row: how many probes the call has sent since another call sent one.
-        key: the key of the call's request.
+        key: ``callflows`` and ``account_id``. All requests with the same key are counted together.
     """
 
     account_id: str | None
@@ -221,7 +221,7 @@ class OutageDetector:
         return True
 
     def _may_send(self, ticket: Ticket) -> bool:
-        """Return whether the call may send now. If so, and if there is a limit, count the attempt as in flight."""
+        """Return whether the call may send now. If it may, and a recovery limits the attempts, count the attempt."""
         if self._recovery_limit is None or ticket.recovery == self._recoveries:
             return True
         if self._recovering >= self._recovery_limit:

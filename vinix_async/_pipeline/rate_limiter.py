@@ -49,7 +49,8 @@ _MAX_HOLD: Final = 20.0
 _LOGIN_HOLD: Final = 4.2
 """The first pause after a 429 to a login, in seconds.
 
-The 429 empties the bucket, which is refilled by 10 tokens per second, and a login may cost 35 tokens.
+The 429 empties the server's token bucket. The bucket is refilled by 10 tokens per second, and a login may cost 35 of
+them.
 """
 
 Waiting = Callable[[float], AbstractContextManager[None]]

@@ -64,7 +64,7 @@ class Sender:
         # Request ids must differ between processes, even if the application seeds the global random generator.
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False  # whether a response has contained the id of its request
-        self.headers_echo: bool = False  # whether a header of a response has contained the id of its request
+        self.headers_echo: bool = False  # whether a response header has contained the id of the request
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self.shared_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
@@ -132,7 +132,7 @@ class Sender:
     def start(self, work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
         """Start a background task that ``close`` cancels.
 
-        The task runs in ``context``. If that is None, it runs in a copy of the current context.
+        The task runs in ``context``. If ``context`` is None, the task runs in a copy of the current context.
         """
         try:
             self.transport.open()
@@ -295,9 +295,9 @@ class _Call:
             return envelope
 
     async def _server_answers(self) -> bool:
-        """Request callflows of an account that was served before, and return whether the server answers.
+        """Request callflows of an account for which this succeeded before, and return whether the server answers.
 
-        Return False if no account was served before.
+        Return False if there is no such account.
         """
         account_id, policy = self._sender.served, self._options.retry
         if account_id is None:

@@ -198,6 +198,6 @@ class _Run:
             self._problems.add(page)
 
     def stop(self, how: str) -> None:
-        """Print how to continue, unless an error stopped the export before any account was read."""
+        """Print how to continue. If an error stopped the export before any account was read, print nothing."""
         if how == "interrupted" or self._tally.accounts:
             note(f"{how} after {self._tally.summary()}; to continue, {self._again}")

@@ -53,10 +53,11 @@ def to_terminal() -> bool:
 
 
 def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json) -> None:
-    """Write data to stdout, and flush stdout. Unless ``escape`` is None, the data is in UTF-8.
+    """Write data to stdout, and flush stdout.
 
-    If stdout is a terminal, ``escape`` is applied to the text, and the result is written in the encoding of stdout. If
-    ``escape`` is None, the data is written unchanged, and must already be in the encoding of stdout.
+    If ``escape`` is None, the data is written unchanged, and must already be in the encoding of stdout. Otherwise the
+    data must be in UTF-8. If stdout is a terminal, ``escape`` is then applied to the text, and the result is written in
+    the encoding of stdout.
     """
     if to_terminal():
         hide_progress()

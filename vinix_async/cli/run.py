@@ -158,7 +158,8 @@ class _Run:
     def _write(self, page: "AccountPage") -> None:
         """Write a page.
 
-        This must happen before the next checkpoint is saved, because the sweep may already count the account as done.
+        The page must be written before the next checkpoint is saved, because the sweep may already count the account as
+        done.
         """
         self._writer.write(page)
         self._tally.callflows += len(page.items)

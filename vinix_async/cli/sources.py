@@ -277,7 +277,10 @@ class Sources:
 
 
 def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
-    """Return the callflows in the lines of an export file, by account. Raise ``UsageError`` if a line is invalid."""
+    """Return the callflows of an export file, grouped by account.
+
+    Raise ``UsageError`` if a line is invalid, or if the file has no callflows.
+    """
     rows: dict[str, tuple[Account, dict[str, int], list[Callflow]]] = {}
     number = 0
     for number, line in _numbered(lines, name):

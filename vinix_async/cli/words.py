@@ -16,7 +16,7 @@ _SEPARATED: Final = re.compile(r"[(+*#\d][+*#\d ().\-/]*")
 _PREFIX: Final = re.compile(r"^(?:\+1?|0+)")
 """A ``+``, the ``+1`` that the server adds to ten digits, or the zeros of a trunk or international prefix."""
 _MAX_SIMILAR: Final = 5
-_MIN_DIGITS: Final = 6  # the minimum number of digits to find a number without its country code
+_MIN_DIGITS: Final = 6  # the fewest digits for which numbers with the same ending are suggested
 
 
 def as_number(text: str) -> str | None:

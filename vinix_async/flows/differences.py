@@ -354,9 +354,9 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the children matters.
+    """Whether the order of the node's children matters.
 
-    If a time module has no ``data.rules``, the server tries its time rules in the order of its children.
+    If a time module has no ``data.rules``, the server tries the time rules in the order of the node's children.
     """
     return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
 
@@ -420,7 +420,7 @@ _PAIRINGS: Final = (
     _Pairing(finds_copies=True),
     _Pairing(),
 )
-"""The pairings in the order in which they are tried. For certain edits, each one needs the fewest changes."""
+"""The pairings in the order in which they are tried. Each pairing needs the fewest changes for certain edits."""
 
 _FEW: Final = 2
 """If a pairing needs at most this many changes, no further pairing is tried."""

@@ -311,7 +311,7 @@ def never_taken(parent: FlowNode, key: str) -> bool:
 def _allows_named(  # noqa: PLR0911  # one return for each kind
     branches: Branches, node: FlowNode, key: str
 ) -> bool | None:
-    """Return the result of ``allows`` for modules with keys of their own, such as ``match``."""
+    """Return the result of ``allows`` for modules that define keys for their children, such as ``match``."""
     data = node.data
     match branches:
         case "menu":

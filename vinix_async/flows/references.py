@@ -229,7 +229,7 @@ def members(data: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[st
 
 
 _RING_SECONDS: Final = 20
-"""How long a group and each of its members ring by default (``cf_ring_group.erl``)."""
+"""How many seconds a group and each of its members ring by default (``cf_ring_group.erl``)."""
 
 
 def silent_members(node: FlowNode) -> dict[str, str]:
@@ -357,8 +357,8 @@ class ReferenceIndex:
         """Return the ways by which calls reach a callflow from other callflows.
 
         Each way is a sequence of jumps, in the order of the call. For each jump that leads to the callflow, directly or
-        by further jumps, there is one way that begins with that jump. It has as few further jumps as possible. A way
-        that would pass through the same callflow twice is left out.
+        by further jumps, there is one way that begins with that jump. This way has as few further jumps as possible. A
+        way that would pass through the same callflow twice is left out.
 
         A jump is a node of a flow with the module ``callflow``, or a transfer to a number of a callflow. Nodes that are
         switched off do not count.

@@ -239,8 +239,8 @@ class Mirror:
         """Yield the objects that ``read`` creates from the rows of a statement.
 
         The rows are read in pages of ``size`` rows. ``values`` returns the parameters of the statement, except the page
-        size. For the first page, it is called with ``key``, which sorts before the keys of all rows. For each further
-        page, it is called with the key of the last row of the previous page.
+        size. For the first page, ``values`` is called with ``key``, which sorts before the keys of all rows. For each
+        further page, ``values`` is called with the key of the last row of the previous page.
         """
 
         def work(database: Database) -> tuple[list[tuple[Any, ...]], list[T]]:

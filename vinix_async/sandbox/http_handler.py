@@ -225,7 +225,7 @@ def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
 
 
 def _decode(request: web.Request, path: list[str], body: bytes) -> tuple[ApiRequest, ApiResponse | None]:
-    """Return the decoded request, and a response with status 400 for an invalid body, or None for a valid body."""
+    """Return the decoded request and None. If the body is invalid, the second value is a response with status 400."""
     data, problem = _decode_body(body, request.content_type if "Content-Type" in request.headers else None)
     version, *segments = path[:-1] if not path[-1] else path
     names = Counter(name for name, _ in request.query.items())

@@ -77,7 +77,7 @@ def _session(state: SandboxState, index: int, *, is_user: bool) -> dict[str, Any
 
 
 def _counted(response: ApiResponse, count: int) -> ApiResponse:
-    """Set the ``page_size`` of the response to a login. It is the number of users or keys that the server found."""
+    """Return the response to a login with ``count``, the number of users or API keys found, as its ``page_size``."""
     return evolve(response, envelope={"page_size": count})
 
 

@@ -130,7 +130,7 @@ class TokenIssuer:
 
 
 def phone_number(index: int) -> str:
-    """Return an account's phone number."""
+    """Return the phone number of the account with this index."""
     return f"+1555{index:07d}"
 
 

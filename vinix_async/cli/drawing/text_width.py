@@ -32,7 +32,7 @@ def asset(name: str) -> str:
 def fit(text: str, style: str, room: float) -> tuple[str, float]:
     """Return ``text`` and its width in pixels. A text wider than ``room`` pixels is shortened and ends with ``…``.
 
-    The width is that in Arial, Helvetica and Liberation Sans. In pictures, ``textLength`` gives the text the same width
+    This is the width in Arial, Helvetica and Liberation Sans. In pictures, ``textLength`` gives the text the same width
     in other fonts.
     """
     size, bold = TEXT_STYLES[style]
