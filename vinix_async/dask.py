@@ -509,7 +509,10 @@ class _Clients:
             return self._clients[connect]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the loop and return its result. If Dask cancels the current task, cancel the coroutine."""
+        """Run a coroutine in the event loop and return its result.
+
+        If Dask cancels the current task, the coroutine is cancelled too.
+        """
         is_cancelled = _cancellation_check()
 
         async def watch() -> T:

@@ -151,7 +151,7 @@ def write_constructor(
 
 
 def unchecked(kind: type[D]) -> Callable[..., D]:
-    """Return a constructor of ``kind`` without checks. It takes the values of ``field_names`` in the same order."""
+    """Return a constructor of ``kind`` without checks. It takes the values in the order of ``field_names``."""
     if kind not in _CONSTRUCTORS:
         names = field_names(kind)
         _CONSTRUCTORS[kind] = write_constructor(kind, names, {name: name for name in names}, {})
@@ -161,8 +161,8 @@ def unchecked(kind: type[D]) -> Callable[..., D]:
 def flatten(value: Any, *, sort_keys: bool = False) -> list[Any]:
     """Return ``value`` as a flat list in which each container precedes its items.
 
-    A container is represented by a tuple: its type and its keys, or its type and its length. Other values represent
-    themselves.
+    A dict is represented by a tuple of its type and its keys. Any other container is represented by a tuple of its type
+    and its length. Other values represent themselves.
     """
     flat: list[Any] = []
     waiting = [value]

@@ -36,7 +36,7 @@ class Envelope:
         timestamp: the time of the response according to the server, in UTC. None if the server did not send it.
         revision: the revision of the document in ``data``. None for a listing, if there is no revision, or if it
             cannot be sent in a header.
-        auth_token: the token of the request, or of the login.
+        auth_token: the token in the body: the new token after a login, otherwise the token of the request.
         attempts: the number of attempts that the call needed.
         attempts_allowed: the number of attempts that the ``RetryPolicy`` allows.
     """

@@ -121,7 +121,7 @@ class Transport:
             failure = translate(error, urlsplit(self.base_url).netloc, client_timeout)
             cause = _safe_cause(error)
         # Raise outside the except block and without the traceback. Otherwise the error would refer to aiohttp's error
-        # and to frames with the body, both of which may contain the token.
+        # and to stack frames that hold the request body. Both may contain the token.
         raise failure.with_traceback(None) from cause
 
     async def _exchange(
@@ -181,7 +181,7 @@ async def _send_once(
 ) -> aiohttp.ClientResponse:
     """Prevent aiohttp from sending a GET or PUT again by itself when a reused connection breaks.
 
-    The library counts all attempts and decides which failures to retry. After a ``BrokenConnectionError``, aiohttp does
+    Only the client counts attempts and decides which failures to retry. After a ``BrokenConnectionError``, aiohttp does
     not send the request again.
     """
     try:

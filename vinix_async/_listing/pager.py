@@ -358,7 +358,7 @@ class PageReader(Generic[T]):
         return envelope
 
     async def next_batch(self) -> Batch[T] | None:
-        """Return the next items of the current page. Return None after its last item, or after ``max_items``.
+        """Return the next items of the current page. Return None after the page's last item, or after ``max_items``.
 
         Items of rows that were in an earlier page are left out, so a batch can be empty. Other tasks can run between
         two batches.
@@ -536,7 +536,7 @@ class PageReader(Generic[T]):
         if cursor and (cursor in self._cursors or self._empty_pages == _MAX_EMPTY_PAGES):
             raise self._loop_error(cursor, envelope)
         self._cursors.add(cursor)
-        if self.all_bad_items:  # a resumed iteration would read this page again, so all its ids must be kept
+        if self.all_bad_items:  # a resumed iteration would read this page again, so keep all ids of the page
             self._previous += self._handed_out
         else:
             # Of the ids in the checkpoint, forget only those that this page lists. The next page may list the others.

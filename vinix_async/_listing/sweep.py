@@ -247,7 +247,7 @@ class Sweep:
         """Clean up after all tasks have ended."""
 
     def _hand_out(self, outcome: Outcome) -> None:
-        """Count the outcome, which is about to be yielded."""
+        """Count an account as done or failed, just before its last outcome is yielded."""
         if not outcome.is_last:
             return
         if outcome.value.error is not None:

@@ -44,8 +44,8 @@ class Auth:
 class TokenAuth(Auth):
     """An existing token. It cannot be renewed.
 
-    If the server refuses it, the call raises ``AuthenticationError``. If ``auth`` is a function, the call first calls
-    the function again. If the function returns other credentials, the call tries these once.
+    If the server refuses the token, ``AuthenticationError`` is raised. If ``auth`` is a function, the client first
+    calls the function again. If the function returns other credentials, the client tries the other credentials once.
     """
 
     token: str = field(repr=False)
@@ -174,8 +174,8 @@ class Token:
 
     Attributes:
         value: the text of the token.
-        expires_at: the time at which it expires, on the monotonic clock. Infinite if unknown.
-        claims: the identity of its owner, for ``read_identity``. Empty if unknown.
+        expires_at: the time at which the token expires, on the monotonic clock. Infinite if unknown.
+        claims: the identity of the token's owner, for ``read_identity``. Empty if unknown.
         secrets: the secrets to redact in messages about a request with this token: the token and the credentials.
     """
 
@@ -210,9 +210,9 @@ def read_token(
 
 
 def identity_claims(token: str, data: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-    """Return the identity of a token's owner according to its claims and the ``data`` of its login.
+    """Return the identity of a token's owner: the token's claims, and the ``data`` of the login's response.
 
-    Return an empty mapping if they do not contain an account id.
+    Return an empty mapping if these do not contain an account id.
     """
     claims = {**_jwt_claims(token), **(data or {})}
     return claims if "account_id" in claims else {}

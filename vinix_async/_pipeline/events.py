@@ -409,7 +409,7 @@ class ClientStats:
         return self.retry_seconds + self.rate_limit_seconds + self.outage_seconds
 
     def __call__(self, event: Event) -> None:
-        """Count ``event``."""
+        """Update the statistics with ``event``."""
         match event:
             case AttemptEnded():
                 self.requests += 1
@@ -481,7 +481,10 @@ class Log:
                 _write(event)
 
     def _too_many(self) -> bool:
-        """Count a retry. Return whether the limit is exceeded. If so, only the summary includes this retry."""
+        """Count a retry. Return True if this second already has ``_RETRIES_A_SECOND`` retries.
+
+        Such a retry is not logged individually. Only the summary includes it.
+        """
         self._end_second()
         self._retries += 1
         return self._retries > _RETRIES_A_SECOND

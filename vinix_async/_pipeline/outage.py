@@ -50,8 +50,8 @@ _FIRST_LIMIT: Final = 2
 _LAST_LIMIT: Final = 64
 """The first and the last limit on the number of attempts in flight after an outage.
 
-Each answer raises the limit by one, so the limit doubles with each round trip. When it reaches the last value, it is
-removed.
+Each answer raises the limit by one, so the limit doubles with each round trip. When the limit reaches the last
+value, it is removed.
 """
 
 Key = tuple[bool, str | None]
@@ -207,7 +207,7 @@ class OutageDetector:
             await self._wait(ticket)
 
     def _need_not_wait(self, ticket: Ticket, outage: _Outage) -> bool:
-        """Return True if the call may send at once, because the outage may not affect it."""
+        """Return True if the call may send at once, because the outage possibly does not affect it."""
         if outage.answers_others and not ticket.callflows:
             if self._prober is ticket:
                 self._hand_over()

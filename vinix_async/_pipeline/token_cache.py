@@ -16,7 +16,7 @@ from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
 Login = Callable[[Request], Awaitable[Envelope]]
 
 _REFUSED_FOR: Final = 30.0
-"""Seconds before another login is tried after a refusal. Trying sooner would only drain the token bucket."""
+"""Seconds before another login is tried after a refusal. Trying sooner would only use up the rate limit."""
 
 _RATE_LIMITED_FOR: Final = 4.2
 """Seconds before another login is tried after a 429.
@@ -117,7 +117,7 @@ class TokenCache:
         except VinixError as error:
             shared = error
         finally:
-            # A login that has ended clears _login. So this call was cancelled during the login.
+            # A login clears _login when it ends. If _login is still set, this call was cancelled during the login.
             if self._login is task:
                 self._waiters -= 1
                 if not self._waiters:

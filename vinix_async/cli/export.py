@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _GZIP: Final = 31  # zlib's argument ``wbits`` for the gzip format and the largest window
 _GROUP_ROWS: Final = 10_000
 _GROUP_BYTES: Final = 16 * 2**20
-"""A row group of Parquet ends when it has this many rows, or when its lines have at least this many bytes."""
+"""A row group of Parquet ends when it has this many rows, or when their JSON text has at least this many bytes."""
 
 SUFFIXES: Final = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 """The format for each suffix of an output file. A further suffix ``.gz`` compresses any format except Parquet."""

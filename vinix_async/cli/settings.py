@@ -67,7 +67,7 @@ class Settings:
     def user(self) -> dict[str, str]:
         """Return the settings of the user.
 
-        All settings that name the account come from the same source: the first one that has any of them.
+        All settings that name the account come from the same source: the first source that has any such setting.
         """
         found = {"username": username} if (username := self.get("username")) else {}
         for _, source in self.sources:

@@ -91,7 +91,8 @@ def find_start(
 ) -> tuple[Route | None, str | None, Text]:
     """Return the route of a number, the id of the callflow that gets the call, and a sentence about both.
 
-    The id is None if nobody gets the call. ``what`` may also be the id or name of a callflow: the route is then None.
+    The id is None if nobody gets the call. ``what`` is a number, or the id or name of a callflow. For a callflow, the
+    route is None.
     """
     separated = as_number(what)
     number = normalize(separated or what)

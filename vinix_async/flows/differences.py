@@ -588,7 +588,8 @@ class _FlowDifferences:
     def _children(self, parent: str, old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Pair]:
         """Compare two sets of children, and yield the pairs of children that must still be compared.
 
-        Changed keys are added to the changes. Children that only one side has are noted as removed or added trees.
+        A child whose key has changed is added to the changes. Other children that are in only one of the sets are noted
+        as removed or added.
         """
         before, after = self._old, self._new
         differs = {key for key in old if key in new and before.tree_ids[old[key]] != after.tree_ids[new[key]]}

@@ -32,8 +32,8 @@ class Pointers:
         """``top`` is the pointer of the first row."""
         self._table = table
         self._last = top
-        # The index of each row on the path to the node of ``_last``, and the length of the row's pointer. ``_last``
-        # begins with this pointer.
+        # For each row on the path to the node at ``_last``: the index of the row, and the length of the row's pointer.
+        # ``_last`` begins with the pointers of all these rows.
         self._ends = [(0, len(top))]
 
     def __getitem__(self, index: int) -> str:
@@ -107,10 +107,10 @@ def is_summary(callflow: Callflow) -> bool:
 
 
 def ordered(callflows: Iterable[Callflow]) -> list[Callflow]:
-    """Return the callflows sorted by id. All callflows without an id are kept, but only one for each id.
+    """Return the callflows sorted by id. All callflows without an id are kept.
 
-    If several callflows have the same id, the one whose JSON text sorts last is kept. No field shows which one is
-    newest, and the result must not depend on the order of ``callflows``.
+    If several callflows have the same id, only the callflow whose JSON text sorts last is kept. No field shows which
+    callflow is newest, and the result must not depend on the order of ``callflows``.
     """
     by_id: dict[str, list[Callflow]] = {}
     for callflow in callflows:

@@ -112,7 +112,7 @@ class Router:
     """An index of the numbers and patterns of an account, for many lookups. ``callflows`` must be sorted by id.
 
     A pattern cannot match a number that does not begin with the pattern's literal head (``literal_head``). Such numbers
-    are not matched against the pattern, which saves most matches if the heads differ. A pattern without a literal head
+    are not matched against the pattern, which saves most attempts if the heads differ. A pattern without a literal head
     is tried on every number that no callflow has.
     """
 
@@ -205,7 +205,7 @@ def invalid(pattern: str) -> str:
 
 @lru_cache(_COMPILED_KEPT)
 def _compiled(pattern: str) -> Callable[[str], Matched] | str:
-    """Return a function that matches a number, or the reason why the pattern is invalid."""
+    """Return a function that matches a number against the pattern, or the reason why the pattern is invalid."""
     pcre2 = _pcre2()
     limit = b"(*LIMIT_MATCH=%d)" % _MATCH_LIMIT
     try:

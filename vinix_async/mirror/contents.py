@@ -28,7 +28,7 @@ _TOGGLE: Final = "ring_group_toggle"
 
 
 def content_hash(document: Mapping[str, Any]) -> bytes:
-    """Return a 16-byte hash of a JSON object without its keys ``metadata`` and ``_read_only``.
+    """Return a 16-byte hash of a JSON object. The keys ``metadata`` and ``_read_only`` are left out.
 
     The hash does not depend on the order of keys. The numbers ``1`` and ``1.0`` have different hashes. The object may
     be nested to any depth, and strings may contain lone surrogates.

@@ -31,7 +31,7 @@ _ROWS: Final = 500
 """The number of rows that are read from the database at once if they do not contain documents."""
 
 _NOW: Final = datetime.max.replace(tzinfo=UTC)
-"""The time that stands for the present in a statement. It is later than the end of every version."""
+"""The time that stands for the present in an SQL statement. It is later than the end of every version."""
 
 _NOT_GONE: Final = "account_id NOT IN (SELECT account_id FROM accounts WHERE state = 'gone')"
 
@@ -199,8 +199,8 @@ class Mirror:
         """Yield a ``NumberUse`` for each period in which a callflow had ``number``.
 
         Only periods that overlap the time from ``since`` to ``until`` are included. Without these arguments, all
-        periods are included. They are sorted by account id, then by callflow id, then by their beginning. ``number``
-        must have the form in which callflows contain it, such as ``+15551234567`` (see ``flows.normalize``).
+        periods are included. The periods are sorted by account id, then by callflow id, then by time. ``number`` must
+        have the form in which callflows contain it, such as ``+15551234567`` (see ``flows.normalize``).
         """
         begin, end = since and _aware("since", since), _aware("until", until or _NOW)
         pages = self._pages(_NUMBERS, lambda *after: (search_key(number), *after), ("", "", -1), _read_numbers, _ROWS)

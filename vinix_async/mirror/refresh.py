@@ -243,7 +243,7 @@ class _Run:
         return datetime.fromtimestamp(self.clock.time(), UTC)
 
     async def can_filter(self, account_id: str) -> bool:
-        """Return whether the server applies filters. If no account has shown this yet, test it with this account.
+        """Return whether the server applies filters. If this is not known yet, test it with this account.
 
         The account must have callflows. The test uses a time before every date in a document. If the server applies
         filters, a listing with ``modified_from`` has rows, and a listing with ``modified_to`` has none. A future time
@@ -562,7 +562,7 @@ def _state_after(error: VinixError) -> Literal["failed", "forbidden", "gone"]:
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Run coroutines concurrently and return their results. The first error cancels the others and is raised."""
+    """Run coroutines concurrently. Return the results. The first error is raised and cancels the other coroutines."""
     tasks = [asyncio.create_task(each) for each in work]
     try:
         return await asyncio.gather(*tasks)

@@ -167,7 +167,7 @@ class SqliteDatabase:
         except OSError as error:
             if descriptor is not None:
                 os.close(descriptor)
-                if isinstance(error, BlockingIOError | PermissionError):  # if it is locked: on Linux, or on Windows
+                if isinstance(error, BlockingIOError | PermissionError):  # locked; PermissionError on Windows
                     return None
             raise MirrorError(f"the mirror's lock file {self._path}-lock cannot be used: {error.strerror}") from None
         return descriptor

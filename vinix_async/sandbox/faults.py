@@ -98,10 +98,10 @@ class Faults:
     Args:
         share: the share of faulty responses, from 0 to 1.
         kinds: the kinds of faults, which are equally likely. ``reset`` resets the connection. ``half_a_body``,
-            ``no_last_chunk`` and ``cut_gzip`` truncate the response. ``html`` and ``nothing`` have status 200 and an
-            HTML or empty body. ``mixed_up`` has a wrong request id. ``hang`` never answers. ``429``, ``500``, ``502``,
-            ``503`` and ``504`` are errors with this status. ``retry_after`` is a 503 with ``Retry-After: 0.2``. By
-            default, all kinds except ``hang`` occur.
+            ``no_last_chunk`` and ``cut_gzip`` truncate the response. ``html`` has status 200 and an HTML body.
+            ``nothing`` has status 200 and an empty body. ``mixed_up`` has a wrong request id. ``hang`` never answers.
+            ``429``, ``500``, ``502``, ``503`` and ``504`` are errors with this status. ``retry_after`` is a 503 with
+            ``Retry-After: 0.2``. By default, all kinds except ``hang`` occur.
         seed: the seed of the random generator. The same seed gives the same sequence of faults.
         logins: whether responses of ``user_auth``, ``api_auth`` and ``token_auth`` can be faulty too.
     """

@@ -261,17 +261,19 @@ class Sandbox:
     def deny(self, account_id: str, status: int = 403) -> None:
         """Answer requests for an account with an error of this ``status``.
 
-        Requests that have no valid token or no access to the account still get their 401 or 403. With 404, the account
-        appears to be unknown, but listings still contain it. ``remove_account`` removes it from listings too.
+        A request without a valid token still gets a 401. A request whose token has no access to the account still gets
+        a 403. If ``status`` is 404, the account appears to be unknown, but listings still contain it.
+        ``remove_account`` removes the account from listings too.
         """
         self._index(account_id)
         error = bad_identifier(account_id) if status == 404 else status_error(status)
         self._state.denied_accounts[account_id] = early(error)
 
     def remove_account(self, account_id: str) -> None:
-        """Delete an account. Listings no longer contain it, and requests for it get a 404 with its id as the ``cause``.
+        """Delete an account. Listings no longer contain it, and requests for it get a 404.
 
-        ``account_ids`` still contains the account. ``allow`` restores it.
+        The ``cause`` in the 404 is the id of the account. ``account_ids`` still contains the account. ``allow``
+        restores it.
         """
         self._index(account_id)
         self._state.removed_accounts.add(account_id)

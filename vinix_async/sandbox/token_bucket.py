@@ -27,9 +27,10 @@ class TokenBuckets:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, name: str, now: float, *, cost: int = 1, drain: bool = False) -> bool:
-        """Take ``cost`` tokens and return True. If the bucket has fewer tokens, take none and return False.
+        """Take ``cost`` tokens and return True. If the bucket has fewer tokens, return False.
 
-        If ``drain`` is true, a bucket that has fewer tokens is also emptied. Kazoo does this for logins.
+        A bucket that has fewer tokens is emptied if ``drain`` is true, and keeps its tokens otherwise. Kazoo empties it
+        for logins.
         """
         bucket = self._refilled(name, now)
         if bucket.tokens >= cost:

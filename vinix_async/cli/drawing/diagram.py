@@ -184,7 +184,7 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
     heads = [index for index, box in enumerate(boxes) if box.parent < 0]
     shown = [boxes[index] for index in heads]
     folded: list[Box] = []
-    waiting = deque((index, place, 1) for place, index in enumerate(heads))  # old index, new index, level
+    waiting = deque((index, place, 1) for place, index in enumerate(heads))  # in boxes, in shown, level
     while waiting:
         index, new_index, level = waiting.popleft()
         room = max(limit - len(shown), 0) if depth is None or level < depth else 0

@@ -15,7 +15,7 @@ TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
     "branch": (12, False),
     "count": (12, False),
 }
-"""The size in pixels of each class of text, and whether it is bold."""
+"""The size in pixels of each class of text, and whether the text is bold."""
 
 
 def widths_table() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .ids import IdSequence, digest
 from .quirks import QUIRKS, Json
 
 _FIRST_CREATED: Final = 1_700_000_000
-"""Unix time at which the first callflow of an account was created. The others follow at intervals of one hour."""
+"""Unix time at which an account's first callflow was created. One more callflow was created every hour after that."""
 
 _QUIRK_SHARE: Final = 1 / 6
 """The probability that a generated document has a quirk. The first four callflows of an account have none."""

@@ -107,7 +107,7 @@ _FLOWS: Final[tuple[tuple[str, Json], ...]] = (
     ("S802 lets everyone dial out", _node("disa", {"pin": ""}, _=_HANGUP)),
     ("S803 sends call data without encryption", _node("pivot", {"voice_url": "http://pivot.example.com/"}, _=_HANGUP)),
 )
-"""The name and the flow of each callflow with a fault in its flow. The extension of the callflow is added later."""
+"""The name and the flow of each callflow with a fault in its flow. The callflow's number is added later."""
 
 _NUMBERS: Final[tuple[tuple[str, Json], ...]] = (
     ("E301 has a number but no flow", {"numbers": ["+15550100101"], "flow": {}}),
