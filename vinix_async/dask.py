@@ -62,7 +62,7 @@ _FILE: Final = re.compile(r"callflows-[0-9a-f]{2}\.parquet|\.callflows-[0-9a-f]{
 """Matches the name of a part, and the name of the temporary file to which a worker writes a part."""
 
 _METADATA: Final = "vinix"
-"""The key of our metadata in the Parquet footer of a part."""
+"""The key of this library's metadata in the Parquet footer of a part."""
 
 _GROUP_ROWS: Final = 10_000
 """The maximum number of rows in a row group of a Parquet file."""

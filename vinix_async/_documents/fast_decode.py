@@ -167,7 +167,7 @@ def _write_builder(
             empties.append(f"((({rule.name!r}, False),) if {value} is False else ())")
         if rule.kind is None or isinstance(vars(kind)[rule.name], BuiltField):  # a BuiltField is built on first access
             continue
-        build = "construct"  # the name of the generated function itself
+        build = "construct"  # the generated function, which calls itself for documents of its own class
         if rule.kind is not kind:
             build = f"build_{rule.name}"
             names[build] = builders[rule.kind]

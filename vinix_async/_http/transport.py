@@ -111,8 +111,8 @@ class Transport:
     ) -> Response:
         """Send one request once and return the response, whatever its status.
 
-        Call ``open`` immediately before, because it checks whether a request can be sent. Raises ``APIConnectionError``
-        or ``APITimeoutError`` if no complete response was received.
+        Call ``open`` immediately before, because ``open`` checks whether a request can be sent. Raises
+        ``APIConnectionError`` or ``APITimeoutError`` if no complete response was received.
         """
         session, client_timeout = self._session or self.open(), _client_timeout(timeout)
         try:
@@ -290,7 +290,7 @@ def _tls_fault(error: Exception) -> str:
 
 
 def _safe_cause(error: Exception) -> OSError | None:
-    """Return an ``OSError`` with only the errno of ``error`` and its standard text, or None if there is no errno."""
+    """Return an ``OSError`` with only the errno of ``error`` and the text of this errno. None without an errno."""
     fault = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     errno = None if isinstance(fault, ssl_module.SSLError | socket.gaierror) else _errno(fault)
     return OSError(errno, os.strerror(errno)) if errno else None

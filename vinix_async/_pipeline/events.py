@@ -131,7 +131,8 @@ class WaitStarted(Event):
 class WaitEnded(Event):
     """A call has finished waiting.
 
-    ``at`` is the time on the monotonic clock. ``seconds`` is the duration of the wait. It is None after an outage.
+    ``at`` is the time on the monotonic clock. ``seconds`` is the duration of the wait. After an outage, ``seconds`` is
+    None.
     """
 
     reason: Reason

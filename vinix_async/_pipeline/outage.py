@@ -35,15 +35,15 @@ _MIN_ACCOUNTS: Final = 4
 
 _FIRST_INTERVAL: Final = 0.1
 _MAX_INTERVAL: Final = 10.0
-"""Seconds between two probes, before jitter. The interval is doubled after each probe, up to the maximum.
+"""The first and the maximum interval between two probes in seconds, before jitter.
 
-A gateway's Retry-After is obeyed up to the maximum.
+Each failed probe doubles the interval. A longer Retry-After of a gateway is obeyed, also up to the maximum.
 """
 
 _PROBES_IN_A_ROW: Final = 3
 """The number of consecutive probes that one call sends. Then another call sends probes.
 
-This is necessary because the account of the first call may fail even when the server is back.
+The other call is necessary because the account of the first call may fail even when the server is back.
 """
 
 _FIRST_LIMIT: Final = 2
@@ -125,11 +125,11 @@ class OutageDetector:
         self._in_flight: dict[Key, int] = {}
         # The accounts that have requests in flight and have failed since their last success.
         self._failing: set[Key] = set()
-        # The accounts that are evidence of an outage, with the time of their first failure. When the server answers a
-        # request, the accounts that had failed before the request was sent are removed.
+        # The accounts whose failures suggest an outage, each with the time of its first failure. When the server
+        # answers a request, _discard_evidence removes accounts that had failed before the request was sent.
         self._evidence: dict[Key, float] = {}
-        # For each call, the number of attempts that failed while its account was in _evidence. They are refunded if an
-        # outage is detected.
+        # For each call, the number of attempts that failed while the call's account was in _evidence. If an outage is
+        # detected, these attempts no longer count (Ticket.refund).
         self._refundable: Counter[Ticket] = Counter()
         self._check_done: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.
@@ -298,7 +298,7 @@ class OutageDetector:
     async def failed(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> bool:
         """Record a failure that is not an answer of the server.
 
-        Return True if the failure is part of an outage. It then does not count towards the attempts of the call.
+        Return True if the failure is part of an outage. Such a failure does not count as an attempt of the call.
         ``server_answers`` repeats a request that succeeded before and returns whether the server answers.
 
         Raises the error, with ``gave_up`` set, if the call has waited for its ``outage_wait``. Raises
@@ -464,8 +464,8 @@ class OutageDetector:
     def _patience_ends(self, ticket: Ticket) -> float:
         """Return the time at which the ``outage_wait`` of the call ends.
 
-        It is counted from the beginning of the outage. If the call's account was first tried during the outage, it is
-        counted from this attempt.
+        The wait is counted from the beginning of the outage. If the call's account was first tried during the outage,
+        the wait is counted from this attempt.
         """
         if self._outage is None:
             return math.inf

@@ -170,7 +170,7 @@ class AccountLimiter:
         return self._clock.monotonic() - self._limited_at > _FORGET_AFTER
 
     def rate_limited(self, sent_at: float, retry_after: float = 0.0) -> float:
-        """Record a 429 to a request sent at ``sent_at``. Return the minimum number of seconds before it is retried.
+        """Record a 429 to a request sent at ``sent_at``. Return the minimum number of seconds before a retry.
 
         The next request for the account is sent after this time at the earliest, or after ``retry_after`` seconds if
         that is later.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FAULT_SCALE: Final = 2.5
-"""The factor by which waits after a failure are longer than after a 429.
+"""The factor by which waits after a failure are longer than waits after a 429.
 
 A token bucket is refilled every second, but a failed database or gateway takes longer to recover.
 """

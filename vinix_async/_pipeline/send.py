@@ -103,7 +103,7 @@ class Sender:
         return self.shared_cache.claims if self.shared_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
-        """Return the token cache for an account. Call the ``auth`` function if ``auth`` is one.
+        """Return the token cache for an account. If ``auth`` is a function, call it.
 
         If the ``auth`` function raises an exception other than a ``VinixError``, raise ``ConfigurationError`` with this
         exception as its cause.

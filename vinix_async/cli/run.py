@@ -204,7 +204,8 @@ class _Run:
     def _output_failed(self, error: OSError) -> int:
         """End a job that cannot write its output.
 
-        The last checkpoint is kept, because it is still valid. It is deleted if the output is a pipe without a reader.
+        If the output is a pipe without a reader, the last checkpoint is deleted. Otherwise it is kept, because it is
+        still valid.
         """
         with suppress(OSError):
             self._writer.end(Ending(stopped=True, problems=self._problems.reads))
@@ -243,7 +244,7 @@ class _Run:
 
 
 async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], None]) -> int:
-    """Run ``work`` and return its exit code. SIGTERM cancels it, as Ctrl-C does.
+    """Run ``work`` and return its exit code. SIGTERM cancels ``work``, as Ctrl-C does.
 
     ``stop`` is called with ``interrupted`` if ``work`` is cancelled, and with ``stopped`` if a ``VinixError`` or an
     ``OSError`` ends it.
@@ -257,7 +258,8 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
         if task is not None:
             task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)  # removed when the loop is closed
+    # The handler is removed when the event loop is closed.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
         return await work
     except asyncio.CancelledError:

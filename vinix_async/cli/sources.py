@@ -1,6 +1,7 @@
 """Read the callflows of accounts from the API, a mirror or export files.
 
-An export file is NDJSON that ``vinix callflows export`` has written. Most commands need one with ``--details``.
+An export file is NDJSON that ``vinix callflows export`` has written. Most commands need a file that was written with
+``--details``.
 """
 
 import gzip
@@ -294,7 +295,7 @@ def parse_export(lines: Iterable[bytes], name: str) -> list[AccountFlows]:
 
 
 def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and the text of each line that is not empty."""
+    """Yield the line number and the text of each line that is not empty."""
     number = 0
     try:
         for number, line in enumerate(lines, 1):

@@ -125,7 +125,7 @@ def _place(*words: str) -> str:
 
 
 def _why_nowhere(flows: AccountFlows, what: str) -> str:
-    """Return a sentence about the document or number that ``what`` may mean, or an empty text if there is none."""
+    """Return a sentence about the document or number that ``what`` may mean. If there is neither, the text is empty."""
     known = {each.id: Name(title(each), "callflow") for each in flows.callflows}
     for each, name in {**flows.names, **known}.items():
         if what.casefold() == name.name.casefold() or (len(what) >= MIN_ID and each.startswith(what)):

@@ -117,9 +117,9 @@ def diff(old: Iterable[Callflow], new: Iterable[Callflow]) -> Iterator[Change]:
 
 
 def _without_ids(before: list[Callflow], after: list[Callflow]) -> Iterator[Change]:
-    """Yield a change for each callflow without an id that only one side has.
+    """Yield a change for each callflow that has no id and is on one side only.
 
-    Callflows without an id match if they are equal.
+    Two callflows without ids match if they are equal.
     """
     gone = Counter(to_json(callflow) for callflow in before if not callflow.id)
     for callflow in after:
@@ -180,7 +180,7 @@ def _tops(callflow: Callflow) -> dict[str, Mapping[str, FlowNode]]:
     """Return the top nodes of the flow and of the metaflow.
 
     The keys of the result are the JSON pointers of the objects that contain these nodes: the callflow, and the two maps
-    of the metaflow. Each value contains the top nodes of one object, by their keys in it.
+    of the metaflow. Each value contains the top nodes of one object, by their keys in that object.
     """
     tops: dict[str, Mapping[str, FlowNode]] = {"": {"flow": callflow.flow} if callflow.flow is not None else {}}
     if callflow.metaflow is not None:
@@ -268,9 +268,9 @@ def _is_unordered(key: str, data: Mapping[str, Any]) -> bool:
 class _Side:
     """The nodes of one document as a list in depth-first order.
 
-    A node is directly followed by all nodes below it. ``ends`` holds the index after the last of them. ``tree_ids``
-    holds the id of the tree that consists of a node and all nodes below it. Equal trees have the same id, even if one
-    is in the old document and one in the new document, since both sides share the dict ``known_trees``.
+    A node is directly followed by all nodes below it. For each node, ``ends`` holds the index after these nodes, and
+    ``tree_ids`` holds the id of the tree that consists of the node and these nodes. Equal trees have the same id, even
+    if one is in the old document and one in the new document, since both sides share the dict ``known_trees``.
     """
 
     def __init__(self, tops: Mapping[str, Mapping[str, FlowNode]], known_trees: dict[Any, int]) -> None:

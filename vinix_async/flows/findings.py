@@ -78,7 +78,7 @@ _CONNECTING: Final = frozenset(
         *("receive_fax", "transfer"),
     }
 )
-"""Modules that connect the caller, although their ending is not ``answered``. Voicemail does not count."""
+"""Modules that connect the caller, although their ending is not ``answered``. ``voicemail`` does not count."""
 
 _DECIDING: Final = frozenset({"menu", "callflow"})
 """Modules that ring nobody but decide where the call goes. Therefore a missing id in one of them is an error."""
@@ -536,7 +536,10 @@ class _Check:
             yield "B405", "info", f"{lacking}: {effect}", ()
 
     def choice(self, node: FlowNode) -> Iterator[NodeFinding]:
-        """Check a module with a fixed set of keys. It needs a default branch only if a child for a key is missing."""
+        """Check a node whose module has a fixed set of keys.
+
+        The node needs a default branch only if a child for one of these keys is missing.
+        """
         children, module = node.children, node.module
         if "_" in children:
             return
@@ -610,7 +613,10 @@ def _hint(known: Module, key: str) -> str:
 
 
 def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
-    """Return the path of a finding about a node. For a missing time rule with a child, it is the path of the child."""
+    """Return the path of a finding about a node.
+
+    This is usually the path of the node. If the node has a child for a missing time rule, it is the path of the child.
+    """
     if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
         return f"{path}/children/{escape(related[0])}"
     return path

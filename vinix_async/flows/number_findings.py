@@ -27,7 +27,7 @@ _TAILS: Final = (
     "12125550123",
     "8ca0e4c50aa1e2901d749307e19b2e4b",
 )
-"""Texts that are appended to the literal head of a pattern, to find numbers that match the pattern."""
+"""Texts that are appended to the ``literal_head`` of a pattern, to find numbers that match the pattern."""
 
 _CODE_TAILS: Final = ("", "1", "100", "1000", "5551234", "2125550123")
 """Texts that callers may dial after a feature code, as its argument."""

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from .. import Callflow, FlowNode, to_dict, to_json
 
 Row: TypeAlias = tuple[FlowNode, str, int]
-"""A node, its key in the children of its parent, and the index of the parent's row. The index is -1 for the top."""
+"""A node, the node's key in its parent's children, and the index of the parent's row. For the top, the index is -1."""
 
 
 def rows(top: FlowNode | None) -> list[Row]:

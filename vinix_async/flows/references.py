@@ -169,7 +169,8 @@ def _of_fields(module: Module, data: Mapping[str, Any]) -> list[Found]:
             actual = _media_kind(value)
         elif kind == "target":
             target = data.get("target_type")
-            actual = target if target in ("device", "user", "number") else "device"  # the value may be unhashable
+            # A tuple instead of a set, because the target may be unhashable.
+            actual = target if target in ("device", "user", "number") else "device"
         if actual:
             found.append((actual, field, value))
     for parts, kind in nested:

@@ -22,7 +22,7 @@ NO_MATCH: Final = "no_match"
 """An entry of ``numbers``. The callflow that has this entry gets the calls that no other callflow takes."""
 
 _MATCH_LIMIT: Final = 100_000
-"""The maximum number of steps of a match. They take a few milliseconds. Ordinary patterns need fewer than 1,000."""
+"""The maximum number of steps of a match, which take a few milliseconds. Ordinary patterns need fewer than 1,000."""
 
 _COMPILED_KEPT: Final = 8192
 

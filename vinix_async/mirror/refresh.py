@@ -227,7 +227,7 @@ def _calls(sender: Sender, options: "CallOptions", *listeners: "Listener") -> Ca
 class _Run:
     """The state that all accounts of a refresh share.
 
-    ``calls`` accepts listeners, and returns a view of the client's callflows that notifies them.
+    ``calls`` accepts listeners, and returns a view of the client's callflows that notifies these listeners.
     """
 
     store: Store
@@ -305,7 +305,7 @@ class _AccountWork:
         self._recent: set[str] = set()  # callflows that the listings show as new or changed
 
     async def run(self, name: str | None) -> tuple[RefreshState, VinixError | None]:
-        """Refresh the account. Return its state, and its error if it failed."""
+        """Refresh the account. Return the state of the refresh, and the error if the refresh failed."""
         try:
             self._calls.list(self._account_id)
         except ConfigurationError as error:  # the account id is invalid, so it must not be stored
@@ -448,7 +448,7 @@ class _AccountWork:
                 or callflow_id in self._recent
                 or callflow_id not in self.rows  # only a 404 for the callflow itself proves that it was deleted
                 or callflow.row_hash is None
-                or callflow_id in self._toggled  # the server can change the callflow without updating its date
+                or callflow_id in self._toggled  # the server can change the callflow without updating the date
                 or self._is_due(callflow_id, callflow)
             ):
                 found.append(callflow_id)

@@ -183,7 +183,7 @@ class Store:
                 return work(self._database)
             except self._database.failures as error:
                 failure = self._database.explain(error)
-            raise failure  # raised outside the except block, so that the driver's error is not its context
+            raise failure  # outside the except block, so that the driver's error is not the context of ``failure``
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 

@@ -43,7 +43,7 @@ BREAKAGES: Final = (*_CONTENT, UNLISTED_KIND, INIT_FAILED_KIND, *KINDS)
 def break_content(how: int | str | None, value: Json) -> Json:
     """Return the row or document ``value`` with its content broken.
 
-    Return it unchanged if ``how`` does not break the content.
+    If ``how`` does not break the content, return ``value`` unchanged.
     """
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 

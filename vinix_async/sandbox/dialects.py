@@ -72,8 +72,8 @@ class Dialect:
 class Kazoo43(Dialect):
     """Kazoo 4.3.
 
-    Requests with a valid token count towards the rate limit. An envelope always has a ``version`` and never has
-    ``tokens``. If a request without a token fails, the envelope has ``"auth_token": "undefined"``.
+    Requests with a valid auth token count towards the rate limit. An envelope always has a ``version`` and never has
+    ``tokens``. If a request without an auth token fails, the envelope has ``"auth_token": "undefined"``.
     """
 
     accepts_media_parameters = False

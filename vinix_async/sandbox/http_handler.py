@@ -211,7 +211,8 @@ class HttpHandler:
 def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
     """Return the response to a request that does not reach the API, or None if the request reaches it.
 
-    Such a request exceeds a limit of Cowboy, has no API version in its path, or is a CORS preflight.
+    A request does not reach the API if it exceeds a limit of Cowboy, has no API version in its path, or is a CORS
+    preflight.
     """
     if len(request.raw_path) > MAX_REQUEST_LINE:
         return web.Response(status=414)

@@ -106,7 +106,7 @@ def _cursor_keys(page: KeyPage) -> dict[str, str]:
 def _listing(state: SandboxState, rows: list[Any], cursors: Mapping[str, str], *, is_paginated: bool) -> ApiResponse:
     envelope: dict[str, Any] = {"page_size": len(rows), **cursors} if is_paginated else {}
     state.listings_served += 1
-    # The real server hashes the whole body with its timestamp and request id, so every listing has a new revision. An
-    # empty listing has no revision.
+    # The real server hashes the whole body, including the timestamp and the request id, so every listing has a new
+    # revision. An empty listing has no revision.
     revision = digest(state.listings_served) if rows else None
     return ApiResponse(200, rows, envelope=envelope, revision=revision)

@@ -74,7 +74,7 @@ GONE: Final = early(
 )
 
 INIT_FAILED: Final = ApiResponse(500, message="init failed")
-"""Kazoo's response to a request that makes one of its modules crash. It has no ``data``. Retries do not help."""
+"""Kazoo's response if a module of Kazoo crashes. The response has no ``data``. Retries of the request do not help."""
 
 NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
 """Cowboy's response to an unknown top-level endpoint."""

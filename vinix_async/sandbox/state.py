@@ -16,8 +16,8 @@ class SandboxState:
     """Everything that a response depends on, except the request.
 
     Args:
-        charges_valid_tokens: whether requests with a valid token count towards the rate limit.
-        login_cost: the number of tokens that a login costs, in addition to the cost of a request.
+        charges_valid_tokens: whether requests with a valid auth token count towards the rate limit.
+        login_cost: the number of tokens of the bucket that a login costs, in addition to the cost of a request.
         denied_accounts: a dict from account ids to the errors with which requests for the accounts are answered.
         broken_callflows: a dict from (account index, callflow id) to the argument ``how`` of ``break_callflow``.
         listings_served: the number of listings so far. It makes the revision of every listing different.

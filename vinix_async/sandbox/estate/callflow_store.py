@@ -92,7 +92,8 @@ class CallflowStore:
     def document(self, account: int, callflow_id: str) -> Json:
         """Return the full document as the API returns it: its public fields and ``metadata``.
 
-        ``metadata`` describes the entities that the flow refers to. It is empty if the document was added or replaced.
+        ``metadata`` describes the entities that the flow refers to. If the document was added or replaced, ``metadata``
+        is empty.
         """
         stored, entities = self._find(account, callflow_id)
         metadata = {entity: entities[entity] for entity in referenced_ids(stored.get("flow")) if entity in entities}

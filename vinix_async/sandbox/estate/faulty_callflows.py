@@ -1,8 +1,8 @@
 """Defines the callflows of the account with deliberate faults.
 
-Each rule of ``vinix_async.flows`` has one callflow here. Its name begins with the code of the rule and describes the
-fault. The rule reports this callflow, and no other rule does. Callflows whose names begin with ``Gets`` have no fault,
-but are needed for the faults of others.
+For each rule of ``vinix_async.flows``, there is one callflow that only this rule reports. The name of the callflow
+begins with the code of the rule and describes the fault. Callflows whose names begin with ``Gets`` have no fault, but
+are needed for the faults of other callflows.
 """
 
 from typing import Final
