@@ -11,8 +11,11 @@ _SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PERIOD: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 
 
-def parse_span(text: str) -> timedelta | None:
-    """Return the length of a span such as ``7d``, or None for any other text. May raise ``OverflowError``."""
+def _parse_span(text: str) -> timedelta | None:
+    """Return the length of a span such as ``7d``, or None for any other text.
+
+    Raises ``OverflowError`` or ``ValueError`` if the span is too long.
+    """
     found = _SPAN.fullmatch(text)
     return timedelta(**{_SPAN_UNITS[found[2]]: int(found[1])}) if found else None
 
@@ -20,11 +23,11 @@ def parse_span(text: str) -> timedelta | None:
 def span(option: str, text: str) -> timedelta:
     """Return the length of a span such as ``12h``. Raises a ``UsageError`` that names ``option`` for any other text."""
     try:
-        if (length := parse_span(text)) is not None:
+        if (length := _parse_span(text)) is not None:
             return length
-    except OverflowError:
+    except (ValueError, OverflowError):
         pass
-    raise UsageError(f"{option} must be a span such as 12h, not {text!r}")
+    raise _wrong(option, "a span such as 12h", text)
 
 
 def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
@@ -33,12 +36,17 @@ def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
     ``zone``: the time zone to use if the text does not have one. None stands for local time.
     """
     try:
-        if (length := parse_span(text)) is not None:
+        if (length := _parse_span(text)) is not None:
             return datetime.now(UTC) - length
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UsageError(f"{option} must be a date such as 2026-11-20 or a span such as 7d, not {text!r}") from None
+        raise _wrong(option, "a date such as 2026-11-20 or a span such as 7d", text) from None
+
+
+def _wrong(option: str, wanted: str, text: str) -> UsageError:
+    """Return the error for a text that is not ``wanted``, or is a span that is too long."""
+    return UsageError(f"{option} must be {'a shorter span' if _SPAN.fullmatch(text) else wanted}, not {text!r}")
 
 
 def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
