@@ -1,5 +1,6 @@
 """Where the address and the credentials come from, and that a secret stays where it belongs."""
 
+import asyncio
 import json
 import stat
 import tomllib
@@ -11,7 +12,11 @@ import pytest
 from cli_support import Command, served, variables
 from keyring.backend import KeyringBackend
 from keyring.backends import fail
+from simulated import SimulatedServer, virtual
 
+from vinix_async import ServerError, TokenAuth
+from vinix_async.cli import auth
+from vinix_async.cli.connection import Server
 from vinix_async.sandbox import Sandbox
 
 
@@ -145,6 +150,16 @@ def test_check_says_whose_the_credentials_are(vinix: Command, sandbox: Sandbox) 
     static = {"VINIX_BASE": sandbox.url, "VINIX_AUTH_TOKEN": "planted-3"}
     assert vinix("auth", "check", **static).returncode == 4
     assert vinix("auth", "check", **static, VINIX_ACCOUNT_ID=sandbox.root_id).returncode == 4
+
+
+@virtual
+async def test_check_waits_no_longer_than_a_single_call() -> None:
+    server = SimulatedServer()
+    server.fate = lambda target, _: "ok" if target.endswith("_auth") else 503
+    async with server.client(auth=TokenAuth("a-token")) as client:
+        with pytest.raises(ServerError, match="503"):
+            await auth._check(Server(client, TokenAuth("a-token"), "root", "", "environment"))
+        assert 60 <= asyncio.get_running_loop().time() < 61
 
 
 def login(vinix: Command, sandbox: Sandbox, *more: str, secret: str | None = None, **environment: str) -> int:

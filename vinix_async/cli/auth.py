@@ -90,7 +90,7 @@ async def check(
     output: Annotated[Literal["table", "json"] | None, Parameter(help="The format.")] = None,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Log in, read one page of accounts, and print the account and the user of your credentials.
+    """Log in, read your account, and print the account and the user of your credentials.
 
     If the server refuses the credentials, the exit code is 4.
     """
@@ -111,7 +111,7 @@ async def _check(server: Server) -> dict[str, str | None]:
             "the server does not return the account of these credentials: set VINIX_ACCOUNT_ID, or run "
             "`vinix auth login` with --account-id"
         )
-    await server.client.accounts.children(account_id, max_items=1)
+    await server.client.accounts.get(account_id)
     kinds = {vinix_async.UserAuth: "password", vinix_async.ApiKeyAuth: "API key"}
     return {
         "base": server.client.base_url,
