@@ -51,7 +51,7 @@ _TURNS: Final = 50
 class VirtualClock:
     """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
-    When a sleep has been the earliest one for 50 iterations of the event loop, virtual time jumps to the end of this
+    When a sleep has been the first to end for 50 iterations of the event loop, virtual time jumps to the end of this
     sleep. During these iterations, other tasks can send requests and receive responses.
 
     ``random()`` always returns 0.5.

@@ -553,7 +553,7 @@ class PageReader(Generic[T]):
         else:
             message += "the listing has already followed this next_start_key"
             if self._listing.kind is Account:
-                message += ". This happens if more accounts have the same name than fit in a page: "
+                message += ". This happens if the accounts that have the same name do not all fit in a page: "
                 message += "use a larger page_size"
         gave_up = "the listing would never end"
         pages = len(self._cursors)

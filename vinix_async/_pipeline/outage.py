@@ -275,7 +275,7 @@ class OutageDetector:
         """Record that the server has answered, either successfully or with an error.
 
         ``callflows`` is True if the answered request was for callflows. If it is False, the answer does not end an
-        outage of callflows, because the server may be able to serve other requests only.
+        outage of callflows, because the server may be able to serve only other requests.
         """
         if not ticket.outage_wait:
             return
