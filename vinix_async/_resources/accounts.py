@@ -39,8 +39,9 @@ class Accounts(Resource):
 
         Disabled accounts are included, although reading their callflows may fail.
 
-        The server's cursors contain only the names of accounts. If the accounts with the same name do not all fit in a page,
-        the cursors form a loop. The listing then raises ``PaginationLoopError``, and needs a larger ``page_size``.
+        The server's cursors contain only the names of accounts. If the accounts with the same name do not all fit in a
+        page, the cursors form a loop. The listing then raises ``PaginationLoopError``, and needs a larger
+        ``page_size``.
 
         The arguments and errors are the same as for ``callflows.list``.
         """

@@ -66,8 +66,8 @@ async def export(
     to: Annotated[
         Path | None,
         Parameter(
-            help="The output file (default: stdout), or the output folder with --scheduler or --workers. The suffix .gz "
-            "compresses the file."
+            help="The output file (default: stdout), or the output folder with --scheduler or --workers. The suffix "
+            ".gz compresses the file."
         ),
     ] = None,
     details: Details = False,

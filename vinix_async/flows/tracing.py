@@ -249,7 +249,8 @@ class _Tracer:
         """Return the branches that are added to a step without a default branch.
 
         A call that takes none of the branches of the step may be cut off, or may return to another callflow. In these
-        cases, one branch is added for such calls. Otherwise, none is added. If calls always end after the step, ``step.ending`` is set to ``ends``.
+        cases, one branch is added for such calls. Otherwise, none is added. If calls always end after the step,
+        ``step.ending`` is set to ``ends``.
         """
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END
