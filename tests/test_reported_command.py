@@ -350,6 +350,23 @@ def test_c6_the_line_that_resumes_can_be_pasted(vinix: Command, sandbox: Sandbox
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
+def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_path: Path) -> None:
+    known = variables(sandbox)
+    profile = {name.removeprefix("VINIX_").lower(): value for name, value in known.items() if name != "VINIX_BASE"}
+    (tmp_path / "file").write_text("[lab]\n" + "".join(f"{name} = {json.dumps(profile[name])}\n" for name in profile))
+    (tmp_path / "file").chmod(0o600)
+    vinix, bad = Command(tmp_path, VINIX_CONFIG="file"), sandbox.account_ids[3]
+    given = ("--profile", "lab", "--base", known["VINIX_BASE"], "--outage-wait", "2.5", "--allow-http")
+    sandbox.deny(bad, 403)
+    failed = vinix("callflows", "export", "--all", "--to", "all.ndjson", *given)
+    sandbox.allow(bad)
+    again = resume_command(failed.stderr)
+    assert again == ["callflows", "export", "--resume", str(tmp_path / "all.ndjson.checkpoint"), *given]
+    done = vinix(*again)
+    assert done.returncode == 0, done.stderr
+    assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox)
+
+
 def test_c7_a_report_that_is_interrupted_can_be_resumed(tmp_path: Path) -> None:
     with served(accounts=6, callflows=(2, 5)) as sandbox:
         vinix, stuck = Command(tmp_path, **variables(sandbox)), sandbox.account_ids[4]

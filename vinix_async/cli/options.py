@@ -108,6 +108,12 @@ class Connection:
     sandbox_findings: Flag = False
     sandbox_faults: Annotated[float, Parameter(validator=between(0, 1))] = 0.0
 
+    def arguments(self) -> list[str]:
+        """Return the options that were given, as arguments, but not those of the sandbox: a checkpoint has these."""
+        values = {"--profile": self.profile, "--base": self.base, "--outage-wait": self.outage_wait}
+        given = [word for name, value in values.items() if value is not None for word in (name, str(value))]
+        return [*given, "--allow-http"] if self.allow_http else given
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)

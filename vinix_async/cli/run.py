@@ -106,7 +106,7 @@ class _Run:
         concurrency: int,
         resumed: SavedJob | None,
     ) -> None:
-        self._resume = f"vinix {job.command} --resume {shlex.quote(str(checkpoint))}"
+        self._resume = f"vinix {job.command} {shlex.join(['--resume', str(checkpoint), *connection.arguments()])}"
         self._job = job
         self._connection = connection
         self._checkpoint = checkpoint
