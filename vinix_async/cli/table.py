@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -81,7 +82,7 @@ def account_table(accounts: Sequence[Account], width: int, *, header: bool) -> T
         below = f" ({account.descendants_count:,} below)" if account.descendants_count else ""
         name = (account.name or "") + below
         if width < _ID_COLUMN_FROM:
-            table.add_row(Text.assemble(display(name), "\n", (display(account.id), "default")))
+            table.add_row(Group(Text(display(name)), Text(display(account.id), "default", overflow="fold")))
         else:
             _add_row(table, *(name, account.id, account.realm or "")[: len(table.columns)])
     return table
