@@ -15,18 +15,21 @@ PACKAGE = Path(vinix_async.__file__).parent
 # Each package (or module) imports only from those after it.
 ORDER = [
     *("_client", "_resources", "_listing", "_pipeline", "_http"),
-    *("_columns", "_documents", "_config", "_exceptions", "_public"),
+    *("_columns", "_documents", "_config", "_exceptions", "_locks", "_public"),
 ]
 
 # They use the library by its public names, and the library does not know them.
 AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 
 # What the library lends to them: the columns of a callflow, the default clock, the events, the loop of a sweep, the
-# connection of a client, and JSON of any depth.
+# connection of a client, locks of files, and JSON of any depth.
 LENT = {
-    "cli": {"vinix_async._columns"},
+    "cli": {"vinix_async._columns", "vinix_async._locks"},
     "dask": {"vinix_async._columns"},
-    "mirror": {"vinix_async._documents.deep_json", "vinix_async._listing.sweep", "vinix_async._pipeline.send"},
+    "mirror": {
+        *("vinix_async._documents.deep_json", "vinix_async._listing.sweep"),
+        *("vinix_async._locks", "vinix_async._pipeline.send"),
+    },
     "sandbox": {"vinix_async._pipeline.clock"},
     "telemetry": {"vinix_async._pipeline.events", "vinix_async._pipeline.send"},
 }

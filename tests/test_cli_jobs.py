@@ -1,5 +1,6 @@
 """Jobs over many accounts: progress, interruption, going on, files, and who reads those."""
 
+import errno
 import json
 import re
 import shlex
@@ -7,8 +8,10 @@ import signal
 import stat
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from cli_support import Command, served, variables, wait_for
@@ -127,6 +130,50 @@ def test_exports_that_were_killed_go_on_exactly(vinix: Command, sandbox: Sandbox
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(
         f"all.{each}" for each in suffixes
     )
+
+
+@pytest.mark.parametrize("name", ["all.ndjson", "all.csv.gz", "all.parquet", "all.html"])
+def test_a_file_that_another_run_is_writing(vinix: Command, sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    command = ["report"] if name == "all.html" else ["callflows", "export"]
+    sandbox.deny(sandbox.account_ids[1], 403)
+    assert vinix(*command, "--all", "--to", name).returncode == 3
+    sandbox.allow(sandbox.account_ids[1])
+    path, saved = tmp_path / name, tmp_path / f"{name}.checkpoint"
+    written = Path(f"{path}.rows") if name in {"all.parquet", "all.html"} else path
+    other = export.File(written, written.stat().st_size)
+    before = {each: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()}
+    again = [*command, "--resume", str(saved)]
+    for arguments in ([*command, "--all", "--to", name], [*command, "--all", "--to", name, "--force"], again):
+        done = vinix(*arguments)
+        message = f"vinix: another run is writing {written}: wait until it has ended\n"
+        assert (done.returncode, done.stderr) == (2, message)
+    assert {each: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()} == before
+    other.close()
+    assert vinix(*again).returncode == 0
+    assert [each for each in tmp_path.iterdir() if each.is_file()] == [path]
+
+
+def test_an_output_is_locked_until_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tmp_path / "all.parquet.rows"
+
+    def convert(*_: Any, **__: Any) -> None:
+        with pytest.raises(UsageError, match="another run is writing"):
+            export.File(rows)
+
+    monkeypatch.setattr(export, "_write_parquet", convert)
+    job = Job(command="callflows export", output="parquet", to=str(tmp_path / "all.parquet"))
+    open_writer(job, tmp_path / "checkpoint").end(Ending())
+    assert not rows.exists()
+
+
+def test_outputs_that_cannot_be_locked_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices, and files in a file system without locks."""
+    with closing(export.File(Path("/dev/null"))), closing(export.File(Path("/dev/null"))):
+        pass
+    monkeypatch.setattr("vinix_async._locks._lock", mock.Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with closing(export.File(tmp_path / "file")) as file:
+        file.write(b"row")
+    assert (tmp_path / "file").read_bytes() == b"row"
 
 
 def test_what_failed_is_tried_again_into_the_same_file(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -545,7 +545,7 @@ async def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.M
     def refuse(descriptor: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), descriptor)
 
-    monkeypatch.setattr("vinix_async.mirror.sqlite._lock", refuse)
+    monkeypatch.setattr("vinix_async._locks._lock", refuse)
     async with Mirror(tmp_path / "mirror.db") as mirror:
         await mirror._store.begin_run(at(0))
         with pytest.raises(MirrorError, match="cannot be used: No locks available"):

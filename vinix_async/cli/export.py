@@ -19,7 +19,7 @@ from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data
 from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
-from .files import replacing, sync_folder
+from .files import lock, replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
 from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
@@ -78,23 +78,30 @@ class _Stdout:
 
 
 class File:
-    """A file that is opened for appending. It is first truncated to ``size`` bytes."""
+    """A file that is opened for appending, and locked. It is first truncated to ``size`` bytes."""
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
         self._file = open(descriptor, "ab", buffering=0)  # noqa: PTH123, SIM115  # closed by close()
         self._path = path
-        found = os.fstat(descriptor).st_size
-        if found < size:
+        try:
+            lock(descriptor, path)
+            self._truncate(size)
+        except BaseException:
             self._file.close()
+            raise
+        self.size: int = size
+        sync_folder(path.absolute().parent)
+
+    def _truncate(self, size: int) -> None:
+        found = os.fstat(self._file.fileno()).st_size
+        if found < size:
             raise UsageError(
-                f"{path} is shorter than recorded in the checkpoint: restore the file, or run the job again without "
-                "--resume"
+                f"{self._path} is shorter than recorded in the checkpoint: restore the file, or run the job again "
+                "without --resume"
             )
         if found > size:
             self._file.truncate(size)
-        self.size: int = size
-        sync_folder(path.absolute().parent)
 
     def write(self, data: bytes) -> None:
         """Write all of ``data``. There is no buffer, so an error occurs here and not later."""
@@ -161,7 +168,7 @@ class Writer:
     """A writer of rows to ``sink``.
 
     ``encode``: a function that returns the bytes of a page's rows. ``header``, ``footer``: the bytes before and after
-    all rows. ``finish``: a function that is called after the sink is closed.
+    all rows. ``finish``: a function that is called before the sink, which is locked until then, is closed.
     """
 
     sink: _Stdout | File
@@ -191,10 +198,10 @@ class Writer:
             self._write_header()
             if self.footer:
                 self.sink.write(self.footer)
+            if self.finish:
+                self.finish(ending)
         finally:
             self.sink.close()
-        if self.finish:
-            self.finish(ending)
 
 
 def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:

@@ -1,11 +1,15 @@
-"""Recognize export files among arguments, and replace files atomically."""
+"""Recognize export files among arguments, lock output files, and replace files atomically."""
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from .._locks import try_lock
+from .exit_codes import UsageError
 
 EXPORT_SUFFIXES: Final = (".ndjson", ".jsonl", ".gz")
 
@@ -44,6 +48,16 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
+
+
+def lock(descriptor: int, path: Path) -> None:
+    """Lock an output file until its descriptor is closed. Raise ``UsageError`` if another run has locked it.
+
+    Devices and pipes are not locked, nor are files in a file system without locks.
+    """
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and not try_lock(descriptor):
+            raise UsageError(f"another run is writing {path}: wait until it has ended")
 
 
 def sync_folder(folder: Path) -> None:

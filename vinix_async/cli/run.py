@@ -16,7 +16,7 @@ from .connection import Server, connect
 from .console import discard_output, note, to_terminal
 from .exit_codes import ExitCode, Problems, UsageError, describe, report_error
 from .export import Ending, open_writer
-from .files import EXPORT_SUFFIXES
+from .files import EXPORT_SUFFIXES, lock
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, shown_progress
 from .saved_job import Job, SavedJob, default_checkpoint
@@ -129,7 +129,11 @@ class _Run:
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
 
     def refuse_to_overwrite(self) -> None:
-        """Raise ``UsageError`` if an unfinished run has left a checkpoint, or if the output file exists."""
+        """Raise ``UsageError`` if another run is writing, has left a checkpoint, or if the output file exists."""
+        for path in map(Path, (self._job.to, f"{self._job.to}.rows") if self._job.to else ()):
+            if path.is_file():
+                with suppress(OSError), path.open("rb") as file:
+                    lock(file.fileno(), path)
         if self._checkpoint.exists():
             raise UsageError(
                 f"an earlier run has not finished: continue it with `{self._resume}`, or delete its checkpoint"

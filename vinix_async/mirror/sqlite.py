@@ -2,28 +2,16 @@
 
 import os
 import sqlite3
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from .._locks import try_lock
 from .errors import MirrorError
 from .schema import MIGRATIONS
 from .times import to_text
-
-if sys.platform == "win32":  # pragma: no cover  # the tests run on Linux
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
 
 _APPLICATION: Final = 0x56_4E_58_4D
 """The application id of a mirror's file ("VNXM"). It distinguishes a mirror from other SQLite databases."""
@@ -160,17 +148,18 @@ class SqliteDatabase:
 
     def _locked_file(self) -> int | None:
         """Lock the lock file and return its descriptor. Return None if another connection has locked the file."""
+        lock_file = f"{self._path}-lock"
         descriptor = None
         try:
-            descriptor = os.open(f"{self._path}-lock", os.O_RDWR | os.O_CREAT, 0o644)
-            _lock(descriptor)
+            descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+            if try_lock(descriptor):
+                return descriptor
         except OSError as error:
             if descriptor is not None:
                 os.close(descriptor)
-                if isinstance(error, BlockingIOError | PermissionError):  # locked; PermissionError on Windows
-                    return None
-            raise MirrorError(f"the mirror's lock file {self._path}-lock cannot be used: {error.strerror}") from None
-        return descriptor
+            raise MirrorError(f"the mirror's lock file {lock_file} cannot be used: {error.strerror}") from None
+        os.close(descriptor)
+        return None
 
     def unlock(self, account_id: str) -> None:
         """Do nothing. The whole file stays locked until ``end_run``."""

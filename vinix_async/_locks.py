@@ -1,0 +1,26 @@
+"""Locks files for as long as they are open."""
+
+import sys
+
+if sys.platform == "win32":  # pragma: no cover  # the tests run on Linux
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file, and return whether that succeeded. Return False if the file is locked already.
+
+    The lock belongs to the operating system. It ends when the file is closed, and when the process ends.
+    """
+    try:
+        _lock(descriptor)
+    except (BlockingIOError, PermissionError):  # if it is locked: on Linux, or on Windows
+        return False
+    return True
