@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -791,12 +792,22 @@ def test_a_hundred_thousand_accounts_cost_nothing() -> None:
     "options",
     [
         *({"dialect": "kazoo3"}, {"accounts": 0}, {"accounts": 1.5}, {"accounts": "3"}),
+        *({"rate_limit": bad} for bad in (None, 5, "ab", (5,), (1, 2, 3), (0, 1), (1, -1), (1.5, 1), ("5", "1"))),
+        *({"login_cost": bad} for bad in (-1, 1.5, "1", None, True)),
+        *({"token_ttl": bad} for bad in (0, -1, "60", None, math.inf, math.nan, True)),
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Sandbox(**options)
+
+
+@pytest.mark.parametrize("status", [0, 200, 399, 600, 403.0, "403", None, True])
+def test_a_bad_status_for_a_denied_account_is_refused(status: Any) -> None:
+    sandbox = Sandbox()
+    with pytest.raises(ConfigurationError, match="'status' must be an int from 400 to 599"):
+        sandbox.deny(sandbox.root_id, status)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Defines ``Sandbox``, a server that behaves like Vinix and runs in the current process."""
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -100,10 +101,14 @@ class Sandbox:
         if type(accounts) is not int or accounts < 1:
             raise ConfigurationError("accounts must be an int of at least 1, because the root account is included")
         count_range = _count_range(callflows)
+        capacity, rate = _bucket_size(rate_limit)
+        if type(login_cost) is not int or login_cost < 0:
+            raise ConfigurationError(f"login_cost must be an int of at least 0, not {login_cost!r}")
+        if not _is_lifetime(token_ttl):
+            raise ConfigurationError(f"token_ttl must be a finite number of seconds greater than 0, not {token_ttl!r}")
         chosen = DIALECTS[dialect]()
         faulty_account = accounts if findings else None
         tree = AccountTree(seed, accounts + findings, chosen.id_style, FAULTY_ACCOUNT_NAME if findings else None)
-        capacity, rate = (_DEFAULT_CAPACITY, _DEFAULT_RATE) if isinstance(rate_limit, bool) else rate_limit
         self.account_ids = tree
         self.requests = deque(maxlen=record)
         self._clock = clock or SystemClock()
@@ -113,7 +118,7 @@ class Sandbox:
             accounts=tree,
             callflows=CallflowStore(seed, tree.__getitem__, count_range, faulty_account),
             tokens=TokenIssuer(seed, tree, opaque=chosen.opaque_tokens, ttl=token_ttl),
-            buckets=TokenBuckets(_UNLIMITED if rate_limit is False else capacity, rate),
+            buckets=TokenBuckets(capacity, rate),
             clock=self._clock,
             charges_valid_tokens=chosen.charges_valid_tokens or not isinstance(rate_limit, bool),
             login_cost=login_cost,
@@ -259,12 +264,14 @@ class Sandbox:
         self._state.logins_refused = refuse
 
     def deny(self, account_id: str, status: int = 403) -> None:
-        """Answer requests for an account with an error of this ``status``.
+        """Answer requests for an account with an error of this ``status``, which is from 400 to 599.
 
         A request without a valid token still gets a 401. A request whose token has no access to the account still gets
         a 403. If ``status`` is 404, the account appears to be unknown, but listings still contain it.
         ``remove_account`` removes the account from listings too.
         """
+        if type(status) is not int or not 400 <= status <= 599:
+            raise ConfigurationError(f"the argument 'status' must be an int from 400 to 599, not {status!r}")
         self._index(account_id)
         error = bad_identifier(account_id) if status == 404 else status_error(status)
         self._state.denied_accounts[account_id] = early(error)
@@ -377,6 +384,23 @@ def _count_range(callflows: object) -> tuple[int, int]:
     if minimum > maximum:
         raise ConfigurationError(f"callflows must be (minimum, maximum), but {minimum} is greater than {maximum}")
     return minimum, maximum
+
+
+def _bucket_size(rate_limit: object) -> tuple[int, int]:
+    """Return the number of tokens in a bucket, and the number that it gains per second."""
+    match rate_limit:
+        case bool():
+            return (_DEFAULT_CAPACITY if rate_limit else _UNLIMITED), _DEFAULT_RATE
+        case (int(capacity), int(rate)) if capacity >= 1 and rate >= 0:
+            return capacity, rate
+    raise ConfigurationError(
+        "rate_limit must be True, False or a tuple of two ints (capacity of at least 1, tokens per second of at least "
+        f"0), not {rate_limit!r}"
+    )
+
+
+def _is_lifetime(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
