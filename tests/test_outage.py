@@ -28,6 +28,7 @@ from vinix_async import (
     VinixClient,
     VinixError,
 )
+from vinix_async._config import CallOptions
 from vinix_async._pipeline.clock import StoppableClock
 from vinix_async._pipeline.outage import OutageDetector, Ticket
 
@@ -562,19 +563,19 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         return False
 
     async with SimulatedServer().client() as client:
-        outages = detector(client)
-        first, second = (Ticket(account_id=each, callflows=True, outage_wait=60) for each in ("first", "second"))
+        outages, options = detector(client), client._options
+        first, second = (Ticket(each, callflows=True, options=options) for each in ("first", "second"))
         error = ServerError("x", status=503, server_away=True)
         outages.begin(first)
         assert await outages.failed(first, error, no)
         await outages.enter(first)
         assert first.probing
-        old = Ticket(account_id="old", callflows=True, outage_wait=60)
+        old = Ticket("old", callflows=True, options=options)
         outages.begin(old)
         outages.succeeded(old)
         outages.end(old)
         outages.begin(second)
-        others = [Ticket(account_id=str(number), callflows=True, outage_wait=60) for number in range(3)]
+        others = [Ticket(str(number), callflows=True, options=options) for number in range(3)]
         for each in others:
             outages.begin(each)
             assert not await outages.failed(each, error, no)
@@ -893,7 +894,8 @@ async def test_only_the_answer_to_a_later_request_separates_failures(sent_at: fl
     """Answers to requests that were already in flight still come when a gateway has just failed."""
     clock = FakeClock(now=10.0)
     outages = OutageDetector(StoppableClock(clock))
-    answered, pending, *failing = [Ticket(name, callflows=True, outage_wait=60.0) for name in "abcdef"]
+    options = CallOptions(timeout=1.0, deadline=None, retry=RetryPolicy(), on_retry=None)
+    answered, pending, *failing = [Ticket(name, callflows=True, options=options) for name in "abcdef"]
     for ticket in (answered, pending, *failing):
         outages.begin(ticket)
 

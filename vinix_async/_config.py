@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from ._pipeline.events import Listener, RetryEvent
+    from ._pipeline.events import Event, Listener, RetryEvent
     from ._pipeline.retry import RetryPolicy
 
     Timeout = float | aiohttp.ClientTimeout
@@ -133,6 +133,11 @@ class CallOptions:
         if self.retry.attempts == 1:
             return 0.0
         return self.patience if self.retry.outage_wait is None else self.retry.outage_wait
+
+    def notify(self, event: "Event") -> None:
+        """Call every listener with ``event``. An exception that a listener raises is passed on."""
+        for listener in self.listeners:
+            listener(event)
 
 
 def check_timeout(timeout: object) -> None:

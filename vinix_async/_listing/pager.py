@@ -31,7 +31,7 @@ from .._exceptions import (
 )
 from .._http.request import Request, encode_query
 from .._http.response import Envelope, decode_envelope
-from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead, Event, notify
+from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead
 from .._pipeline.send import Sender, result_of
 from .._public import public
 from .checkpoint import Checkpoint
@@ -163,10 +163,6 @@ class Listing(Generic[T]):
     def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
         """Request the page at the cursor ``start_key``."""
         return self.sender.send(page_request(self.request, self.page_size, start_key), self.options, ends_at)
-
-    def notify(self, event: Event) -> None:
-        """Report ``event`` to the listeners of the call."""
-        notify(self.options.listeners, event)
 
 
 def page_request(listing: Request, page_size: int | None, start_key: str | None) -> Request:
@@ -419,7 +415,7 @@ class PageReader(Generic[T]):
                 document = await result_of(task)
             except NotFoundError:
                 deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
-                self._listing.notify(deleted)
+                self._listing.options.notify(deleted)
             except VinixError as error:
                 self._add_bad_item(row.id or None, index, error)
             del requested[0]
@@ -479,7 +475,7 @@ class PageReader(Generic[T]):
         self._page_bad_items.append(item)
         callflow_id = row_id if is_callflow else None
         found = BadItemFound(account_id=account_id, callflow_id=callflow_id, index=index, error=error)
-        self._listing.notify(found)
+        self._listing.options.notify(found)
 
     def _row_error(self, rows: list[BadRow], envelope: Envelope) -> DecodeError:
         error = self._page_error(
@@ -563,7 +559,7 @@ class PageReader(Generic[T]):
         """Notify the listeners of the number of callflows that were yielded since the last report."""
         count, self._reported = self._yielded - self._reported, self._yielded
         if count and self._listing.kind is Callflow:
-            self._listing.notify(CallflowsRead(count=count))
+            self._listing.options.notify(CallflowsRead(count=count))
 
     async def close(self) -> None:
         """End the iteration and cancel the requests in flight."""

@@ -13,16 +13,7 @@ from attrs import define, evolve, field, frozen
 from .._config import SWEEP_PATIENCE, CallOptions, check_count
 from .._documents.models import Account, Callflow
 from .._exceptions import AuthenticationError, ClientClosedError, ConfigurationError, VinixError
-from .._pipeline.events import (
-    AccountFailed,
-    AccountFinished,
-    BadItemFound,
-    ClientStats,
-    Event,
-    SweepEnded,
-    SweepStarted,
-    notify,
-)
+from .._pipeline.events import AccountFailed, AccountFinished, BadItemFound, ClientStats, SweepEnded, SweepStarted
 from .._pipeline.send import Sender
 from .._public import public
 from .checkpoint import Checkpoint, SweepCheckpoint
@@ -217,7 +208,7 @@ class Sweep:
         variables = copy_context()
         feeder = self._sender.start(workers.feed(self._account_ids, set(self._done)), variables)
         workers.add(feeder)
-        variables.run(self._notify, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
+        variables.run(self._options.notify, SweepStarted(max_concurrency=self._max_concurrency, resumed=self._resumed))
         self._ended = ended = asyncio.Event()
         complete = False
         try:
@@ -234,7 +225,7 @@ class Sweep:
             self._workers = None  # breaks a reference cycle, because the workers refer to this sweep
             names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
             counts = {name: getattr(self.stats, name) for name in names}
-            variables.run(self._notify, SweepEnded(complete=complete, **counts))
+            variables.run(self._options.notify, SweepEnded(complete=complete, **counts))
             try:
                 await self._after()
             finally:
@@ -281,15 +272,12 @@ class Sweep:
             "bad_items": bad_items,
             "seconds": seconds,
         }
-        self._notify(AccountFailed(**values, error=error) if error else AccountFinished(**values))
+        self._options.notify(AccountFailed(**values, error=error) if error else AccountFinished(**values))
 
     def _bad_item_found(self, item: BadItem) -> None:
         """Report to the listeners that a row or a document could not be read."""
         found = BadItemFound(account_id=item.account_id, callflow_id=item.id, index=item.index, error=item.error)
-        self._notify(found)
-
-    def _notify(self, event: Event) -> None:
-        notify(self._options.listeners, event)
+        self._options.notify(found)
 
 
 @public

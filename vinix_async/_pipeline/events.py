@@ -296,12 +296,6 @@ class SweepEnded(Event):
 Listener = Callable[[Event], None]
 
 
-def notify(listeners: tuple[Listener, ...], event: Event) -> None:
-    """Call every listener with ``event``. An exception that a listener raises is passed on."""
-    for listener in listeners:
-        listener(event)
-
-
 class Observer(Protocol):
     """A listener for all events of a client and of its views. It can also follow each call, as a tracer does.
 

@@ -25,10 +25,10 @@ from typing import Final
 
 from attrs import define, field
 
-from .._config import CALL_PATIENCE
+from .._config import CALL_PATIENCE, CallOptions
 from .._exceptions import APIConnectionError, APIStatusError, ClientClosedError, DecodeError, VinixError
 from .clock import StoppableClock
-from .events import Listener, OutageEnded, OutageStarted, WaitEnded, WaitStarted, notify
+from .events import OutageEnded, OutageStarted, WaitEnded, WaitStarted
 
 _MIN_ACCOUNTS: Final = 4
 """An outage is suspected if at least this number of accounts have failed, even if other accounts have not failed."""
@@ -65,11 +65,8 @@ class Ticket:
     Attributes:
         account_id: the account of the request.
         callflows: whether the request is for callflows rather than for accounts or an identity.
-        outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
-            ignores the call.
+        options: the options of the call.
         ends_at: the deadline of the call, on the monotonic clock.
-        listeners: notified when the call starts or stops waiting, and when the call reveals or ends an outage.
-        by_default: whether ``outage_wait`` has its default value.
         probing: whether the current or next attempt is a probe.
         sent_at: the time at which the current attempt started, on the monotonic clock.
         refund: how many attempts turned out to be part of an outage after they had been counted. The caller subtracts
@@ -78,15 +75,15 @@ class Ticket:
         recovery: the serial number of the recovery whose limit counts the current attempt. None if no limit counts it.
         waiting: whether the listeners were notified that the call waits.
         probes_in_a_row: how many probes the call has sent since another call sent one.
+        outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
+            ignores the call.
         key: ``callflows`` and ``account_id``. All requests with the same key are counted together.
     """
 
     account_id: str | None
     callflows: bool
-    outage_wait: float
+    options: CallOptions
     ends_at: float = math.inf
-    listeners: tuple[Listener, ...] = ()
-    by_default: bool = False
     probing: bool = False
     sent_at: float = 0.0
     refund: int = 0
@@ -94,9 +91,11 @@ class Ticket:
     recovery: int | None = None
     waiting: bool = False
     probes_in_a_row: int = 0
+    outage_wait: float = field(init=False)
     key: Key = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.outage_wait = self.options.outage_wait
         self.key = (self.callflows, self.account_id)
 
 
@@ -367,7 +366,7 @@ class OutageDetector:
             each.refund += attempts
         self._failing -= self._evidence.keys()
         self._discard_evidence(callflows=True)
-        notify(ticket.listeners, OutageStarted(error=error))
+        ticket.options.notify(OutageStarted(error=error))
         for each in (ticket, *self._waiting):
             self._starts_waiting(each)
 
@@ -411,7 +410,7 @@ class OutageDetector:
         self._recovery_limit, self._recovering = _FIRST_LIMIT, 0
         self._recoveries += 1
         seconds = self._clock.monotonic() - outage.began
-        notify(ticket.listeners, OutageEnded(seconds=seconds, probes=outage.failed_probes))
+        ticket.options.notify(OutageEnded(seconds=seconds, probes=outage.failed_probes))
         self._admit_waiting()
 
     def _discard_evidence(self, *, callflows: bool, sent_at: float = math.inf) -> None:
@@ -470,7 +469,7 @@ class OutageDetector:
         if self._outage is None:
             return math.inf
         patience = ticket.outage_wait
-        if ticket.by_default and not self._answered:
+        if ticket.options.retry.outage_wait is None and not self._answered:
             patience = min(patience, CALL_PATIENCE)  # the server has never answered, so base_url may be wrong
         return self._outage.accounts.get(ticket.key, self._outage.began) + patience
 
@@ -509,13 +508,13 @@ class OutageDetector:
         if not ticket.waiting:
             ticket.waiting = True
             at, outage = self._clock.monotonic(), self._outages
-            notify(ticket.listeners, WaitStarted(reason="outage", account_id=ticket.account_id, at=at, outage=outage))
+            ticket.options.notify(WaitStarted(reason="outage", account_id=ticket.account_id, at=at, outage=outage))
 
     def _done_waiting(self, ticket: Ticket) -> None:
         if ticket.waiting:
             ticket.waiting = False
             at = self._clock.monotonic()
-            notify(ticket.listeners, WaitEnded(reason="outage", account_id=ticket.account_id, at=at))
+            ticket.options.notify(WaitEnded(reason="outage", account_id=ticket.account_id, at=at))
 
 
 def is_answer(error: VinixError) -> bool:

@@ -28,17 +28,7 @@ from .._http.status_errors import Secrets
 from .._http.transport import Transport
 from .clock import Clock, StoppableClock
 from .credentials import Auth, Token, as_auth
-from .events import (
-    AttemptEnded,
-    Log,
-    LoggedIn,
-    LoginFailed,
-    Reason,
-    RetryEvent,
-    WaitEnded,
-    WaitStarted,
-    notify,
-)
+from .events import AttemptEnded, Log, LoggedIn, LoginFailed, Reason, RetryEvent, WaitEnded, WaitStarted
 from .outage import OutageDetector, Ticket, is_answer
 from .rate_limiter import RateLimiter
 from .retry import is_retryable, retry, why_final
@@ -175,14 +165,8 @@ class _Call:
             self._deadline, self._deadline_name, ends_at = policy.deadline, "RetryPolicy.deadline", end
         self._ends_at = ends_at
         self._claims_suffice = claims_suffice
-        self._ticket = Ticket(
-            account_id=request.account_id,
-            callflows=request.asks_for_callflows,
-            outage_wait=options.outage_wait,
-            ends_at=ends_at,
-            listeners=options.listeners,
-            by_default=policy.outage_wait is None,
-        )
+        callflows = request.asks_for_callflows
+        self._ticket = Ticket(request.account_id, callflows=callflows, options=options, ends_at=ends_at)
         self.spent: int = 0
         self.hold: float = 0.0
         self._cache: TokenCache | None = None
@@ -236,7 +220,7 @@ class _Call:
             wait=wait,
             error=error,
         )
-        notify(options.listeners, event)
+        options.notify(event)
         if options.on_retry is not None:
             options.on_retry(event)
 
@@ -375,12 +359,12 @@ class _Call:
                     if isinstance(error, RateLimitError):
                         logins.rate_limited(sent_at, self._obeyed(error))
                     error.method, error.path = request.method, request.path
-                    notify(self._options.listeners, LoginFailed(login_as=login_as, path=request.path, error=error))
+                    self._options.notify(LoginFailed(login_as=login_as, path=request.path, error=error))
                     raise
                 logins.succeeded()
             finally:
                 limiter.release(logins)
-            notify(self._options.listeners, LoggedIn(login_as=login_as, path=request.path))
+            self._options.notify(LoggedIn(login_as=login_as, path=request.path))
             return envelope
 
     async def _exchange(self, request: Request, token: Token | None, secrets: Secrets) -> Envelope:
@@ -429,7 +413,7 @@ class _Call:
                 error=failure,
                 seconds=sender.clock.monotonic() - started,
             )
-            notify(self._options.listeners, ended)
+            self._options.notify(ended)
 
     def _check_request_id(self, envelope: Envelope) -> None:
         """Raise an error if the response probably belongs to another request.
@@ -457,14 +441,14 @@ class _Call:
     @contextmanager
     def _waiting(self, reason: Reason, seconds: float) -> Iterator[None]:
         """Notify the listeners when a wait begins and ends. The call waits inside the ``with`` block."""
-        listeners, clock, account_id = self._options.listeners, self._sender.clock, self._request.account_id
+        options, clock, account_id = self._options, self._sender.clock, self._request.account_id
         began = clock.monotonic()
-        notify(listeners, WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))
+        options.notify(WaitStarted(reason=reason, account_id=account_id, at=began, seconds=seconds))
         try:
             yield
         finally:
             at = clock.monotonic()
-            notify(listeners, WaitEnded(reason=reason, account_id=account_id, at=at, seconds=at - began))
+            options.notify(WaitEnded(reason=reason, account_id=account_id, at=at, seconds=at - began))
 
 
 async def result_of(task: asyncio.Task[T]) -> T:
