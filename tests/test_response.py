@@ -252,9 +252,22 @@ def test_a_redirect_shows_where_to_and_no_more(location: str | None, shown: str 
     assert shown is None or shown in str(caught.value)
 
 
-def test_a_dashed_account_id_gets_a_hint() -> None:
-    with pytest.raises(NotFoundError, match="without its dashes"):
-        read({"message": "bad identifier", "data": {"message": "invalid account_id 'a-b'"}}, 404)
+@pytest.mark.parametrize(
+    ("account_id", "helps"),
+    [
+        ("1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f23", True),
+        ("1F9A8B2C-3D4E-4F50-91A2-7B8C9D0E1F23", True),
+        ("1f9a8b2c3d4e4f5091a27b8c9d0e1f23", False),
+        ("1f9a8b2c-3d4e-4f50-91a2-7b8c9d0e1f2", False),
+        ("the-account-of-the-office-in-london", False),
+        (None, False),
+    ],
+)
+def test_an_account_id_gets_a_hint_if_only_its_dashes_are_wrong(account_id: str | None, *, helps: bool) -> None:
+    body = {"message": "bad identifier", "data": {"message": f"invalid account_id {account_id!r}"}}
+    with pytest.raises(NotFoundError) as caught:
+        read(body, 404, request=Request("GET", "/x", account_id))
+    assert ("without its dashes" in str(caught.value)) is helps
 
 
 def test_what_is_shown_of_a_body_is_printable_short_and_without_secrets() -> None:

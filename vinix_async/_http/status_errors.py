@@ -125,7 +125,7 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
         message, detail = f"the login as {request.login_as} was refused: {reason}", None
     elif status == 401:
         message, detail = f"the server refused the token ({detail or message})", None
-    if status == 404 and detail and "invalid account_id" in detail and "-" in (request.account_id or ""):
+    if status == 404 and detail and "invalid account_id" in detail and _is_dashed(request.account_id or ""):
         detail += "; Kazoo's ids have 32 characters, so try the account id without its dashes"
     error = kind(
         message,
@@ -140,6 +140,11 @@ def error_of_body(request: Request, status: int, body: Mapping[str, Any], secret
     if isinstance(error, NotFoundError):
         error.cause = cleaned(data.get("cause"))
     return error
+
+
+def _is_dashed(account_id: str) -> bool:
+    """Whether ``account_id`` becomes an id like Kazoo's if its dashes are removed."""
+    return "-" in account_id and re.fullmatch("[0-9a-fA-F]{32}", account_id.replace("-", "")) is not None
 
 
 def _why_refused(request: Request, status: int, data: Mapping[str, Any], body: Mapping[str, Any]) -> str:
