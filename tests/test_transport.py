@@ -620,6 +620,29 @@ async def test_a_borrowed_session_that_was_closed_says_so() -> None:
         await send(to)
 
 
+@pytest.mark.parametrize("header", ["planted\r\nX: y", 7])
+async def test_a_session_whose_headers_cannot_be_sent_says_so(header: Any) -> None:
+    async with (
+        fault_server(answering(reply())) as server,
+        aiohttp.ClientSession(headers={"X-Thing": header}) as session,
+    ):
+        to = transport(server.url, session=session)
+        with pytest.raises(ConfigurationError, match="headers of the session") as caught:
+            await send(to)
+        await to.close()
+    assert "planted" not in str(caught.value)
+    assert not server.heads
+
+
+@pytest.mark.parametrize("user", ["plan%3Ated", "planted%E2%82%AC"], ids=["a colon", "not Latin-1"])
+async def test_a_proxy_whose_user_cannot_be_sent_says_so(user: str) -> None:
+    to = transport("http://api.example.com/v2", allow_http=True, proxy=f"http://{user}:pw@127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match="user name and password of the proxy") as caught:
+        await send(to)
+    await to.close()
+    assert "plan" not in str(caught.value)
+
+
 async def test_cancelled_at_every_step_nothing_is_left() -> None:
     """Cancel a request after 1, 2, 3, ... turns of the loop, until it is done."""
 

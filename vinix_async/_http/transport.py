@@ -249,8 +249,11 @@ def translate(error: Exception, server: str, timeout: aiohttp.ClientTimeout) -> 
                 f"the connection to {server} broke before the response was complete{_system_words(error)}",
                 server_away=True,
             )
-        case ValueError():
-            return ConfigurationError("the request cannot be sent: a header is invalid")
+        case ValueError() | TypeError():  # for example a line break in a header, or a colon in the proxy's user name
+            return ConfigurationError(
+                f"the request cannot be sent ({type(error).__name__}): check the headers of the session, and the user "
+                "name and password of the proxy"
+            )
         case aiohttp.ClientError() | HttpProcessingError():
             return APIConnectionError(f"the response from {server} is not valid HTTP", server_away=True)
         case _:
