@@ -8,8 +8,10 @@ import pickle
 import weakref
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from attrs import evolve
 from memory_listing import MemoryListing, ids
 
 from vinix_async import (
@@ -22,6 +24,7 @@ from vinix_async import (
     ServerError,
 )
 from vinix_async._documents.decode import iter_rows
+from vinix_async._http.request import Request
 from vinix_async._listing import pager as pager_module
 from vinix_async._pipeline.events import BadItemFound
 
@@ -42,6 +45,22 @@ async def test_items_pages_first_page_and_list() -> None:
     assert ids(first.items) == ["a", "b"]
     assert ids(await pager.to_list()) == list("abcde")
     assert server.asked == [None, "c", "e", None, "c", "e", None, None, "c", "e"]
+
+
+@pytest.mark.parametrize(
+    ("query", "page_size", "start_key", "target"),
+    [
+        ("", None, None, "/x"),
+        ("", None, "é/", "/x?start_key=%C3%A9%2F"),
+        ("", 5, "&", "/x?page_size=5&start_key=%26"),
+        ("filter_name=g", 5, None, "/x?filter_name=g&page_size=5"),
+    ],
+)
+async def test_the_target_of_a_page(query: str, page_size: int | None, start_key: str | None, target: str) -> None:
+    sender, request = AsyncMock(), Request("GET", "/x", query=query)
+    listing = evolve(three().pager()._listing, sender=sender, request=request, page_size=page_size)
+    await listing.fetch(start_key, 0.0)
+    assert sender.send.call_args.args[0].target == target
 
 
 async def test_pages_know_their_cursors() -> None:

@@ -162,17 +162,13 @@ class Listing(Generic[T]):
 
     def fetch(self, start_key: str | None, ends_at: float) -> Coroutine[Any, Any, Envelope]:
         """Request the page at the cursor ``start_key``."""
-        return self.sender.send(page_request(self.request, self.page_size, start_key), self.options, ends_at)
-
-
-def page_request(listing: Request, page_size: int | None, start_key: str | None) -> Request:
-    """Return the request for the page of ``listing`` that begins at the cursor ``start_key``."""
-    query = {} if page_size is None else {"page_size": str(page_size)}
-    if start_key is not None:
-        query["start_key"] = start_key
-    if not query:
-        return listing
-    return evolve(listing, query="&".join(filter(None, (listing.query, encode_query(query)))))
+        request = self.request
+        query = {} if self.page_size is None else {"page_size": str(self.page_size)}
+        if start_key is not None:
+            query["start_key"] = start_key
+        if query:
+            request = evolve(request, query="&".join(filter(None, (request.query, encode_query(query)))))
+        return self.sender.send(request, self.options, ends_at)
 
 
 @public
