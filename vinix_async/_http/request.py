@@ -124,8 +124,8 @@ def _encode(text: str) -> str:
 _NOT_IN_A_SEGMENT: Final = re.compile(r"[/\\%?#]")
 
 
-def check_id(name: str, value: object) -> str:
-    """Return ``value`` if it can be one segment of a path. Otherwise raise ``ConfigurationError``.
+def check_id(name: str, value: object) -> None:
+    """Raise ``ConfigurationError`` unless ``value`` can be one segment of a path.
 
     Other requirements are not checked. Kazoo's ids have 32 characters, but a gateway may accept other ids, such as
     UUIDs with dashes.
@@ -138,7 +138,6 @@ def check_id(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} must not contain control characters or other unprintable characters")
     if wrong := _NOT_IN_A_SEGMENT.search(value):
         raise ConfigurationError(f"{name} must not contain {wrong[0]!r}, because an id is one segment of the path")
-    return value
 
 
 def is_revision(value: object) -> bool:
