@@ -83,11 +83,9 @@ class Transport:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            loop = None
-        if loop is None:
             raise ConfigurationError(
                 "vinix_async needs a running asyncio event loop; other async frameworks are not supported"
-            )
+            ) from None
         if self._closed:
             raise ClientClosedError("the client is closed; create a new one")
         if self._loop is None:
