@@ -425,8 +425,6 @@ class ClientStats:
                 self.bad_items += 1
             case CallflowDeleted():
                 self.deleted += 1
-            case _:
-                pass
 
     def __repr__(self) -> str:
         names = [each.name for each in fields(type(self)) if not each.name.startswith("_")]
@@ -464,8 +462,6 @@ class Log:
         if not logger.isEnabledFor(event.level):
             return
         match event:
-            case AttemptEnded():
-                _write(event)
             case CallflowsRead() | WaitEnded():
                 pass  # these events only update counters
             case RetryEvent() if self._too_many():
