@@ -72,7 +72,7 @@ class Ticket:
         refund: how many attempts turned out to be part of an outage after they had been counted. The caller subtracts
             them from the attempts that the call has used.
         last_error: the error of the call's last attempt.
-        recovery: the serial number of the recovery whose limit counts the current attempt. None if no limit counts it.
+        recovery: the serial number of the outage whose recovery counts the current attempt. None if none counts it.
         waiting: whether the listeners were notified that the call waits.
         probes_in_a_row: how many probes the call has sent since another call sent one.
         outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
@@ -133,7 +133,7 @@ class OutageDetector:
         self._check_done: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.
         self._outage: _Outage | None = None
-        self._outages = 0
+        self._outages = 0  # how many outages have begun: the serial number of the latest one
         self._prober: Ticket | None = None  # the call that sends the probes
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # the other waiting calls, in order of arrival
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
@@ -141,7 +141,6 @@ class OutageDetector:
         # State after an outage.
         self._recovery_limit: int | None = None  # how many attempts may be in flight; None for no limit
         self._recovering = 0  # how many attempts in flight count towards the limit
-        self._recoveries = 0  # how many outages have ended
 
     # --- begin and end of a call ----------------------------------------------------------------------------
 
@@ -221,11 +220,11 @@ class OutageDetector:
 
     def _may_send(self, ticket: Ticket) -> bool:
         """Return whether the call may send now. If it may, and a recovery limits the attempts, count the attempt."""
-        if self._recovery_limit is None or ticket.recovery == self._recoveries:
+        if self._recovery_limit is None or ticket.recovery == self._outages:
             return True
         if self._recovering >= self._recovery_limit:
             return False
-        ticket.recovery = self._recoveries
+        ticket.recovery = self._outages
         self._recovering += 1
         return True
 
@@ -408,7 +407,6 @@ class OutageDetector:
         self._outage = self._prober = None
         self._wake_prober()
         self._recovery_limit, self._recovering = _FIRST_LIMIT, 0
-        self._recoveries += 1
         seconds = self._clock.monotonic() - outage.began
         ticket.options.notify(OutageEnded(seconds=seconds, probes=outage.failed_probes))
         self._admit_waiting()
@@ -430,7 +428,7 @@ class OutageDetector:
 
     def _leave_recovery(self, ticket: Ticket, *, grow: bool = False) -> None:
         recovery, ticket.recovery = ticket.recovery, None
-        if recovery != self._recoveries or self._recovery_limit is None:
+        if recovery != self._outages or self._recovery_limit is None:
             return
         self._recovering -= 1
         if grow:
