@@ -46,7 +46,7 @@ _LEAST_RATE: Final = 0.02
 _MAX_HOLD: Final = 20.0
 """The maximum pause of an account after a 429 without a Retry-After, in seconds."""
 
-_LOGIN_HOLD: Final = 4.2
+LOGIN_HOLD: Final = 4.2
 """The first pause after a 429 to a login, in seconds.
 
 The 429 empties the server's token bucket. The bucket is refilled by 10 tokens per second, and a login may cost 35 of
@@ -184,7 +184,7 @@ class AccountLimiter:
                 factor = _LARGE_DECREASE if few else _SMALL_DECREASE
                 self._rate = max(_LEAST_RATE * self._limits.rate, factor * self._rate)
             self._successes = 0
-            hold = _LOGIN_HOLD if self.account_id is None else 1 / self._limits.rate
+            hold = LOGIN_HOLD if self.account_id is None else 1 / self._limits.rate
             self._next_at = now + min(hold * 2.0 ** min(self._limited_in_a_row, 10), _MAX_HOLD)
             self._limited_in_a_row += 1
             self._limited_at = now

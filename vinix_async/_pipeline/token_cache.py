@@ -12,18 +12,12 @@ from .._http.response import Envelope
 from .._http.status_errors import Secrets
 from .clock import Clock
 from .credentials import Auth, Token, TokenAuth, identity_claims, read_token
+from .rate_limiter import LOGIN_HOLD
 
 Login = Callable[[Request], Awaitable[Envelope]]
 
 _REFUSED_FOR: Final = 30.0
 """Seconds before another login is tried after a refusal. Trying sooner would only use up the rate limit."""
-
-_RATE_LIMITED_FOR: Final = 4.2
-"""Seconds before another login is tried after a 429.
-
-The 429 empties the token bucket with which the server limits the rate. The bucket is refilled by 10 tokens per second,
-and a login may take 35 tokens from it.
-"""
 
 _REFRESH_MARGIN: Final = 60.0
 """A token is refreshed this many seconds before it expires, or a tenth of its lifetime if that is less."""
@@ -131,15 +125,14 @@ class TokenCache:
             raise ConfigurationError(f"{type(self.auth).__name__}.login_request() must return a request")
         try:
             envelope = await login(request)
-            monotonic, time = self._clock.monotonic(), self._clock.time()
-            token = read_token(request, envelope, monotonic=monotonic, time=time, secrets=self.secrets)
+            now, time = self._clock.monotonic(), self._clock.time()
+            token = read_token(request, envelope, monotonic=now, time=time, secrets=self.secrets)
         except (RateLimitError, AuthenticationError) as error:
-            seconds = _RATE_LIMITED_FOR if isinstance(error, RateLimitError) else _REFUSED_FOR
+            seconds = LOGIN_HOLD if isinstance(error, RateLimitError) else _REFUSED_FOR
             self._refusal = copy.copy(error)
             self._refused_until = self._clock.monotonic() + seconds
             raise
         else:
-            now = self._clock.monotonic()
             self._token = token
             self._refresh_at = token.expires_at - min(_REFRESH_MARGIN, (token.expires_at - now) / 10)
             self._unaccepted += 1
