@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from functools import partial
@@ -83,14 +83,6 @@ class Sender:
     def shares_credentials(self) -> bool:
         """Whether all accounts use the same credentials."""
         return self.shared_cache is not None
-
-    @property
-    def known_claims(self) -> Mapping[str, Any]:
-        """The identity of the cached token's owner.
-
-        Empty if the owner is unknown, if no token is cached, or if ``auth`` is a function.
-        """
-        return self.shared_cache.claims if self.shared_cache else {}
 
     async def token_cache(self, account_id: str | None) -> TokenCache:
         """Return the token cache for an account. If ``auth`` is a function, call it.
@@ -179,7 +171,7 @@ class _Call:
         sender.outages.begin(self._ticket)
         try:
             sender.transport.open()
-            if self._claims_suffice and (claims := sender.known_claims):
+            if self._claims_suffice and sender.shared_cache and (claims := sender.shared_cache.claims):
                 return Envelope(data=claims)
             attempt = self._attempt_through_outages if self._ends_at == math.inf else self._attempt_in_time
             try:
