@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from .._config import CallOptions, Limits
@@ -92,10 +92,8 @@ class Sender:
         """
         if self.shared_cache is not None:
             return self.shared_cache
-        if not callable(self._auth):
-            raise ConfigurationError("auth must be credentials such as TokenAuth, or a function that returns them")
         try:
-            given = self._auth(account_id or "")
+            given = cast("AuthFunction", self._auth)(account_id or "")
             auth = as_auth(await given if inspect.isawaitable(given) else given, returned=True)
             cache = self._caches.get(auth)
         except VinixError:
