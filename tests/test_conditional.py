@@ -25,6 +25,7 @@ from vinix_async import (
 )
 from vinix_async._http.request import get, headers_for, login
 from vinix_async._http.response import NOT_MODIFIED, read_envelope
+from vinix_async._http.status_errors import NO_SECRETS
 from vinix_async._http.transport import Response
 from vinix_async.sandbox import Sandbox
 
@@ -159,7 +160,7 @@ def test_only_a_request_with_a_revision_has_the_header() -> None:
     request = get("accounts", "a", "callflows", "c", revision="7-abc")
     assert headers_for(request, "r", "t")["If-None-Match"] == '"7-abc"'
     response = Response(304, {"x-request-id": "r1", "date": "Fri, 27 Nov 2026 10:00:00 GMT"}, b"")
-    envelope = read_envelope(request, response, request_id="r1", base_url="https://h/v2", now=NOW)
+    envelope = read_envelope(request, response, request_id="r1", base_url="https://h/v2", now=NOW, secrets=NO_SECRETS)
     assert envelope.data is NOT_MODIFIED
     assert (envelope.revision, envelope.timestamp) == ("7-abc", datetime(2026, 11, 27, 10, tzinfo=UTC))
 

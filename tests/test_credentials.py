@@ -12,6 +12,7 @@ import pytest
 from vinix_async import ApiKeyAuth, Auth, ConfigurationError, DecodeError, Identity, TokenAuth, UserAuth
 from vinix_async._http.request import login
 from vinix_async._http.response import Envelope
+from vinix_async._http.status_errors import NO_SECRETS
 from vinix_async._pipeline.credentials import as_auth, identity_claims, read_identity, read_token
 
 MONOTONIC, TIME = 500.0, 1_750_000_000.0
@@ -89,7 +90,7 @@ LOGIN = login("api_auth", {"api_key": "x"}, login_as="ann")
 
 def token(value: str | None, data: Any = (), *, time: float = TIME) -> Any:
     envelope = Envelope(data=dict(data), request_id="r1", auth_token=value)
-    return read_token(LOGIN, envelope, monotonic=MONOTONIC, time=time)
+    return read_token(LOGIN, envelope, monotonic=MONOTONIC, time=time, secrets=NO_SECRETS)
 
 
 def test_a_jwt_tells_when_it_expires() -> None:

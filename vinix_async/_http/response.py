@@ -56,7 +56,7 @@ class Envelope:
 
 
 def read_envelope(
-    request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets = NO_SECRETS
+    request: Request, response: Response, *, request_id: str, base_url: str, now: float, secrets: Secrets
 ) -> Envelope:
     """Return the envelope of a successful ``response`` to ``request``. Raise the error that any other response reports.
 

@@ -185,9 +185,7 @@ class Token:
     secrets: Secrets = NO_SECRETS
 
 
-def read_token(
-    request: Request, envelope: Envelope, *, monotonic: float, time: float, secrets: Secrets = NO_SECRETS
-) -> Token:
+def read_token(request: Request, envelope: Envelope, *, monotonic: float, time: float, secrets: Secrets) -> Token:
     """Return the token in the response to the login ``request``. ``secrets`` are those of the credentials.
 
     If the token is a JWT with an ``exp``, its remaining lifetime is ``exp - time``. The lifetime is converted to the
