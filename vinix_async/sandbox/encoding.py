@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -57,8 +57,12 @@ def encode_streamed(content: Mapping[str, Any]) -> bytes:
 
 
 def encode_csv(data: Any) -> bytes:
-    """Return the rows of a listing, or one document, as CSV. Columns are in the order in which keys first occur."""
-    rows = data if isinstance(data, list) else [data]
+    """Return the rows of a listing, or one document, as CSV. Columns are in the order in which keys first occur.
+
+    A value that is not an object, such as the text of an error, becomes a row with the column ``data``.
+    """
+    values = data if isinstance(data, list) else [] if data is None else [data]
+    rows = [value if isinstance(value, dict) else {"data": value} for value in values]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -68,6 +72,18 @@ def encode_csv(data: Any) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(_cell, value))
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode() if value is not None else ""
+    return ",".join(
+        each if isinstance(each, str) else "" if each is None else msgspec.json.encode(each).decode()
+        for each in leaves(value)
+    )
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield the items of nested lists, or ``value`` itself if it is not a list. An empty list yields None."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list) and item:
+            waiting.extend(reversed(item))
+        else:
+            yield None if isinstance(item, list) else item

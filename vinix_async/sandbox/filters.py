@@ -5,8 +5,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# In Erlang a missing date is greater than every number. Therefore a document without the date passes ``_from`` filters
-# and fails ``_to`` filters.
+from .encoding import leaves
+
+# In Erlang a missing date, and one that is not a number, is greater than every number. Therefore a document with such a
+# date passes ``_from`` filters and fails ``_to`` filters.
 _RANGES = {
     "created_from": ("pvt_created", 1),
     "created_to": ("pvt_created", -1),
@@ -29,8 +31,11 @@ def matches(document: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
 def _matches(document: Mapping[str, Any], name: str, value: str) -> bool:
     if name in _RANGES:
         key, sign = _RANGES[name]
+        date = document.get(key)
+        if not isinstance(date, int | float):
+            date = math.inf
         try:
-            return bool(sign * (document.get(key, math.inf) - int(value)) >= 0)
+            return sign * date >= sign * int(value)
         except ValueError:
             return False
     if name == "has_key":
@@ -61,7 +66,7 @@ def _equals(value: Any, expected: str) -> bool:
     if expected.startswith("["):
         try:
             return _as_text(value) in {_as_text(each) for each in json.loads(expected)}
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return _as_text(value) == expected
 
@@ -73,7 +78,7 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return "".join(_as_text(each) for each in value)
+        return "".join(map(_as_text, leaves(value)))
     if isinstance(value, dict):
         return json.dumps(value)
     return str(value)

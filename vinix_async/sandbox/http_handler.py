@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 import weakref
 from collections import Counter
 from collections.abc import Mapping, MutableSequence
@@ -35,6 +36,9 @@ MAX_HEADER_VALUE: Final = 4096
 
 NO_STATUS: Final = 0
 """The status that is recorded for a request that gets no response because of an outage."""
+
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+"""Matches the characters with which aiohttp replaces the bytes of a header that are not UTF-8."""
 
 BANNER: Final = r"""
       __      __ _         _
@@ -99,7 +103,10 @@ class HttpHandler:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
-        body = await request.read()
+        try:
+            body = await request.read()
+        except web.RequestPayloadError:  # the body is not compressed as its Content-Encoding says
+            return web.Response(status=400)
         self.served += 1
         path = [unquote(segment) for segment in request.rel_url.raw_path.split("/")[1:]]
         request_id = request.headers.get("X-Request-ID") or digest("request", self.served)
@@ -218,6 +225,8 @@ def _refuse(request: web.Request, path: list[str]) -> web.Response | None:
         return web.Response(status=414)
     if any(len(value) > MAX_HEADER_VALUE for value in request.headers.values()):
         return web.Response(status=431)
+    if any(map(_NOT_UTF8.search, request.headers.values())):
+        return web.Response(status=400)
     if not (path[0][:1] == "v" and path[0][1:].isdigit()):
         return web.Response(text=BANNER)
     if request.method == "OPTIONS" and {"Origin", "Access-Control-Request-Method"} <= request.headers.keys():
@@ -310,6 +319,14 @@ def _encode(
         body = gzip.compress(body, 1, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return web.Response(status=response.status, body=body, headers=headers)
+
+
+async def expect(request: web.Request) -> None:
+    """Send a 100 to a client that waits for it. Other values of ``Expect`` get a 417."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # only the response counts
 
 
 async def restore_cowboy_headers(_: web.Request, response: web.StreamResponse) -> None:

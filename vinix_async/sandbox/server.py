@@ -20,7 +20,7 @@ from .estate.faulty_callflows import FAULTY_ACCOUNT_NAME
 from .estate.summary import summary
 from .faults import Faults
 from .filters import filters_in, matches
-from .http_handler import HttpHandler, RecordedRequest, restore_cowboy_headers
+from .http_handler import HttpHandler, RecordedRequest, expect, restore_cowboy_headers
 from .listener import Listener
 from .outages import Outage, OutageController, OutageKind, OutagePart
 from .responses import bad_identifier, early, status_error
@@ -136,7 +136,7 @@ class Sandbox:
         """Start listening, and set ``url`` to the base URL of the API."""
         self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
-        app.router.add_route("*", "/{path:.*}", self._handler.handle)
+        app.router.add_route("*", "/{path:.*}", self._handler.handle, expect_handler=expect)
         app.on_response_prepare.append(restore_cowboy_headers)
         self._runner = web.AppRunner(
             app,
