@@ -33,6 +33,7 @@ from cli_support import Command, served, variables
 from vinix_async import (
     Account,
     ApiKeyAuth,
+    AuthenticationError,
     ConfigurationError,
     PermissionDeniedError,
     TokenAuth,
@@ -371,6 +372,28 @@ async def test_leaving_the_loop_ends_the_tasks(shared: Shared, cluster: Any, tmp
             while any((await client.run(lambda dask_worker: len(dask_worker.active_threads))).values()):
                 await asyncio.sleep(0.01)
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+@pytest.mark.parametrize("shares", [True, False])
+async def test_refused_credentials_end_a_dataset_only_if_all_accounts_share_them(
+    shared: Shared, cluster: Any, tmp_path: Path, *, shares: bool
+) -> None:
+    from distributed import Client
+
+    for account_id in shared.sandbox.account_ids:
+        shared.sandbox.deny(account_id, 401)
+    url, token = shared.sandbox.url, shared.token
+
+    def connect() -> VinixClient:
+        return VinixClient(auth=token if shares else lambda _: token, base_url=url)
+
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
+        if shares:
+            with pytest.raises(AuthenticationError):
+                await write(client, shared, tmp_path / "out", connect=connect)
+        else:
+            written = await write(client, shared, tmp_path / "out", connect=connect)
+            assert {page.account_id for each in written for page in each.problems} == set(shared.sandbox.account_ids)
 
 
 async def test_a_cluster_that_cannot_do_it_says_why(

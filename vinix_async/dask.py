@@ -67,7 +67,7 @@ _METADATA: Final = "vinix"
 _GROUP_ROWS: Final = 10_000
 """The maximum number of rows in a row group of a Parquet file."""
 _MAX_REFUSED: Final = 5
-"""The number of consecutive accounts with refused credentials after which ``write_callflows`` fails."""
+"""If all accounts share credentials, ``write_callflows`` fails after this number of consecutive refusals."""
 
 _CLUSTER_FAILURES: Final = (
     *(distributed.KilledWorker, concurrent.futures.CancelledError),  # workers were killed, or the scheduler was lost
@@ -269,7 +269,8 @@ async def write_callflows(
     Raises:
         ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export.
         AuthenticationError: the server refused the workers' credentials for all accounts of a part, or of several parts
-            in a row. These are at least five accounts.
+            in a row. These are at least five accounts. This is not raised if ``auth`` of the client is a function,
+            because the accounts then have credentials of their own.
         OSError: a file cannot be read or written.
         VinixError: the cluster failed, or a worker has another version of the library. The cluster fails, for example,
             if the scheduler is lost, or if several workers die while they write the same part.
@@ -304,12 +305,12 @@ async def write_callflows(
     in_a_row = 0
     try:
         async for task in distributed.as_completed(tasks):
-            part = await task.result()
+            part, shares_credentials = await task.result()
             task.release()  # otherwise Dask would write the part again if it lost the worker that holds this result
             refused = [page.error for page in part.problems if isinstance(page.error, AuthenticationError)]
             in_a_row = in_a_row + len(refused) if len(refused) == part.accounts else 0
             yield part
-            if in_a_row >= _MAX_REFUSED:
+            if in_a_row >= _MAX_REFUSED and shares_credentials:
                 raise refused[-1]
     except _CLUSTER_FAILURES as error:
         text = f"the cluster failed: {' '.join(str(error).split())}"
@@ -414,14 +415,16 @@ def _completion_mark(accounts: Sequence[Account]) -> str:
     return hashlib.sha256("\n".join(sorted(account.id for account in accounts)).encode()).hexdigest()
 
 
-def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any]) -> DatasetPart:
-    """Write a part and return it. This function runs on a worker."""
+def _write_part(
+    path: Path, accounts: Sequence[Account], *, connect: bytes, options: dict[str, Any]
+) -> tuple[DatasetPart, bool]:
+    """Write a part. Return it, and whether all accounts use the same credentials. This function runs on a worker."""
     manifest = path.parent / _MANIFEST
     if not manifest.exists():
         raise ConfigurationError(
             f"a worker cannot access {manifest}: the folder must be on a file system that all workers share"
         )
-    results, counters = _read(accounts, connect, options)
+    results, counters, shares_credentials = _read(accounts, connect, options)
     rows = [row for result in results for row in result.rows]
     problems = tuple(
         AccountPage(account=result.account, bad_items=result.bad_items, error=result.error)
@@ -440,7 +443,8 @@ def _write_part(path: Path, accounts: Sequence[Account], *, connect: bytes, opti
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    return DatasetPart(path=path, accounts=len(accounts), callflows=len(rows), problems=problems, counters=counters)
+    part = DatasetPart(path=path, accounts=len(accounts), callflows=len(rows), problems=problems, counters=counters)
+    return part, shares_credentials
 
 
 # --- reading, on a worker -----------------------------------------------------------------------------------
@@ -458,10 +462,14 @@ class _Result:
 
 def _read(
     accounts: Sequence[Account], connect: bytes, options: Mapping[str, Any]
-) -> tuple[list[_Result], dict[str, int]]:
-    """Read the accounts of a part or partition. Return their results in the order of ``accounts``, and the counters."""
+) -> tuple[list[_Result], dict[str, int], bool]:
+    """Read the accounts of a part or partition.
+
+    Return their results in the order of ``accounts``, the counters, and whether all accounts use the same credentials.
+    """
     clients = _clients_of_this_process()
-    sweep = clients.client(connect).callflows.list_many(accounts, **options)
+    client = clients.client(connect)
+    sweep = client.callflows.list_many(accounts, **options)
     found: dict[str, _Result] = {}
 
     async def read() -> None:
@@ -475,7 +483,9 @@ def _read(
                 )
 
     clients.run(read())
-    return [found[account.id] for account in accounts], {name: getattr(sweep.stats, name) for name in _COUNTERS}
+    counters = {name: getattr(sweep.stats, name) for name in _COUNTERS}
+    shares_credentials = client._sender.shares_credentials  # noqa: SLF001  # not public, because only this module needs it
+    return [found[account.id] for account in accounts], counters, shares_credentials
 
 
 # --- the clients of a worker process ------------------------------------------------------------------------
