@@ -20,6 +20,7 @@ from vinix_async.flows import (
     branch_word,
     describe_node,
     describe_place,
+    description_of,
     findings,
     label,
     lookup,
@@ -215,6 +216,11 @@ def test_results_as_json() -> None:
         "children": [],
     }
     assert to_plain(lookup([callflow], "1"))["how"] == "number"
+    assert to_plain(description_of(FlowNode(module="user", data={"timeout": 20}), {})) == {
+        **{"label": "User", "name": "", "members": []},
+        "details": ["20 s"],
+    }
+    assert to_plain(MODULES["user"])["references"] == [["id", "user"]]
     with pytest.raises(ConfigurationError, match="cannot convert a value of type str"):
         to_plain("x")  # type: ignore[arg-type]
 

@@ -5,8 +5,10 @@ from typing import Any
 import attrs
 
 from .. import Callflow, ConfigurationError, FlowNode, to_dict
+from .descriptions import Description
 from .differences import Change
 from .findings import Finding
+from .module_catalog import Module
 from .references import Name, Reference
 from .routing import Rival, Route
 from .rules import Rule
@@ -14,7 +16,9 @@ from .secrets import masked
 from .tracing import TraceNode
 
 
-def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule | TraceNode) -> dict[str, Any]:
+def to_plain(
+    result: Change | Description | Finding | Module | Name | Reference | Rival | Route | Rule | TraceNode,
+) -> dict[str, Any]:
     """Return a result as a dict of JSON values.
 
     The dict of a finding also has the ``title``, ``explanation`` and ``source`` of its rule. Passwords and tokens are
@@ -35,7 +39,7 @@ def to_plain(result: Change | Finding | Name | Reference | Rival | Route | Rule 
         return attrs.asdict(result, recurse=False) | {"rivals": [attrs.asdict(rival) for rival in result.rivals]}
     if isinstance(result, Reference):
         return attrs.asdict(result) | {"target": masked(result.target)}
-    if isinstance(result, Name | Rival | Rule):
+    if isinstance(result, Description | Module | Name | Rival | Rule):
         return attrs.asdict(result)
     raise ConfigurationError(f"to_plain() cannot convert a value of type {type(result).__name__}")
 
