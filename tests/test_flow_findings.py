@@ -214,6 +214,9 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("B404", [doc(node("offnet", {}, **{"USER_BUSY": HANGUP, "sip:503": HANGUP}))]),
     ("B405", [doc(node("temporal_route", {"rule_set": X}, rule_set=HANGUP, _=HANGUP))]),
     ("B405", [doc(node("temporal_route", {"action": "reset"}, _=HANGUP))]),
+    ("B405", [doc(node("temporal_route", {}))]),
+    ("E302", [doc(node("acdc_wait_time", {"id": X}, long=HANGUP))]),
+    ("E302", [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": HANGUP}))]),
     ("B406", [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": HANGUP}))]),
     ("N501", [doc(numbers=["undefinedconf"]), with_("undefinedconf")]),
     ("N501", [doc(numbers=["5", "5"])]),
@@ -292,7 +295,18 @@ TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
             "no time rules: every call takes the default branch",
             [doc(node("temporal_route", {}, _=HANGUP))],
         ),
-        ("B405", "no time rules and no default branch: the call is cut off", [doc(node("temporal_route", {}))]),
+        ("E302", "no time rules and no default branch: the call is cut off", [doc(node("temporal_route", {}))]),
+        (
+            "E302",
+            "for shorter waits the call is cut off: there is no default branch",
+            [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP}))],
+        ),
+        ("E302", "the call is cut off: there is no default branch", [doc(node("acdc_wait_time", {"id": X}))]),
+        (
+            "R103",
+            "user refers to an account, not to a user: 11111111",
+            [doc(node("user", {"id": X}, _=HANGUP), metadata={X: {"pvt_type": "account"}})],
+        ),
         (
             "B406",
             "the key 'long' is not a number of seconds: every call takes the default branch",
@@ -337,7 +351,7 @@ TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
         ),
         (
             "S803",
-            "voice_url sends call data without encryption to an address that is not valid",
+            "voice_url begins with http:// and has no valid host",
             [doc(node("pivot", {"voice_url": "http://[v"}, _=HANGUP))],
         ),
     ],

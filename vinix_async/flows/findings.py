@@ -404,7 +404,8 @@ class _Check:
             accepted = _ACCEPTED.get(kind)
             if self.metadata_complete and accepted and actual not in accepted:
                 wrong = actual.replace("_", " ")
-                message = f"{module} refers to a {wrong}, not to a {what}: {name_of(target, self.names)}"
+                article = "an" if wrong[0] in "aeio" else "a"  # but "a user"
+                message = f"{module} refers to {article} {wrong}, not to a {what}: {name_of(target, self.names)}"
                 yield "R103", "error", message, (target,)
             elif kind == "callflow" and self.ids is not None:
                 yield "J201", "error", f"{module} refers to a callflow that is missing: {target}", (target,)
@@ -517,8 +518,6 @@ class _Check:
         data, children = node.data, node.children
         if is_switch(data):
             return
-        if "_" not in children:
-            yield self._without_default(f"outside all time rules {self._outcome}: there is no default branch")
         listed = data.get("rules")
         rules = [rule for rule in listed if isinstance(rule, str)] if isinstance(listed, list | tuple) else []
         for rule in dict.fromkeys(rules):
@@ -530,10 +529,13 @@ class _Check:
         has_set = bool(data.get("rule_set"))
         if has_set and "rule_set" not in children:
             yield "B402", "info", "the rule set has no effect, because there is no child named rule_set", ("rule_set",)
-        if not rules and not has_set and all(key == "_" for key in children):
-            lacking = "no time rules" if "_" in children else "no time rules and no default branch"
-            effect = "every call takes the default branch" if "_" in children else self._outcome
-            yield "B405", "info", f"{lacking}: {effect}", ()
+        has_rules = rules or has_set or any(key != "_" for key in children)
+        if "_" not in children:
+            lacking = f"outside all time rules {self._outcome}: there is no default branch"
+            neither = f"no time rules and no default branch: {self._outcome}"
+            yield self._without_default(lacking if has_rules else neither)
+        elif not has_rules:
+            yield "B405", "info", "no time rules: every call takes the default branch", ()
 
     def choice(self, node: FlowNode) -> Iterator[NodeFinding]:
         """Check a node whose module has a fixed set of keys.
@@ -554,6 +556,9 @@ class _Check:
                 effect = "every call takes the default branch" if "_" in node.children else lost
                 yield "B406", "error", f"the key {key!r} is not a number of seconds: {effect}", (key,)
                 return
+        if "_" not in node.children:
+            when = "for shorter waits " if node.children else ""
+            yield self._without_default(f"{when}{self._outcome}: there is no default branch")
 
     def _without_default(self, message: str) -> NodeFinding:
         return "E302", "info" if self.returns else "warning", message, ()
@@ -643,8 +648,8 @@ def _unencrypted(field: str, url: str) -> Iterator[NodeFinding]:
             host = urlsplit(url).hostname or ""
         except ValueError:
             host = ""
-        receiver = host or "an address that is not valid"
-        yield "S803", "info", f"{field} sends call data without encryption to {receiver}", (field,)
+        sent = f"sends call data without encryption to {host}"
+        yield "S803", "info", f"{field} {sent if host else 'begins with http:// and has no valid host'}", (field,)
 
 
 def _secrets(node: FlowNode) -> list[NodeFinding]:
