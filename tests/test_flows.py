@@ -217,7 +217,9 @@ def test_results_as_json() -> None:
     }
     assert to_plain(lookup([callflow], "1"))["how"] == "number"
     assert to_plain(description_of(FlowNode(module="user", data={"timeout": 20}), {})) == {
-        **{"label": "User", "name": "", "members": []},
+        "label": "User",
+        "name": "",
+        "members": [],
         "details": ["20 s"],
     }
     assert to_plain(MODULES["user"])["references"] == [["id", "user"]]

@@ -40,8 +40,12 @@ def to_plain(
     if isinstance(result, Reference):
         return attrs.asdict(result) | {"target": masked(result.target)}
     if isinstance(result, Description | Module | Name | Rival | Rule):
-        return attrs.asdict(result)
+        return {name: _with_lists(value) for name, value in attrs.asdict(result).items()}
     raise ConfigurationError(f"to_plain() cannot convert a value of type {type(result).__name__}")
+
+
+def _with_lists(value: Any) -> Any:
+    return [_with_lists(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _value(value: Any) -> Any:
