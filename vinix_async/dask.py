@@ -35,6 +35,7 @@ from . import (
     __version__,
 )
 from ._columns import Cell, arrow_schema, arrow_table, cells, column_names
+from ._pipeline.send import CONNECTIONS
 
 try:
     import cloudpickle
@@ -484,8 +485,8 @@ def _read(
 
     clients.run(read())
     counters = {name: getattr(sweep.stats, name) for name in _COUNTERS}
-    shares_credentials = client._sender.shares_credentials  # noqa: SLF001  # not public, because only this module needs it
-    return [found[account.id] for account in accounts], counters, shares_credentials
+    sender, _ = CONNECTIONS[client]
+    return [found[account.id] for account in accounts], counters, sender.shares_credentials
 
 
 # --- the clients of a worker process ------------------------------------------------------------------------
