@@ -11,23 +11,15 @@ _SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PERIOD: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 
 
-def _parse_span(text: str) -> timedelta | None:
-    """Return the length of a span such as ``7d``, or None for any other text.
-
-    Raises ``OverflowError`` or ``ValueError`` if the span is too long.
-    """
-    found = _SPAN.fullmatch(text)
-    return timedelta(**{_SPAN_UNITS[found[2]]: int(found[1])}) if found else None
-
-
 def span(option: str, text: str) -> timedelta:
     """Return the length of a span such as ``12h``. Raises a ``UsageError`` that names ``option`` for any other text."""
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise UsageError(f"{option} must be a span such as 12h, not {text!r}")
     try:
-        if (length := _parse_span(text)) is not None:
-            return length
+        return timedelta(**{_SPAN_UNITS[found[2]]: int(found[1])})
     except (ValueError, OverflowError):
-        pass
-    raise _wrong(option, "a span such as 12h", text)
+        raise UsageError(f"{option} must be a shorter span, not {text!r}") from None
 
 
 def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
@@ -35,18 +27,15 @@ def utc_time(option: str, text: str, zone: tzinfo | None = UTC) -> datetime:
 
     ``zone``: the time zone to use if the text does not have one. None stands for local time.
     """
+    is_span = _SPAN.fullmatch(text)
     try:
-        if (length := _parse_span(text)) is not None:
-            return datetime.now(UTC) - length
+        if is_span:
+            return datetime.now(UTC) - span(option, text)
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _wrong(option, "a date such as 2026-11-20 or a span such as 7d", text) from None
-
-
-def _wrong(option: str, wanted: str, text: str) -> UsageError:
-    """Return the error for a text that is not ``wanted``, or is a span that is too long."""
-    return UsageError(f"{option} must be {'a shorter span' if _SPAN.fullmatch(text) else wanted}, not {text!r}")
+        wanted = "a shorter span" if is_span else "a date such as 2026-11-20 or a span such as 7d"
+        raise UsageError(f"{option} must be {wanted}, not {text!r}") from None
 
 
 def utc_period(option: str, text: str) -> tuple[datetime, datetime]:
