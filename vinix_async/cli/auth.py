@@ -5,7 +5,6 @@ the secret, or reads the secret from stdin.
 """
 
 import json
-import os
 import sys
 from getpass import getpass
 from typing import Annotated, Final, Literal
@@ -18,7 +17,7 @@ from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag
-from .settings import make_auth, save_profile, save_secret
+from .settings import make_auth, read_settings, save_profile, save_secret
 from .table import facts_table
 
 auth: App = App(name="auth", help="Store and check credentials.")
@@ -68,18 +67,19 @@ async def login(
     user = {name: value for name, value in {"username": username, **account}.items() if value}
     setting, prompt = _SECRETS[kind]
     secret = _read_secret(prompt)
-    profile = connection.profile or os.environ.get("VINIX_PROFILE") or "default"
+    given = read_settings(connection.profile, use_profile=False)
     async with connect(connection, auth=make_auth(setting, secret, user), root=account_id) as server:
         found = await _check(server)
-        base = connection.base or (server.settings and server.settings.get("base"))
-    settings: dict[str, str] = {**({"base": base} if base else {}), **user}
-    if own := account_id or found["account_id"]:
-        settings["account_id"] = own
+    stored = {
+        "base": connection.base or given.get("base"),
+        **user,
+        "account_id": account_id or found["account_id"],
+        **({"keyring": setting} if keyring else {setting: secret}),
+    }
     if keyring:
-        save_secret(profile, secret)
-    settings |= {"keyring": setting} if keyring else {setting: secret}
-    path = save_profile(profile, settings)
-    note(f"Logged in. The {'settings' if keyring else 'credentials'} are stored in {path}, profile {profile}.")
+        save_secret(given.profile, secret)
+    path = save_profile(given.profile, {name: value for name, value in stored.items() if value})
+    note(f"Logged in. The {'settings' if keyring else 'credentials'} are stored in {path}, profile {given.profile}.")
     if keyring:
         note("The secret is stored in the keyring.")
 

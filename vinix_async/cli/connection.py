@@ -11,7 +11,7 @@ import vinix_async
 
 from .exit_codes import UsageError
 from .options import DEFAULT_CALLFLOWS, Connection
-from .settings import Settings, find_credentials, read_settings
+from .settings import find_credentials, read_settings
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
 
@@ -31,8 +31,7 @@ class Server:
     """A client and its server.
 
     ``root``: the id of the account that ROOT stands for, if it is known. ``where``: the base URL, or ``sandbox``.
-    ``source``: where the credentials were found, such as ``environment``. ``settings``: the
-    environment and the profile, or None for a sandbox.
+    ``source``: where the credentials were found, such as ``environment``.
     """
 
     client: "vinix_async.VinixClient" = field(repr=False)
@@ -40,7 +39,6 @@ class Server:
     root: str | None
     where: str
     source: str
-    settings: Settings | None = None
 
     def account_id(self, word: str | None) -> str:
         """Return the account id for an argument. ``ROOT`` and None stand for your own account."""
@@ -83,4 +81,4 @@ async def connect(
         auth=auth, retry=retry, allow_http=connection.allow_http, trust_env=True, **options
     )
     async with client:
-        yield Server(client, auth, root or settings.get("account_id"), client.base_url, source, settings)
+        yield Server(client, auth, root or settings.get("account_id"), client.base_url, source)
