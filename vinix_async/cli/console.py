@@ -32,14 +32,13 @@ class PipeConsole(Console):
         raise BrokenPipeError
 
 
-errors: PipeConsole = PipeConsole(stderr=True)
 _before_printing: list[Callable[[], object]] = []
 
 
 def note(text: str) -> None:
     """Print a message of one or more lines on stderr. All control characters but line feeds are escaped."""
     hide_progress()
-    errors.print(Text(printable_lines(text)), soft_wrap=True)
+    sys.stderr.write(f"{printable_lines(text)}\n")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
