@@ -716,6 +716,13 @@ def test_l19_a_span_that_is_too_long_says_so(alone: Command, arguments: str) -> 
         assert (done.returncode, done.stderr) == (2, f"vinix: {option} must be a shorter span, not {span!r}\n")
 
 
+@pytest.mark.parametrize("command", ["callflows list", "callflows check export.ndjson"])
+def test_an_empty_descendants_of_is_an_error(vinix: Command, command: str) -> None:
+    (vinix.home / "export.ndjson").write_text('{"id":"c","numbers":["1"],"flow":{"module":"hangup"}}\n')
+    done = vinix(*command.split(), "--descendants-of", "")
+    assert (done.returncode, done.stderr) == (2, "vinix: '' is not an account id\n")
+
+
 def test_l19_a_time_reaches_the_server_in_its_own_seconds(vinix: Command, sandbox: Sandbox) -> None:
     sandbox.requests.clear()
     vinix("callflows", "list", "--modified-from", "2026-11-20T00:00Z", "--modified-to", "2026-11-21T00:00Z")

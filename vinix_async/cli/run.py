@@ -81,7 +81,7 @@ def _check_replaceable(option: str, path: Path) -> None:
 def completed(job: Job, server: Server) -> Job:
     """Return the job with its account ids, output format and server filled in."""
     accounts = [server.account_id(word) for word in named_accounts(job)]
-    below = server.account_id(job.descendants_of) if job.descendants_of else None
+    below = None if job.descendants_of is None else server.account_id(job.descendants_of)
     if not (job.accounts or job.accounts_from or below or job.all):
         accounts = [server.account_id(None)]
     return attrs.evolve(

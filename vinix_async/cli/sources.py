@@ -181,7 +181,8 @@ class Sources:
         if self.account is not None and not files:
             raise UsageError("--account selects an account of an export file: name the file")
         chosen = self.selection
-        asks = bool(accounts or chosen.all or chosen.descendants_of or chosen.accounts_from or not files)
+        below, listed = chosen.descendants_of is not None, chosen.accounts_from is not None
+        asks = bool(accounts) or chosen.all or below or listed or not files
         exported = [each for file in files for each in self._read_file(file)]
         self.one_account = len(exported) == 1 and not asks
         for each in exported:
@@ -245,7 +246,7 @@ class Sources:
         from ..mirror import NotKnownError  # noqa: PLC0415  # slow to import, and --help does not need it
 
         job = Job(command="", accounts=accounts, **self.selection.job_fields())
-        if job.descendants_of:
+        if job.descendants_of is not None:
             raise UsageError(
                 "--descendants-of needs the API and does not work with --db: name the accounts, or remove "
                 "--descendants-of to read all accounts of the mirror"
