@@ -191,6 +191,7 @@ def test_refresh(tmp_path: Path) -> None:
         assert done.stderr.startswith("2 accounts skipped: refreshed within --max-age\n3 accounts, ")
         assert "gone" in vinix("mirror", "status").stdout
         assert vinix("mirror", "refresh", other, "--max-age", "soon").returncode == 2
+        assert "[default: 1000]" in vinix("mirror", "refresh", "--help").stdout
 
         sandbox.break_callflow(sandbox.root_id, callflow_id := sandbox.callflow_ids(sandbox.root_id)[0])
         sandbox.put(sandbox.root_id, {**sandbox.document(sandbox.root_id, callflow_id), "name": "Broken"})

@@ -18,7 +18,7 @@ from .console import count, note, print_lines, write_data
 from .diff import change_lines, change_rows
 from .exit_codes import ExitCode, Problems
 from .names import display
-from .options import CONNECTION, SELECTION, Accounts, Connection, Database, PageSize, Selection
+from .options import CONNECTION, SELECTION, Accounts, Connection, Database, Selection, between
 from .progress import RefreshTally, shown_progress
 from .rows import indented
 from .run import completed, interruptible
@@ -46,7 +46,9 @@ async def refresh(
     max_age: Annotated[
         str | None, Parameter(help="Skip accounts that were refreshed within this time, such as 12h.")
     ] = None,
-    page_size: PageSize = None,
+    page_size: Annotated[
+        int, Parameter(help="The number of rows to ask for in one request.", validator=between(1))
+    ] = 1000,
     selection: Selection = SELECTION,
     connection: Connection = CONNECTION,
 ) -> int:
@@ -58,15 +60,14 @@ async def refresh(
     age = None if max_age is None else span("--max-age", max_age)
     async with open_mirror(db) as opened, connect(connection) as server:
         job = completed(Job(command="mirror refresh", accounts=accounts, **selection.job_fields()), server)
-        options: dict[str, Any] = {"max_concurrency": selection.concurrency, "max_age": age}
-        run = _Refresh(opened, server, job, options | ({"page_size": page_size} if page_size else {}))
+        run = _Refresh(opened, server, job, max_concurrency=selection.concurrency, page_size=page_size, max_age=age)
         return await interruptible(run.run(), run.stop)
 
 
 class _Refresh:
     """A refresh of all accounts of a job."""
 
-    def __init__(self, opened: "Mirror", server: Server, job: Job, options: dict[str, Any]) -> None:
+    def __init__(self, opened: "Mirror", server: Server, job: Job, **options: Any) -> None:
         self._problems = Problems()
         self._named: dict[str, Account] = {}
         selected = ReadAhead(self._accounts(opened, server, job), ())
