@@ -5,21 +5,21 @@ import unicodedata
 from functools import partial
 from typing import Final
 
-SHOWN: Final = {
-    "\u00ad": "a soft hyphen only allows a line break",
-    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd": "these format characters are visible signs",
-    "\u061c\u200e\u200f": "direction marks affect only their neighbours",
-    "\u200b-\u200d\u2060\ufeff": "these characters join or separate letters and the parts of emoji",
-    "\U000e0020-\U000e007f": "tags spell the region of a flag emoji",
-    "\U0001f000-\U0001faff": "this block is reserved for emoji, also those newer than Python's Unicode tables",
-}
-"""Ranges of characters that are shown although their Unicode categories are escaped. The values are the reasons."""
-
 _ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 # Controls and line separators move the cursor. Some format characters (bidirectional embeddings, overrides and
 # isolates) reorder the text around them. UTF-8 cannot encode lone surrogates, and XML forbids some noncharacters.
 # Private and unassigned characters have no defined appearance.
-_EXCEPTIONS: Final = re.compile(f"[{''.join(SHOWN)}]")
+# Of these categories, the following characters are shown:
+_EXCEPTIONS: Final = re.compile(
+    "["
+    "\u00ad"  # a soft hyphen only allows a line break
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"  # these format characters are visible signs
+    "\u061c\u200e\u200f"  # direction marks affect only their neighbours
+    "\u200b-\u200d\u2060\ufeff"  # these characters join or separate letters and the parts of emoji
+    "\U000e0020-\U000e007f"  # tags spell the region of a flag emoji
+    "\U0001f000-\U0001faff"  # this block is reserved for emoji, also those newer than Python's Unicode tables
+    "]"
+)
 
 
 def is_shown(letter: str) -> bool:

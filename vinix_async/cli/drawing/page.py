@@ -21,7 +21,7 @@ from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
 from ..files import replacing
 from ..names import display, numbers, shown_data, title, type_name
-from ..text import printable
+from ..text import printable, printable_lines
 from .diagram import MODULE_KINDS, Box, diagram, find
 from .svg import ICONS, svg
 from .text_width import TEXT_STYLES, asset, widths_table
@@ -219,7 +219,7 @@ def _error_data(error: VinixError, retry: str) -> dict[str, Any]:
         reason = "\n".join((reason, *error.problems))
     return {
         "kind": type(error).__name__,
-        "reason": printable(reason, lines=True),
+        "reason": printable_lines(reason),
         "request_id": printable(error.request_id or ""),
         "attempts": error.attempts,
         "next": printable(error.start_key or ""),
