@@ -92,19 +92,16 @@ def shown_data(data: Any) -> Any:
 
     An ellipsis replaces objects and arrays that are nested more than ``_MAX_DEPTH`` levels deep.
     """
-    if data == {}:
-        return {}
-    top = [masked(data)]
-    waiting: list[tuple[Any, int]] = [(top, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-        if isinstance(value, dict):
-            value.clear()
-        for key, item in items:
-            is_nested = isinstance(item, dict | list)
-            kept = "…" if is_nested and depth == _MAX_DEPTH else item
-            value[display(key) if isinstance(key, str) else key] = printable(kept) if isinstance(kept, str) else kept
-            if is_nested and kept is item:
-                waiting.append((item, depth + 1))
-    return top[0]
+    return _shown(masked(data), 0)
+
+
+def _shown(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if not isinstance(value, dict | list):
+        return value
+    if depth == _MAX_DEPTH:
+        return "…"
+    if isinstance(value, list):
+        return [_shown(item, depth + 1) for item in value]
+    return {display(key): _shown(item, depth + 1) for key, item in value.items()}
