@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from .. import Account, Callflow, to_dict, to_json
+from .. import Account, Callflow, to_json
 from .._columns import Cell, json_text
 
 ACCOUNT_COLUMNS: Final = ("id", "name", "realm", "tree", "flags", "descendants_count")
@@ -42,7 +42,7 @@ def row_json(account: Account, callflow: Callflow) -> bytes:
 
 def account_cells(account: Account) -> list[Cell]:
     """Return the values of ``ACCOUNT_COLUMNS`` for an account."""
-    count = to_dict(account).get("descendants_count")
+    count = account.descendants_count
     front = [account.id, account.name, account.realm, list(account.tree), list(account.flags)]
     return [*front, None if count is None else str(count)]
 
