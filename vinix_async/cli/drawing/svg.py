@@ -86,9 +86,7 @@ def svg(callflow: Callflow, names: Mapping[str, Name] | None = None, *, with_sty
     return "\n".join([opening, *style, *edges, *labels, *drawn, "</svg>\n"])
 
 
-def layout(
-    boxes: Sequence[Box], sizes: Sequence[tuple[float, float]]
-) -> tuple[list[tuple[float, float]], float, float]:
+def layout(boxes: Sequence[Box], sizes: Sequence[Pair]) -> tuple[list[Pair], float, float]:
     """Return the middle of each box's upper edge, and the width and the height of the picture.
 
     A box is centred above its children. Subtrees and trees are placed side by side and do not overlap.
