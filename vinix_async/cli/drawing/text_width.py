@@ -18,6 +18,7 @@ TEXT_STYLES: Final[dict[str, tuple[float, bool]]] = {
 """The size in pixels of each class of text, and whether the text is bold."""
 
 
+@cache
 def widths_table() -> dict[str, Any]:
     """Return the table of character widths. ``docs/text_widths.py`` writes it, and the script of HTML pages uses it."""
     table: dict[str, Any] = json.loads(asset("text_widths.json"))
