@@ -126,9 +126,7 @@ def finding_lines(flows: AccountFlows, rows: Sequence[Row]) -> Iterator[Text]:
 
 
 def _summary(severities: Mapping[str, int], totals: Mapping[str, int], *, notes: bool) -> str:
-    shown = [count(severities[each], _NOUNS[each]) for each in _NOUNS if severities[each]]
+    shown = [count(severities[each], _NOUNS[each]) for each in _NOUNS if severities[each] and (notes or each != "info")]
     hidden = "" if notes or not severities["info"] else f"; {count(severities['info'], 'note')} hidden (--notes)"
-    if hidden:
-        shown.pop()
     where = f"{totals['found']:,} of " if shown else ""
     return f"{', '.join(shown) or 'nothing found'} in {where}{count(totals['callflows'], 'callflow')}{hidden}"
