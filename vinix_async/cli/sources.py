@@ -102,14 +102,6 @@ class AccountFlows:
             "numbers": numbers(callflow) if callflow else [],
         }
 
-    def check_details(self) -> None:
-        """Raise ``UsageError`` if a callflow was exported without its flow."""
-        if summary := next(filter(is_summary, self.callflows), None):
-            line = self.lines.get(summary.id)
-            raise UsageError(
-                f"{self.file}:{line}: the callflow was exported without its flow: export it again with --details"
-            )
-
 
 def open_mirror(option: str | None) -> "Mirror":
     """Return the mirror of ``--db`` or ``VINIX_MIRROR``.
@@ -211,9 +203,10 @@ class Sources:
             accounts = "".join(f"\n  {each.account.id}  {each.account.name or ''}" for each in listed[:_MAX_LISTED])
             more = "\n  …" if len(listed) > _MAX_LISTED else ""
             raise UsageError(f"{name} has {what}: choose one of these by its id with --account{accounts}{more}")
-        if not self.summaries:
-            for each in chosen:
-                each.check_details()
+        for each in chosen:
+            if not self.summaries and (summary := next(filter(is_summary, each.callflows), None)):
+                where = f"{name}:{each.lines[summary.id]}"
+                raise UsageError(f"{where}: the callflow was exported without its flow: export it again with --details")
         return chosen
 
     async def _read_accounts(self, accounts: tuple[str, ...], on_account: Callable[[AccountFlows], None]) -> None:
