@@ -35,13 +35,11 @@ _DRAWN: Final = frozenset({"id", "name", "numbers", "patterns", "flow", "metaflo
 _ESCAPES: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
-def report(
-    title: str, accounts: Iterable[str], *, complete: bool, single: bool = False, noscript: str = ""
-) -> Iterator[str]:
+def report(title: str, accounts: Iterable[str], *, complete: bool, drawn: str = "") -> Iterator[str]:
     """Yield the HTML page in parts.
 
     ``accounts``: a result of ``account_block`` for each account. ``complete``: whether these are all accounts.
-    ``single``: whether the page has one callflow, and no list. ``noscript``: the HTML to show without JavaScript.
+    ``drawn``: for a page with only one callflow and no list, the SVG of the callflow, to show without JavaScript.
     """
     title = display(title)
     style, script = asset("flow.css") + asset("page.css"), asset("flow.js") + asset("report.js")
@@ -52,14 +50,14 @@ def report(
     head = {
         "title": title,
         "created": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "single": single,
+        "single": bool(drawn),
         "kinds": MODULE_KINDS,
         "icons": ICONS,
         "texts": TEXT_STYLES,
         "rules": {code: [rule.severity, rule.title, rule.explanation] for code, rule in RULES.items()},
         "widths": widths_table(),
     }
-    noscript = noscript or "This page needs JavaScript. It loads nothing from the network."
+    noscript = drawn or "This page needs JavaScript. It loads nothing from the network."
     before, after = (Template(part) for part in asset("page.html").split("$data"))
     opening = before.substitute(policy=policy, title=escape(title), style=style, noscript=noscript)
     yield opening + data_block(head, "id=head")
@@ -71,7 +69,7 @@ def callflow_page(callflow: Callflow, names: Mapping[str, Name]) -> str:
     """Return the HTML page of one callflow."""
     drawn = svg(callflow, names, with_style=False)
     block = account_block(Account(id=""), [callflow], complete=False, names=names)
-    return "".join(report(title(callflow), [block], complete=True, single=True, noscript=drawn))
+    return "".join(report(title(callflow), [block], complete=True, drawn=drawn))
 
 
 def page_row(page: "vinix_async.AccountPage") -> bytes:
