@@ -24,7 +24,7 @@ def as_number(text: str) -> str | None:
     return _SEPARATORS.sub("", text) if _SEPARATED.fullmatch(text) else None
 
 
-def similar(wanted: str, names: Iterable[str], dialled: Iterable[str] = ()) -> str:
+def similar(wanted: str, names: Iterable[str], dialled: Iterable[str]) -> str:
     """Return a suggestion of what may be meant, for the end of a message. Without a suggestion, the text is empty.
 
     If ``wanted`` may be a number without its country code, numbers that end with it are suggested. Otherwise similar
