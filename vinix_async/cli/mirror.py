@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 mirror: App = App(name="mirror", help="Keep a copy of callflows and their history in a database.")
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
-OneAccount = Annotated[str | None, Parameter(name="--account", help="Show only the account with this id.")]
 
 
 @mirror.command(usage="Usage: vinix mirror refresh [OPTIONS] [ACCOUNT]...")
@@ -124,7 +123,7 @@ async def changes(
     until: Annotated[
         str | None, Parameter(help="Show changes before this time: a date in UTC, or a span before now (default: now).")
     ] = None,
-    account: OneAccount = None,
+    account: Annotated[str | None, Parameter(help="Show only the account with this id.")] = None,
     db: Database = None,
     output: Output = "table",
 ) -> int:
@@ -140,11 +139,12 @@ async def changes(
                 AccountFlows(owner, [each for change in group if (each := getattr(change, side))])
                 for side in ("old", "new")
             )
-            when = {name: _plain(first)[name] for name in ("at", "not_before")}
+            when = {"at": first.at.isoformat(), "not_before": first.not_before and first.not_before.isoformat()}
             found = [{**when, **row} for row in change_rows(before, after)]
             rows += found
             if found and output == "table":
-                print_lines([_heading(owner, first), *change_lines(before, after, found)])
+                above = heading(owner).append(f"  {_when(first.at, first.not_before)}", "dim")
+                print_lines([above, *change_lines(before, after, found)])
     if output == "json":
         write_data(indented(rows) + b"\n")
     changed = {(row["account_id"], row["callflow_id"]) for row in rows}
@@ -165,9 +165,8 @@ async def _grouped(changes: "AsyncIterator[StoredChange]") -> "AsyncGenerator[li
         yield group
 
 
-def _heading(account: Account, change: "StoredChange") -> Text:
-    earliest = f", after {shown_time(change.not_before)}" if change.not_before else ""
-    return heading(account).append(f"  {shown_time(change.at)}{earliest}", "dim")
+def _when(time: datetime, not_before: datetime | None) -> str:
+    return shown_time(time) + (f", after {shown_time(not_before)}" if not_before else "")
 
 
 @mirror.command
@@ -248,17 +247,16 @@ async def history(
     if output == "json":
         write_data(indented([_plain(each) for each in versions]) + b"\n")
         return ExitCode.OK
-    before = AccountFlows(owner)
+    before = nothing = AccountFlows(owner)
     for version in versions:
         after = AccountFlows(owner, [version.document])
-        earliest = f", after {shown_time(version.not_before)}" if version.not_before else ""
-        changed = list(change_rows(before, after))
-        print_lines([Text(f"{shown_time(version.valid_from)}{earliest}", "dim"), *change_lines(before, after, changed)])
+        when = Text(_when(version.valid_from, version.not_before), "dim")
+        print_lines([when, *change_lines(before, after, change_rows(before, after))])
         before = after
         if version.ended_by == "delete":
-            rows = list(change_rows(after, AccountFlows(owner)))
-            print_lines([Text(shown_time(version.valid_to), "dim"), *change_lines(after, AccountFlows(owner), rows)])
-            before = AccountFlows(owner)
+            when = Text(shown_time(version.valid_to), "dim")
+            print_lines([when, *change_lines(after, nothing, change_rows(after, nothing))])
+            before = nothing
     return ExitCode.OK
 
 
