@@ -16,12 +16,12 @@ class Box:
     """A box and the edge that leads to it. All texts are safe to show.
 
     There are three kinds of boxes. The box of a node has a ``node``. The head of a tree has the parent -1. A folded box
-    stands for hidden boxes. It has only ``parent`` and ``more``.
+    stands for hidden boxes. It has only ``parent``, ``label`` and ``more``.
 
     Attributes:
         parent: the index of the parent in the list of boxes, or -1.
         branch: the text on the edge.
-        label: the label of the module, or the title of a head.
+        label: the label of the module, the title of a head, or the text of a folded box.
         module: the name of the module in the API.
         lines: the documents to which the module refers, with details, and the members of a group. For the head of a
             callflow, its numbers. For the head of a metaflow, the keys to press.
@@ -195,5 +195,5 @@ def fold(boxes: Sequence[Box], *, limit: int, breadth: int | None = None, depth:
             waiting.append((child, len(shown), level + 1))
             shown.append(evolve(boxes[child], parent=new_index))
         if more := sum(sizes[child] for child in below[index][count:]):
-            folded.append(Box(new_index, more=more))
+            folded.append(Box(new_index, label=f"+ {more:,} more", more=more))
     return shown + folded

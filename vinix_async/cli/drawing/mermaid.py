@@ -62,7 +62,7 @@ def _chart(boxes: list[Box]) -> str:
     for index, box in enumerate(boxes):
         node = f"n{index}"
         texts = box.texts if box.parent >= 0 else box.texts[: _MAX_NUMBERS + 1]
-        text = f"+ {box.more:,} more" if box.more else "<br/>".join(map(_label, texts))
+        text = box.label if box.more else "<br/>".join(map(_label, texts))
         if box.parent < 0:
             lines.append(f'  {node}(["{text}"])')
             continue

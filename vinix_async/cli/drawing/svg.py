@@ -141,12 +141,8 @@ def _size(box: Box) -> Pair:
         lines = len(_number_lines(box))
         return _HEAD_WIDTH, 36 + 18 * lines + (6 if lines else 0)
     if box.more:
-        return fit(_more(box), "count", _BOX_WIDTH)[1] + 4 * _PADDING, _MORE_HEIGHT
+        return fit(box.label, "count", _BOX_WIDTH)[1] + 4 * _PADDING, _MORE_HEIGHT
     return _BOX_WIDTH, max(_MIN_HEIGHT, 24 + 16 * len(box.texts))
-
-
-def _more(box: Box) -> str:
-    return f"+ {box.more:,} more"
 
 
 def _label_width(box: Box) -> float:
@@ -189,7 +185,7 @@ def _box(box: Box, x: float, y: float, size: Pair) -> str:
     at, (width, height) = f'transform="translate({x:g} {y:g})"', size
     if box.more:
         frame = f'<rect width="{width:g}" height="{height:g}" rx="16"/>'
-        return f'<g class="more" {at}>{frame}{_text(_more(box), "count", width / 2, 20, width)}</g>'
+        return f'<g class="more" {at}>{frame}{_text(box.label, "count", width / 2, 20, width)}</g>'
     classes = f"box {box.kind}{' off' if box.disabled else ''}{' link' if box.target else ''}"
     drawn = (
         f'<g class="{classes}" {at}><title>{escape(" · ".join(box.texts))}</title>'

@@ -42,7 +42,7 @@ def _head(head: Box) -> Text:
 def _line(box: Box) -> Text:
     """Return the line of a box: its branch, label, ``lines`` and the name of the module in the API."""
     if box.more:
-        return Text(f"+ {box.more:,} more", style="dim italic")
+        return Text(box.label, style="dim italic")
     first, *members = box.lines or ("",)
     group = f" ({', '.join(members)})" if members else ""
     said = f"{'↗ ' if box.target else ''}{first}{group}"
