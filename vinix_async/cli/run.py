@@ -35,15 +35,17 @@ _SAVE_SHARE: Final = 0.05
 async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OPTIONS, *, force: bool = False) -> int:
     """Read and write the callflows of a job, print the failures, and return the exit code."""
     resumed = SavedJob.read(options.resume, job, connection) if options.resume else None
-    check_output(resumed.job if resumed else job)
-    connection = resumed.connection if resumed else connection
+    if resumed:
+        job, connection = resumed.job, resumed.connection
+    check_output(job)
     async with connect(connection) as server:
-        if resumed and resumed.job.where != server.where:
+        if not resumed:
+            job = completed(job, server)
+        elif job.where != server.where:
             raise UsageError(
-                f"the checkpoint belongs to a job on {resumed.job.where}, not on {server.where}: "
+                f"the checkpoint belongs to a job on {job.where}, not on {server.where}: "
                 "use --base to name the server of the job"
             )
-        job = resumed.job if resumed else completed(job, server)
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         _check_replaceable("--checkpoint", checkpoint)
         run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
