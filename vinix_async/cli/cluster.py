@@ -152,12 +152,13 @@ class _Run:
     def __init__(
         self, server: Server, job: Job, connection: Connection, options: JobOptions, *, overwrite: bool
     ) -> None:
-        self._job = job
         self._again = _again(force=overwrite)
         self._problems = Problems()
-        self._selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
-        self._tally = Tally(client=server.client.stats, sweep=vinix_async.SweepStats(), selected=self._selected)
+        selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
+        self._tally = Tally(client=server.client.stats, sweep=vinix_async.SweepStats(), selected=selected)
         self._options: dict[str, Any] = {
+            "account_ids": selected,
+            "folder": job.to,
             "connect": partial(
                 vinix_async.VinixClient.from_env,
                 base_url=server.client.base_url,
@@ -178,7 +179,7 @@ class _Run:
         from ..dask import write_callflows  # noqa: PLC0415  # an extra
 
         async with _open(cluster, server) as client:
-            parts = write_callflows(client, self._selected, str(self._job.to), **self._options)
+            parts = write_callflows(client, **self._options)
             async with shown_progress(self._tally), aclosing(parts):
                 async for part in parts:
                     self._count(part)
