@@ -716,6 +716,14 @@ def test_l19_a_span_that_is_too_long_says_so(alone: Command, arguments: str) -> 
         assert (done.returncode, done.stderr) == (2, f"vinix: {option} must be a shorter span, not {span!r}\n")
 
 
+def test_accounts_are_listed_in_the_same_order_in_each_run(vinix: Command, sandbox: Sandbox) -> None:
+    for account_id in sandbox.account_ids[1:]:
+        sandbox.requests.clear()
+        assert vinix("callflows", "list", "--all", "--descendants-of", account_id).returncode == 0
+        listings = [each.account_id for each in sandbox.requests if each.path.endswith("/descendants")]
+        assert listings == [account_id, sandbox.root_id]
+
+
 @pytest.mark.parametrize("command", ["callflows list", "callflows check export.ndjson"])
 def test_an_empty_descendants_of_is_an_error(vinix: Command, command: str) -> None:
     (vinix.home / "export.ndjson").write_text('{"id":"c","numbers":["1"],"flow":{"module":"hangup"}}\n')

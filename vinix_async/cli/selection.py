@@ -71,11 +71,8 @@ def _layout(first_line: str) -> tuple[str, int | None]:
     return ",", None
 
 
-OnProblem = Callable[["vinix_async.AccountPage"], None]
-
-
 async def selected_accounts(
-    server: Server, job: Job, on_problem: OnProblem, done: Container[str] = ()
+    server: Server, job: Job, on_problem: Callable[["vinix_async.AccountPage"], None], done: Container[str] = ()
 ) -> AsyncGenerator[Account, None]:
     """Yield the accounts of a job. An account may be repeated.
 
@@ -90,7 +87,7 @@ async def selected_accounts(
         if account_id:
             is_named = (account_id == own or job.command == "report") and account_id not in done
             yield await _with_name(server, account_id) if is_named else Account(id=account_id)
-    for account_id in filter(None, {job.descendants_of, own}):
+    for account_id in filter(None, dict.fromkeys((job.descendants_of, own))):
         async for page in server.client.accounts.descendants(account_id, on_bad_item="skip").by_page():
             if page.bad_items:
                 on_problem(vinix_async.AccountPage(account=Account(id=account_id), bad_items=page.bad_items))
