@@ -8,6 +8,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -81,11 +82,10 @@ class File:
     """A file that is opened for appending, and locked. It is first truncated to ``size`` bytes."""
 
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
-        self._file = open(descriptor, "ab", buffering=0)  # noqa: PTH123, SIM115  # closed by close()
+        self._file = open(path, "ab", buffering=0, opener=partial(os.open, mode=mode))  # noqa: SIM115  # see close()
         self._path = path
         try:
-            lock(descriptor, path)
+            lock(self._file.fileno(), path)
             self._truncate(size)
         except BaseException:
             self._file.close()
