@@ -6,7 +6,6 @@ A profile is a table of the configuration file. The environment overrides the pr
 import json
 import os
 import re
-import stat
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -174,8 +173,7 @@ def save_profile(name: str, settings: Mapping[str, str]) -> Path:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise UsageError(f"{path} may hold secrets, but other users have access to it: run `chmod 600 {path}`")
             return file.read().decode()
     except FileNotFoundError:
