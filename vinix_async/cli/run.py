@@ -48,10 +48,8 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
             )
         checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
         _check_replaceable("--checkpoint", checkpoint)
-        run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed)
-        if not resumed and not force:
-            run.refuse_to_overwrite()
-        return await run.run()
+        run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed, force=force)
+        return await interruptible(run.run(), run.stop)
 
 
 def check_output(job: Job) -> None:
@@ -107,12 +105,12 @@ class _Run:
         *,
         concurrency: int,
         resumed: SavedJob | None,
+        force: bool,
     ) -> None:
         self._resume = f"vinix {job.command} {shlex.join(['--resume', str(checkpoint), *connection.arguments()])}"
         self._job = job
         self._connection = connection
         self._checkpoint = checkpoint
-        self._size = resumed.size if resumed else 0
         self._begun = resumed is not None
         self._unsaved = False
         self._save_due = time.monotonic() + _SAVE_INTERVAL
@@ -129,8 +127,11 @@ class _Run:
             details=job.details,
         )
         self._tally = Tally(client=server.client.stats, sweep=self._sweep.stats, selected=selected)
+        if not (resumed or force):
+            self._refuse_to_overwrite()
+        self._writer = open_writer(job, checkpoint, resumed.size if resumed else 0)
 
-    def refuse_to_overwrite(self) -> None:
+    def _refuse_to_overwrite(self) -> None:
         """Raise ``UsageError`` if another run is writing, has left a checkpoint, or if the output file exists."""
         for path in map(Path, (self._job.to, f"{self._job.to}.rows") if self._job.to else ()):
             if path.is_file():
@@ -145,10 +146,6 @@ class _Run:
 
     async def run(self) -> int:
         """Run the job and return its exit code."""
-        self._writer = open_writer(self._job, self._checkpoint, self._size)
-        return await interruptible(self._read(), self._stop)
-
-    async def _read(self) -> int:
         try:
             async with shown_progress(self._tally, self._save_if_due), self._sweep:
                 async for page in self._sweep.by_page():
@@ -195,7 +192,7 @@ class _Run:
 
     # --- when it ends ---
 
-    def _stop(self, how: str) -> None:
+    def stop(self, how: str) -> None:
         """Save the progress of a job that was interrupted or stopped, so that a resumed job writes no row twice."""
         try:
             resume = self._resume if self._begun and self._save() else None
