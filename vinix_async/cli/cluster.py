@@ -154,7 +154,7 @@ class _Run:
     ) -> None:
         self._again = _again(force=overwrite)
         self._problems = Problems()
-        selected = ReadAhead(selected_accounts(server, job, self._problems.add), ())
+        selected = ReadAhead(selected_accounts(server, job, self._problems.add))
         self._tally = Tally(client=server.client.stats, sweep=vinix_async.SweepStats(), selected=selected)
         self._options: dict[str, Any] = {
             "account_ids": selected,

@@ -69,7 +69,7 @@ class _Refresh:
     def __init__(self, opened: "Mirror", server: Server, job: Job, **options: Any) -> None:
         self._problems = Problems()
         self._named: dict[str, Account] = {}
-        selected = ReadAhead(self._accounts(opened, server, job), ())
+        selected = ReadAhead(self._accounts(opened, server, job))
         self._refresh = opened.refresh(server.client, selected, **options)
         self._tally = RefreshTally(client=server.client.stats, sweep=self._refresh.stats, selected=selected)
 

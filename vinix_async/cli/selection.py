@@ -113,7 +113,7 @@ class ReadAhead:
         all_found: Whether all accounts have been read.
     """
 
-    def __init__(self, accounts: AsyncGenerator[Account, None], done: Iterable[str]) -> None:
+    def __init__(self, accounts: AsyncGenerator[Account, None], done: Iterable[str] = ()) -> None:
         self.found: int = 0
         self.all_found: bool = False
         self._accounts = accounts

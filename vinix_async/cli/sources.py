@@ -213,7 +213,7 @@ class Sources:
         async with connect(self.connection) as server:
             job = completed(Job(command="", accounts=accounts, **self.selection.job_fields()), server)
             self.one_account = job.one_account and not self.accounts_done
-            selected = ReadAhead(selected_accounts(server, job, self.problems.add), ())
+            selected = ReadAhead(selected_accounts(server, job, self.problems.add))
             sweep = server.client.callflows.list_many(
                 selected, max_concurrency=self.selection.concurrency, ordered=True, details=True
             )
