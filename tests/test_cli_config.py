@@ -284,6 +284,15 @@ def test_the_keyring_has_the_secret_and_the_profile_the_rest(vinix: Command, san
     assert "vinix auth login --profile default" in emptied.stderr
 
 
+def test_the_keyring_gets_no_secret_for_a_profile_that_cannot_be_written(
+    vinix: Command, sandbox: Sandbox, ring: Ring
+) -> None:
+    sandbox.requests.clear()
+    assert login(vinix, sandbox, "--keyring", "--profile", "no good") == 2
+    assert ring.kept == {}
+    assert not sandbox.requests
+
+
 def test_without_a_keyring_login_says_what_else_there_is(vinix: Command, sandbox: Sandbox) -> None:
     assert login(vinix, sandbox, "--keyring") == 2
     assert not (vinix.home / "config").exists()

@@ -17,7 +17,7 @@ from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag
-from .settings import make_auth, read_settings, save_profile, save_secret
+from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret
 from .table import facts_table
 
 auth: App = App(name="auth", help="Store and check credentials.")
@@ -59,6 +59,8 @@ async def login(
             await _check(server)
         note("Logged in to the sandbox. Nothing was stored, since the sandbox has ended.")
         return
+    given = read_settings(connection.profile, use_profile=False)
+    check_profile_name(given.profile)
     account = {"account_name": account_name, "account_realm": account_realm, "phone_number": phone_number}
     if kind == "password":
         username = username or _ask("User name: ", "--username")
@@ -67,7 +69,6 @@ async def login(
     user = {name: value for name, value in {"username": username, **account}.items() if value}
     setting, prompt = _SECRETS[kind]
     secret = _read_secret(prompt)
-    given = read_settings(connection.profile, use_profile=False)
     async with connect(connection, auth=make_auth(setting, secret, user), root=account_id) as server:
         found = await _check(server)
     stored = {

@@ -148,11 +148,15 @@ def read_profile(name: str | None) -> dict[str, str]:
     return {key: value for key, value in profile.items() if value}
 
 
+def check_profile_name(name: str) -> None:
+    """Raise ``UsageError`` if ``save_profile`` cannot write a profile with this name."""
+    if not _PROFILE_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is not a valid name of a profile: use only letters, digits, - and _")
+
+
 def save_profile(name: str, settings: Mapping[str, str]) -> Path:
     """Write one profile and return the file. Other profiles and their comments stay unchanged."""
     path = config_path()
-    if not _PROFILE_NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not a valid name of a profile: use only letters, digits, - and _")
     text = _read(path)
     before = _parse(text, path)
     section = f"[{name}]\n" + "".join(f"{key} = {_quoted(value)}\n" for key, value in settings.items())
