@@ -3,7 +3,7 @@
 import asyncio
 import codecs
 import csv
-import io
+import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator
 from contextlib import aclosing
@@ -22,6 +22,7 @@ _ID_COLUMNS: Final = ("account_id", "id")
 """The names that the column of account ids may have in a CSV file. If a file has both, ``account_id`` is used."""
 
 _DELIMITERS: Final = ",;\t|"
+_LINE_END: Final = re.compile(r"\r\n?|\n")
 
 
 def named_accounts(job: Job) -> Iterator[str]:
@@ -54,10 +55,9 @@ def _lines(data: bytes, name: str) -> list[str]:
     """Return the lines of a text in UTF-8, or in UTF-16 with a byte order mark."""
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return io.StringIO(data.decode(encoding), newline=None).read().split("\n")
+        return _LINE_END.split(data.decode(encoding))
     except UnicodeDecodeError as error:
-        before = io.StringIO(data[: error.start].decode(encoding, "replace"), newline=None).read()
-        number = before.count("\n") + 1
+        number = len(_LINE_END.split(data[: error.start].decode(encoding, "replace")))
         shown = encoding.removesuffix("-sig").upper()
         raise UsageError(f"{name}, line {number}: the text is not valid {shown}") from None
 
