@@ -62,6 +62,8 @@ def test_changes(filled: Command) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "no changes since 2026-03-02 00:00:00Z and before 2026-03-02 02:00:00Z\n"
     assert filled("mirror", "changes").stderr.startswith("no changes since ")
+    done = filled("mirror", "changes", "--since", "2026-03-03", "--until", "2026-03-02")
+    assert (done.returncode, done.stderr) == (2, "vinix: --since is after --until, so nothing would match\n")
 
 
 def test_uses(filled: Command) -> None:

@@ -16,7 +16,7 @@ from ..flows import label, normalize
 from .connection import Server, connect
 from .console import count, note, print_lines, write_data
 from .diff import change_lines, change_rows
-from .exit_codes import ExitCode, Problems
+from .exit_codes import ExitCode, Problems, UsageError
 from .names import display
 from .options import CONNECTION, SELECTION, Accounts, Connection, Database, Selection, between
 from .progress import RefreshTally, shown_progress
@@ -129,6 +129,8 @@ async def changes(
 ) -> int:
     """Show which callflows were added, changed or deleted, and what changed in them."""
     begin, end = utc_time("--since", since), None if until is None else utc_time("--until", until)
+    if end and begin > end:
+        raise UsageError("--since is after --until, so nothing would match")
     rows: list[Row] = []
     async with open_mirror(db) as opened:
         names = await _account_names(opened)
