@@ -467,6 +467,7 @@ def test_uses_follows_jumps(vinix: Command) -> None:
     ("what", "hint"),
     [
         ("nothing at all", "{} is used nowhere"),
+        ("", "{} is used nowhere"),
         ("Ann Ashe", "{} is used nowhere; similar names: 'Ann Ash'"),
         ("office", "{} is used nowhere; similar names: 'Office hours'"),
         ("+1 (212) 555-0100", "{} is used nowhere; it is a number of Main, to which nothing jumps"),

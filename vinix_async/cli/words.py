@@ -36,7 +36,7 @@ def similar(wanted: str, names: Iterable[str], dialled: Iterable[str]) -> str:
         if numbers:
             return f"; did you mean {' or '.join(numbers[:_MAX_SIMILAR])}?"
     wanted, known = wanted.casefold(), {name.casefold(): name for name in names}
-    near = [each for each in known if wanted in each] or get_close_matches(wanted, known)
+    near = [each for each in known if wanted and wanted in each] or get_close_matches(wanted, known)
     return f"; similar names: {', '.join(repr(known[each]) for each in near[:_MAX_SIMILAR])}" if near else ""
 
 
