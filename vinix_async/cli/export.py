@@ -179,14 +179,9 @@ class Writer:
 
     def write(self, page: "AccountPage") -> None:
         """Write the callflows of a page."""
-        self._write_header()
-        if data := self.encode(page):
-            self.sink.write(data)
-
-    def _write_header(self) -> None:
         header, self.header = self.header, b""
-        if header:
-            self.sink.write(header)
+        if data := header + self.encode(page):
+            self.sink.write(data)
 
     def save(self) -> int:
         """Make the output durable, if the destination allows that, and return its size in bytes."""
@@ -195,9 +190,8 @@ class Writer:
     def end(self, ending: Ending) -> None:
         """Finish the output."""
         try:
-            self._write_header()
-            if self.footer:
-                self.sink.write(self.footer)
+            if rest := self.header + self.footer:
+                self.sink.write(rest)
             if self.finish:
                 self.finish(ending)
         finally:
