@@ -183,10 +183,6 @@ class Writer:
         if data := header + self.encode(page):
             self.sink.write(data)
 
-    def save(self) -> int:
-        """Make the output durable, if the destination allows that, and return its size in bytes."""
-        return self.sink.save()
-
     def end(self, ending: Ending) -> None:
         """Finish the output."""
         try:

@@ -173,7 +173,7 @@ class _Run:
 
     def _save(self) -> bool:
         """Make the output durable, and write the checkpoint. Return whether the checkpoint could be written."""
-        size = self._writer.save()
+        size = self._writer.sink.save()
         saved = SavedJob(job=self._job, connection=self._connection, size=size, sweep=self._sweep.checkpoint())
         try:
             saved.write(self._checkpoint)
