@@ -741,6 +741,20 @@ def test_secrets_are_hidden(vinix: Command) -> None:
         assert "planted" not in done.stdout + done.stderr
 
 
+def test_secrets_in_names_and_branches_are_hidden(vinix: Command) -> None:
+    url = "https://u:planted@h.example/x"
+    metadata = {ANN: {"name": f"Rule {url}", "pvt_type": "temporal_rule"}}
+    old = node("temporal_route", {"id": "1"}, **{ANN: node("user", {"timeout": 5}), url: node("hangup")})
+    new = node("temporal_route", {"id": "1"}, **{ANN: node("user", {"timeout": 9}), f"{url}2": node("hangup")})
+    (vinix.home / "s.ndjson").write_bytes(lines(document(old, metadata=metadata, numbers=["2000", url])))
+    (vinix.home / "t.ndjson").write_bytes(lines(document(new, metadata=metadata, numbers=["2000"])))
+    for arguments in ("trace s.ndjson 2000", "check s.ndjson --notes", "diff s.ndjson t.ndjson"):
+        done = vinix("callflows", *arguments.split())
+        assert done.returncode in {0, 5}, done.stderr
+        assert "Rule https://h.example/x" in done.stdout
+        assert "planted" not in done.stdout + done.stderr
+
+
 def test_names_do_not_reach_a_terminal_as_they_are(vinix: Command) -> None:
     evil = "\x1b[31m\u202eevil"
     flow = node("temporal_route", {"rules": [HOURS]}, **{HOURS: node("tts", {"text": evil}, _=RING)})

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 from rich.text import Text
 
-from ..flows import Change, describe_change, diff, to_plain
+from ..flows import Change, describe_change, diff, masked, to_plain
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode
 from .files import is_file
@@ -107,7 +107,7 @@ def change_lines(old: AccountFlows, new: AccountFlows, rows: Iterable[Row]) -> I
         callflow = sides[-1]
         shown = head(callflow, now=len({frozenset(numbers(each)) for each in sides}) > 1)
         for row in whole or [{"text": "~"}]:
-            sign, name = row["text"][0], f" {callflow.name or callflow.id}: "
+            sign, name = row["text"][0], f" {masked(callflow.name or callflow.id)}: "
             what = f"  {row['text'][1:].removeprefix(name)}" if row["text"][1:].startswith(name) else ""
             yield Text.assemble((f"{sign} ", _SIGNS[sign]), shown, printable(what))
         yield from (

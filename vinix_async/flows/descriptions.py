@@ -98,9 +98,13 @@ def _is_id(value: Any) -> TypeGuard[str]:
 
 
 def name_of(each: str, names: Mapping[str, Name]) -> str:
-    """Return the name of the document with the id ``each``, or ``short(each)`` if the name is not known."""
+    """Return the name of the document with the id ``each``, or ``short(each)`` if the name is not known.
+
+    Secrets in the text are hidden.
+    """
     known = names.get(each)
-    return known.name if known else short(each)
+    text: str = masked(known.name if known else short(each))
+    return text
 
 
 @frozen
@@ -166,7 +170,7 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
     return Description(
         label=label(module, data),
         name=masked(name),
-        members=tuple(masked(list(dict.fromkeys(group)))),
+        members=tuple(dict.fromkeys(group)),
         details=tuple(details),
     )
 
@@ -226,7 +230,7 @@ def branch_word(  # noqa: PLR0911  # one return for each kind of key
             return name_of(_text(node.data.get("rule_set")), names) or "rule set"
         return name_of(key, names)
     if known and known.branches in {"cause", "carrier"}:
-        return _CAUSES.get(key, key)
+        return _CAUSES.get(key) or masked(key)
     return _FORMATS.get(module, "{}").format(name_of(key, names))
 
 
@@ -315,13 +319,13 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
         case "added" | "removed":
             sign, callflow = ("+", after) if change.kind == "added" else ("-", before)
             what = f": {_subject(callflow.flow, names)}" if callflow.flow else ""
-            return f"{sign} {callflow.name or callflow.id}{what}"
+            return f"{sign} {masked(callflow.name or callflow.id)}{what}"
         case "number_added":
-            return f"+ number {after}"
+            return f"+ number {masked(after)}"
         case "number_removed":
-            return f"- number {before}"
+            return f"- number {masked(before)}"
         case "number_moved":
-            return f"~ number {change.field} came from {name_of(before, names)}"
+            return f"~ number {masked(change.field)} came from {name_of(before, names)}"
         case "field" if not change.path:
             return f"~ {_values(change, names)}"
     gone = change.kind in {"node_removed", "node_taken_out"}
@@ -341,7 +345,7 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
             return f"~ {place}: {describe_node(before, names)} -> {describe_node(after, names)}"
     node = node_at(new, change.path)
     if change.kind == "rekeyed":
-        words = [branch_word(node, key, names) or "then" for key in (before, after)] if node else [before, after]
+        words = [branch_word(node, key, names) or "then" if node else masked(key) for key in (before, after)]
         child = node.children.get(after) if node else node_at(new, f"{change.path}/{escape(after)}")
         return f"~ {place}: {words[0]} -> {words[1]}{f' ({_subject(child, names)})' if child else ''}"
     what = f"{place}: {_subject(node, names)}" if node else place
