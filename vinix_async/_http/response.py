@@ -69,7 +69,7 @@ def read_envelope(
         elif response.status >= 300:
             raise status_error(request, response, now, secrets)
         else:
-            envelope = _read_success(request, response, base_url, secrets)
+            envelope = _read_success(request, response, request_id, base_url, secrets)
     except VinixError as error:
         failure = error
     else:
@@ -84,14 +84,14 @@ _ANY_REQUEST: Final = Request("GET", "")
 
 def decode_envelope(body: bytes, kind: type[Document]) -> Envelope:
     """Return the envelope in ``body``, the body of a 200 response to a request for a listing."""
-    return _envelope(parse_envelope(body, kind), _ANY_REQUEST, 200, NO_SECRETS)
+    return _envelope(parse_envelope(body, kind), _ANY_REQUEST, 200, "", NO_SECRETS)
 
 
 def _with_headers(
     envelope: Envelope, request: Request, headers: Mapping[str, str], request_id: str, secrets: Secrets
 ) -> Envelope:
     envelope.header_echoes = headers.get("x-request-id", "").lower() == request_id
-    envelope.echoes_request_id = envelope.header_echoes or (envelope.request_id or "").lower() == request_id
+    envelope.echoes_request_id = envelope.header_echoes or envelope.echoes_request_id
     envelope.request_id = envelope.request_id or request_id
     if envelope.timestamp is None:
         envelope.timestamp = _read_time(parsedate_to_datetime, headers.get("date"))
@@ -100,7 +100,7 @@ def _with_headers(
     return envelope
 
 
-def _read_success(request: Request, response: Response, base_url: str, secrets: Secrets) -> Envelope:
+def _read_success(request: Request, response: Response, request_id: str, base_url: str, secrets: Secrets) -> Envelope:
     status = response.status
     if status != 200 and not (status == 201 and request.login_as):
         raise APIConnectionError(
@@ -113,7 +113,7 @@ def _read_success(request: Request, response: Response, base_url: str, secrets: 
             raise
         failure = error
     else:
-        return _envelope(body, request, status, secrets)
+        return _envelope(body, request, status, request_id, secrets)
     if _is_banner(response, base_url):
         raise DecodeError("the server sent its text banner instead of JSON: base_url must end with /v2")
     content_type = clean(response.headers.get("content-type", "").partition(";")[0]) or "no content type"
@@ -129,7 +129,7 @@ def _is_banner(response: Response, base_url: str) -> bool:
     return not response.body.lstrip().startswith(b"{") and not re.fullmatch(r"v\d+", version)
 
 
-def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Envelope:
+def _envelope(body: Any, request: Request, status: int, sent_id: str, secrets: Secrets) -> Envelope:
     if not isinstance(body, dict):
         raise DecodeError("the response has no envelope", problems=(f"$: expected object, got {json_type(body)}",))
     has_data = "data" in body
@@ -142,9 +142,11 @@ def _envelope(body: Any, request: Request, status: int, secrets: Secrets) -> Env
     # its status is "success".
     if not (type(page_size) in _INT and type(request_id) in _STR and type(auth_token) in _STR):
         raise DecodeError("the envelope of the response is not valid", problems=_wrong_types(body))
+    echoes = request_id is not None and request_id.lower() == sent_id
     return Envelope(
         data=body.get("data", MISSING),
-        request_id=clean(request_id, secrets),
+        request_id=request_id if echoes else clean(request_id, secrets),
+        echoes_request_id=echoes,
         next_start_key=_cursor(body.get("next_start_key")),
         start_key=_cursor(body.get("start_key")),
         page_size=page_size,

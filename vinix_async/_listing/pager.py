@@ -297,7 +297,7 @@ class PageReader(Generic[T]):
         return Checkpoint(
             scope=self._listing.scope,
             start_key=self._bad_start_key if has_bad_items else self.start_key,
-            done=(*self._deduplicator.resumed, *self._previous, *self._handed_out),
+            done=(*self._deduplicator.resumed, *filter(None, [*self._previous, *self._handed_out])),
             bad=tuple(item.id for item in self.all_bad_items if item.id),
             yielded=self._yielded,
             finished=self._finished and not has_bad_items,
@@ -306,7 +306,7 @@ class PageReader(Generic[T]):
     def hand_out(self, ids: list[str]) -> None:
         """Record that the items of the rows with these ids are being yielded to the caller."""
         self._yielded += len(ids)
-        self._handed_out += filter(None, ids)
+        self._handed_out += ids
 
     async def read_page(self) -> Page[T] | None:
         """Return the next page and record its items as yielded. Return None after the last page."""
@@ -533,7 +533,7 @@ class PageReader(Generic[T]):
         else:
             # Of the ids in the checkpoint, forget only those that this page lists. The next page may list the others.
             self._deduplicator.forget_resumed(listed)
-            self._previous = list(filter(None, listed))
+            self._previous = listed
         self._handed_out = []
         self.start_key, self._finished = cursor, cursor is None
         self._envelope, self._batches = None, iter(())  # frees the page before the next one is read
