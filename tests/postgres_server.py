@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from free_port import free_port
 
 
 def _programs() -> Path | None:
@@ -31,13 +31,6 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def drop_mirror(address: str) -> None:
     """Remove the mirror from a database."""
     with psycopg.connect(address, autocommit=True) as connection:
@@ -50,7 +43,7 @@ def postgres_server() -> Iterator[str]:
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    port, who = _free_port(), _unprivileged()
+    port, who = free_port(), _unprivileged()
     with tempfile.TemporaryDirectory(prefix="vinix-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if who:

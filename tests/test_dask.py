@@ -14,7 +14,6 @@ import pickle
 import re
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 import pytest
 from cli_support import Command, served, variables
+from free_port import free_port
 
 from vinix_async import (
     Account,
@@ -512,9 +512,7 @@ def test_the_scheduler_is_restarted_and_the_job_run_again(
 ) -> None:
     sandbox, stuck, folder = shared.sandbox, shared.largest(), tmp_path / "out"
     environment = os.environ | shared.environment
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
 
     def started() -> subprocess.Popen[str]:
         program = Path(__file__).with_name("dask_cluster.py")

@@ -1,0 +1,17 @@
+"""Ports for programs that cannot choose one by themselves."""
+
+import secrets
+import socket
+from contextlib import suppress
+
+
+def free_port() -> int:
+    """Return a free port that no other test is given.
+
+    It is below the ports that the system gives to a server that asks for any port (on Linux from 32768).
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
