@@ -57,7 +57,7 @@ class Sender:
         self.headers_echo: bool = False  # whether a response header has contained the id of the request
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
-        self.shared_cache = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
+        self.shared_cache: TokenCache | None = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
         self._caches: dict[Auth, TokenCache] = {}
 
     async def send(
