@@ -137,11 +137,14 @@ def _envelope(body: Any, request: Request, status: int, sent_id: str, secrets: S
         raise error_of_body(request, status, body, secrets)
     if not has_data and not _ENVELOPE_KEYS & body.keys():
         raise DecodeError("the response has no envelope", problems=("$: expected data or status, got neither",))
-    request_id, page_size, auth_token = body.get("request_id"), body.get("page_size"), body.get("auth_token")
-    # In a streamed response, page_size is a string. Such a response is refused, because it may be incomplete even if
-    # its status is "success".
-    if not (type(page_size) in _INT and type(request_id) in _STR and type(auth_token) in _STR):
-        raise DecodeError("the envelope of the response is not valid", problems=_wrong_types(body))
+    problems = [
+        f"$.{key}: expected {expected.__name__}, got {json_type(value)}"
+        for key, expected in _ENVELOPE_TYPES.items()
+        if type(value := body.get(key)) is not expected and value is not None
+    ]
+    if problems:
+        raise DecodeError("the envelope of the response is not valid", problems=tuple(problems))
+    request_id = body.get("request_id")
     echoes = request_id is not None and request_id.lower() == sent_id
     return Envelope(
         data=body.get("data", MISSING),
@@ -149,19 +152,10 @@ def _envelope(body: Any, request: Request, status: int, sent_id: str, secrets: S
         echoes_request_id=echoes,
         next_start_key=_cursor(body.get("next_start_key")),
         start_key=_cursor(body.get("start_key")),
-        page_size=page_size,
+        page_size=body.get("page_size"),
         timestamp=_read_time(datetime.fromisoformat, body.get("timestamp")),
         revision=None if request.kind else _revision(body.get("revision"), secrets),
-        auth_token=auth_token,
-    )
-
-
-def _wrong_types(body: Mapping[str, Any]) -> tuple[str, ...]:
-    expected = {"request_id": str, "page_size": int, "auth_token": str}
-    return tuple(
-        f"$.{key}: expected {kind.__name__}, got {json_type(body[key])}"
-        for key, kind in expected.items()
-        if body.get(key) is not None and type(body[key]) is not kind
+        auth_token=body.get("auth_token"),
     )
 
 
@@ -189,5 +183,7 @@ def _cursor(value: Any) -> str | None:
 
 
 _ENVELOPE_KEYS: Final = {"status", "page_size", "next_start_key", "request_id"}
-_STR: Final = {str, type(None)}
-_INT: Final = {int, type(None)}
+
+# In a streamed response, page_size is a string. Such a response is refused, because it may be incomplete even if its
+# status is "success".
+_ENVELOPE_TYPES: Final[Mapping[str, type]] = {"request_id": str, "page_size": int, "auth_token": str}

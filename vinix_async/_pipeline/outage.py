@@ -153,8 +153,7 @@ class OutageDetector:
         """Remove a call that has ended for any reason. If this call sent the probes, another call takes over."""
         if not ticket.outage_wait:
             return
-        if ticket.recovery is not None:
-            self._leave_recovery(ticket)
+        self._leave_recovery(ticket)
         self._done_waiting(ticket)
         self._refundable.pop(ticket, None)
         self._in_flight[ticket.key] -= 1
@@ -277,8 +276,7 @@ class OutageDetector:
         """
         if not ticket.outage_wait:
             return
-        if ticket.recovery is not None:
-            self._leave_recovery(ticket, grow=True)
+        self._leave_recovery(ticket, grow=True)
         ticket.probing = False
         ticket.probes_in_a_row = 0
         if self._evidence:

@@ -311,8 +311,9 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
 ) -> str:
     """Return a change as one line that begins with ``+``, ``-`` or ``~``. Secrets are hidden.
 
-    ``old`` is the callflow before the change, and ``new`` is the callflow after it. Each is None if there was none.
-    ``names`` has the names of the documents of both states, by id.
+    ``old`` is the callflow before the change, and ``new`` is the callflow after it. ``old`` is None for a callflow that
+    was added, and ``new`` is None for a callflow that was deleted. ``names`` has the names of the documents of both
+    states, by id.
     """
     before, after = change.old, change.new
     match change.kind:
