@@ -73,8 +73,10 @@ class FastDecoder:
     def __init__(self, struct: Any, builder: _Builder, false_fields: Sequence[str]) -> None:
         self._struct = struct
         self._builder = builder
-        self._decode_envelope = Decoder(_Envelope[list[struct]]).decode
-        self._decode_rows = Decoder(list[struct]).decode
+        rows: Any = list[struct]
+        envelope: Any = _Envelope[rows]
+        self._decode_envelope = Decoder(envelope).decode
+        self._decode_rows = Decoder(rows).decode
         self._false_fields = [attrgetter(name) for name in false_fields]
 
     def parse_envelope(self, body: bytes) -> dict[str, Any] | None:
