@@ -259,7 +259,7 @@ ways = st.fixed_dictionaries(
 def broken_document_in_an_outage(
     sizes: list[int], bad: dict[str, str], outage: tuple[int, int], *, ordered: bool
 ) -> dict[str, Any]:
-    """Return an example in which an outage begins with a document that answers 500 for good, read by the only call."""
+    """Return an example in which an outage begins with a document that always fails, read by the only call."""
     return {
         "sizes": sizes,
         "history": [],
@@ -280,6 +280,8 @@ def broken_document_in_an_outage(
 )
 @example(**broken_document_in_an_outage([1, 0, 0, 0, 0], {"a0": "500"}, (2, 2), ordered=False))
 @example(**broken_document_in_an_outage([3, 6, 0, 0, 0], {"b6": "row", "b4": "500"}, (18, 2), ordered=True))
+@example(**broken_document_in_an_outage([5, 0, 0, 0, 0], {"a2": "503"}, (7, 3), ordered=False))
+@example(**broken_document_in_an_outage([5, 0, 0, 0, 0], {"a2": "html"}, (9, 1), ordered=False))
 async def test_a_sweep_reads_each_reachable_callflow_once_and_names_each_unreachable_one(
     sizes: list[int], history: list[Round], last: Round, way: dict[str, Any], *, by_page: bool, piped: bool
 ) -> None:

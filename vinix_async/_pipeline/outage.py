@@ -43,7 +43,8 @@ Each failed probe doubles the interval. A longer Retry-After of a gateway is obe
 _PROBES_IN_A_ROW: Final = 3
 """The number of consecutive probes that one call sends. Then another call sends probes.
 
-The other call is necessary because the account of the first call may fail even when the server is back.
+The first call may fail even when the server is back, for example because its document is broken. So its last probe is
+followed by a request that succeeded before.
 """
 
 _FIRST_LIMIT: Final = 2
@@ -74,7 +75,7 @@ class Ticket:
         last_error: the error of the call's last attempt.
         recovery: the serial number of the outage whose recovery counts the current attempt. None if none counts it.
         waiting: whether the listeners were notified that the call waits.
-        probes_in_a_row: how many probes the call has sent since another call sent one.
+        failed_probes: how many probes of the call have failed since the server last answered the call.
         outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
             ignores the call.
         key: ``callflows`` and ``account_id``. All requests with the same key are counted together.
@@ -90,7 +91,7 @@ class Ticket:
     last_error: VinixError | None = None
     recovery: int | None = None
     waiting: bool = False
-    probes_in_a_row: int = 0
+    failed_probes: int = 0
     outage_wait: float = field(init=False)
     key: Key = field(init=False)
 
@@ -278,7 +279,7 @@ class OutageDetector:
             return
         self._leave_recovery(ticket, grow=True)
         ticket.probing = False
-        ticket.probes_in_a_row = 0
+        ticket.failed_probes = 0
         if self._evidence:
             self._discard_evidence(callflows=callflows, sent_at=ticket.sent_at)
         outage = self._outage
@@ -370,9 +371,11 @@ class OutageDetector:
     async def _probe_failed(
         self, ticket: Ticket, error: VinixError, outage: _Outage, server_answers: Callable[[], Awaitable[bool]]
     ) -> None:
-        # The server always answers 500 for a broken document, so this probe may fail although the server is back.
-        # Repeat another request that succeeded before.
-        is_back = _is_own_500(error) and await server_answers()
+        ticket.failed_probes += 1
+        is_last = ticket.failed_probes % _PROBES_IN_A_ROW == 0
+        # A broken document is always answered with an error, usually 500, so this probe may fail although the server is
+        # back. Repeat another request that succeeded before.
+        is_back = (is_last or _is_own_500(error)) and await server_answers()
         ticket.probing = False
         if self._outage is not outage:
             return  # another call has ended the outage in the meantime
@@ -389,9 +392,7 @@ class OutageDetector:
         self._release([each for each in self._waiting if now >= self._patience_ends(each)])
         if now >= self._patience_ends(ticket):
             raise self._given_up(ticket, outage)
-        ticket.probes_in_a_row += 1
-        if ticket.probes_in_a_row >= _PROBES_IN_A_ROW:
-            ticket.probes_in_a_row = 0
+        if is_last:
             self._hand_over()
 
     def _schedule_probe(self, outage: _Outage, error: VinixError) -> None:
