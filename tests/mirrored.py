@@ -46,3 +46,9 @@ class Refresh:
         await self.store.unlock(account_id)
         await self.store.end_run(run_id, at(hour), ok=1, failed=0, requests=2, added=0, changed=0, deleted=0)
         return written
+
+    async def fail(self, hour: float, account_id: str, state: Any, error: str) -> None:
+        """End a refresh of an account with an error."""
+        assert await self.store.lock(account_id)
+        await self.store.fail(account_id, state, error, at(hour))
+        await self.store.unlock(account_id)

@@ -37,6 +37,14 @@ def drop_mirror(address: str) -> None:
         connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
 
 
+def end_connections(address: str) -> None:
+    """End the connections of all mirrors in a database, as a restart of its server does."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vinix-async'"
+        )
+
+
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Run a server and give its address. Its data is in a temporary folder, and nothing waits for the disk."""

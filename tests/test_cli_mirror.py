@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_support import Command, accounts_of, served, variables
-from mirrored import Refresh, at, callflow
+from mirrored import Refresh, callflow
 
 from vinix_async.cli.exit_codes import UsageError
 from vinix_async.cli.times import span, utc_period, utc_time
@@ -31,7 +31,7 @@ async def fill(path: Path) -> None:
         await refresh(24, callflow("c1", "Main menu", numbers=["+15551234567"]), callflow("c3", "New"))
         await refresh(24, callflow("d1", "Door", flow=FLOW, ui_metadata={"x": 1}), account_id="a2")
         await refresh(48, callflow("c1", "Main menu", numbers=[]), deleted=("c2",))
-        await mirror._store.fail("a2", "forbidden", "PermissionDeniedError: 403 forbidden", at(49))
+        await refresh.fail(49, "a2", "forbidden", "PermissionDeniedError: 403 forbidden")
 
 
 @pytest.fixture

@@ -586,6 +586,15 @@ async def test_an_outage_is_waited_out(tmp_path: Path) -> None:
         await assert_same(night.store, night.sandbox, ids)
 
 
+async def test_the_error_of_a_lost_connection_says_why(postgres_mirror: str) -> None:
+    async with night_of(PostgresDatabase(postgres_mirror), accounts=8) as night:
+        with pytest.raises(MirrorError, match=r"terminating connection|closed the connection") as caught:
+            async for _ in night.begin(list(night.sandbox.account_ids)):
+                postgres_server.end_connections(postgres_mirror)
+        assert caught.value.__context__ is None
+        assert {each.state for each in (await night.refresh(night.sandbox.account_ids)).values()} == {"ok"}
+
+
 async def test_leaving_the_loop_ends_the_work(tmp_path: Path) -> None:
     async with night_of(SqliteDatabase(tmp_path / "m.db"), accounts=20) as night:
         async with night.begin(list(night.sandbox.account_ids)) as refresh:

@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from mirrored import START, Refresh, at, callflow, read
+from postgres_server import end_connections
 
 from vinix_async import Callflow, ConfigurationError, structure, to_dict
 from vinix_async.mirror import Mirror, MirrorError, NotKnownError, NumberUse, Use
@@ -79,10 +81,9 @@ async def test_what_the_next_refresh_knows(mirror: Mirror) -> None:
 async def test_the_state_of_accounts(mirror: Mirror, refresh: Refresh) -> None:
     await refresh(0)
     await refresh(1, account_id="a2")
-    store = mirror._store
-    await store.fail("a2", "forbidden", "403 forbidden \ud800\0", at(2))
-    await store.fail("a2", "forbidden", "403 forbidden", at(3))
-    await store.lock("a0", "New")
+    await refresh.fail(2, "a2", "forbidden", "403 forbidden \ud800\0")
+    await refresh.fail(3, "a2", "forbidden", "403 forbidden")
+    await mirror._store.lock("a0", "New")
     rows = [
         (each.account_id, each.name, each.state, each.state_since, each.refreshed_at, each.known_since, each.error)
         for each in await mirror.status()
@@ -267,7 +268,7 @@ async def test_uses(mirror: Mirror, refresh: Refresh) -> None:
     assert await uses("u1", 0.5) == [Use("a1", "c2", "user", "/flow", "id", "Main")]
     assert await uses("u1", 1) == await uses("u1") == []
     assert len(await uses("v1", 1)) == 2
-    await mirror._store.fail("a2", "gone", "404", at(3))
+    await refresh.fail(3, "a2", "gone", "404")
     assert [use.account_id for use in await uses("v1")] == ["a1", "a1"]
     assert [each.id async for each in mirror.callflows("a2")] == ["c9"]  # it is named
 
@@ -389,7 +390,7 @@ async def test_a_mirror_of_accounts_that_are_gone_has_no_answers_about_all_accou
     mirror: Mirror, refresh: Refresh
 ) -> None:
     await refresh(0, callflow("c1"))
-    await mirror._store.fail("a1", "gone", "NotFoundError: 404", at(1))
+    await refresh.fail(1, "a1", "gone", "NotFoundError: 404")
     with pytest.raises(NotKnownError, match="no data for any account: every account is gone or has not been refreshed"):
         _ = [each async for each in mirror.uses("u1")]
     assert [each.id async for each in mirror.callflows("a1")] == ["c1"]
@@ -423,6 +424,60 @@ async def test_two_processes(database: str, mirror: Mirror) -> None:
     assert await store.lock("a1")  # the other one was closed
     rows = await store.run(lambda it: it.execute("SELECT accounts_ok, requests FROM runs ORDER BY run_id"))
     assert rows == [(1, 2), (None, None)]
+
+
+async def test_a_run_whose_end_cannot_be_stored_unlocks_the_file(tmp_path: Path) -> None:
+    async with Mirror(tmp_path / "mirror.db") as mirror, Mirror(tmp_path / "mirror.db") as other:
+        store, counts = mirror._store, {"failed": 0, "requests": 2, "added": 0, "changed": 0, "deleted": 0}
+        run_id = await store.begin_run(at(0))
+        assert await store.lock("a1")
+        await store.unlock("a1")
+        wrong: Any = object()
+        with pytest.raises(MirrorError, match="cannot be used"):
+            await store.end_run(run_id, at(1), ok=wrong, **counts)
+        assert await other._store.lock("a1")
+
+
+async def test_a_connection_that_was_lost_is_made_again_without_its_locks(postgres_mirror: str) -> None:
+    async with Mirror(postgres_mirror) as mirror:
+        await Refresh(mirror)(0, callflow("c1"))
+        store = mirror._store
+        assert await store.lock("a1")
+        end_connections(postgres_mirror)
+        with pytest.raises(MirrorError, match="cannot be used"):
+            await mirror.status()
+        assert [each.account_id for each in await mirror.status()] == ["a1"]
+        ends: dict[str, Any] = {"began_at": at(1), "watermark": 6, "deleted": [], "unreadable": [], "now": at(1)}
+        for call in (
+            store.begin("a1", 6),
+            store.write("a1", [read(callflow("c1", "Other"), at(1))], run_id=1, now=at(1)),
+            store.finish("a1", **ends),
+            store.fail("a1", "failed", "an error", at(1)),
+        ):
+            with pytest.raises(MirrorError, match="was lost, and with it the locks"):
+                await call
+        await Refresh(mirror)(2, callflow("c1", "Third"))
+        assert [each.document.name async for each in mirror.history("a1", "c1")] == ["Main", "Third"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("PGCLIENTENCODING", "LATIN1"), ("PGDATESTYLE", "German"), ("PGTZ", "Asia/Tokyo")]
+)
+async def test_the_environment_of_postgresql_does_not_matter(
+    postgres_mirror: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    async with Mirror(postgres_mirror) as mirror:
+        await Refresh(mirror)(0, callflow("c1", "日本"))
+        assert [(each.document.name, each.valid_from) async for each in mirror.history("a1", "c1")] == [("日本", at(0))]
+
+
+async def test_a_database_that_cannot_store_all_characters_is_refused(postgres: str) -> None:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    async with Mirror(f"{postgres.rpartition('/')[0]}/latin") as mirror:
+        with pytest.raises(MirrorError, match=r"its encoding is LATIN1: create the database with ENCODING 'UTF8'"):
+            await mirror._store.begin_run(at(0))
 
 
 async def test_a_batch_is_stored_as_a_whole_or_not_at_all(mirror: Mirror, refresh: Refresh) -> None:

@@ -227,15 +227,15 @@ class Sweep:
             counts = {name: getattr(self.stats, name) for name in names}
             variables.run(self._options.notify, SweepEnded(complete=complete, **counts))
             try:
-                await self._after()
+                await self._after(complete=complete)
             finally:
                 ended.set()
 
     async def _before(self) -> None:
         """Prepare for the first account."""
 
-    async def _after(self) -> None:
-        """Clean up after all tasks have ended."""
+    async def _after(self, *, complete: bool) -> None:
+        """Clean up after all tasks have ended. ``complete``: whether every account was read."""
 
     def _hand_out(self, outcome: Outcome) -> None:
         """Count an account as done or failed, just before its last outcome is yielded."""

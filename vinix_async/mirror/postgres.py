@@ -26,7 +26,8 @@ _DEFAULTS: Final[dict[str, str | int]] = {
 # crashes, the last transactions may be lost, but the data stays consistent. The next refresh reads the lost documents
 # again.
 _SESSION: Final = f"""
-SET search_path TO {_SCHEMA}; SET TIME ZONE 'UTC'; SET synchronous_commit TO off; SET lock_timeout TO '30s'
+SET search_path TO {_SCHEMA}; SET TIME ZONE 'UTC'; SET DateStyle TO 'ISO'; SET synchronous_commit TO off;
+SET lock_timeout TO '30s'
 """
 
 _MIGRATION_LOCK: Final = 7001
@@ -63,7 +64,8 @@ class PostgresDatabase:
             settings = None
         if settings is None:  # raised outside the except block, because the driver's error may contain the password
             raise ConfigurationError("the address of the mirror is not a valid postgresql:// address")
-        self._settings = make_conninfo(address, **{key: _DEFAULTS[key] for key in _DEFAULTS.keys() - settings.keys()})
+        defaults = {key: _DEFAULTS[key] for key in _DEFAULTS.keys() - settings.keys()}
+        self._settings = make_conninfo(address, **defaults, client_encoding="UTF8")
         self._password = str(settings.get("password", ""))
         place = f"{settings.get('host', '')}:{settings['port']}" if "port" in settings else settings.get("host", "")
         self._name = f"postgresql://{place}/{settings.get('dbname', '')}"
@@ -87,6 +89,11 @@ class PostgresDatabase:
             ((version,),) = self.execute("SELECT version FROM schema_version")
         elif not create:
             raise MirrorError(f"the mirror {self._name} is empty: `vinix mirror refresh` fills it")
+        elif (encoding := self._connection.info.parameter_status("server_encoding")) not in {"UTF8", "SQL_ASCII"}:
+            raise MirrorError(
+                f"the database {self._name} cannot store all characters, because its encoding is {encoding}: create "
+                "the database with ENCODING 'UTF8'"
+            )
         else:
             self.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
             self.execute("CREATE TABLE schema_version AS SELECT 0 AS version")
@@ -97,6 +104,10 @@ class PostgresDatabase:
                 self.execute(statement.format_map(_TYPES))
         if version < len(MIGRATIONS):
             self.execute("UPDATE schema_version SET version = ?", len(MIGRATIONS))
+
+    def is_lost(self) -> bool:
+        """Return whether the connection was lost, so that ``connect`` must be called again."""
+        return self._connection.closed
 
     def close(self) -> None:
         """Release all locks, and close the connection."""

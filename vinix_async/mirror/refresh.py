@@ -185,8 +185,12 @@ class MirrorRefresh(Sweep):
     async def _before(self) -> None:
         self._run.id = await self._run.store.begin_run(self._run.now())
 
-    async def _after(self) -> None:
-        await self._run.store.end_run(self._run.id, self._run.now(), **self._counts)
+    async def _after(self, *, complete: bool) -> None:
+        try:
+            await self._run.store.end_run(self._run.id, self._run.now(), **self._counts)
+        except MirrorError:
+            if complete:  # otherwise, the error that ended the loop says more
+                raise
 
     def _hand_out(self, outcome: Outcome) -> None:
         super()._hand_out(outcome)

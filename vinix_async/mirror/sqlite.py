@@ -95,6 +95,10 @@ class SqliteDatabase:
         ((value,),) = self.execute(f"PRAGMA {name}")
         return int(value)
 
+    def is_lost(self) -> bool:
+        """Return False, because a connection to a file cannot be lost."""
+        return False
+
     def close(self) -> None:
         """Close the connection, and release the lock."""
         self._connection.close()

@@ -170,14 +170,16 @@ class Store:
     async def run(self, work: Callable[[Database], T], *, create: bool = False) -> T:
         """Run ``work`` in the store's thread and return its result. The first call connects to the database.
 
-        If ``create`` is true and the file or the tables are missing, the first call creates them.
+        If ``create`` is true and the file or the tables are missing, the first call creates them. If the connection was
+        lost in an earlier call, connect again.
         """
         if self._is_closed:
             raise MirrorError("the Mirror object was closed: create a new one")
 
         def run() -> T:
             try:
-                if not self._is_connected:
+                if not self._is_connected or self._database.is_lost():
+                    self._locked.clear()  # the locks ended with the connection
                     self._database.connect(create=create)
                     self._is_connected = True
                 return work(self._database)
@@ -189,10 +191,14 @@ class Store:
 
     async def close(self) -> None:
         """Wait for the calls that are running, release all locks and disconnect. Closing again has no effect."""
+
+        def close() -> None:
+            if self._is_connected:
+                self._database.close()
+
         if not self._is_closed:
             self._is_closed = True
-            if self._is_connected:
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._database.close)
+            await asyncio.get_running_loop().run_in_executor(self._thread, close)
             self._thread.shutdown(wait=False)
 
     # --- a run, which is a refresh of any number of accounts ---
@@ -212,13 +218,15 @@ class Store:
         """Record the results of a run. If no account is locked, also release the lock of an SQLite file."""
 
         def work(database: Database) -> None:
-            database.execute(
-                "UPDATE runs SET ended_at = ?, accounts_ok = ?, accounts_failed = ?, requests = ?,"
-                " added = ?, changed = ?, deleted = ? WHERE run_id = ?",
-                *(now, ok, failed, requests, added, changed, deleted, run_id),
-            )
-            if not self._locked:
-                database.end_run()
+            try:
+                database.execute(
+                    "UPDATE runs SET ended_at = ?, accounts_ok = ?, accounts_failed = ?, requests = ?,"
+                    " added = ?, changed = ?, deleted = ? WHERE run_id = ?",
+                    *(now, ok, failed, requests, added, changed, deleted, run_id),
+                )
+            finally:
+                if not self._locked:
+                    database.end_run()
 
         await asyncio.shield(self.run(work))  # a cancelled task must not leave the file locked
 
@@ -261,10 +269,21 @@ class Store:
         if self._locked.pop(account_id, None):
             database.unlock(account_id)
 
+    def _held(self, account_id: str) -> _Locked:
+        """Return a locked account. Raise ``MirrorError`` if its lock was lost."""
+        if account_id not in self._locked:
+            raise MirrorError("the connection to the mirror was lost, and with it the locks: refresh again")
+        return self._locked[account_id]
+
     async def begin(self, account_id: str, watermark: int) -> None:
         """Store the first watermark of an account. This must be done before the account's first document is read."""
-        statement = "UPDATE accounts SET watermark = ? WHERE account_id = ? AND watermark IS NULL"
-        await self.run(lambda database: database.execute(statement, watermark, account_id))
+
+        def work(database: Database) -> None:
+            self._held(account_id)
+            statement = "UPDATE accounts SET watermark = ? WHERE account_id = ? AND watermark IS NULL"
+            database.execute(statement, watermark, account_id)
+
+        await self.run(work)
 
     async def write(self, account_id: str, reads: Sequence[Read], *, run_id: int, now: datetime) -> Written:
         """Store the responses to requests for documents.
@@ -274,7 +293,7 @@ class Store:
         ``now`` may be before the beginning of the previous version, or, after a deletion, before its end. The new
         version then begins at that beginning or end.
         """
-        return await self.run(lambda database: _write(database, self._locked[account_id], reads, run_id, now))
+        return await self.run(lambda database: _write(database, self._held(account_id), reads, run_id, now))
 
     async def finish(
         self,
@@ -299,7 +318,7 @@ class Store:
         """
 
         def work(database: Database) -> None:
-            locked = self._locked[account_id]
+            locked = self._held(account_id)
             gone = [each for each in deleted if each in locked.version_ids]
             with database.transaction() if gone or unreadable else nullcontext():
                 if gone:
@@ -329,11 +348,16 @@ class Store:
         self, account_id: str, state: Literal["failed", "forbidden", "gone"], error: str, now: datetime
     ) -> None:
         """Record that an account could not be refreshed, and why. The stored callflows are not changed."""
-        statement = (
-            "UPDATE accounts SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?, error = ?"
-            " WHERE account_id = ?"
-        )
-        await self.run(lambda database: database.execute(statement, state, now, state, storable(error), account_id))
+
+        def work(database: Database) -> None:
+            self._held(account_id)
+            database.execute(
+                "UPDATE accounts SET state_since = CASE WHEN state = ? THEN state_since ELSE ? END, state = ?,"
+                " error = ? WHERE account_id = ?",
+                *(state, now, state, storable(error), account_id),
+            )
+
+        await self.run(work)
 
     async def accounts(self) -> list[AccountStatus]:
         """Return the status of all accounts, in the order of their ids."""
