@@ -259,6 +259,35 @@ async def test_any_answer_is_a_second_opinion(answer: str) -> None:
         assert client.stats.outages == 0
 
 
+@pytest.mark.parametrize("deadline", [None, 20.0])
+@virtual
+async def test_a_second_opinion_does_not_wait_for_a_rate_limit(deadline: float | None) -> None:
+    """The account that was served before may send its next request only in 30 s. The outage is shorter."""
+    server = SimulatedServer()
+    server.retry_after = "30"
+    server.fate = lambda target, at: 429 if at > 0 and account_of(target) == "good" else "ok"
+    async with calm_after(server.client(deadline=deadline)) as client:
+        await client.callflows.list("good").to_list()
+        limited = asyncio.ensure_future(client.with_options(deadline=None).callflows.list("good").to_list())
+        await asyncio.sleep(1)
+        server.fate, begun = between(0, 7, "refused"), now()
+        assert {len(each) for each in await gathered(listings(client, 4))} == {3}
+        assert now() - begun < 20
+        assert client.stats.outages == 1
+        assert len(await limited) == 3
+
+
+@virtual
+async def test_a_second_opinion_is_asked_for_before_a_call_fails() -> None:
+    """One of three accounts hangs, so not all of them have failed when the others have used their attempts."""
+    server = SimulatedServer()
+    async with calm_after(server.client(retry=TWO, timeout=5)) as client:
+        await client.callflows.list("good").to_list()
+        server.fate = lambda target, at: "ok" if at > 8 else "hang" if account_of(target) == "account0000" else 503
+        assert {len(each) for each in await gathered(listings(client, 3))} == {3}
+        assert client.stats.outages == 1
+
+
 @virtual
 async def test_a_second_opinion_that_is_cancelled_is_asked_for_by_another_call() -> None:
     server = Staged(names(0, 6))
@@ -567,7 +596,7 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         first, second = (Ticket(each, callflows=True, options=options) for each in ("first", "second"))
         error = ServerError("x", status=503, server_away=True)
         outages.begin(first)
-        assert await outages.failed(first, error, no)
+        assert await outages.failed(first, error, no, is_last=False)
         await outages.enter(first)
         assert first.probing
         old = Ticket("old", callflows=True, options=options)
@@ -578,13 +607,13 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         others = [Ticket(str(number), callflows=True, options=options) for number in range(3)]
         for each in others:
             outages.begin(each)
-            assert not await outages.failed(each, error, no)
-        assert await outages.failed(second, error, no)
+            assert not await outages.failed(each, error, no, is_last=False)
+        assert await outages.failed(second, error, no, is_last=False)
         outage = outages._outage
         assert outage is not None
         assert outages._prober is second
         due = outage.next_probe_at
-        assert await outages.failed(first, error, no)
+        assert await outages.failed(first, error, no, is_last=False)
         assert (outage.failed_probes, outage.next_probe_at) == (0, due)
         for each in (first, second, *others):
             outages.end(each)
@@ -906,8 +935,8 @@ async def test_only_the_answer_to_a_later_request_separates_failures(sent_at: fl
         return APIConnectionError("reset", server_away=True)
 
     for ticket in failing[:3]:
-        assert not await outages.failed(ticket, failure(), no_answer)
+        assert not await outages.failed(ticket, failure(), no_answer, is_last=False)
     clock.now = 11.0
     answered.sent_at = sent_at
     outages.succeeded(answered)
-    assert await outages.failed(failing[3], failure(), no_answer) is is_outage
+    assert await outages.failed(failing[3], failure(), no_answer, is_last=False) is is_outage

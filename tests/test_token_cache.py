@@ -226,6 +226,19 @@ async def test_new_tokens_that_are_never_accepted_are_not_fetched_again(
     assert login.calls == 3
 
 
+async def test_tokens_that_expired_without_a_success_do_not_count_as_refused(
+    cache: Cache, login: Login, clock: FakeClock
+) -> None:
+    """As in an outage: the tokens were renewed, but no request has succeeded since."""
+    login.life = 20
+    for _ in range(3):
+        token = await cache.token()
+        clock.now += 21
+    token = await cache.token()
+    assert cache.refused(token)
+    assert (await cache.token()).value != token.value
+
+
 async def test_an_accepted_token_may_be_refused_later(cache: Cache, login: Login) -> None:
     for _ in range(5):
         token = await cache.token()

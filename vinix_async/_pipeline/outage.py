@@ -2,10 +2,11 @@
 
 Detection. An account that fails is evidence of an outage until the server answers a request that was sent after the
 failure. An answer that concerns one account, such as a 404, is not a failure here. An outage is suspected when at least
-four accounts, or all accounts with a call in flight, are evidence. The call that notices this then repeats a request
-that succeeded before. If the server answers, there is no outage: each of the accounts has a problem of its own, and
-each call follows its own retry policy. If the server does not answer, or if no request has ever succeeded, the outage
-begins and calls wait. Failures that are part of an outage do not count towards the attempts of any call.
+four accounts, or all accounts with a call in flight, are evidence, and when a call of an account that is evidence has
+used its last attempt. The call that notices this then repeats a request that succeeded before. If the server answers,
+there is no outage: each of the accounts has a problem of its own, and each call follows its own retry policy. If the
+server does not answer, or if no request has ever succeeded, the outage begins and calls wait. Failures that are part of
+an outage do not count towards the attempts of any call.
 
 Recovery. The waiting calls take turns to send probes, one probe at a time and at increasing intervals. A probe is an
 ordinary attempt of a call. As long as fewer than four accounts are evidence, the first call for any other account is
@@ -41,10 +42,10 @@ Each failed probe doubles the interval. A longer Retry-After of a gateway is obe
 """
 
 _PROBES_IN_A_ROW: Final = 3
-"""The number of consecutive probes that one call sends. Then another call sends probes.
+"""After this number of failed probes, another call sends the probes.
 
-The first call may fail even when the server is back, for example because its document is broken. So its last probe is
-followed by a request that succeeded before.
+The first call may fail even when the server is back, for example because its document is broken. So before another call
+takes over, a request that succeeded before is repeated.
 """
 
 _FIRST_LIMIT: Final = 2
@@ -75,7 +76,6 @@ class Ticket:
         last_error: the error of the call's last attempt.
         recovery: the serial number of the outage whose recovery counts the current attempt. None if none counts it.
         waiting: whether the listeners were notified that the call waits.
-        failed_probes: how many probes of the call have failed since the server last answered the call.
         outage_wait: how many seconds the call waits, counted from the beginning of the outage. If it is 0, the detector
             ignores the call.
         key: ``callflows`` and ``account_id``. All requests with the same key are counted together.
@@ -91,7 +91,6 @@ class Ticket:
     last_error: VinixError | None = None
     recovery: int | None = None
     waiting: bool = False
-    failed_probes: int = 0
     outage_wait: float = field(init=False)
     key: Key = field(init=False)
 
@@ -279,7 +278,6 @@ class OutageDetector:
             return
         self._leave_recovery(ticket, grow=True)
         ticket.probing = False
-        ticket.failed_probes = 0
         if self._evidence:
             self._discard_evidence(callflows=callflows, sent_at=ticket.sent_at)
         outage = self._outage
@@ -292,11 +290,14 @@ class OutageDetector:
                 self._hand_over()
         self._done_waiting(ticket)
 
-    async def failed(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> bool:
+    async def failed(
+        self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]], *, is_last: bool
+    ) -> bool:
         """Record a failure that is not an answer of the server.
 
         Return True if the failure is part of an outage. Such a failure does not count as an attempt of the call.
-        ``server_answers`` repeats a request that succeeded before and returns whether the server answers.
+        ``server_answers`` repeats a request that succeeded before and returns whether the server answers. ``is_last``
+        is True if the call has no attempt left.
 
         Raises the error, with ``gave_up`` set, if the call has waited for its ``outage_wait``. Raises
         ``ClientClosedError`` if the client was closed.
@@ -315,7 +316,7 @@ class OutageDetector:
             self._failing.add(ticket.key)
             self._evidence[ticket.key] = self._clock.monotonic()
         while self._outage is None:
-            if not counts or not self._suspects_outage(ticket, error):
+            if not counts or not self._suspects_outage(ticket, error, is_last=is_last):
                 if ticket.key in self._evidence:
                     self._refundable[ticket] += 1
                 return False
@@ -327,10 +328,11 @@ class OutageDetector:
             self._outage.answers_others = False
         return True  # there is an outage, so this does not count as one of the call's attempts
 
-    def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
+    def _suspects_outage(self, ticket: Ticket, error: VinixError, *, is_last: bool) -> bool:
         if ticket.key not in self._evidence:
             return False  # a request that was sent later succeeded, which shows that only this account has a problem
-        if len(self._evidence) >= _MIN_ACCOUNTS:
+        # Before a call fails, ask the server, because other calls may hang or wait for a rate limit.
+        if len(self._evidence) >= _MIN_ACCOUNTS or (is_last and not _is_own_500(error)):
             return True
         # Ignore accounts with a problem of their own. If this call is for callflows, ignore requests that are not for
         # callflows, because they say nothing about callflows.
@@ -371,11 +373,11 @@ class OutageDetector:
     async def _probe_failed(
         self, ticket: Ticket, error: VinixError, outage: _Outage, server_answers: Callable[[], Awaitable[bool]]
     ) -> None:
-        ticket.failed_probes += 1
-        is_last = ticket.failed_probes % _PROBES_IN_A_ROW == 0
+        outage.failed_probes += 1
+        others_turn = outage.failed_probes % _PROBES_IN_A_ROW == 0
         # A broken document is always answered with an error, usually 500, so this probe may fail although the server is
         # back. Repeat another request that succeeded before.
-        is_back = (is_last or _is_own_500(error)) and await server_answers()
+        is_back = (others_turn or _is_own_500(error)) and await server_answers()
         ticket.probing = False
         if self._outage is not outage:
             return  # another call has ended the outage in the meantime
@@ -386,13 +388,12 @@ class OutageDetector:
         if not ticket.callflows:
             outage.answers_others = False
         outage.error = error
-        outage.failed_probes += 1
         self._schedule_probe(outage, error)
         now = self._clock.monotonic()
         self._release([each for each in self._waiting if now >= self._patience_ends(each)])
         if now >= self._patience_ends(ticket):
             raise self._given_up(ticket, outage)
-        if is_last:
+        if others_turn:
             self._hand_over()
 
     def _schedule_probe(self, outage: _Outage, error: VinixError) -> None:

@@ -243,7 +243,7 @@ class _Call:
 
     async def _attempt_through_outages(self) -> Envelope:
         """Make one attempt. Attempts that fail because of an outage are repeated here and do not count."""
-        outages, ticket, request = self._sender.outages, self._ticket, self._request
+        outages, ticket, request, policy = self._sender.outages, self._ticket, self._request, self._options.retry
         self.spent -= ticket.refund
         ticket.refund = 0
         while True:
@@ -256,10 +256,10 @@ class _Call:
                 self._complete(error)
                 if is_answer(error):
                     outages.answered(ticket, callflows=ticket.callflows and error.path == request.path)
-                elif is_retryable(error, self._options.retry) and await outages.failed(
-                    ticket, error, self._server_answers
-                ):
-                    continue
+                elif is_retryable(error, policy):
+                    is_last = self.spent + 1 >= policy.attempts and self._sender.served is not None
+                    if await outages.failed(ticket, error, self._server_answers, is_last=is_last):
+                        continue
                 self.spent += 1
                 raise
             outages.succeeded(ticket)
@@ -273,15 +273,18 @@ class _Call:
 
         Return False if there is no such account.
         """
-        account_id, policy = self._sender.served, self._options.retry
+        sender, account_id, policy = self._sender, self._sender.served, self._options.retry
         if account_id is None:
             return False
         one = {"page_size": "1"}
         request = get("accounts", account_id, "callflows", query=one, account_id=account_id, kind=Callflow)
-        call = _Call(self._sender, request, self._options, self._ends_at)
+        call = _Call(sender, request, self._options, self._ends_at)
         call._ticket.probing = True
         try:
-            await call._attempt(request)
+            cache = await sender.token_cache(account_id)
+            token = await cache.get(partial(call._log_in, cache))
+            # Other calls wait for the result, so do not wait for the rate limit. A 429 is an answer, too.
+            await call._exchange(request, token, token.secrets)
         except ClientClosedError:
             raise
         except VinixError as error:

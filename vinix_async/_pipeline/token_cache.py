@@ -44,7 +44,7 @@ class TokenCache:
         self._refresh_at = math.inf
         self._login: asyncio.Task[Token] | None = None
         self._waiters = 0
-        self._unaccepted = 0  # how many tokens were issued since the last successful request
+        self._refused_in_a_row = 0  # how many tokens were refused since the last successful request
         self._logged_in_at = 0.0
         self._refusal: VinixError | None = None
         self._refused_until = -math.inf
@@ -86,15 +86,16 @@ class TokenCache:
 
     def accepted(self) -> None:
         """Record that the server has accepted the token."""
-        self._unaccepted = 0
+        self._refused_in_a_row = 0
 
     def refused(self, token: Token) -> bool:
         """Record that the server has refused ``token``. Return whether to repeat the request with a new token."""
         if not self.renewable:
             return False
         if self._token is token:  # otherwise an older token was refused, and the new one must be kept
-            if self._unaccepted > 1 and self._clock.monotonic() < self._logged_in_at + _REFUSED_FOR:
-                return False  # no request has succeeded with the last two tokens, so a third would not help
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row > 1 and self._clock.monotonic() < self._logged_in_at + _REFUSED_FOR:
+                return False  # the last two tokens were refused, so a third would not help
             self._token = None
         return True
 
@@ -135,7 +136,6 @@ class TokenCache:
         else:
             self._token = token
             self._refresh_at = token.expires_at - min(_REFRESH_MARGIN, (token.expires_at - now) / 10)
-            self._unaccepted += 1
             self._logged_in_at = now
             return token
         finally:
