@@ -219,6 +219,38 @@ async def test_a_function_that_fails_is_the_cause(server: Scripted, kind: Any) -
     assert server.requests == []
 
 
+async def test_a_function_that_waits_for_a_cancelled_task_fails_for_its_account_only(server: Scripted) -> None:
+    async def auth(account_id: str) -> str:
+        if account_id == ACCOUNT:
+            task = asyncio.ensure_future(asyncio.sleep(3600))
+            task.cancel()
+            await task
+        return "t"
+
+    async with VinixClient(auth=auth, base_url=server.url) as client:
+        with pytest.raises(ConfigurationError, match="the auth function failed with CancelledError"):
+            await client.callflows.list(ACCOUNT)
+        results = await client.callflows.list_many([ACCOUNT, "other"], max_concurrency=1).collect()
+    assert type(results[ACCOUNT].error) is ConfigurationError
+    assert results["other"].ok
+
+
+async def test_a_call_that_is_cancelled_while_a_function_runs_is_cancelled(server: Scripted) -> None:
+    entered = asyncio.Event()
+
+    async def auth(_: str) -> str:
+        entered.set()
+        await asyncio.sleep(3600)
+        return "t"
+
+    async with VinixClient(auth=auth, base_url=server.url) as client:
+        call = asyncio.ensure_future(client.callflows.get(ACCOUNT, "c"))
+        await entered.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
 async def test_a_function_that_returns_something_else(server: Scripted) -> None:
     async with VinixClient(auth=lambda _: 7, base_url=server.url) as client:  # type: ignore[arg-type,return-value]  # the point
         with pytest.raises(ConfigurationError, match="the auth function returned a value of type int"):

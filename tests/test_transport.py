@@ -847,6 +847,15 @@ async def test_requests_go_through_the_proxy() -> None:
     assert server.heads[0].startswith(b"GET http://api.example.com/v2/accounts/a/callflows HTTP/1.1")
 
 
+async def test_an_address_with_other_letters_is_sent_in_ascii() -> None:
+    async with fault_server(answering(reply())) as server:
+        to = transport("http://exämple.com/ä/v2", allow_http=True, proxy=server.url)
+        assert (await send(to)).status == 200
+        await to.close()
+    assert server.heads[0].startswith(b"GET http://xn--exmple-cua.com/%C3%A4/v2/accounts/a/callflows HTTP/1.1")
+    assert b"\r\nHost: xn--exmple-cua.com\r\n" in server.heads[0]
+
+
 async def test_the_proxy_of_the_environment_is_used_only_with_trust_env(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -856,10 +865,13 @@ async def test_the_proxy_of_the_environment_is_used_only_with_trust_env(
     monkeypatch.setenv("NETRC", str(netrc))
     async with fault_server(answering(reply())) as server:
         monkeypatch.setenv("http_proxy", server.url)
-        monkeypatch.setenv("no_proxy", "internal.example.com")
+        monkeypatch.setenv("no_proxy", "internal.example.com,other.example.com:8000,::1")
         to = transport("http://api.example.com/v2", allow_http=True, trust_env=True)
         assert (await send(to)).status == 200
         await to.close()
         assert transport("http://api.example.com/v2", allow_http=True)._proxy is None
-        assert transport("http://internal.example.com/v2", allow_http=True, trust_env=True)._proxy is None
+        for host in ("internal.example.com", "other.example.com:8000", "[::1]", "[::1]:8000"):
+            assert transport(f"http://{host}/v2", allow_http=True, trust_env=True)._proxy is None
+        for host in ("other.example.com", "other.example.com:8001"):
+            assert transport(f"http://{host}/v2", allow_http=True, trust_env=True)._proxy == server.url
     assert b"uthorization" not in server.heads[0]

@@ -203,8 +203,9 @@ class VinixClient:
         return view
 
     async def close(self) -> None:
-        """End all calls and close the connection pool. A session that was passed as ``session=`` stays open.
+        """End all calls and close the connection pool.
 
+        A session that was passed as ``session=`` stays open, and requests that are in flight on it are still completed.
         On a view (see ``with_options``) or a closed client, this has no effect.
         """
         if self._owner:

@@ -195,7 +195,8 @@ def proxy_from_environment(base_url: str) -> str | None:
     aiohttp's own ``trust_env`` is not used, because it also sends passwords from ``.netrc``.
     """
     parts = urlsplit(base_url)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+    # An entry of NO_PROXY is a host, or a host and a port.
+    if urllib.request.proxy_bypass(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
 

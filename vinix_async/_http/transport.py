@@ -58,6 +58,8 @@ class Transport:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
         self.base_url: str = check_base_url(base_url, allow_http=allow_http)
+        # The base URL as it is sent: letters that are not ASCII are encoded in the host (IDNA) and in the path.
+        self._sent_url = self.base_url if self.base_url.isascii() else str(URL(self.base_url))
         check_ssl(ssl)
         self._borrowed = session
         self._session = session
@@ -134,7 +136,7 @@ class Transport:
     ) -> Response:
         async with session.request(
             method,
-            URL(self.base_url + target, encoded=True),
+            URL(self._sent_url + target, encoded=True),
             headers=headers,
             data=body,
             timeout=timeout,

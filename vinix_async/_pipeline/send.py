@@ -88,7 +88,7 @@ class Sender:
         """Return the token cache for an account. If ``auth`` is a function, call it.
 
         If the ``auth`` function raises an exception other than a ``VinixError``, raise ``ConfigurationError`` with this
-        exception as its cause.
+        exception as its cause. This includes the cancellation of a task that the function waits for.
         """
         if self.shared_cache is not None:
             return self.shared_cache
@@ -98,7 +98,9 @@ class Sender:
             cache = self._caches.get(auth)
         except VinixError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             raise ConfigurationError(
                 f"the auth function failed with {type(error).__name__}",
                 account_id=account_id,
@@ -449,9 +451,14 @@ async def result_of(task: asyncio.Task[T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        caller = asyncio.current_task()
-        if caller is None or caller.cancelling():
+        if _is_cancelled():
             raise
     # Only the background task was cancelled. Passing on its CancelledError would make it look as if the caller's own
     # task had been cancelled.
     raise ClientClosedError("the client was closed while the call was in progress")
+
+
+def _is_cancelled() -> bool:
+    """Whether the current task itself was cancelled. Otherwise, something that it waits for was cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
