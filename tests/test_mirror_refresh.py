@@ -228,6 +228,17 @@ async def test_each_callflow_is_read_again_within_the_days_and_not_all_in_one_ni
     assert sum(read[:4]) == 0
 
 
+async def test_callflows_that_were_read_when_our_clock_was_fast_are_read_again(night: Night) -> None:
+    fast = FakeClock(epoch=night.clock.epoch + 400 * DAY)
+    fast.now = night.clock.now
+    async with night.sandbox.client(clock=fast) as client:
+        await night.refresh(client=client)
+    for callflow_id in night.ids:
+        night.change_flow(callflow_id, dated=False)
+    assert (await night.once()).changed == len(night.ids)
+    assert (await night.once()).requests == 2
+
+
 async def test_a_change_without_a_date_may_be_older_than_the_last_refresh(night: Night) -> None:
     await night.once()
     callflow_id = night.ids[0]

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -374,7 +374,17 @@ def test_arguments_are_checked_at_once() -> None:
         ):
             with pytest.raises(ConfigurationError, match="time zone"):
                 ask(time)
-    for address in ("mysql://u:planted-secret@h/d", "postgresql://u:planted-secret@h:port/d?odd", "postgres://%zz@h/d"):
+    early = datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))
+    for odd in (early, datetime.max.replace(tzinfo=timezone(timedelta(hours=-1)))):
+        with pytest.raises(ConfigurationError, match="since must be in the years 1 to 9999 in UTC"):
+            mirror.changes(odd)
+    for address in (
+        "",
+        "host=h password = planted-secret",
+        "mysql://u:planted-secret@h/d",
+        "postgresql://u:planted-secret@h:port/d?odd",
+        "postgres://%zz@h/d",
+    ):
         with pytest.raises(ConfigurationError, match="postgresql:// address"):
             Mirror(address)
 
@@ -424,6 +434,43 @@ async def test_two_processes(database: str, mirror: Mirror) -> None:
     assert await store.lock("a1")  # the other one was closed
     rows = await store.run(lambda it: it.execute("SELECT accounts_ok, requests FROM runs ORDER BY run_id"))
     assert rows == [(1, 2), (None, None)]
+
+
+async def test_links_to_a_file_lead_to_the_same_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "mirror.db")
+    monkeypatch.chdir(tmp_path)
+    async with Mirror("link.db") as mirror, Mirror("mirror.db") as other:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir("elsewhere")
+        await mirror._store.begin_run(at(0))
+        assert await mirror._store.lock("a1")
+        assert await other._store.lock("a1") is None
+
+
+async def test_a_process_that_was_forked_needs_a_mirror_of_its_own(
+    mirror: Mirror, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await refresh(0, callflow("c1"))
+    with monkeypatch.context() as forked:
+        forked.setattr("os.getpid", lambda: -1)
+        with pytest.raises(MirrorError, match="used before this process was forked: create a new one"):
+            await mirror.status()
+        await mirror.close()
+    mirror._store._is_closed = False  # as it is in the process that was not forked
+    assert [each.account_id for each in await mirror.status()] == ["a1"]
+
+
+async def test_a_process_that_was_forked_does_not_keep_the_file_locked(tmp_path: Path) -> None:
+    async with Mirror(tmp_path / "mirror.db") as mirror, Mirror(tmp_path / "mirror.db") as other:
+        store = mirror._store
+        run_id = await store.begin_run(at(0))
+        assert await store.lock("a1")
+        lock_file: Any = await store.run(lambda database: getattr(database, "_lock_file", None))
+        inherited = os.dup(lock_file)
+        await store.unlock("a1")
+        await store.end_run(run_id, at(1), ok=1, failed=0, requests=2, added=0, changed=0, deleted=0)
+        assert await other._store.lock("a1")
+        os.close(inherited)
 
 
 async def test_a_run_whose_end_cannot_be_stored_unlocks_the_file(tmp_path: Path) -> None:

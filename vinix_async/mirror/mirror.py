@@ -277,6 +277,8 @@ class Mirror:
 def _database(address: str) -> Database:
     scheme, is_address, _ = address.partition("://")
     if not is_address:
+        if not address or "password=" in address.replace(" ", ""):  # the second is what psql accepts, too
+            raise ConfigurationError("database must be the path of an SQLite file or a postgresql:// address")
         return SqliteDatabase(Path(address))
     if scheme not in {"postgres", "postgresql"}:
         raise ConfigurationError("database must be the path of an SQLite file or a postgresql:// address")
@@ -288,10 +290,15 @@ def _database(address: str) -> Database:
 
 
 def _aware(name: str, time: object) -> datetime:
-    """Return ``time`` if it is a datetime with a time zone. Otherwise raise ``ConfigurationError``."""
-    if isinstance(time, datetime) and time.utcoffset() is not None:
-        return time
-    raise ConfigurationError(f"{name} must be a datetime with a time zone, such as datetime(2026, 3, 1, tzinfo=UTC)")
+    """Return ``time`` in UTC if it is a datetime with a time zone. Otherwise raise ``ConfigurationError``."""
+    if not isinstance(time, datetime) or time.utcoffset() is None:
+        raise ConfigurationError(
+            f"{name} must be a datetime with a time zone, such as datetime(2026, 3, 1, tzinfo=UTC)"
+        )
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{name} must be in the years 1 to 9999 in UTC") from None
 
 
 def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:

@@ -465,7 +465,9 @@ class _AccountWork:
         account are not all due on the same day.
         """
         share = 0.5 + zlib.crc32(callflow_id.encode()) / 2**33
-        return self._began_at - callflow.read_at >= timedelta(days=self._run.options.recheck_days) * share
+        age = self._began_at - callflow.read_at
+        # The age is negative if our clock was fast when the callflow was read.
+        return not timedelta(0) <= age < timedelta(days=self._run.options.recheck_days) * share
 
     def _clock_was_set_back(self, began: int) -> bool:
         """Whether the server's clock has fallen behind ours by more than ``overlap`` since the last refresh.

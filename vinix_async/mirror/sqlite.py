@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from .._locks import try_lock
+from .._locks import try_lock, unlock
 from .errors import MirrorError
 from .schema import MIGRATIONS
 from .times import to_text
@@ -47,16 +47,18 @@ class SqliteDatabase:
     failures = sqlite3.Error
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._name = path
+        # Without links, so that there is one lock file, and absolute, because the working directory may change.
+        self._path = Path(os.path.realpath(path))
         self._lock_file: int | None = None
         self._connection: sqlite3.Connection
 
     def connect(self, *, create: bool) -> None:
         """Open the file, and upgrade tables of an older version. If ``create`` is true, a missing file is created."""
         if not self._path.parent.is_dir():
-            raise MirrorError(f"the mirror {self._path} cannot be opened: its folder does not exist")
+            raise MirrorError(f"the mirror {self._name} cannot be opened: its folder does not exist")
         if not create and not self._path.exists():
-            raise MirrorError(f"the mirror {self._path} does not exist: `vinix mirror refresh` creates it")
+            raise MirrorError(f"the mirror {self._name} does not exist: `vinix mirror refresh` creates it")
         self._connection = sqlite3.connect(
             self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
@@ -80,11 +82,11 @@ class SqliteDatabase:
         version = self._pragma("user_version")
         is_empty = self.execute("SELECT count(*) FROM sqlite_master") == [(0,)]
         if is_empty and not create:
-            raise MirrorError(f"the mirror {self._path} is empty: `vinix mirror refresh` fills it")
+            raise MirrorError(f"the mirror {self._name} is empty: `vinix mirror refresh` fills it")
         if not is_empty and self._pragma("application_id") != _APPLICATION:
-            raise MirrorError(f"{self._path} is an SQLite database, but not a mirror")
+            raise MirrorError(f"{self._name} is an SQLite database, but not a mirror")
         if version > len(MIGRATIONS):
-            raise MirrorError(f"a newer version of vinix-async wrote the mirror {self._path}: upgrade vinix-async")
+            raise MirrorError(f"a newer version of vinix-async wrote the mirror {self._name}: upgrade vinix-async")
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 self.execute(statement.format_map(_TYPES))
@@ -171,6 +173,7 @@ class SqliteDatabase:
     def end_run(self) -> None:
         """Release the lock of the file."""
         if self._lock_file is not None:
+            unlock(self._lock_file)
             os.close(self._lock_file)
             self._lock_file = None
 
@@ -182,7 +185,7 @@ class SqliteDatabase:
         meaning = next(
             (words for code, words in _MEANINGS.items() if name.startswith(code)), f"cannot be used: {error}"
         )
-        return MirrorError(f"the mirror {self._path} {meaning}")
+        return MirrorError(f"the mirror {self._name} {meaning}")
 
 
 def _adapted(values: Sequence[Any]) -> list[Any]:

@@ -23,6 +23,7 @@ database fails or the store is closed.
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -166,6 +167,7 @@ class Store:
         self._locked: dict[str, _Locked] = {}
         self._is_connected = False
         self._is_closed = False
+        self._process: int | None = None  # the process that has the thread and the connection
 
     async def run(self, work: Callable[[Database], T], *, create: bool = False) -> T:
         """Run ``work`` in the store's thread and return its result. The first call connects to the database.
@@ -175,6 +177,9 @@ class Store:
         """
         if self._is_closed:
             raise MirrorError("the Mirror object was closed: create a new one")
+        self._process = self._process or os.getpid()
+        if self._process != os.getpid():
+            raise MirrorError("the Mirror object was used before this process was forked: create a new one")
 
         def run() -> T:
             try:
@@ -198,6 +203,8 @@ class Store:
 
         if not self._is_closed:
             self._is_closed = True
+            if self._process != os.getpid():
+                return
             await asyncio.get_running_loop().run_in_executor(self._thread, close)
             self._thread.shutdown(wait=False)
 
