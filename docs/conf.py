@@ -25,14 +25,19 @@ MODULES: Final = [
 PUBLIC_MODULES: Final = [vinix_async, *(module for module in MODULES if hasattr(module, "__all__"))]
 
 MADE_BY_USERS: Final = {"ApiKeyAuth", "Faults", "Limits", "RetryPolicy", "TokenAuth", "UserAuth"}
-MADE_BY_THE_LIBRARY: Final = {"Accounts", "AccountSweep", "Callflows", "Clock", "MirrorRefresh", "Pager"}
-DEFAULTS: Final = {
+MADE_BY_THE_LIBRARY: Final = {"Accounts", "AccountSweep", "Callflows", "Clock", "MirrorRefresh", "Outage", "Pager"}
+SHOWN: Final = {
     repr(vinix_async.RetryPolicy()): "RetryPolicy()",
     repr(vinix_async.Limits()): "Limits()",
     repr(vinix_async.VinixClient.from_env): "VinixClient.from_env",
     "<object object>": "...",
+    ": Timeout": ": float | aiohttp.ClientTimeout",
+    ": AccountIds": (
+        ": collections.abc.Iterable[str | vinix_async.Account]"
+        " | collections.abc.AsyncIterable[str | vinix_async.Account]"
+    ),
 }
-"""How the signatures show defaults."""
+"""How the signatures show defaults, and types that are imported by type checkers only."""
 
 project = "vinix-async"
 author = "the vinix-async developers"
@@ -49,9 +54,7 @@ exclude_patterns: Final = ["_build"]
 smartquotes = False  # quotes and dashes of a command that is pasted from the text must be those of the shell
 nitpicky = True  # a reference to a name that does not exist is an error
 nitpick_ignore_regex: Final = [
-    # Types whose content the text of the argument gives, and base classes of which only the fields are public.
-    ("py:class", r"(.*\.)?(T|D|AuthFunction|Timeout|Filters|AccountIds|OnBadItem|Outage(Kind|Part)|Listener|Request)"),
-    ("py:class", r"(.*\.)?(ClientOptions|Document)"),
+    ("py:class", r"(.*\.)?(T|D|ClientOptions|Document|Request)"),  # type variables, and private types of signatures
     ("py:class", r"(aioresponses|(dask|distributed|opentelemetry)\..*)"),  # their documentation has no inventory here
 ]
 
@@ -109,8 +112,8 @@ def shorten_signature(
         return "", returned
     if short.startswith("vinix_"):  # a pytest fixture, whose arguments are other fixtures
         return "()", returned
-    for default, shown in DEFAULTS.items():
-        signature = signature and signature.replace(default, shown)
+    for text, shown in SHOWN.items():
+        signature = signature and signature.replace(text, shown)
     return signature, returned
 
 

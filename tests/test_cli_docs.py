@@ -1,4 +1,7 @@
-"""Every command of the README and of docs/ runs as it stands there."""
+"""Every command of the README and of docs/ runs as it stands there.
+
+A ``text`` block directly below a ``console`` block of one command is what it prints, where ``…`` stands for anything.
+"""
 
 import re
 import shlex
@@ -12,11 +15,14 @@ from fonts import needs_a_font
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-COMMANDS = list(
-    dict.fromkeys(line for page in PAGES for block in BLOCK.findall(page.read_text()) for line in block.splitlines())
-)
+BLOCK = re.compile(r"^```console\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+BLOCKS = [
+    (block.replace("&&\n    ", "&& ").splitlines(), text)  # a command may have several lines
+    for page in PAGES
+    for block, text in BLOCK.findall(page.read_text(encoding="utf-8"))
+]
+COMMANDS = list(dict.fromkeys(line for lines, _ in BLOCKS for line in lines))
+PRINTED = [(lines, text) for lines, text in BLOCKS if text]
 RUN = [line for line in COMMANDS if line.startswith("vinix ")]
 # They fetch packages or build the site, which .ci/run does, or run an example, which test_examples.py does.
 OTHERS = [line for line in COMMANDS if line not in RUN]
@@ -85,6 +91,13 @@ def run(line: str, folder: Path) -> str:
 )
 def test_every_command_of_the_documents_runs(tmp_path: Path, line: str) -> None:
     assert run(line, tmp_path) == ""
+
+
+@pytest.mark.parametrize(("lines", "text"), PRINTED)
+def test_a_command_prints_what_the_page_shows(tmp_path: Path, lines: list[str], text: str) -> None:
+    (line,) = lines
+    _, out, _ = in_a_shell(line, tmp_path)
+    assert re.fullmatch(re.escape(text.strip()).replace("…", ".*"), out.strip(), re.DOTALL), out
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,13 @@ def test_every_relative_link_leads_to_a_file(page: str) -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_the_map_of_the_code_has_every_package_and_module() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    modules = [each.name for each in (ROOT / "vinix_async").glob("*.py")]
+    packages = [f"{each.parent.name}/" for each in (ROOT / "vinix_async").glob("*/__init__.py")]
+    assert [name for name in modules + packages if f"| `vinix_async/{name}" not in text] == []
+
+
 def test_links_can_be_read_where_the_pages_are_not_built() -> None:
     """Sphinx fills an empty text with the title of the page, and a repository's web page shows nothing."""
     pages = (ROOT / "docs").rglob("*.md")
