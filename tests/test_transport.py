@@ -567,6 +567,15 @@ async def test_certificates_are_verified(authority: trustme.CA, case: str) -> No
     assert not caught.value.transient
 
 
+async def test_certificates_are_verified_whatever_the_session_does() -> None:
+    async with (
+        tls_server(trustme.CA().issue_cert("127.0.0.1")) as url,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session,
+    ):
+        with pytest.raises(APIConnectionError, match="certificate"):
+            await send(transport(url, session=session))
+
+
 async def test_https_to_a_plain_port_says_so() -> None:
     async def script(connection: Connection) -> None:
         await connection.send(reply())

@@ -71,7 +71,8 @@ class VinixClient:
             ``aiohttp.ClientTimeout``.
         deadline: the time limit of a call in seconds. It includes queueing, all attempts, all waits, and all pages of a
             listing. In a sweep, the deadline applies to each account separately. None means no limit.
-        ssl: a custom TLS context. It must verify certificates and host names.
+        ssl: a custom TLS context. It must verify certificates and host names. The TLS settings of a session that was
+            passed as ``session`` are not used.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to read the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never
             read.

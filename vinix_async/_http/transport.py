@@ -67,6 +67,8 @@ class Transport:
         self._keepalive = keepalive
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
+        if ssl is None and session is not None and self.base_url.lower().startswith("https:"):
+            self._ssl = ssl_module.create_default_context()  # the session's connector may not verify certificates
         if proxy is None and trust_env:
             proxy = proxy_from_environment(self.base_url)
         if proxy is not None:
