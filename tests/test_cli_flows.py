@@ -404,7 +404,8 @@ def test_uses_and_trace_tell_who_never_rings(vinix: Command) -> None:
     off = node("user", {"id": ANN, "skip_module": "true"}, _=RING)
     one = {"id": ANN, "delay": 5}
     group = {"name": "All", "timeout": 20, "endpoints": [one, {"id": BOX, "delay": 20}]}
-    turns = {"name": "Turns", "strategy": "single", "timeout": 30, "endpoints": [one, one, {"id": BOX}]}
+    out = {"id": ANN, "disable_until": 66269664000}
+    turns = {"name": "Turns", "strategy": "single", "timeout": 30, "endpoints": [one, one, {"id": BOX}, out]}
     menu = node("menu", {"id": "m"}, **{"1": off, "2": node("group", group), "3": node("ring_group", turns)})
     (vinix.home / "a.ndjson").write_bytes(lines(document(menu, numbers=["+12125550100"])))
     rows = json.loads(vinix("callflows", "uses", "a.ndjson", "ann ash", "--output", "json").stdout)
@@ -417,10 +418,12 @@ def test_uses_and_trace_tell_who_never_rings(vinix: Command) -> None:
         ("key 3", "Ring Group Turns, member 1", None),
         ("key 3", "Ring Group Turns, member 2", None),
         ("key 3", "Ring Group Turns, member 3 (never rings)", "never rings"),
+        ("key 3", "Ring Group Turns, member 4 (logged out)", "logged out"),
     ]
     traced = vinix("callflows", "trace", "a.ndjson", "2125550100", COLUMNS="120").stdout
     assert "key 2: Group All (Ann Ash after 5 s, Ann Ash after 20 s (never rings); 20 s)\n" in traced
-    assert "key 3: Ring Group Turns (Ann Ash, Ann Ash (never rings); 30 s; one after the other)\n" in traced
+    turns_text = "Ann Ash, Ann Ash (never rings), Ann Ash (logged out); 30 s; one after the other"
+    assert f"key 3: Ring Group Turns ({turns_text})\n" in traced
     page_group = document(node("page_group", group), numbers=[])
     (vinix.home / "a.ndjson").write_bytes(lines(page_group))
     assert "never" not in vinix("callflows", "uses", "a.ndjson", BOX).stdout

@@ -10,7 +10,8 @@ from vinix_async import Callflow, ConfigurationError, structure
 from vinix_async.flows import RULES, Finding, findings
 
 Json = dict[str, Any]
-A, B, C, X, Y = "a" * 32, "b" * 32, "c" * 32, "1" * 32, "2" * 32
+A, B, C, X, Y, Z = "a" * 32, "b" * 32, "c" * 32, "1" * 32, "2" * 32, "3" * 32
+LOGGED_OUT = {"id": Z, "disable_until": 66269664000}
 HANGUP = node("hangup")
 VOICEMAIL = node("voicemail", {"id": X})
 
@@ -191,7 +192,7 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("E303", [doc(node("set_cid"), featurecode={"number": "3"}, numbers=["*3"])]),
     ("E303", [doc(node("set_cid")), with_("1", flow=jump(A, _=HANGUP))]),
     ("E303", [doc(node("set_cid")), with_("1", flow=jump(C, _=HANGUP)), with_("2", C, flow=jump(A))]),
-    ("E304", [doc(node("menu", {"id": X}, **{"#": HANGUP}))]),
+    ("E304", [doc(node("menu", {"id": X}, **{"*": HANGUP}))]),
     ("E305", [doc(node("hangup", {}, _={}))]),
     ("E305", [doc(node("park", {}, **{"100": {}}))]),
     ("E305", [doc(node("menu", {"id": X}, **{"1": HANGUP, "max_retries": HANGUP, "_": {}}))]),
@@ -216,6 +217,14 @@ SILENT: list[tuple[str, list[Json]]] = [
     ("B405", [doc(node("temporal_route", {"action": "reset"}, _=HANGUP))]),
     ("B405", [doc(node("temporal_route", {}))]),
     ("E302", [doc(node("acdc_wait_time", {"id": X}, long=HANGUP))]),
+    ("E302", [doc(node("nomorobo", {}, **{"0": RING, "7": HANGUP}))]),  # 0 also takes calls without a score
+    ("E302", [doc(node("nomorobo", {}, **{"7": HANGUP, "_": RING}))]),
+    ("E302", [doc(node("branch_bnumber", {"hunt": True}, _=RING))]),
+    ("E302", [doc(node("branch_variable", {"variable": "v"}, true=HANGUP, _=RING))]),
+    ("E303", [doc(node("privacy"))]),  # the call goes on to the number that the pattern captures
+    ("B401", [doc(node("nomorobo", {}, **{"0": RING, "10": HANGUP, "_": RING}))]),
+    ("B401", [doc(node("nomorobo", {}, **{"50": RING}))]),  # it takes all scores
+    ("B401", [doc({**node("user", {"id": X}, other=HANGUP, _=HANGUP), "remote_execution": "true"})]),
     ("E302", [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": HANGUP}))]),
     ("B406", [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": HANGUP}))]),
     ("N501", [doc(numbers=["undefinedconf"]), with_("undefinedconf")]),
@@ -249,6 +258,7 @@ SILENT: list[tuple[str, list[Json]]] = [
         [doc(node("ring_group", {"strategy": "weighted_random", "timeout": 20, "endpoints": ENDPOINTS}, _=HANGUP))],
     ),
     ("M704", [doc(node("ring_group", {"timeout": "soon", "endpoints": [{"id": X, "delay": []}]}, _=HANGUP))]),
+    ("M704", [doc(node("ring_group", {"endpoints": [{**LOGGED_OUT, "delay": 30}]}, _=HANGUP))]),
     ("M705", [doc(node("ring_group", {"endpoints": ENDPOINTS}, _=HANGUP))]),
     ("S801", [doc(node("set", {"token_type": "x", "password": "", "note": "https://h/?a=b", "secret": 5}, _=HANGUP))]),
     ("S802", [doc(node("disa", {"pin": "1234"}, _=HANGUP))]),
@@ -302,6 +312,71 @@ TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
             [doc(node("acdc_wait_time", {"id": X}, **{"60": HANGUP}))],
         ),
         ("E302", "the call is cut off: there is no default branch", [doc(node("acdc_wait_time", {"id": X}))]),
+        (
+            "E302",
+            "for unknown waits the call is cut off: there is no default branch",
+            [doc(node("acdc_wait_time", {"id": X}, **{"0": RING, "60": HANGUP}))],
+        ),
+        (
+            "E302",
+            "for callers without a score the call is cut off: there is no default branch",
+            [doc(node("nomorobo", {}, **{"3": RING, "7": HANGUP}))],
+        ),
+        (
+            "E302",
+            "for other values the call is cut off: there is no default branch",
+            [doc(node("branch_variable", {"variable": "v"}, true=RING))],
+        ),
+        (
+            "E302",
+            "for other numbers the call is cut off: there is no default branch",
+            [doc(node("branch_bnumber", {}, **{"2000": RING}))],
+        ),
+        (
+            "E302",
+            "if no callflow has the number, the call is cut off: there is no default branch",
+            [doc(node("branch_bnumber", {"hunt": "true"}))],
+        ),
+        (
+            "E302",
+            "cidlistmatch has no child for match and no default branch: the call is cut off",
+            [doc(node("cidlistmatch", {"id": X}, match={}, nomatch=RING))],
+        ),
+        (
+            "E305",
+            "the child 'match' of cidlistmatch is empty: it counts as missing",
+            [doc(node("cidlistmatch", {"id": X}, match={}, _=RING))],
+        ),
+        (
+            "E305",
+            "the child '+1555' of check_cid is empty: it counts as missing",
+            [doc(node("check_cid", {"use_absolute_mode": True}, **{"+1555": {}, "_": RING}))],
+        ),
+        (
+            "E305",
+            "the child 'ON_FAX' of fax_detect is empty: the call is cut off there, and the default branch is not tried",
+            [doc(node("fax_detect", {}, ON_FAX={}, _=RING))],
+        ),
+        (
+            "E306",
+            "if nobody answers, the call is cut off: User has no default branch",
+            [doc(node("user", {"id": X}, USER_BUSY={}))],
+        ),
+        (
+            "B401",
+            "menu never takes the child '1#': # ends what the caller enters",
+            [doc(node("menu", {"id": X}, **{"1#": RING, "1": RING, "_": HANGUP}))],
+        ),
+        (
+            "B401",
+            "nomorobo never takes the child '50': scores are 0 to 10",
+            [doc(node("nomorobo", {}, **{"50": RING, "7": RING, "_": HANGUP}))],
+        ),
+        (
+            "M704",
+            "member 22222222 never rings: the members before it take 20 s, but the group rings for only 20 s",
+            [doc(node("ring_group", {"strategy": "single", "endpoints": [LOGGED_OUT, {"id": X}, {"id": Y}]}, _=RING))],
+        ),
         (
             "R103",
             "user refers to an account, not to a user: 11111111",

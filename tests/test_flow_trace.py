@@ -202,7 +202,72 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
     ),
     "waiting": (
         [node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "_": VOICEMAIL})],
-        ["Queue Wait Time Ann Ash", "├─ wait over 60 s: Hang Up", "└─ shorter waits: Voicemail Ann Ash"],
+        ["Queue Wait Time Ann Ash", "├─ wait of 60 s or more: Hang Up", "└─ shorter waits: Voicemail Ann Ash"],
+    ),
+    "waiting, with a key that is not a number": (
+        [node("acdc_wait_time", {"id": X}, **{"60": HANGUP, "long": HANGUP, "_": VOICEMAIL})],
+        ["Queue Wait Time Ann Ash", "└─ shorter waits: Voicemail Ann Ash"],
+    ),
+    "any waiting": (
+        [node("acdc_wait_time", {"id": X}, **{"0": HANGUP})],
+        ["Queue Wait Time Ann Ash", "├─ wait of 0 s or more: Hang Up", "└─ unknown waits: the call is cut off"],
+    ),
+    "scores": (
+        [node("nomorobo", {}, **{"7": HANGUP, "3": VOICEMAIL, "50": HANGUP, "_": ANN})],
+        [
+            "Nomorobo",
+            "├─ score 3 or more: Voicemail Ann Ash",
+            "├─ score 7 or more: Hang Up",
+            "└─ no or lower score: User Ann Ash (20 s)",
+            "   └─ no answer or busy: Voicemail Ann Ash",
+        ],
+    ),
+    "scores without a default": (
+        [node("nomorobo", {}, **{"7": HANGUP, "3": VOICEMAIL})],
+        [
+            "Nomorobo",
+            "├─ score below 7: Voicemail Ann Ash",
+            "├─ score 7 or more: Hang Up",
+            "└─ callers without a score: the call is cut off",
+        ],
+    ),
+    "all scores": (
+        [node("nomorobo", {}, **{"7": HANGUP, "0": VOICEMAIL})],
+        ["Nomorobo", "├─ no score, score below 7: Voicemail Ann Ash", "└─ score 7 or more: Hang Up"],
+    ),
+    "one score": (
+        [node("nomorobo", {}, **{"0": VOICEMAIL})],
+        ["Nomorobo", "└─ no score, any score: Voicemail Ann Ash"],
+    ),
+    "no scores": ([node("nomorobo", {}, _=HANGUP)], ["Nomorobo", "└─ Hang Up"]),
+    "an empty child for a hangup cause": (
+        [node("user", {"id": X}, USER_BUSY={}, _=VOICEMAIL)],
+        ["User Ann Ash", "└─ no answer or busy: Voicemail Ann Ash"],
+    ),
+    "an empty child for a caller": (
+        [node("cidlistmatch", {"id": X}, match={}, nomatch=HANGUP, _=VOICEMAIL)],
+        ["Match Caller ID List Ann Ash", "├─ other callers: Hang Up", "└─ callers that match: Voicemail Ann Ash"],
+    ),
+    "an empty child for another module": (
+        [node("fax_detect", {}, ON_FAX={}, _=VOICEMAIL)],
+        ["Fax Detect", "├─ fax: the call is cut off", "└─ otherwise: Voicemail Ann Ash"],
+    ),
+    "a default that is never needed": (
+        [node("cidlistmatch", {"id": X}, match=HANGUP, nomatch=VOICEMAIL, _=ANN)],
+        ["Match Caller ID List Ann Ash", "├─ callers that match: Hang Up", "└─ other callers: Voicemail Ann Ash"],
+    ),
+    "callers, one by one": (
+        [node("check_cid", {"use_absolute_mode": True}, **{"+1": {}, "_": VOICEMAIL})],
+        ["Check Caller ID", "└─ other callers: Voicemail Ann Ash"],
+    ),
+    "the key that ends the input": (
+        [node("menu", {"id": Z}, **{"#": VOICEMAIL, "1": HANGUP, "_": HANGUP})],
+        ["Menu Day menu", "└─ key 1, no or wrong keys: Hang Up"],
+    ),
+    "a captured number": ([node("privacy")], ["Privacy"]),
+    "a member who has logged out": (
+        [node("ring_group", {"endpoints": [{"id": X, "disable_until": 66269664000}, {"id": C, "disable_until": 0}]})],
+        ["Ring Group (Ann Ash (logged out), device cccccccc)", "└─ no answer or busy: the call is cut off"],
     ),
 }
 

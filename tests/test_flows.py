@@ -145,7 +145,7 @@ def test_a_node_in_words(module: str, data: dict[str, Any], words: str) -> None:
         ("resources", "sip:404", "not found"),
         ("check_cid", "+1555", "caller +1555"),
         ("park", "7", "slot 7"),
-        ("nomorobo", "3", "score 3"),
+        ("nomorobo", "3", "score 3 or more"),
         ("branch_variable", "true", "true"),
         ("voicemail", "_", ""),
     ],

@@ -15,9 +15,9 @@ from attrs import frozen
 from .. import Callflow, FlowNode
 from .differences import Change
 from .jumps import MAX_JUMPS
-from .module_catalog import MODULES, is_skipped, is_switch, label
-from .positions import escape, is_empty, keys_of, node_at
-from .references import NOT_IN_METADATA, Name, Reference, flow_references, inactive, members, seconds, silent_members
+from .module_catalog import MODULES, has_child, is_integer, is_skipped, is_switch, label, outcomes, score_keys
+from .positions import escape, keys_of, node_at
+from .references import NOT_IN_METADATA, Name, Reference, flow_references, inactive, inactive_members, members, seconds
 from .secrets import masked
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ OTHERWISE: Final = {
     "branch_bnumber": "other numbers",
     "branch_variable": "other values",
     "acdc_wait_time": "shorter waits",
-    "nomorobo": "other scores",
     "fax_detect": "otherwise",
     "page_group": "failed",
     "pivot": "failed",
@@ -62,8 +61,7 @@ _NAMED: Final = {
 _FORMATS: Final = {
     "menu": "key {}",
     "check_cid": "caller {}",
-    "acdc_wait_time": "wait over {} s",
-    "nomorobo": "score {}",
+    "acdc_wait_time": "wait of {} s or more",
     "park": "slot {}",
 }
 
@@ -116,7 +114,7 @@ class Description:
 
     ``members`` has a text for each member of a group. The text begins with the member's name, or with the kind and the
     shortened id of a member whose name is not known (``user a56a7604``). The delay of the member follows (``Ann Ash
-    after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring.
+    after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring, or ``(logged out)``.
 
     ``details`` may hold the ``action`` of the module, the seconds for which a user, a device or a group rings
     (``20 s``), how often a group rings (``3 times``), and the order in which its members ring. ``details`` does not
@@ -159,11 +157,11 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
     if module in _TIMED and isinstance(time, str | int) and time and not isinstance(time, bool):
         details.append(f"{time} s")
     if module in _GROUPS:
-        silent = silent_members(node)
+        unreached = inactive_members(node)
         for kind, field, each, settings in members(data):
             shown = f"{kind} {short(each)}" if each not in names and _is_id(each) else name_of(each, names)
-            after, never = _delay(data, settings), " (never rings)" if field in silent else ""
-            group.append(" ".join(filter(None, (shown, after))) + never)
+            why = f"({unreached[field]})" if field in unreached else ""
+            group.append(" ".join(filter(None, (shown, _delay(data, settings), why))))
         if (times := seconds(data.get("repeats"), 1)) > 1:
             details.append(f"{times} times")
         details += filter(None, [_STRATEGIES.get(strategy, strategy)])
@@ -205,50 +203,70 @@ def _named(node: FlowNode, names: Mapping[str, Name]) -> str:
     return next(map(short, direct), "")
 
 
-def branch_word(  # noqa: PLR0911  # one return for each kind of key
-    node: FlowNode, key: str, names: Mapping[str, Name]
-) -> str:
+def branch_word(node: FlowNode, key: str, names: Mapping[str, Name]) -> str:
     """Return when a call takes the child ``key`` of ``node``: ``key 1``, ``no answer``, the name of a time rule, etc.
 
     The text is empty if the child is simply what follows the node.
     """
     module = node.module or ""
     known = MODULES.get(module)
+    if module == "nomorobo" and not is_skipped(node):
+        return _score_word(node, key)
     if key == "_":
-        if is_skipped(node) or (module == "temporal_route" and is_switch(node.data)):
-            return ""
-        if module == "menu" and not is_empty(node.children.get("timeout")):
-            return "wrong keys"
-        if module in OTHERWISE or not known or known.ending != "answered":
-            return OTHERWISE.get(module, "")
-        excluded = {_CAUSES.get(other) for other in node.children} if known.branches == "cause" else {"busy"}
-        return " or ".join(word for word in ("no answer", "busy") if word not in excluded) or "other failures"
+        return _default_word(node)
     if named := _NAMED.get(module, {}).get(key):
         return named
-    if module == "temporal_route":
-        if key == "rule_set":
-            return name_of(_text(node.data.get("rule_set")), names) or "rule set"
-        return name_of(key, names)
+    if module == "temporal_route" and key == "rule_set":
+        return name_of(_text(node.data.get("rule_set")), names) or "rule set"
     if known and known.branches in {"cause", "carrier"}:
         return _CAUSES.get(key) or masked(key)
     return _FORMATS.get(module, "{}").format(name_of(key, names))
 
 
-def accepted_words(node: FlowNode, word: str) -> set[str]:
-    """Return all words, in lower case, that select the same branch of ``node`` as ``word``.
+def _default_word(node: FlowNode) -> str:
+    """Return ``branch_word`` for the default branch."""
+    module = node.module or ""
+    known = MODULES.get(module)
+    if is_skipped(node) or (module == "temporal_route" and is_switch(node.data)):
+        return ""
+    if module == "menu" and has_child(node, "timeout"):
+        return "wrong keys"
+    if outcomes(node)[:1] == ("match",) and has_child(node, "nomatch") and not has_child(node, "match"):
+        return "callers that match"
+    if module == "acdc_wait_time" and any(is_integer(key) and float(key) <= 0 for key in node.children):
+        return "unknown waits"
+    if module in OTHERWISE or not known or known.ending != "answered":
+        return OTHERWISE.get(module, "")
+    taken = {_CAUSES.get(key) for key in node.children if has_child(node, key)}
+    excluded = taken if known.branches == "cause" else {"busy"}
+    return " or ".join(word for word in ("no answer", "busy") if word not in excluded) or "other failures"
 
-    ``word`` is a result of ``branch_word``. If a module rings somebody, a word such as ``busy`` that has no branch of
-    its own selects the default branch.
+
+def _score_word(node: FlowNode, key: str) -> str:
+    """Return ``branch_word`` for a ``nomorobo``."""
+    keys = score_keys(node)
+    if key == "_":
+        can_be_lower = "_" in node.children and keys[:1] != ["0"]
+        return ("no or lower score" if can_be_lower else "callers without a score") if keys else ""
+    if key not in keys[:1] or "_" in node.children:
+        return f"score {masked(key)} or more"
+    scores = f"score below {keys[1]}" if len(keys) > 1 else "any score"
+    return f"no score, {scores}" if key == "0" else scores
+
+
+def other_words(node: FlowNode) -> dict[str, set[str]]:
+    """Return further words that select the same branch of ``node``, by the result of ``branch_word`` for the branch.
+
+    If a module rings somebody, a word such as ``busy`` that has no branch of its own selects the default branch.
     """
-    known, words = MODULES.get(node.module or ""), {word}
-    default = branch_word(node, "_", {})
-    if node.module == "menu" and word in {default, "too many tries"}:
-        words |= {OTHERWISE["menu"], "wrong keys"}
-        if is_empty(node.children.get("timeout")):
-            words.add("no key")
-    elif word == default and known and known.ending == "answered":
-        words |= set(_CAUSES.values()) - {branch_word(node, key, {}) for key in node.children if key != "_"}
-    return {each.casefold() for each in words}
+    known, default = MODULES.get(node.module or ""), branch_word(node, "_", {})
+    if node.module == "menu":
+        words = {OTHERWISE["menu"], "wrong keys", *(() if has_child(node, "timeout") else ("no key",))}
+        return {default: words, "too many tries": words}
+    if known and known.ending == "answered":
+        keys = [key for key in node.children if key != "_" and has_child(node, key)]
+        return {default: set(_CAUSES.values()) - {branch_word(node, key, {}) for key in keys}}
+    return {}
 
 
 def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Name]) -> str:
@@ -277,8 +295,8 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
 def describe_reference(reference: Reference, callflow: Callflow | None, names: Mapping[str, Name]) -> str:
     """Describe the node and the field of a reference: ``User Ann Ash``, ``Ring Group Sales, member 2, after 5 s``, etc.
 
-    If calls never use the reference, the text ends with the reason: ``(switched off)``, ``(never rings)`` or ``(never
-    taken)``.
+    If calls never use the reference, the text ends with the reason: ``(switched off)``, ``(never rings)``, ``(logged
+    out)`` or ``(never taken)``.
     """
     node = node_at(callflow, reference.path)
     field, bracket, rest = reference.field.partition("[")

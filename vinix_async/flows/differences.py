@@ -557,7 +557,7 @@ class _FlowDifferences:
         self._changes.extend(extra)
         if _keeps_order(one) and _keeps_order(other):
             was_order = [key for key in common if not _tried_last((key, 0))[0]]
-            now_order = [key for key in successors if key in was_order]
+            now_order = [key for key in successors if key in common and not _tried_last((key, 0))[0]]
             if was_order != now_order:
                 self._add_change("order", after.path(new), "children", was_order, now_order)
         yield from self._children(after.path(new), children, successors)

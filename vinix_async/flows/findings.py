@@ -9,20 +9,23 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from .. import Callflow, ConfigurationError, FlowNode
-from .descriptions import name_of
+from .descriptions import branch_word, name_of
 from .jumps import Jump, circles, returning
 from .module_catalog import (
     FAX_CHILDREN,
     MODULES,
     OTHER_VENDORS,
     Module,
+    has_child,
     is_cause,
     is_digits,
     is_integer,
     is_skipped,
     is_switch,
+    is_true,
     never_taken,
     outcomes,
+    takes_every_call,
 )
 from .number_findings import number_findings
 from .positions import Pointers, Row, escape, is_empty, is_summary, metaflow_tops, ordered, rows
@@ -75,7 +78,7 @@ _RINGING: Final = frozenset({"device", "group", "ring_group", "user"})
 _CONNECTING: Final = frozenset(
     {
         *("conference", "directory", "disa", "dynamic_cid", "faxbox", "hotdesk", "intercom", "menu", "park"),
-        *("receive_fax", "transfer"),
+        *("privacy", "receive_fax", "transfer"),
     }
 )
 """Modules that connect the caller, although their ending is not ``answered``. ``voicemail`` does not count."""
@@ -235,13 +238,13 @@ class _Survey:
         self.unreachable: set[int] = set()
         self.jumps: list[Jump] = []
         self.used: list[str] = []
-        self.untaken_keys: dict[int, list[str]] = {}
+        self.untaken_keys: dict[int, set[str]] = {}
         paused: set[int] = set()
         for index, (node, key, above) in enumerate(self.table):
             if above >= 0:
                 parent = self.table[above][0]
                 if never_taken(parent, key):
-                    self.untaken_keys.setdefault(above, []).append(key)
+                    self.untaken_keys.setdefault(above, set()).add(key)
                     self.unreachable.add(index)
                 elif above in self.unreachable:
                     self.unreachable.add(index)
@@ -473,7 +476,7 @@ class _Check:
         elif known.branches == "menu":
             outcome = f"{key} counts as a wrong key" if is_digits(key) else "it counts as missing"
             yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
-        elif known.branches in {"cause", "carrier"}:
+        elif not has_child(node, key):
             yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
         elif known.name != "park":
             message = f"the child {key!r} of {known.name} is empty: {self._outcome} there"
@@ -489,9 +492,9 @@ class _Check:
         if known.silent:
             yield "E303", "warning", f"the call ends after {known.name}: the caller is cut off without a word", ()
         else:
-            covered = [key for key in node.children if is_cause(key)]
-            only = f", but only a branch for {', '.join(covered)}" if covered else ""
-            message = f"if nobody answers, the call is cut off: {known.label} has no default branch{only}"
+            covered = [key for key in node.children if is_cause(key) and has_child(node, key)]
+            when = f"for causes other than {' or '.join(covered)}" if covered else "if nobody answers"
+            message = f"{when}, the call is cut off: {known.label} has no default branch"
             yield "E306", "info", message, ()
 
     def menu(self, node: FlowNode) -> Iterator[NodeFinding]:
@@ -545,7 +548,7 @@ class _Check:
         children, module = node.children, node.module
         if "_" in children:
             return
-        if lacking := [key for key in outcomes(node) if key not in children]:
+        if lacking := [key for key in outcomes(node) if not has_child(node, key)]:
             shown = " or ".join("other callers" if key == "_" else key for key in lacking)
             yield self._without_default(f"{module} has no child for {shown} and no default branch: {self._outcome}")
 
@@ -556,9 +559,16 @@ class _Check:
                 effect = "every call takes the default branch" if "_" in node.children else lost
                 yield "B406", "error", f"the key {key!r} is not a number of seconds: {effect}", (key,)
                 return
-        if "_" not in node.children:
-            when = "for shorter waits " if node.children else ""
-            yield self._without_default(f"{when}{self._outcome}: there is no default branch")
+        yield from self.values(node)
+
+    def values(self, node: FlowNode) -> Iterator[NodeFinding]:
+        """Check a node whose keys are compared with a value of the call."""
+        if "_" in node.children or takes_every_call(node):
+            return
+        when = f"for {branch_word(node, '_', self.names)} " if node.children else ""
+        if node.module == "branch_bnumber" and is_true(node.data.get("hunt")):
+            when = "if no callflow has the number, "
+        yield self._without_default(f"{when}{self._outcome}: there is no default branch")
 
     def _without_default(self, message: str) -> NodeFinding:
         return "E302", "info" if self.returns else "warning", message, ()
@@ -591,12 +601,15 @@ class _Check:
 
 _OWN_RULES: Final = {
     "acdc_wait_time": _Check.wait_time,
+    "branch_bnumber": _Check.values,
+    "branch_variable": _Check.values,
     "check_cid": _Check.choice,
     "cidlistmatch": _Check.choice,
     "disa": _Check.disa,
     "fax_detect": _Check.choice,
     "group": _Check.group,
     "menu": _Check.menu,
+    "nomorobo": _Check.values,
     "page_group": _Check.group,
     "ring_group": _Check.group,
     "temporal_route": _Check.temporal_route,
@@ -610,6 +623,10 @@ def _unknown(node: FlowNode, module: str) -> NodeFinding:
 
 
 def _hint(known: Module, key: str) -> str:
+    if known.branches == "menu" and "#" in key:
+        return ": # ends what the caller enters"
+    if known.name == "nomorobo" and is_integer(key):
+        return ": scores are 0 to 10"
     if known.branches == "cause" and len(key) == 3 and key.isdigit():
         return f"; did you mean 'sip:{key}'?"
     upper = key.upper()

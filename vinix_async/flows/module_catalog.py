@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from attrs import frozen
 
 from .. import FlowNode
+from .positions import is_empty
 
 Branches = Literal["default", "none", "cause", "carrier", "menu", "rules", "caller", "match", "fax", "integer", "value"]
 Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
@@ -141,7 +142,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, str], Branches, Ending, str, str], 
     ("pivot", "Pivot", {"voice_url": "url", "cdr_url": "url"}, "default", "answered", "", "pauses"),
     ("play", "Media", {"id": "media"}, "default", "continues", "id", "pauses"),
     ("prepend_cid", "Prepend Caller ID", {}, "default", "continues", "", "silent"),
-    ("privacy", "Privacy", {}, "default", "continues", "", "silent"),
+    ("privacy", "Privacy", {}, "default", "continues", "", ""),
     ("receive_fax", "Receive Fax", {"owner_id": "user"}, "none", "ends", "", "pauses"),
     ("record_call", "Record Call", {"url": "url"}, "default", "continues", "", "silent"),
     ("record_caller", "Record Caller", {"url": "url"}, "default", "continues", "", "silent pauses"),
@@ -229,7 +230,8 @@ OTHER_VENDORS: Final = frozenset(
 """Modules that are not in Kazoo's public sources but are known to exist on servers."""
 
 _CAUSE: Final = re.compile(r"[A-Z][A-Z0-9_]+|sip:[1-6][0-9][0-9]")
-_DIGITS: Final = re.compile(r"[0-9*#]+")
+_DIGITS: Final = re.compile(r"[0-9*]+")
+_SCORES: Final = tuple(map(str, range(11)))
 _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
@@ -263,7 +265,10 @@ def is_cause(key: str) -> bool:
 
 
 def is_digits(key: str) -> bool:
-    """Whether ``key`` consists of characters that callers can press in a menu: digits, ``*`` and ``#``."""
+    """Whether ``key`` consists of characters that a menu collects: digits and ``*``.
+
+    ``#`` ends the input (``collect_digits`` in ``kapps_call_command.erl``).
+    """
     return _DIGITS.fullmatch(key) is not None
 
 
@@ -279,10 +284,12 @@ def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa
     server compares the key with a value of the call.
     """
     known = MODULES.get(module or "")
-    if known is None or node.extra.get("remote_execution") is True:
+    if known is None:
         return None
     if is_skipped(node):
         return key == "_"
+    if is_true(node.extra.get("remote_execution")):
+        return None
     branches = known.branches
     if branches == "none":
         return False
@@ -322,6 +329,8 @@ def _allows_named(  # noqa: PLR0911  # one return for each kind
             return key in {"match", "nomatch"}
         case "fax":
             return key in {"ON_FAX", "ON_VOICE"}
+        case "integer" if node.module == "nomorobo":
+            return _allows_score(node, key)
         case "integer":
             return is_integer(key)
         case "caller":
@@ -330,6 +339,28 @@ def _allows_named(  # noqa: PLR0911  # one return for each kind
             return (key != "match") is is_absolute(data)
         case _:
             return False if is_true(data.get("hunt")) else None
+
+
+def _allows_score(node: FlowNode, key: str) -> bool | None:
+    if key in _SCORES:
+        return True
+    if "_" in node.children or (score_keys(node) and not key.startswith("-")):
+        return False
+    return None if is_integer(key) else False  # the lowest key takes all lower scores
+
+
+def score_keys(node: FlowNode) -> list[str]:
+    """Return the keys of a ``nomorobo`` that are scores, from 0 to 10.
+
+    The server takes the highest key that is not above the score. For a lower score, it takes the default branch, or the
+    lowest key if there is no default branch (``cf_nomorobo.erl``).
+    """
+    return [key for key in _SCORES if key in node.children]
+
+
+def fails(node: FlowNode) -> bool:
+    """Whether the module fails in each call, and the server takes the default branch, because of a child's key."""
+    return node.module == "acdc_wait_time" and any(key != "_" and not is_integer(key) for key in node.children)
 
 
 def is_switch(data: Mapping[str, Any]) -> bool:
@@ -346,9 +377,30 @@ def outcomes(node: FlowNode) -> tuple[str, ...]:
     """Return the keys whose children together take every call, or an empty tuple if no such keys are known."""
     if node.module == "check_cid":
         return ("_" if is_absolute(node.data) else "match", *(["nomatch"] if can_fail(node.data) else []))
+    if node.module == "nomorobo":
+        return ("0",) if "_" not in node.children else ()  # the child 0 also takes the calls without a score
     return {"cidlistmatch": ("match", "nomatch"), "fax_detect": FAX_CHILDREN}.get(node.module or "", ())
 
 
+def takes_every_call(node: FlowNode) -> bool:
+    """Whether the children of ``node`` other than ``_`` take every call."""
+    keys = outcomes(node)
+    return bool(keys) and "_" not in keys and all(has_child(node, key) for key in keys)
+
+
+def has_child(node: FlowNode, key: str) -> bool:
+    """Whether the server finds a child ``key`` of ``node``.
+
+    Modules that try a key before they take the default branch do not find an empty child (``attempt`` in
+    ``cf_exe.erl``). Other modules do, and the callflow ends there.
+    """
+    if key not in node.children:
+        return False
+    known = MODULES.get(node.module or "")
+    return key == "_" or not (known and known.branches in _ATTEMPTED and is_empty(node.children[key]))
+
+
+_ATTEMPTED: Final = frozenset({"caller", "carrier", "cause", "match", "menu"})
 FAX_CHILDREN: Final = ("ON_FAX", "ON_VOICE")
 
 

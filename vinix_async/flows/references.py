@@ -233,10 +233,18 @@ _RING_SECONDS: Final = 20
 """How many seconds a group and each of its members ring by default (``cf_ring_group.erl``)."""
 
 
+_LOGGED_OUT: Final = 66_269_664_000
+"""The ``disable_until`` of a member that has logged out: the year 2100 (``cf_ring_group_toggle.erl``)."""
+
+
+def _is_logged_out(settings: Mapping[str, Any]) -> bool:
+    return seconds(settings.get("disable_until"), 0) >= _LOGGED_OUT
+
+
 def silent_members(node: FlowNode) -> dict[str, str]:
     """Find the group members that never ring. Return a dict from their fields to the reasons.
 
-    A reason is a clause for messages.
+    A reason is a clause for messages. Members that have logged out are left out.
     """
     data, silent = node.data, dict[str, str]()
     if node.module not in {"group", "ring_group"}:
@@ -245,6 +253,8 @@ def silent_members(node: FlowNode) -> dict[str, str]:
     strategy = data.get("strategy") or "simultaneous"
     spent = 0
     for _, field, _, settings in members(data):
+        if _is_logged_out(settings):
+            continue
         delay = seconds(settings.get("delay"), 0)
         if strategy == "simultaneous" and delay >= total > 0:
             silent[field] = f"its delay is {delay} s, but the group rings for only {total} s"
@@ -255,6 +265,14 @@ def silent_members(node: FlowNode) -> dict[str, str]:
     return silent
 
 
+def inactive_members(node: FlowNode) -> dict[str, str]:
+    """Return ``never rings`` or ``logged out`` for each group member that does not ring, by the member's field."""
+    found = dict.fromkeys(silent_members(node), "never rings")
+    if node.module in {"group", "ring_group"}:
+        found |= {field: "logged out" for _, field, _, settings in members(node.data) if _is_logged_out(settings)}
+    return found
+
+
 def inactive(reference: Reference, callflow: Callflow | None) -> str:
     """Return why calls never use the reference, or ``""`` if they may use it.
 
@@ -263,6 +281,7 @@ def inactive(reference: Reference, callflow: Callflow | None) -> str:
     - ``never taken``: the node is in a branch that the server never takes.
     - ``switched off``: the node has ``skip_module``.
     - ``never rings``: the group stops ringing before the member would ring.
+    - ``logged out``: the member has logged out of the group, by a ``ring_group_toggle``.
     """
     first, *keys = keys_of(reference.path) or [""]
     node = callflow.flow if callflow and first == "flow" else None
@@ -272,7 +291,7 @@ def inactive(reference: Reference, callflow: Callflow | None) -> str:
         node = node.children.get(key) if node else None
     if node is None:
         return ""
-    return "switched off" if is_skipped(node) else "never rings" if reference.field in silent_members(node) else ""
+    return "switched off" if is_skipped(node) else inactive_members(node).get(reference.field, "")
 
 
 def _member_kind(settings: Mapping[str, Any]) -> str:

@@ -128,10 +128,10 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "warning",
         "A child is empty",
         (
-            "A call that takes an empty child ends there: the server does not try the default branch. In a menu and "
-            "for hangup causes, an empty child counts as missing instead. For an empty default branch, the severity is "
-            "info if callflows often end after such a module, or if the call may return to a callflow that has jumped "
-            "to this one."
+            "A call that takes an empty child ends there: the server does not try the default branch. In a menu, for "
+            "hangup causes and for caller IDs, an empty child counts as missing instead. For an empty default branch, "
+            "the severity is info if callflows often end after such a module, or if the call may return to a callflow "
+            "that has jumped to this one."
         ),
         _EXE,
     ),
@@ -166,8 +166,8 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A child is never taken",
         (
             "The module never continues with a child of this name. Hangup causes are in upper case (USER_BUSY), and "
-            "SIP statuses begin with sip: (sip:486). The severity is info for the default branch of a module that "
-            "never continues."
+            "SIP statuses begin with sip: (sip:486). In a menu, # ends what the caller enters. The severity is info "
+            "for the default branch of a module that never continues."
         ),
         _MODULES,
     ),

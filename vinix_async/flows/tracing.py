@@ -11,16 +11,26 @@ from attrs import define, field, frozen
 
 from .. import Callflow, ConfigurationError, FlowNode, to_json
 from .branch_order import ordered_children
-from .descriptions import accepted_words, branch_word, describe_node, name_of
+from .descriptions import branch_word, describe_node, name_of, other_words
 from .jumps import MAX_JUMPS
-from .module_catalog import MODULES, Module, allows, is_digits, is_skipped, is_switch, outcomes
+from .module_catalog import (
+    MODULES,
+    Module,
+    allows,
+    fails,
+    has_child,
+    is_digits,
+    is_skipped,
+    is_switch,
+    takes_every_call,
+)
 from .positions import escape, is_empty, ordered
 from .references import Name, names_of
 
 End = Literal["", "ends", "cut off", "circle", "missing", "more"]
 
 _NATURAL_END: Final = frozenset(
-    {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "voicemail"}
+    {"directory", "disa", "dynamic_cid", "hotdesk", "intercom", "page_group", "pivot", "privacy", "voicemail"}
 )
 """Modules after which a call can continue but usually ends, for example because the caller has left a message."""
 
@@ -200,8 +210,9 @@ class _Tracer:
             step = waiting.popleft()
             children = self._children(step)
             wanted: list[_Step] = []
+            others = other_words(step.node) if step.node else {}
             for child in children:
-                accepted = {each for word in child.words if step.node for each in accepted_words(step.node, word)}
+                accepted = {each.casefold() for word in child.words for each in (word, *others.get(word, ()))}
                 self.shown.update(dict.fromkeys(child.words))
                 self.accepted |= accepted
                 wanted += [child] if accepted & assume else []
@@ -254,7 +265,7 @@ class _Tracer:
         """
         ends_badly = known.choice or known.silent or known.ending == "answered"
         is_natural = known.name in _NATURAL_END
-        if (needed := outcomes(node)) and all(key in node.children for key in needed):
+        if takes_every_call(node):
             return []
         if step.place.returns or (ends_badly and not is_natural):
             word = branch_word(node, "_", self.names)
@@ -305,24 +316,22 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
     module, children = node.module or "", node.children
     if module == "menu":
         return _keys(node, names)
-    default = [branch_word(node, "_", names)]
-    keys = [key for key, _ in ordered_children(node) if key != "_" and allows(module, node, key) is not False]
+    default, failed = [branch_word(node, "_", names)], fails(node)
+    keys = [key for key, _ in ordered_children(node) if key != "_" and has_child(node, key)]
+    keys = [key for key in keys if allows(module, node, key) is not False and not failed]
     if module == "temporal_route" and not is_switch(node.data):
         rules = node.data.get("rules")
         first = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
         default = [*(name_of(rule, names) for rule in first if rule not in children), *default]
     branches: list[Branch] = [((branch_word(node, key, names),), children[key], key) for key in keys]
-    if "_" in children and allows(module, node, "_") is not False:
+    if "_" in children and allows(module, node, "_") is not False and not takes_every_call(node):
         branches.append((tuple(filter(None, default)), children["_"], "_"))
     return branches
 
 
 def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches of a menu. Empty children count as missing.
-
-    The branch ``_`` is taken only if the menu has no child ``max_retries``.
-    """
-    children = {key: child for key, child in ordered_children(menu) if key == "_" or not is_empty(child)}
+    """Return the branches of a menu. The branch ``_`` is taken only if the menu has no child ``max_retries``."""
+    children = {key: child for key, child in ordered_children(menu) if has_child(menu, key)}
     keys = [key for key in children if is_digits(key) or key in {"timeout", "max_retries"}]
     branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]
     if "max_retries" not in children:
