@@ -5,17 +5,18 @@
 ...     assert len(callflows) == len(vinix_sandbox.callflow_ids(vinix_sandbox.root_id))
 
 ``@pytest.mark.vinix_sandbox(dialect="kazoo43", accounts=5)`` sets the arguments of the sandbox. Waits take no real
-time, because the client and the sandbox share a ``VirtualClock``. These fixtures need pytest-asyncio and work with
-every ``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test also needs
-``@pytest.mark.asyncio``.
+time, because the client and the sandbox share a ``VirtualClock``. These fixtures need pytest-asyncio 0.26 or later and
+an async test. They work with every ``loop_scope``. In pytest-asyncio's strict mode, which is the default, each test
+also needs ``@pytest.mark.asyncio``.
 
 ``vinix_aioresponses`` mocks aiohttp, for tests that need no server. This fixture needs the aioresponses package.
 """
 
 import asyncio
-import heapq
 import inspect
 import json
+import math
+from bisect import insort
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -25,17 +26,17 @@ import pytest
 __all__ = ["VirtualClock", "vinix_aioresponses", "vinix_client", "vinix_clock", "vinix_sandbox"]
 
 _async_fixture: "Callable[..., Callable[[Any], Any]] | None" = None
-_asyncio_plugin: "ModuleType | None" = None
 try:
-    from pytest_asyncio import fixture, plugin
+    import pytest_asyncio
+    from pytest_asyncio import plugin as _asyncio_plugin
 except ImportError:  # pragma: no cover
     pass  # a test that uses the fixtures gets an error that names the missing plugin
 else:
-    _async_fixture, _asyncio_plugin = fixture, plugin
+    if tuple(map(int, pytest_asyncio.__version__.split(".")[:2])) >= (0, 26):
+        _async_fixture = pytest_asyncio.fixture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-    from types import ModuleType
 
     from aioresponses import aioresponses
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 _LOOP_SCOPES: Final = ("function", "class", "module", "package", "session")
 
-_TURNS: Final = 50
+_ITERATIONS: Final = 50
 """The number of iterations of the event loop after which virtual time advances. A request needs fewer iterations."""
 
 
@@ -52,7 +53,9 @@ class VirtualClock:
     """A clock whose sleeps take no real time. Sleeping tasks wake in the order in which their sleeps end.
 
     When a sleep has been the first to end for 50 iterations of the event loop, virtual time jumps to the end of this
-    sleep. During these iterations, other tasks can send requests and receive responses.
+    sleep. During these iterations, other tasks can send requests and receive responses. Work in other threads and
+    processes, ``asyncio.sleep`` and ``asyncio.timeout`` take real time, and virtual time does not wait for them.
+    uvloop opens connections in threads, so a first request can take virtual time there.
 
     ``random()`` always returns 0.5.
     """
@@ -61,7 +64,7 @@ class VirtualClock:
         self.now: float = 0.0
         self._epoch = epoch
         self._serial_numbers = count()
-        self._sleepers: list[tuple[float, int]] = []
+        self._sleepers: list[tuple[float, int, asyncio.Event]] = []  # sorted
 
     def monotonic(self) -> float:
         """Return the virtual seconds since the clock was created."""
@@ -72,19 +75,36 @@ class VirtualClock:
         return self._epoch + self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Return when ``seconds`` of virtual time have passed."""
-        sleeper = (self.now + max(0.0, seconds), next(self._serial_numbers))
-        heapq.heappush(self._sleepers, sleeper)
+        """Return when ``seconds`` of virtual time have passed. A sleep of infinite length does not end by itself."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        end, turn = self.now + seconds, asyncio.Event()
+        sleeper = (end, next(self._serial_numbers), turn)
+        insort(self._sleepers, sleeper)
         try:
-            turns = 0
-            while self.now < sleeper[0]:
-                await asyncio.sleep(0)
-                turns = turns + 1 if self._sleepers[0] == sleeper else 0
-                if turns >= _TURNS:
-                    self.now = sleeper[0]
+            iterations = 0
+            while self.now < end:
+                if self._sleepers[0] is not sleeper or end == math.inf:
+                    iterations = 0
+                    turn.clear()
+                    await turn.wait()
+                elif iterations < _ITERATIONS:
+                    iterations += 1
+                    await asyncio.sleep(0)
+                else:
+                    self._jump(end)
         finally:
             self._sleepers.remove(sleeper)
-            heapq.heapify(self._sleepers)
+            if self._sleepers:
+                self._sleepers[0][2].set()
+
+    def _jump(self, time: float) -> None:
+        self.now = time
+        for end, _, turn in self._sleepers:
+            if end > time:
+                break
+            turn.set()
 
     def random(self) -> float:
         """Return 0.5, so that jitter is predictable."""
@@ -129,9 +149,22 @@ def vinix_aioresponses() -> "Iterator[aioresponses]":
 
 def _loop_scope(request: pytest.FixtureRequest) -> str:
     """Return the scope of the test's event loop, from the test's marker or else from pytest-asyncio's settings."""
-    if _asyncio_plugin is None or not request.config.pluginmanager.is_registered(_asyncio_plugin):
+    if _async_fixture is None or not request.config.pluginmanager.is_registered(_asyncio_plugin):
         raise pytest.UsageError(
-            "the vinix_sandbox and vinix_client fixtures need the pytest-asyncio plugin: install or enable it"
+            "the vinix_sandbox and vinix_client fixtures need the plugin pytest-asyncio, version 0.26 or later: "
+            "install or enable it"
+        )
+    is_asyncio_test = pytest_asyncio.is_async_test(request.node)
+    if is_asyncio_test and request.node.get_closest_marker("anyio"):
+        raise pytest.UsageError(
+            "in pytest-asyncio's auto mode, a test with @pytest.mark.anyio runs in another event loop than its "
+            "fixtures: remove the marker, or set asyncio_mode to 'strict'"
+        )
+    if not (is_asyncio_test or inspect.iscoroutinefunction(request.function)):
+        raise pytest.UsageError(
+            "the vinix_sandbox and vinix_client fixtures need an async test, because the sandbox answers only while "
+            "the test's event loop runs: write 'async def', and call code that starts its own event loop with "
+            "'await asyncio.to_thread(...)'"
         )
     marker = request.node.get_closest_marker("asyncio")
     options = marker.kwargs if marker else {}
@@ -151,8 +184,8 @@ def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], 
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
         from .sandbox import Sandbox  # noqa: PLC0415  # pytest always imports this plugin, and the import must be fast
 
-        marker = request.node.get_closest_marker("vinix_sandbox")
-        async with Sandbox(**{"clock": vinix_clock, **(marker.kwargs if marker else {})}) as sandbox:
+        marker = request.node.get_closest_marker("vinix_sandbox") or pytest.mark.vinix_sandbox().mark
+        async with Sandbox(*marker.args, **{"clock": vinix_clock, **marker.kwargs}) as sandbox:
             yield sandbox
 
     @async_fixture(loop_scope=scope, name=names["client"])
