@@ -25,13 +25,13 @@ AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 # connection of a client, locks of files, and JSON of any depth.
 LENT = {
     "cli": {"vinix_async._columns", "vinix_async._locks"},
-    "dask": {"vinix_async._columns", "vinix_async._pipeline.send"},
+    "dask": {"vinix_async._client", "vinix_async._columns"},
     "mirror": {
-        *("vinix_async._documents.deep_json", "vinix_async._listing.sweep"),
-        *("vinix_async._locks", "vinix_async._pipeline.send"),
+        *("vinix_async._client", "vinix_async._documents.deep_json"),
+        *("vinix_async._listing.sweep", "vinix_async._locks"),
     },
     "sandbox": {"vinix_async._pipeline.clock"},
-    "telemetry": {"vinix_async._pipeline.events", "vinix_async._pipeline.send"},
+    "telemetry": {"vinix_async._client", "vinix_async._pipeline.events"},
 }
 
 # Who may import a dependency. Type-checking blocks do not count, nor do those in AROUND for aiohttp.

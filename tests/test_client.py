@@ -1,9 +1,11 @@
 """The client from its constructor to the wire: tokens, retries, deadlines, views, lifetime."""
 
 import asyncio
+import gc
 import logging
 import pickle
 import traceback
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -688,6 +690,18 @@ async def test_a_view_counts_its_own_and_its_client_counts_all(server: Scripted,
         client.stats.retry_seconds + client.stats.rate_limit_seconds + client.stats.outage_seconds
     )
     assert repr(inner.stats) == "ClientStats(requests=2, retries=1, rate_limited=1, callflows=1)"
+
+
+async def test_a_view_is_freed_even_if_its_on_retry_refers_to_it(client: VinixClient) -> None:
+    class Job:
+        def __init__(self) -> None:
+            self.client = client.with_options(on_retry=self.on_retry)
+
+        def on_retry(self, event: RetryEvent) -> None: ...
+
+    job = weakref.ref(Job())
+    gc.collect()
+    assert job() is None
 
 
 async def test_seconds_are_wall_time_and_no_sum_over_calls(server: Scripted, client: VinixClient) -> None:

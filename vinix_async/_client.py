@@ -16,7 +16,7 @@ from ._pipeline.clock import Clock, SystemClock
 from ._pipeline.credentials import ApiKeyAuth, Auth, Identity, TokenAuth, UserAuth, as_auth, read_identity
 from ._pipeline.events import ClientStats, Listener, configure_logging
 from ._pipeline.retry import RetryPolicy
-from ._pipeline.send import CONNECTIONS, AuthFunction, Sender
+from ._pipeline.send import AuthFunction, Sender
 from ._public import public
 from ._resources.accounts import Accounts
 from ._resources.callflows import Callflows
@@ -133,7 +133,6 @@ class VinixClient:
         self._sender = sender
         self._options = evolve(options, listeners=(*listeners, self._stats))
         self._owner = owner
-        CONNECTIONS[self] = sender, self._options
         self.callflows = Callflows(sender, self._options)
         self.accounts = Accounts(sender, self._options)
 
@@ -222,6 +221,14 @@ class VinixClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
+
+
+def connection_of(client: VinixClient) -> tuple[Sender, CallOptions]:
+    """Return the sender and the options of a client or a view. Extras such as the mirror use them for their own calls.
+
+    They are not public attributes of the client, because only this package may use them.
+    """
+    return client._sender, client._options  # noqa: SLF001  # this function is defined beside the class
 
 
 def _auth_from(environ: Mapping[str, str]) -> Auth:

@@ -34,8 +34,8 @@ from . import (
     VinixError,
     __version__,
 )
+from ._client import connection_of
 from ._columns import Cell, arrow_schema, arrow_table, cells, column_names
-from ._pipeline.send import CONNECTIONS
 
 try:
     import cloudpickle
@@ -485,7 +485,7 @@ def _read(
 
     clients.run(read())
     counters = {name: getattr(sweep.stats, name) for name in _COUNTERS}
-    sender, _ = CONNECTIONS[client]
+    sender, _ = connection_of(client)
     return [found[account.id] for account in accounts], counters, sender.shares_credentials
 
 

@@ -40,6 +40,7 @@ from urllib.parse import urlsplit
 from attrs import asdict
 
 from . import APIStatusError, ConfigurationError, VinixClient, VinixError, __version__
+from ._client import connection_of
 from ._pipeline.events import (
     AttemptEnded,
     BadItemFound,
@@ -53,7 +54,6 @@ from ._pipeline.events import (
     WaitEnded,
     WaitStarted,
 )
-from ._pipeline.send import CONNECTIONS
 
 try:
     from opentelemetry import context, metrics, trace
@@ -122,7 +122,7 @@ def uninstrument(client: VinixClient) -> None:
 def _log_of(client: object) -> Log:
     if not isinstance(client, VinixClient):
         raise ConfigurationError(f"client must be a VinixClient, not {type(client).__name__}")
-    sender, _ = CONNECTIONS[client]
+    sender, _ = connection_of(client)
     return sender.log
 
 

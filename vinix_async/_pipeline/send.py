@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import Context
 from functools import partial
-from typing import Any, Final, TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar, cast
 
 from .._config import CallOptions, Limits
 from .._documents.models import Callflow
@@ -136,10 +135,6 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.transport.close()
         self.log.close()
-
-
-CONNECTIONS: Final[WeakKeyDictionary[object, tuple[Sender, CallOptions]]] = WeakKeyDictionary()
-"""The sender and the options of each client and view. Extras such as the mirror use them for their own calls."""
 
 
 class _Call:

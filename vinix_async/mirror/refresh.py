@@ -32,8 +32,8 @@ from .. import (
     VinixError,
     to_dict,
 )
+from .._client import connection_of
 from .._listing.sweep import AccountIds, Outcome, Sweep
-from .._pipeline.send import CONNECTIONS, Sender
 from .contents import content_hash, toggled_by
 from .errors import MirrorError
 from .store import KnownAccount, KnownCallflow, Read, Store
@@ -41,6 +41,7 @@ from .store import KnownAccount, KnownCallflow, Read, Store
 if TYPE_CHECKING:
     from .._config import CallOptions
     from .._pipeline.events import Listener
+    from .._pipeline.send import Sender
 
 _logger: Final = logging.getLogger("vinix_async")
 
@@ -153,7 +154,7 @@ class MirrorRefresh(Sweep):
         max_concurrency: int,
         options: RefreshOptions,
     ) -> None:
-        super().__init__(*CONNECTIONS[client], account_ids, max_concurrency=max_concurrency)
+        super().__init__(*connection_of(client), account_ids, max_concurrency=max_concurrency)
         self._run = _Run(
             store=store,
             options=options,
@@ -222,7 +223,7 @@ class MirrorRefresh(Sweep):
         yield Outcome(result, bad=bool(work.bad_items))
 
 
-def _calls(sender: Sender, options: "CallOptions", *listeners: "Listener") -> Callflows:
+def _calls(sender: "Sender", options: "CallOptions", *listeners: "Listener") -> Callflows:
     """Return a view of the client's callflows that also notifies ``listeners``."""
     return Callflows(sender, evolve(options, listeners=(*options.listeners, *listeners)))
 
