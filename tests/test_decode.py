@@ -258,6 +258,8 @@ def test_decode_page_reads_a_saved_body() -> None:
     assert (page.next_start_key, page.start_key, page.page_size, page.request_id) == ("g20", None, 1, "r")
     with pytest.raises(DecodeError):
         decode_page(b"<html>")
+    with pytest.raises(ConfigurationError, match="bytes"):
+        decode_page('{"data": []}')  # type: ignore[arg-type]
 
 
 def test_structure_takes_json_and_documents_only() -> None:
@@ -269,6 +271,8 @@ def test_structure_takes_json_and_documents_only() -> None:
         structure({"x": [float("nan")]}, Callflow)
     with pytest.raises(ConfigurationError, match="document class"):
         structure({}, dict)  # type: ignore[type-var]
+    with pytest.raises(ConfigurationError, match="document class"):
+        structure(Callflow, {})  # type: ignore[arg-type]  # in the wrong order
     with pytest.raises(DecodeError, match="expected object, got array"):
         structure([], Callflow)  # type: ignore[arg-type]
 

@@ -199,6 +199,7 @@ async def test_it_begins_at_the_start_key() -> None:
         ({"resume": Checkpoint(scope=SCOPE), "start_key": "c"}, "cannot be combined"),
         ({"on_bad_item": "ignore"}, "on_bad_item"),
         ({"on_bad_item": None}, "on_bad_item"),
+        ({"on_bad_item": ["skip"]}, "on_bad_item"),
     ],
 )
 async def test_bad_arguments_are_refused_at_once(options: dict[str, Any], word: str) -> None:
@@ -577,6 +578,16 @@ async def test_rows_of_the_page_before_are_dropped_after_a_resume() -> None:
     assert ids(await pager.to_list()) == ["c"]
 
 
+async def test_and_after_a_resume_at_an_empty_page() -> None:
+    pages: Any = {None: (["a", "b"], "1"), "1": ([], "2"), "2": ([], "3"), "3": (["a", "b", "c"], None)}
+    server = MemoryListing(pages)
+    pager = server.pager()
+    async for page in pager.by_page():
+        if page.next_start_key == "3":
+            break
+    assert ids(await server.pager(resume=pager.checkpoint()).to_list()) == ["c"]
+
+
 async def test_and_after_an_error_between_the_two() -> None:
     server = MemoryListing({None: (["a", "b"], "b"), "b": (["a", "b", "c"], None)})
     server.failing["b"] = ServerError("down", status=503)
@@ -720,6 +731,7 @@ async def test_a_checkpoint_of_version_1_is_read() -> None:
         {"done": [1]},
         {"bad": "a"},
         {"bad": [None]},
+        {"start_key": ""},
         {"yielded": "3"},
         {"yielded": -1},
         {"yielded": True},

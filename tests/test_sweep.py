@@ -372,6 +372,18 @@ async def test_an_id_that_comes_twice_is_read_once(server: Scripted) -> None:
     assert len(server.asked) == 2
 
 
+async def test_a_source_that_repeats_its_ids_for_ever_holds_nobody_up(server: Scripted) -> None:
+    def source() -> Iterator[str]:
+        for _ in range(1000):
+            yield "a"
+            if server.asked:
+                return
+        pytest.fail("the account was not requested")
+
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        assert len(await client.callflows.list_many(source()).collect()) == 1
+
+
 async def test_rows_that_are_gone_are_counted(server: Scripted, clock: FakeClock) -> None:
     def answer(request: web.Request) -> web.Response:
         if request.path.endswith("callflows"):

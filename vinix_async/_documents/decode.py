@@ -230,7 +230,7 @@ def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
         DecodeError: a value has the wrong type or is not a JSON value. ``problems`` describes the invalid values.
         ConfigurationError: ``kind`` is not a document class.
     """
-    if kind not in RULES:
+    if kind not in tuple(RULES):  # a tuple, because a wrong argument may not be hashable
         raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")
     document: D = _converter().structure(_copy_checked(mapping), kind)
     return document

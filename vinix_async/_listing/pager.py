@@ -136,7 +136,7 @@ class Listing(Generic[T]):
             raise ConfigurationError("prefetch must be 0 or 1, because the cursor of a page is in the previous page")
         if start_key is not None and (type(start_key) is not str or not start_key):
             raise ConfigurationError("start_key must be a non-empty str or None")
-        if self.on_bad_item not in {"raise", "skip"}:
+        if self.on_bad_item not in ("raise", "skip"):  # a tuple, because a wrong argument may not be hashable
             raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {self.on_bad_item!r}")
         if resume is None:
             return
@@ -533,7 +533,7 @@ class PageReader(Generic[T]):
         else:
             # Of the ids in the checkpoint, forget only those that this page lists. The next page may list the others.
             self._deduplicator.forget_resumed(listed)
-            self._previous = listed
+            self._previous = listed or self._previous
         self._handed_out = []
         self.start_key, self._finished = cursor, cursor is None
         self._envelope, self._batches = None, iter(())  # frees the page before the next one is read
@@ -636,6 +636,8 @@ def decode_page(body: bytes) -> Page[Callflow]:
     The ``start_key`` of the page is None, because the body does not contain it. Raises ``DecodeError`` if the body is
     not a listing of callflows.
     """
+    if not isinstance(body, bytes | bytearray):
+        raise ConfigurationError(f"decode_page() needs the bytes of a response body, not {type(body).__name__}")
     envelope = decode_envelope(body, Callflow)
     return Page(
         items=read_rows(envelope.data, Callflow),

@@ -496,9 +496,11 @@ async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Acc
             if not isinstance(each, str | Account):
                 raise ConfigurationError(f"each of account_ids must be a str or an Account, not {type(each).__name__}")
             account = Account(id=each) if isinstance(each, str) else each
-            if account.id not in skip:
-                skip.add(account.id)
-                yield account
+            if account.id in skip:
+                await asyncio.sleep(0)  # otherwise a source that repeats its ids for ever would block the event loop
+                continue
+            skip.add(account.id)
+            yield account
     finally:
         if isinstance(source, AsyncGenerator):
             await source.aclose()
