@@ -7,6 +7,7 @@ import pickle
 import traceback
 import weakref
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -867,6 +868,29 @@ def test_another_event_loop_is_refused_in_words() -> None:
 
     asyncio.run(first())
     asyncio.run(second())
+
+
+@pytest.mark.parametrize("kind", ["own session", "borrowed session"])
+async def test_requests_never_wait_for_a_connection(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """They would do so within their timeout, as if the server did not answer."""
+
+    async def on_queued(*_: Any) -> None:
+        queued.append(1)
+
+    queued: list[int] = []
+    tracer = aiohttp.TraceConfig()
+    tracer.on_connection_queued_start.append(on_queued)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2), trace_configs=[tracer]) as borrowed:
+        own = kind == "own session"
+        if own:
+            monkeypatch.setattr(aiohttp, "ClientSession", partial(aiohttp.ClientSession, trace_configs=[tracer]))
+        options: dict[str, Any] = {"limits": Limits(max_connections=2)} if own else {"session": borrowed}
+        async with VinixClient(auth="t", base_url=server.url, **options) as client:
+            await asyncio.gather(*(client.callflows.list(ACCOUNT).to_list() for _ in range(6)))
+    assert len(server.requests) == 6
+    assert queued == []
 
 
 async def test_a_borrowed_session_stays_open(server: Scripted, clock: FakeClock) -> None:

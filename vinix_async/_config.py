@@ -86,8 +86,10 @@ class Limits:
     """Limits on the client's use of connections, memory and the server's rate limit.
 
     Attributes:
-        max_connections: the maximum number of connections in the pool.
-        max_concurrency: the maximum number of requests in flight for all accounts together.
+        max_connections: the maximum number of connections in the pool. A session that is passed as ``session`` has its
+            own maximum, the ``limit`` of its connector.
+        max_concurrency: the maximum number of requests in flight for all accounts together. It is lowered to the
+            maximum number of connections.
         per_account: the maximum number of requests in flight for one account.
         burst: the assumed size of the server's token bucket for each account. The default is Kazoo's. ``burst`` and
             ``rate`` have no effect until the server answers 429.

@@ -63,7 +63,9 @@ class Transport:
         check_ssl(ssl)
         self._borrowed = session
         self._session = session
-        self._max_connections = max_connections
+        if session is not None:
+            max_connections = session.connector.limit if session.connector is not None else 0
+        self.max_connections: int = max_connections  # 0 for no limit
         self._keepalive = keepalive
         self._max_body = max_body
         self._ssl: ssl_module.SSLContext | bool = ssl or True
@@ -101,7 +103,7 @@ class Transport:
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
+                connector=aiohttp.TCPConnector(limit=self.max_connections, keepalive_timeout=self._keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         if self._session.closed:

@@ -10,6 +10,8 @@ from contextvars import Context
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from attrs import evolve
+
 from .._config import CallOptions, Limits
 from .._documents.models import Callflow
 from .._exceptions import (
@@ -47,7 +49,9 @@ class Sender:
         self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
         self.log: Log = Log(clock)
-        self.rate_limiter: RateLimiter = RateLimiter(limits, self.clock)
+        # A request that waited for a connection would do so within its timeout, which could look like an outage.
+        slots = min(limits.max_concurrency, transport.max_connections or limits.max_concurrency)
+        self.rate_limiter: RateLimiter = RateLimiter(evolve(limits, max_concurrency=slots), self.clock)
         self.outages: OutageDetector = OutageDetector(self.clock)
         self._tasks: set[asyncio.Task[Any]] = set()
         # Request ids must differ between processes, even if the application seeds the global random generator.
