@@ -879,11 +879,20 @@ async def test_what_was_read_before_an_account_failed_is_kept(
 
 async def test_rows_without_an_id_are_named(server: Scripted, tmp_path: Path, clock: FakeClock) -> None:
     async with small(server, tmp_path, clock) as (_, refresh, _):
-        rows = [{"id": ONE, "name": ONE}, {"name": "no id"}, {"name": 7}, {"id": "../x", "name": "odd"}]
+        rows = [
+            {"id": ONE, "name": ONE},
+            {"name": "no id"},
+            {"name": 7},
+            {"id": "../x", "name": "odd"},
+            {"id": "x" * 251},
+        ]
         server.script = [lambda request: success(request, rows)]
         _, result = await refresh()
         assert (result.state, result.added) == ("ok", 1)
-        assert sorted(str(item.id) for item in result.bad_items) == ["../x", "None", "None"]
+        assert sorted(str(item.id) for item in result.bad_items) == ["../x", "None", "None", "x" * 251]
+    async with night_of(SqliteDatabase(tmp_path / "other.db")) as night:
+        error = (await night.refresh(["a" * 251]))["a" * 251].error
+        assert str(error) == "a mirror cannot store account_ids of more than 250 characters"
 
 
 async def test_probes_that_fail_cost_nothing_but_documents(server: Scripted, tmp_path: Path, clock: FakeClock) -> None:

@@ -622,6 +622,60 @@ async def test_files_that_are_no_mirror(tmp_path: Path) -> None:
         assert opened.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 
 
+async def test_values_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.db"
+
+    async def ask(mirror: Mirror) -> None:
+        await mirror.status()
+        _ = [each async for each in mirror.history("a1", "c1")]
+        await mirror._store.lock("a1")
+
+    async with Mirror(path) as mirror:
+        await Refresh(mirror)(0, callflow("c1"))
+        await ask(mirror)
+    whole = path.read_bytes()
+    for table, column, value in (
+        ("versions", "document", b'{"id": "c1", "planted-secret'),
+        ("versions", "document", b'{"id": "c1", "name": "planted-secret\xff"}'),
+        ("versions", "metadata", b"planted-secret"),
+        ("versions", "valid_from", b"2026-03-01Tplanted-secret"),
+        ("accounts", "refreshed_at", b"2026-03-01Tplanted-secret"),
+        ("callflows", "toggles", b"planted-secret"),
+    ):
+        path.write_bytes(whole)
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"UPDATE {table} SET {column} = CAST(? AS text)", (value,))
+        async with Mirror(path) as mirror:
+            with pytest.raises(MirrorError, match="damaged") as caught:
+                await ask(mirror)
+        assert "planted" not in str(caught.value)
+    path.write_bytes(whole.replace(b"CREATE TABLE runs", b"CREATE TABL\xff runs"))
+    async with Mirror(path) as mirror:
+        with pytest.raises(MirrorError, match="damaged"):
+            await mirror.status()
+
+
+async def test_an_error_of_postgresql_has_no_stored_values(postgres_mirror: str) -> None:
+    async with Mirror(postgres_mirror) as mirror:
+        await Refresh(mirror)(0, account_id="planted-secret")
+        statement = "INSERT INTO accounts (account_id, state) VALUES (?, 'new')"
+        with pytest.raises(MirrorError, match="duplicate key value violates unique constraint") as caught:
+            await mirror._store.run(lambda database: database.execute(statement, "planted-secret"))
+        assert "planted" not in str(caught.value)
+
+
+async def test_ids_that_cannot_be_stored(mirror: Mirror, refresh: Refresh) -> None:
+    await refresh(0, callflow("c1"))
+    store = mirror._store
+    await store.lock("a1")
+    ends: dict[str, Any] = {"began_at": at(1), "watermark": 6, "deleted": [], "now": at(1)}
+    await store.finish("a1", **ends, unreadable=["c\0", "c1"])
+    await store.unlock("a1")
+    known = await store.lock("a1")
+    assert known
+    assert {each: callflow.row_hash for each, callflow in known.callflows.items()} == {"c1": None}
+
+
 async def test_a_file_that_another_program_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vinix_async.mirror.sqlite._BUSY_TIMEOUT", 0.0)
     async with Mirror(tmp_path / "mirror.db") as mirror:

@@ -11,6 +11,11 @@ class MirrorError(VinixError):
     """
 
 
+def damaged(what: str) -> MirrorError:
+    """Return the error for a stored value that cannot be read. The error does not contain the value."""
+    return MirrorError(f"the mirror is damaged: {what} is invalid; restore a backup, or refresh into a new database")
+
+
 class NotKnownError(VinixError):
     """A query asks for an account, a callflow or a time for which the mirror has no data.
 

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from weakref import WeakSet
 
-from .. import Callflow, ConfigurationError, VinixClient, decode_page
+from .. import Callflow, ConfigurationError, DecodeError, VinixClient, decode_page
 from .answers import NumberUse, StoredChange, Use, Version
 from .contents import search_key, storable
-from .errors import NotKnownError
+from .errors import NotKnownError, damaged
 from .refresh import MirrorRefresh, RefreshOptions
 from .sqlite import SqliteDatabase
 from .store import AccountStatus, Database, Store
@@ -304,7 +305,9 @@ def _aware(name: str, time: object) -> datetime:
 def _documents(texts: Iterable[Row]) -> Iterator[Callflow]:
     """Return the callflows of (document, metadata) pairs. Pairs without a document are left out."""
     whole = (_with_metadata(document, metadata) for document, metadata in texts if document)
-    return iter(decode_page(f'{{"data":[{",".join(whole)}]}}'.encode()).items)
+    with suppress(DecodeError):
+        return iter(decode_page(f'{{"data":[{",".join(whole)}]}}'.encode()).items)
+    raise damaged("a document")
 
 
 def _with_metadata(document: str, metadata: str | None) -> str:

@@ -169,7 +169,9 @@ class PostgresDatabase:
 
     def explain(self, error: Exception) -> MirrorError:
         """Return the ``MirrorError`` that describes an error of the driver. It does not contain the password."""
-        text = " ".join(str(error).split())
+        # Only the primary message of the server, because the others may contain parts of a document.
+        primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+        text = " ".join((primary or str(error)).split())
         if self._password:
             text = text.replace(self._password, "***")
         return MirrorError(f"the mirror {self._name} cannot be used: {text}")

@@ -65,6 +65,8 @@ _COMPARED_AT_ONCE: Final = 1_000
 """The number of callflows that are compared with the listing before other tasks may run. This takes about 1 ms."""
 
 _MOST_DAYS: Final = 36_500
+_MAX_ID: Final = 250
+"""The maximum number of characters of an id. An index of PostgreSQL cannot contain two ids that are much longer."""
 
 RefreshState = Literal["ok", "fresh", "skipped", "failed", "forbidden", "gone"]
 
@@ -313,6 +315,7 @@ class _AccountWork:
         """Refresh the account. Return the state of the refresh, and the error if the refresh failed."""
         try:
             self._calls.list(self._account_id)
+            _check_length("account_id", self._account_id)
         except ConfigurationError as error:  # the account id is invalid, so it must not be stored
             return "failed", error
         known = await self._store.lock(self._account_id, name)
@@ -497,6 +500,7 @@ class _AccountWork:
         known = self._known.callflows.get(callflow_id)
         asked_at = self._run.now()
         try:
+            _check_length("callflow_id", callflow_id)
             revised = await self._calls.get_if_changed(
                 self._account_id, callflow_id, None if known is None else known.revision
             )
@@ -555,6 +559,11 @@ class _AccountWork:
         item = BadItem(account_id=self._account_id, id=callflow_id, index=None, error=error.with_traceback(None))
         self.bad_items.append(item)
         self._run.on_bad_item(item)
+
+
+def _check_length(name: str, value: str) -> None:
+    if len(value) > _MAX_ID:
+        raise ConfigurationError(f"a mirror cannot store {name}s of more than {_MAX_ID} characters")
 
 
 def _ids(items: Iterable[Any], bad_items: Iterable[BadItem]) -> Iterator[str]:

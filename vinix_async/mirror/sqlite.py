@@ -44,7 +44,7 @@ _MEANINGS: Final = {
 class SqliteDatabase:
     """A connection to an SQLite file. All methods must be called from the same thread."""
 
-    failures = sqlite3.Error
+    failures = (sqlite3.Error, UnicodeDecodeError)  # sqlite3 cannot decode the texts of some errors of damaged files
 
     def __init__(self, path: Path) -> None:
         self._name = path
@@ -182,6 +182,8 @@ class SqliteDatabase:
     def explain(self, error: Exception) -> MirrorError:
         """Return the ``MirrorError`` that describes an error of the driver."""
         name = getattr(error, "sqlite_errorname", "")
+        if not name and not isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+            name = "SQLITE_CORRUPT"  # a stored text is not valid UTF-8; the error contains the text
         meaning = next(
             (words for code, words in _MEANINGS.items() if name.startswith(code)), f"cannot be used: {error}"
         )

@@ -34,7 +34,7 @@ from attrs import define, frozen
 
 from .. import Callflow
 from .contents import Content, content_of, storable
-from .errors import MirrorError
+from .errors import MirrorError, damaged
 from .times import to_time
 
 if TYPE_CHECKING:
@@ -327,7 +327,8 @@ class Store:
         def work(database: Database) -> None:
             locked = self._held(account_id)
             gone = [each for each in deleted if each in locked.version_ids]
-            with database.transaction() if gone or unreadable else nullcontext():
+            unread = [each for each in unreadable if each in locked.version_ids]
+            with database.transaction() if gone or unread else nullcontext():
                 if gone:
                     database.execute_many(
                         "UPDATE versions SET valid_to = CASE WHEN valid_from > ? THEN valid_from ELSE ? END,"
@@ -339,9 +340,9 @@ class Store:
                     )
                     statement = "DELETE FROM callflows WHERE account_id = ? AND callflow_id = ?"
                     database.execute_many(statement, [(account_id, each) for each in gone])
-                if unreadable:
+                if unread:
                     statement = "UPDATE callflows SET row_hash = NULL WHERE account_id = ? AND callflow_id = ?"
-                    database.execute_many(statement, [(account_id, each) for each in unreadable])
+                    database.execute_many(statement, [(account_id, each) for each in unread])
                 database.execute(
                     "UPDATE accounts SET state_since = CASE WHEN state = 'ok' THEN state_since ELSE ? END,"
                     " state = 'ok', error = NULL, known_since = coalesce(known_since, ?), refreshed_at = ?,"
@@ -402,11 +403,17 @@ def _load(database: Database, account_id: str, name: str | None, account: Rows, 
         database.execute("UPDATE accounts SET name = ? WHERE account_id = ?", name, account_id)
     callflows, version_ids = {}, {}
     for callflow_id, version_id, revision, row_hash, read_at, toggles in rows:
-        targets = tuple(json.loads(toggles)) if toggles else ()
+        targets = _ids_in(toggles) if toggles else ()
         callflows[callflow_id] = KnownCallflow(revision, row_hash, to_time(read_at), targets)
         version_ids[callflow_id] = version_id
     known = KnownAccount(state, watermark, to_time(refreshed_at), callflows)
     return _Locked(account_id, known, to_time(known_since), version_ids)
+
+
+def _ids_in(text: str) -> tuple[str, ...]:
+    with suppress(ValueError):
+        return tuple(json.loads(text))
+    raise damaged("a list of ids")
 
 
 @frozen

@@ -3,8 +3,11 @@
 SQLite stores times as texts, which sort in chronological order. PostgreSQL stores them as ``timestamptz``.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+
+from .errors import damaged
 
 
 def to_text(time: datetime) -> str:
@@ -14,4 +17,8 @@ def to_text(time: datetime) -> str:
 
 def to_time(value: Any) -> Any:
     """Convert a time from SQLite or PostgreSQL to a datetime in UTC. None is returned unchanged."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    with suppress(ValueError):
+        return datetime.fromisoformat(value)
+    raise damaged("a time")
