@@ -204,6 +204,32 @@ async def test_a_removed_account_is_unknown_and_missing_from_listings(sandbox: S
         sandbox.remove_account("nobody")
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "data"),
+    [
+        (402, "no_credit", {"message": "not enough credit to perform action"}),
+        (404, "bad_identifier", {"message": "bad identifier", "cause": "the id"}),
+        (418, "failed", {"message": "failed"}),
+        (500, "datastore_fault", {"message": "unknown failure"}),
+        (503, "datastore_unreachable", {"message": "datastore timeout"}),
+    ],
+)
+async def test_errors_that_a_test_asks_for(
+    status: int, message: str, data: dict[str, str], session: aiohttp.ClientSession
+) -> None:
+    async with Sandbox() as sandbox:
+        ask = Raw(sandbox, session)
+        await ask.login()
+        one, other = sandbox.account_ids[1:]
+        callflow_id = sandbox.callflow_ids(one)[0]
+        sandbox.break_callflow(one, callflow_id, status)
+        sandbox.deny(other, status)
+        for path, requested in ((f"{ask.listing(one)}/{callflow_id}", callflow_id), (ask.listing(other), other)):
+            found, body = await ask("GET", path)
+            expected = {name: text.replace("the id", requested) for name, text in data.items()}
+            assert (found, body["message"], body["data"]) == (status, message, expected)
+
+
 async def test_a_404_names_its_cause(session: aiohttp.ClientSession) -> None:
     async with Sandbox() as sandbox:
         ask = Raw(sandbox, session)
@@ -492,6 +518,55 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
             assert reply.status == 400
 
 
+MISSING = "Field is required but missing"
+ONLY_KNOWN = "Strict checking of data is enabled; only include schema-defined properties"
+TOO_LONG = "String must not be more than 64 characters"
+TOO_SHORT = "String must be at least 64 characters"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sent", "field", "rule", "detail"),
+    [
+        ("user_auth", {}, "credentials", "required", {"message": MISSING, "value": "credentials"}),
+        (
+            "user_auth",
+            {"credentials": "c" * 65},
+            "credentials",
+            "maxLength",
+            {"message": TOO_LONG, "target": 64, "cause": "c" * 65, "value": "c" * 65},
+        ),
+        (
+            "user_auth",
+            {"credentials": "c", "method": "sha1"},
+            "method",
+            "enum",
+            {"message": "Value not found in enumerated list of values", "target": ["md5", "sha"], "value": "sha1"},
+        ),
+        (
+            "api_auth",
+            {"api_key": "abc"},
+            "api_key",
+            "minLength",
+            {"message": TOO_SHORT, "target": 64, "cause": "abc", "value": "abc"},
+        ),
+        (
+            "api_auth",
+            {"api_key": "k" * 64, "x": 1},
+            "x",
+            "additionalProperties",
+            {"message": ONLY_KNOWN, "value": {"api_key": "k" * 64, "x": 1}},
+        ),
+    ],
+)
+async def test_an_invalid_login_is_repeated_in_its_error_with_its_secrets(
+    endpoint: str, sent: Any, field: str, rule: str, detail: Any, session: aiohttp.ClientSession
+) -> None:
+    """A client that shows the errors of the server would show them."""
+    async with Sandbox() as sandbox:
+        _, body = await Raw(sandbox, session)("PUT", f"/v2/{endpoint}", sent)
+    assert body["data"] == {field: {rule: detail}}
+
+
 async def test_refused_logins_keep_the_bucket_empty(session: aiohttp.ClientSession, clock: FakeClock) -> None:
     async with Sandbox(login_cost=35, clock=clock) as sandbox:
         ask = Raw(sandbox, session)
@@ -626,7 +701,7 @@ async def test_errors_as_csv(session: aiohttp.ClientSession) -> None:
 
 
 async def test_odd_values_can_be_filtered_and_listed_as_csv(session: aiohttp.ClientSession) -> None:
-    nested: Any = [1, []]
+    nested: Any = ["1", []]
     for _ in range(800):
         nested = [nested]
     async with Sandbox(callflows=0) as sandbox:
@@ -719,6 +794,8 @@ DOCUMENT = {
     "none": None,
     "empty": [],
     "count": 7,
+    "zero": 0,
+    "mixed": ["10", 7],
     "flow": {"module": "menu", "data": {"a": 1}},
     "pvt_created": 100,
     "pvt_modified": 200,
@@ -734,22 +811,42 @@ DOCUMENT = {
         ("filter_flag", "true", True),
         ("filter_count", "7", True),
         ("filter_flow.module", "menu", True),
-        ("filter_flow.data", '{"a": 1}', True),
+        ("filter_flow.data", '{"a":1}', True),
         ("filter_missing", "", True),
+        ("filter_missing.below", "", True),
+        ("filter_none", "null", True),
+        ("filter_none", "", False),
+        ("filter_mixed", "", True),
+        ("filter_numbers.2", "00", True),
+        ("filter_numbers.3", "", True),
+        ("filter_numbers.x", "", True),
+        ("filter_type", '"main"', True),
+        ("filter_count", "[7]", False),
+        ("filter_count", '["7"]', True),
+        ("filter_type.x", "", False),
         ("filter_type", '["other","main"]', True),
         ("filter_type", '["other"]', False),
         ("filter_type", "[", False),
         ("filter_not_type", "main", False),
         ("filter_not_type", "other", True),
+        ("filter_not_type.x", "main", False),
         ("has_key", "flow.data.a", True),
-        ("has_key", "none", False),
+        ("has_key", "none", True),
+        ("has_key", "numbers.1", True),
         ("has_key", "type.x", False),
-        ("key_missing", "none", True),
+        ("key_missing", "none", False),
+        ("key_missing", "type.x", False),
+        ("key_missing", "flow.x.y", True),
         ("has_value", "empty", False),
+        ("has_value", "none", False),
+        ("has_value", "zero", False),
+        ("has_value", "flag", True),
         ("has_value", "type", True),
         ("value_missing", "empty", True),
         ("created_from", "100", True),
         ("created_from", "101", False),
+        ("created_from", "100.4", True),
+        ("created_from", " 100", False),
         ("created_to", "100", True),
         ("modified_from", "201", False),
         ("modified_to", "x", False),
@@ -794,6 +891,20 @@ def test_dates_of_changes(clock: FakeClock) -> None:
     assert sandbox.callflow_ids(sandbox.root_id, {"modified_to": "2"}) == [dated]
 
 
+def test_a_replaced_callflow_keeps_the_names_that_its_flow_refers_to() -> None:
+    sandbox = Sandbox()
+    first = next(
+        each for each in sandbox.callflow_ids(sandbox.root_id) if sandbox.document(sandbox.root_id, each)["metadata"]
+    )
+    before = sandbox.document(sandbox.root_id, first)
+    sandbox.put(sandbox.root_id, {**before, "name": "Changed"})
+    assert sandbox.document(sandbox.root_id, first) == {**before, "name": "Changed"}
+    ann = {"u1": {"name": "Ann", "pvt_type": "user"}}
+    flow = {"module": "user", "data": {"id": "u1"}, "children": {}}
+    new = sandbox.put(sandbox.root_id, {"flow": flow, "metadata": {**ann, "u2": {"name": "Bob"}}})
+    assert sandbox.document(sandbox.root_id, new)["metadata"] == ann
+
+
 def test_summaries() -> None:
     flow = {
         "module": "menu",
@@ -802,6 +913,9 @@ def test_summaries() -> None:
             "1": {"module": "user", "data": {"skip_module": True}, "children": {"_": {"module": "menu", "data": {}}}},
             "2": {"module": "hangup"},
             "3": {"module": "play", "data": {}},
+            "4": {"module": "tts", "data": []},
+            "5": {"module": "say", "data": None},
+            "6": {"module": "", "data": {}},
         },
     }
     row = summary({"id": "x", "flow": flow, "name": None, "numbers": [], "pvt_type": "callflow", "metaflow": {}})
@@ -810,9 +924,14 @@ def test_summaries() -> None:
         "name": None,
         "numbers": [],
         "featurecode": False,
-        "modules": ["menu", "play"],
+        "modules": ["menu", "play", "tts"],
         "flags": [],
     }
+    odd: dict[str, Any] = {"featurecode": {}, "flags": {}}
+    assert summary({"id": "x", **odd}) == {"id": "x", "modules": [], **odd}
+    for empty in (None, False, 0, ""):
+        row = summary({"id": "x", "featurecode": empty, "flags": empty})
+        assert (row["featurecode"], row["flags"]) == (False, [])
 
 
 def test_documents_depend_on_the_seed_alone() -> None:

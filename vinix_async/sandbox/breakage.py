@@ -48,11 +48,11 @@ def break_content(how: int | str | None, value: Json) -> Json:
     return _CONTENT[how](value) if isinstance(how, str) and how in _CONTENT else value
 
 
-def broken_response(how: int | str | None) -> ApiResponse | None:
+def broken_response(how: int | str | None, callflow_id: str) -> ApiResponse | None:
     """Return the error with which a request for the callflow is answered, or None if ``how`` is not an error."""
     if how == INIT_FAILED_KIND:
         return INIT_FAILED
-    return status_error(how) if isinstance(how, int) else None
+    return status_error(how, callflow_id) if isinstance(how, int) else None
 
 
 def broken_connection(how: int | str | None) -> str | None:

@@ -12,7 +12,7 @@ from .state import SandboxState
 def get_callflow(state: SandboxState, account: int, callflow_id: str) -> ApiResponse:
     """Answer ``GET /accounts/{id}/callflows/{callflow_id}``."""
     how = state.broken_callflows.get((account, callflow_id))
-    if problem := broken_response(how):
+    if problem := broken_response(how, callflow_id):
         return problem
     try:
         document = state.callflows.document(account, callflow_id)
@@ -36,7 +36,8 @@ def create_callflow(state: SandboxState, account: int, data: Mapping[str, Any]) 
         others = state.callflows.cached(account, callflow_id).get("numbers")
         taken = [number for number in numbers if isinstance(others, list) and number in others]
         if taken:
-            return validation_error("numbers", "unique", f"Number {taken[0]} exists in callflow {callflow_id}")
+            message = f"Number {taken[0]} exists in callflow {callflow_id}"
+            return validation_error("numbers", "unique", message, cause=taken[0])
     created = gregorian_seconds(state.clock.time())
     callflow_id = state.callflows.put(account, {"patterns": [], **data, "pvt_type": "callflow"}, created)
     document = {

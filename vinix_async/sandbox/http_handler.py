@@ -21,7 +21,7 @@ from .estate.ids import digest
 from .faults import SENDERS, Faults, reset_connection
 from .outages import OutageController
 from .requests import ApiRequest, Credentials
-from .responses import ApiResponse, early, validation_error
+from .responses import ApiResponse, early, missing_field, validation_error
 from .routes import Routed, route, token_bucket_name
 from .state import SandboxState
 
@@ -274,14 +274,14 @@ def _decode_body(body: bytes, content_type: str | None) -> tuple[dict[str, Any],
     if not body or content_type not in {None, "application/json"}:
         return {}, None
     try:
-        value = msgspec.json.decode(body)
+        value, problem = msgspec.json.decode(body), "All JSON must be valid"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = None
+        value, problem = None, "decoder_exit around 0"
     if not isinstance(value, dict):
-        return {}, early(validation_error("json", "invalid", "All JSON must be valid"))
+        return {}, early(validation_error("json", "invalid", problem, target="body"))
     data = value.get("data")
     if data is None:
-        return {}, early(validation_error("data", "required", "Field is required but missing"))
+        return {}, early(missing_field("data", {name: each for name, each in value.items() if each is not None}))
     return data if isinstance(data, dict) else {}, None
 
 

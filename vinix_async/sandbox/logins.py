@@ -7,7 +7,7 @@ from attrs import evolve
 
 from .estate.ids import digest
 from .requests import Credentials
-from .responses import ApiResponse, invalid_credentials, validation_error
+from .responses import ApiResponse, invalid_credentials, missing_field, validation_error
 from .state import SandboxState
 
 _API_KEY_LENGTH: Final = 64
@@ -84,26 +84,27 @@ def _counted(response: ApiResponse, count: int) -> ApiResponse:
 def _api_key_problem(data: Mapping[str, Any]) -> ApiResponse | None:
     if unknown := data.keys() - {"api_key"}:
         message = "Strict checking of data is enabled; only include schema-defined properties"
-        return validation_error(min(unknown), "additionalProperties", message)
-    key = data.get("api_key")
-    if not isinstance(key, str):
-        return validation_error("api_key", "required", "Field is required but missing")
-    if len(key) < _API_KEY_LENGTH:
-        return validation_error("api_key", "minLength", f"String must be at least {_API_KEY_LENGTH} characters")
-    if len(key) > _API_KEY_LENGTH:
-        return validation_error("api_key", "maxLength", f"String must not be more than {_API_KEY_LENGTH} characters")
-    return None
+        return validation_error(min(unknown), "additionalProperties", message, value=data)
+    return _text_problem(data, "api_key", _API_KEY_LENGTH, _API_KEY_LENGTH)
 
 
 def _credentials_problem(data: Mapping[str, Any]) -> ApiResponse | None:
-    credentials = data.get("credentials")
-    if not isinstance(credentials, str):
-        return validation_error("credentials", "required", "Field is required but missing")
-    if not credentials:
-        return validation_error("credentials", "minLength", "String must be at least 1 characters")
-    if len(credentials) > _MAX_CREDENTIALS_LENGTH:
-        message = f"String must not be more than {_MAX_CREDENTIALS_LENGTH} characters"
-        return validation_error("credentials", "maxLength", message)
-    if data.get("method", "md5") not in _METHODS:
-        return validation_error("method", "enum", "Value not found in enumerated list of values")
-    return None
+    problem = _text_problem(data, "credentials", 1, _MAX_CREDENTIALS_LENGTH)
+    method = data.get("method", _METHODS[0])
+    if problem is None and method not in _METHODS:
+        message = "Value not found in enumerated list of values"
+        return validation_error("method", "enum", message, target=_METHODS, value=method)
+    return problem
+
+
+def _text_problem(data: Mapping[str, Any], field: str, minimum: int, maximum: int) -> ApiResponse | None:
+    text = data.get(field)
+    if not isinstance(text, str):
+        return missing_field(field, field)
+    if len(text) < minimum:
+        rule, target, message = "minLength", minimum, f"String must be at least {minimum} characters"
+    elif len(text) > maximum:
+        rule, target, message = "maxLength", maximum, f"String must not be more than {maximum} characters"
+    else:
+        return None
+    return validation_error(field, rule, message, target=target, cause=text, value=text)

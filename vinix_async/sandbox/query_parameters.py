@@ -23,7 +23,7 @@ def page_size(query: Mapping[str, str], *, kazoo5: bool) -> int | ApiResponse:
     text = query.get("page_size")
     if text is None:
         return DEFAULT_PAGE_SIZE
-    size = _integer(text)
+    size = integer(text)
     if size is not None and size >= 1:
         return size
     if not kazoo5:
@@ -48,7 +48,7 @@ def is_chunked(query: Mapping[str, str]) -> bool:
 
 def chunk_size_error(query: Mapping[str, str]) -> ApiResponse | None:
     """Return Kazoo 5's error for an invalid ``chunk_size`` of a streamed listing, or None if it is valid."""
-    size = _integer(query.get("chunk_size", str(MAX_CHUNK_SIZE)))
+    size = integer(query.get("chunk_size", str(MAX_CHUNK_SIZE)))
     if size == 0:
         return ApiResponse(503, {"message": "datastore fatal error"}, "datastore_fault")
     if size is None or not 0 < size <= MAX_CHUNK_SIZE:
@@ -65,7 +65,7 @@ def start_key(query: Mapping[str, str]) -> str | None:
     return None if cursor is None else decode_cursor(cursor)
 
 
-def _integer(text: str) -> int | None:
+def integer(text: str) -> int | None:
     """Return the number in ``text``, rounded as Erlang does (halves away from zero). Return None for other text."""
     if not _NUMBER.fullmatch(text):
         return None

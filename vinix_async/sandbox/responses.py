@@ -49,9 +49,14 @@ def bad_identifier(cause: str) -> ApiResponse:
     return ApiResponse(404, {"message": "bad identifier", "cause": cause}, "bad_identifier")
 
 
-def validation_error(field: str, rule: str, message: str) -> ApiResponse:
-    """Return the 400 for one invalid field."""
-    return ApiResponse(400, {field: {rule: {"message": message}}}, "validation error")
+def validation_error(field: str, rule: str, message: str, **detail: Any) -> ApiResponse:
+    """Return the 400 for one invalid field. ``detail`` can repeat values of the request, as on the real server."""
+    return ApiResponse(400, {field: {rule: {"message": message, **detail}}}, "validation error")
+
+
+def missing_field(field: str, value: Any) -> ApiResponse:
+    """Return the 400 for a required field that is missing. ``value`` is the ``value`` of the error."""
+    return validation_error(field, "required", "Field is required but missing", value=value)
 
 
 def faulty_request(message: str) -> ApiResponse:
@@ -59,10 +64,12 @@ def faulty_request(message: str) -> ApiResponse:
     return ApiResponse(404, {"message": message}, "faulty_request")
 
 
-def status_error(status: int) -> ApiResponse:
-    """Return the error that Kazoo usually sends with a status."""
-    message = _MESSAGES.get(status, "failed")
-    return ApiResponse(status, {"message": message.replace("_", " ")}, message)
+def status_error(status: int, requested_id: str) -> ApiResponse:
+    """Return the error that Kazoo usually sends with a status. ``requested_id`` is the id of the account or callflow."""
+    if status == 404:
+        return bad_identifier(requested_id)
+    message, text = _ERRORS.get(status, ("failed", "failed"))
+    return ApiResponse(status, {"message": text}, message)
 
 
 ENDPOINT_NOT_FOUND: Final = early(ApiResponse(404, {"message": "not found"}, "not_found"))
@@ -82,12 +89,15 @@ NO_SUCH_RESOURCE: Final = ApiResponse(404, has_body=False)
 CRASH: Final = ApiResponse(500, before_negotiation=True, has_body=False)
 """Cowboy's response if the process that handles the request crashes."""
 
-_MESSAGES: Final = {
-    401: "invalid_credentials",
-    403: "forbidden",
-    404: "bad_identifier",
-    423: "locked",
-    429: "too_many_requests",
-    500: "datastore_fault",
-    503: "datastore_unreachable",
+_ERRORS: Final = {
+    401: ("invalid_credentials", "invalid credentials"),
+    402: ("no_credit", "not enough credit to perform action"),
+    403: ("forbidden", "forbidden"),
+    405: ("invalid_method", "method not allowed"),
+    409: ("datastore_conflict", "conflicting documents"),
+    423: ("locked", "locked"),
+    429: ("too_many_requests", "too many requests"),
+    500: ("datastore_fault", "unknown failure"),
+    501: ("not_implemented", "not implemented"),
+    503: ("datastore_unreachable", "datastore timeout"),
 }

@@ -23,7 +23,7 @@ from .filters import filters_in, matches
 from .http_handler import HttpHandler, RecordedRequest, expect, restore_cowboy_headers
 from .listener import Listener
 from .outages import Outage, OutageController, OutageKind, OutagePart
-from .responses import bad_identifier, early, status_error
+from .responses import early, status_error
 from .state import SandboxState
 from .token_bucket import TokenBuckets
 from .tokens import USERNAME, TokenIssuer, normalized_name
@@ -246,6 +246,9 @@ class Sandbox:
         callflow keeps its dates, and a new callflow gets none. Kazoo also keeps the dates of a callflow that the
         module ``ring_group_toggle`` changes during a call. Dates in ``document`` take precedence.
 
+        The key ``metadata`` of ``document`` says which users, devices and so on exist. As on the real server, the
+        ``metadata`` that the API returns contains only those that the flow refers to.
+
         The sandbox stores a copy. Raises ``ConfigurationError`` if ``document`` cannot be stored as JSON.
         """
         modified = gregorian_seconds(self._clock.time()) if dated else None
@@ -273,8 +276,7 @@ class Sandbox:
         if type(status) is not int or not 400 <= status <= 599:
             raise ConfigurationError(f"the argument 'status' must be an int from 400 to 599, not {status!r}")
         self._index(account_id)
-        error = bad_identifier(account_id) if status == 404 else status_error(status)
-        self._state.denied_accounts[account_id] = early(error)
+        self._state.denied_accounts[account_id] = early(status_error(status, account_id))
 
     def remove_account(self, account_id: str) -> None:
         """Delete an account. Listings no longer contain it, and requests for it get a 404.

@@ -76,12 +76,15 @@ class CallflowStore:
     def _find(self, account: int, callflow_id: str) -> tuple[Json, dict[str, Json]]:
         """Return a stored document, and a dict from the ids of entities to their metadata.
 
-        The dict has all entities that the document refers to. It is empty if the document was added or replaced.
+        The dict has all entities that the document refers to. For a document that was added or replaced, it is the
+        ``metadata`` that came with the document.
         """
         if callflow_id in self._removed.get(account, ()):
             raise KeyError(callflow_id)
         if callflow_id in self._added.get(account, ()):
-            return self._added[account][callflow_id], {}
+            added = self._added[account][callflow_id]
+            entities = added.get("metadata")
+            return added, entities if isinstance(entities, dict) else {}
         index = self._generated_indexes(account)[callflow_id]
         if account == self._faulty_account:
             return deepcopy(FAULTY_CALLFLOWS[callflow_id]), ENTITIES
@@ -92,8 +95,7 @@ class CallflowStore:
     def document(self, account: int, callflow_id: str) -> Json:
         """Return the full document as the API returns it: its public fields and ``metadata``.
 
-        ``metadata`` describes the entities that the flow refers to. If the document was added or replaced, ``metadata``
-        is empty.
+        ``metadata`` describes the entities that the flow refers to.
         """
         stored, entities = self._find(account, callflow_id)
         metadata = {entity: entities[entity] for entity in referenced_ids(stored.get("flow")) if entity in entities}

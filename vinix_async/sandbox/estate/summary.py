@@ -7,18 +7,23 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a document in a listing. A row has ``modules`` instead of ``flow``.
+    """Return the row of a document in a listing, as the view ``crossbar_listing`` of Kazoo does.
 
-    ``featurecode`` is False if the document has no feature code.
+    A row has ``modules`` instead of ``flow``. ``featurecode`` is False if the document has no feature code.
     """
     row: Json = {"id": stored["id"]}
     for key in ("name", "type", "numbers", "patterns", "owner_id", "group_id"):
         if key in stored:
             row[key] = stored[key]
-    row["featurecode"] = stored.get("featurecode") or False
+    row["featurecode"] = stored["featurecode"] if _is_truthy(stored.get("featurecode")) else False
     row["modules"] = _modules(stored.get("flow"))
-    row["flags"] = stored.get("flags") or []
+    row["flags"] = stored["flags"] if _is_truthy(stored.get("flags")) else []
     return row
+
+
+def _is_truthy(value: Any) -> bool:
+    """Return whether JavaScript, the language of the view, treats a value as true. Empty objects and arrays are true."""
+    return value not in (None, False, 0, "")
 
 
 def public_fields(stored: Json) -> Json:
@@ -48,9 +53,10 @@ def _modules(flow: Any) -> list[Any]:
     """
     found: list[Any] = []
     for node in _nodes(flow):
-        is_used = isinstance(node.get("data"), dict) and node["data"].get("skip_module") is not True
-        if is_used and "module" in node and node["module"] not in found:
-            found.append(node["module"])
+        module, data = node.get("module"), node.get("data")
+        is_skipped = isinstance(data, dict) and data.get("skip_module") is True
+        if _is_truthy(module) and _is_truthy(data) and not is_skipped and module not in found:
+            found.append(module)
     return found
 
 
