@@ -596,7 +596,7 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         first, second = (Ticket(each, callflows=True, options=options) for each in ("first", "second"))
         error = ServerError("x", status=503, server_away=True)
         outages.begin(first)
-        assert await outages.failed(first, error, no, is_last=False)
+        assert await outages.failed(first, error, no)
         await outages.enter(first)
         assert first.probing
         old = Ticket("old", callflows=True, options=options)
@@ -607,13 +607,13 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         others = [Ticket(str(number), callflows=True, options=options) for number in range(3)]
         for each in others:
             outages.begin(each)
-            assert not await outages.failed(each, error, no, is_last=False)
-        assert await outages.failed(second, error, no, is_last=False)
+            assert not await outages.failed(each, error, no)
+        assert await outages.failed(second, error, no)
         outage = outages._outage
         assert outage is not None
         assert outages._prober is second
         due = outage.next_probe_at
-        assert await outages.failed(first, error, no, is_last=False)
+        assert await outages.failed(first, error, no)
         assert (outage.failed_probes, outage.next_probe_at) == (0, due)
         for each in (first, second, *others):
             outages.end(each)
@@ -627,7 +627,7 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
 async def test_traffic_comes_back_in_steps() -> None:
     server = SimulatedServer(latency=0.1)
     server.fate = between(0, 3, 503)
-    limits = Limits(max_concurrency=1000)
+    limits = Limits(max_concurrency=1000, max_connections=1000)
     async with calm_after(server.client(limits=limits)) as client:
         assert {len(each) for each in await gathered(listings(client, 400))} == {3}
     after = [at for at, _ in server.requests if at >= 3]
@@ -650,7 +650,7 @@ async def test_an_answer_about_one_account_ends_it_too() -> None:
 async def test_answers_about_single_accounts_let_the_steps_grow() -> None:
     server = SimulatedServer(latency=0.1)
     server.fate = lambda target, at: 503 if at < 2 else "ok" if account_of(target) == "good" else "json 404"
-    async with calm_after(server.client(limits=Limits(max_concurrency=1000))) as client:
+    async with calm_after(server.client(limits=Limits(max_concurrency=1000, max_connections=1000))) as client:
         await gathered([client.callflows.list("good").to_list(), *listings(client, 100)])
     after = [at for at, _ in server.requests if at >= 2]
     assert after[-1] - after[0] < 0.1 * 8
@@ -935,8 +935,8 @@ async def test_only_the_answer_to_a_later_request_separates_failures(sent_at: fl
         return APIConnectionError("reset", server_away=True)
 
     for ticket in failing[:3]:
-        assert not await outages.failed(ticket, failure(), no_answer, is_last=False)
+        assert not await outages.failed(ticket, failure(), no_answer)
     clock.now = 11.0
     answered.sent_at = sent_at
     outages.succeeded(answered)
-    assert await outages.failed(failing[3], failure(), no_answer, is_last=False) is is_outage
+    assert await outages.failed(failing[3], failure(), no_answer) is is_outage

@@ -71,8 +71,8 @@ class Ticket:
         ends_at: the deadline of the call, on the monotonic clock.
         probing: whether the current or next attempt is a probe.
         sent_at: the time at which the current attempt started, on the monotonic clock.
-        refund: how many attempts turned out to be part of an outage after they had been counted. The caller subtracts
-            them from the attempts that the call has used.
+        spent: how many attempts of the call count towards ``RetryPolicy.attempts``. If counted attempts turn out to be
+            part of an outage, the detector subtracts them.
         last_error: the error of the call's last attempt.
         recovery: the serial number of the outage whose recovery counts the current attempt. None if none counts it.
         waiting: whether the listeners were notified that the call waits.
@@ -87,7 +87,7 @@ class Ticket:
     ends_at: float = math.inf
     probing: bool = False
     sent_at: float = 0.0
-    refund: int = 0
+    spent: int = 0
     last_error: VinixError | None = None
     recovery: int | None = None
     waiting: bool = False
@@ -119,6 +119,7 @@ class OutageDetector:
     def __init__(self, clock: StoppableClock) -> None:
         self._clock = clock
         self._answered = False  # whether the server has ever answered with success
+        self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._closed = False
         # State before an outage.
         self._in_flight: dict[Key, int] = {}
@@ -128,7 +129,7 @@ class OutageDetector:
         # answers a request, _discard_evidence removes accounts that had failed before the request was sent.
         self._evidence: dict[Key, float] = {}
         # For each call, the number of attempts that failed while the call's account was in _evidence. If an outage is
-        # detected, these attempts no longer count (Ticket.refund).
+        # detected, these attempts no longer count.
         self._refundable: Counter[Ticket] = Counter()
         self._check_done: asyncio.Future[None] | None = None  # done when the check of a suspected outage ends
         # State during an outage.
@@ -265,6 +266,8 @@ class OutageDetector:
     def succeeded(self, ticket: Ticket) -> None:
         """Record that an attempt has succeeded."""
         self._answered = True
+        if ticket.callflows:
+            self.served = ticket.account_id
         self._failing.discard(ticket.key)
         self.answered(ticket, callflows=ticket.callflows)
 
@@ -290,14 +293,11 @@ class OutageDetector:
                 self._hand_over()
         self._done_waiting(ticket)
 
-    async def failed(
-        self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]], *, is_last: bool
-    ) -> bool:
+    async def failed(self, ticket: Ticket, error: VinixError, server_answers: Callable[[], Awaitable[bool]]) -> bool:
         """Record a failure that is not an answer of the server.
 
         Return True if the failure is part of an outage. Such a failure does not count as an attempt of the call.
-        ``server_answers`` repeats a request that succeeded before and returns whether the server answers. ``is_last``
-        is True if the call has no attempt left.
+        ``server_answers`` repeats a request that succeeded before and returns whether the server answers.
 
         Raises the error, with ``gave_up`` set, if the call has waited for its ``outage_wait``. Raises
         ``ClientClosedError`` if the client was closed.
@@ -316,7 +316,7 @@ class OutageDetector:
             self._failing.add(ticket.key)
             self._evidence[ticket.key] = self._clock.monotonic()
         while self._outage is None:
-            if not counts or not self._suspects_outage(ticket, error, is_last=is_last):
+            if not counts or not self._suspects_outage(ticket, error):
                 if ticket.key in self._evidence:
                     self._refundable[ticket] += 1
                 return False
@@ -328,11 +328,14 @@ class OutageDetector:
             self._outage.answers_others = False
         return True  # there is an outage, so this does not count as one of the call's attempts
 
-    def _suspects_outage(self, ticket: Ticket, error: VinixError, *, is_last: bool) -> bool:
+    def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
         if ticket.key not in self._evidence:
             return False  # a request that was sent later succeeded, which shows that only this account has a problem
-        # Before a call fails, ask the server, because other calls may hang or wait for a rate limit.
-        if len(self._evidence) >= _MIN_ACCOUNTS or (is_last and not _is_own_500(error)):
+        if len(self._evidence) >= _MIN_ACCOUNTS:
+            return True
+        # Ask the server before a call fails with its last attempt. Other calls may hang or wait for a rate limit.
+        is_last = ticket.spent + 1 >= ticket.options.retry.attempts
+        if is_last and self.served is not None and not _is_own_500(error):
             return True
         # Ignore accounts with a problem of their own. If this call is for callflows, ignore requests that are not for
         # callflows, because they say nothing about callflows.
@@ -363,7 +366,7 @@ class OutageDetector:
         # The failures that revealed the outage do not count as attempts. Later failures of these accounts can again be
         # evidence of an outage.
         for each, attempts in self._refundable.items():
-            each.refund += attempts
+            each.spent -= attempts
         self._failing -= self._evidence.keys()
         self._discard_evidence(callflows=True)
         ticket.options.notify(OutageStarted(error=error))

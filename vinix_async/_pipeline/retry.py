@@ -81,8 +81,10 @@ class Retriable(Protocol):
     number of seconds to wait after a 429.
     """
 
-    spent: int
     hold: float
+
+    @property
+    def spent(self) -> int: ...
 
     def before_wait(self, wait: float, error: VinixError) -> None:
         """Report that the call will wait for ``wait`` seconds because of ``error``."""

@@ -58,7 +58,6 @@ class Sender:
         self.random: random.Random = random.Random()
         self.echoes_request_ids: bool = False  # whether a response has contained the id of its request
         self.headers_echo: bool = False  # whether a response header has contained the id of the request
-        self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._auth = auth
         self.shared_cache: TokenCache | None = TokenCache(auth, self.clock) if isinstance(auth, Auth) else None
         self._caches: dict[Auth, TokenCache] = {}
@@ -158,7 +157,6 @@ class _Call:
         self._claims_suffice = claims_suffice
         callflows = request.asks_for_callflows
         self._ticket = Ticket(request.account_id, callflows=callflows, options=options, ends_at=ends_at)
-        self.spent: int = 0
         self.hold: float = 0.0
         self._cache: TokenCache | None = None
         self._attempts = 0
@@ -197,7 +195,11 @@ class _Call:
             error.method, error.path = request.method, request.path
             error.account_id, error.callflow_id = request.account_id, error.callflow_id or request.callflow_id
 
-    # --- callbacks of the retry loop ---
+    # --- the interface for the retry loop ---
+
+    @property
+    def spent(self) -> int:
+        return self._ticket.spent
 
     def before_wait(self, wait: float, error: VinixError) -> None:
         request, options = self._request, self._options
@@ -245,27 +247,21 @@ class _Call:
     async def _attempt_through_outages(self) -> Envelope:
         """Make one attempt. Attempts that fail because of an outage are repeated here and do not count."""
         outages, ticket, request, policy = self._sender.outages, self._ticket, self._request, self._options.retry
-        self.spent -= ticket.refund
-        ticket.refund = 0
         while True:
             if outages.must_wait(ticket):
                 await outages.enter(ticket)
             ticket.sent_at = self._sender.clock.monotonic()
             try:
-                envelope = await self._attempt(request)
+                envelope = await self._attempt()
             except VinixError as error:
                 self._complete(error)
                 if is_answer(error):
                     outages.answered(ticket, callflows=ticket.callflows and error.path == request.path)
-                elif is_retryable(error, policy):
-                    is_last = self.spent + 1 >= policy.attempts and self._sender.served is not None
-                    if await outages.failed(ticket, error, self._server_answers, is_last=is_last):
-                        continue
-                self.spent += 1
+                elif is_retryable(error, policy) and await outages.failed(ticket, error, self._server_answers):
+                    continue
+                ticket.spent += 1
                 raise
             outages.succeeded(ticket)
-            if ticket.callflows:
-                self._sender.served = request.account_id
             envelope.attempts, envelope.attempts_allowed = self._attempts, self._options.retry.attempts
             return envelope
 
@@ -274,7 +270,7 @@ class _Call:
 
         Return False if there is no such account.
         """
-        sender, account_id, policy = self._sender, self._sender.served, self._options.retry
+        sender, account_id, policy = self._sender, self._sender.outages.served, self._options.retry
         if account_id is None:
             return False
         one = {"page_size": "1"}
@@ -295,9 +291,9 @@ class _Call:
             self._probes += call._probes
         return True
 
-    async def _attempt(self, request: Request) -> Envelope:
-        """Send ``request`` once. After a 401, get a new token and repeat the request, but only once per call."""
-        sender = self._sender
+    async def _attempt(self) -> Envelope:
+        """Send the request once. After a 401, get a new token and repeat the request, but only once per call."""
+        sender, request = self._sender, self._request
         while True:
             cache = self._cache
             if cache is None:
