@@ -519,52 +519,45 @@ async def test_logins(session: aiohttp.ClientSession) -> None:
 
 
 MISSING = "Field is required but missing"
+NOT_LISTED = "Value not found in enumerated list of values"
 ONLY_KNOWN = "Strict checking of data is enabled; only include schema-defined properties"
 TOO_LONG = "String must not be more than 64 characters"
 TOO_SHORT = "String must be at least 64 characters"
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "sent", "field", "rule", "detail"),
+    ("endpoint", "sent", "error"),
     [
-        ("user_auth", {}, "credentials", "required", {"message": MISSING, "value": "credentials"}),
+        ("user_auth", {}, {"credentials": {"required": {"message": MISSING, "value": "credentials"}}}),
         (
             "user_auth",
             {"credentials": "c" * 65},
-            "credentials",
-            "maxLength",
-            {"message": TOO_LONG, "target": 64, "cause": "c" * 65, "value": "c" * 65},
+            {"credentials": {"maxLength": {"message": TOO_LONG, "target": 64, "cause": "c" * 65, "value": "c" * 65}}},
         ),
         (
             "user_auth",
             {"credentials": "c", "method": "sha1"},
-            "method",
-            "enum",
-            {"message": "Value not found in enumerated list of values", "target": ["md5", "sha"], "value": "sha1"},
+            {"method": {"enum": {"message": NOT_LISTED, "target": ["md5", "sha"], "value": "sha1"}}},
         ),
         (
             "api_auth",
             {"api_key": "abc"},
-            "api_key",
-            "minLength",
-            {"message": TOO_SHORT, "target": 64, "cause": "abc", "value": "abc"},
+            {"api_key": {"minLength": {"message": TOO_SHORT, "target": 64, "cause": "abc", "value": "abc"}}},
         ),
         (
             "api_auth",
             {"api_key": "k" * 64, "x": 1},
-            "x",
-            "additionalProperties",
-            {"message": ONLY_KNOWN, "value": {"api_key": "k" * 64, "x": 1}},
+            {"x": {"additionalProperties": {"message": ONLY_KNOWN, "value": {"api_key": "k" * 64, "x": 1}}}},
         ),
     ],
 )
 async def test_an_invalid_login_is_repeated_in_its_error_with_its_secrets(
-    endpoint: str, sent: Any, field: str, rule: str, detail: Any, session: aiohttp.ClientSession
+    endpoint: str, sent: Any, error: Any, session: aiohttp.ClientSession
 ) -> None:
     """A client that shows the errors of the server would show them."""
     async with Sandbox() as sandbox:
         _, body = await Raw(sandbox, session)("PUT", f"/v2/{endpoint}", sent)
-    assert body["data"] == {field: {rule: detail}}
+    assert body["data"] == error
 
 
 async def test_refused_logins_keep_the_bucket_empty(session: aiohttp.ClientSession, clock: FakeClock) -> None:

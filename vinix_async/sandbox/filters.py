@@ -23,7 +23,7 @@ _RANGES = {
 _FIXED_NAMES = {"has_key", "key_missing", "has_value", "value_missing", *_RANGES}
 
 _MISSING: Final = object()
-_EMPTY: Final = (_MISSING, None, "", "0", "NULL", "undefined", [], {})
+_EMPTY: Final[tuple[object, ...]] = (_MISSING, None, "", "0", "NULL", "undefined", [], {})
 """The values that ``has_value`` treats as missing, in addition to the number 0."""
 
 

@@ -65,7 +65,7 @@ def faulty_request(message: str) -> ApiResponse:
 
 
 def status_error(status: int, requested_id: str) -> ApiResponse:
-    """Return the error that Kazoo usually sends with a status. ``requested_id`` is the id of the account or callflow."""
+    """Return the error that Kazoo usually sends with a status. ``requested_id`` is the account's or callflow's id."""
     if status == 404:
         return bad_identifier(requested_id)
     message, text = _ERRORS.get(status, ("failed", "failed"))

@@ -22,7 +22,7 @@ def summary(stored: Json) -> Json:
 
 
 def _is_truthy(value: Any) -> bool:
-    """Return whether JavaScript, the language of the view, treats a value as true. Empty objects and arrays are true."""
+    """Return whether a value is true in JavaScript, the language of the view. Empty objects and arrays are true."""
     return value not in (None, False, 0, "")
 
 
