@@ -25,7 +25,7 @@ AROUND = {"cli", "dask", "flows", "mirror", "sandbox", "telemetry", "testing"}
 # connection of a client, locks of files, and JSON of any depth.
 LENT = {
     "cli": {"vinix_async._columns", "vinix_async._locks"},
-    "dask": {"vinix_async._client", "vinix_async._columns"},
+    "dask": {"vinix_async._client", "vinix_async._columns", "vinix_async._locks"},
     "mirror": {
         *("vinix_async._client", "vinix_async._documents.deep_json"),
         *("vinix_async._listing.sweep", "vinix_async._locks"),

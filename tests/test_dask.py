@@ -5,6 +5,7 @@ Dask takes a second to import, so the tests that need it import it: each worker 
 """
 
 import asyncio
+import errno
 import hashlib
 import importlib
 import json
@@ -24,6 +25,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -355,6 +357,37 @@ async def test_a_worker_that_is_killed_loses_and_doubles_nothing(shared: Shared,
         assert (folder / "notes.txt").exists()
 
 
+async def test_only_one_call_at_a_time_writes_to_a_folder(shared: Shared, cluster: Any, tmp_path: Path) -> None:
+    from distributed import Client
+
+    from vinix_async.dask import write_callflows
+
+    folder, account_ids = tmp_path / "out", shared.sandbox.account_ids
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
+        async with aclosing(write_callflows(client, account_ids, folder)) as writing:
+            await anext(writing)
+            for overwrite in (False, True):
+                with pytest.raises(ConfigurationError, match=r"another run is writing to .*out: wait until it has"):
+                    await write(client, shared, folder, details=True, overwrite=overwrite)
+        await write(client, shared, folder)
+        assert ids(folder) == shared.truth()
+        (mine := tmp_path / "mine").mkdir()
+        (mine / "notes.txt").touch()
+        with pytest.raises(ConfigurationError, match="mine contains other files"):
+            await write(client, shared, mine)
+        assert [path.name for path in mine.glob("*")] == ["notes.txt"]
+
+
+async def test_a_file_system_without_locks(
+    shared: Shared, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    monkeypatch.setattr("vinix_async._locks._lock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
+        assert await write(client, shared, tmp_path / "out", shared.sandbox.account_ids[:1])
+
+
 async def test_leaving_the_loop_ends_the_tasks(shared: Shared, cluster: Any, tmp_path: Path) -> None:
     from distributed import Client
 
@@ -436,7 +469,7 @@ async def test_a_cluster_that_cannot_do_it_says_why(
             VinixError, match=r"a worker has vinix-async \d.*, but this process has 9\.9: install the same"
         ):
             await write(client, shared, folder, [account_id])
-    assert sorted(path.name for path in folder.iterdir()) == ["_vinix.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["_vinix.json", "_vinix.lock"]
 
 
 # --- the command ---

@@ -15,8 +15,8 @@ import re
 import socket
 import threading
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,6 +36,7 @@ from . import (
 )
 from ._client import connection_of
 from ._columns import Cell, arrow_schema, arrow_table, cells, column_names
+from ._locks import try_lock
 
 try:
     import cloudpickle
@@ -56,6 +57,9 @@ __all__ = ["DatasetPart", "read_callflows", "write_callflows"]
 Connect = Callable[[], VinixClient]
 Filters = Mapping[str, str | int | datetime | Sequence[str]]
 T = TypeVar("T")
+
+_LOCK: Final = "_vinix.lock"
+"""The name of the file that is locked while a call writes to its folder. It stays in the folder, and is empty."""
 
 _MANIFEST: Final = "_vinix.json"
 _MANIFEST_VERSION: Final = 1
@@ -255,8 +259,8 @@ async def write_callflows(
     Args:
         client: an asynchronous client of the cluster: ``distributed.Client(address, asynchronous=True)``.
         account_ids: an iterable or async iterable of account ids or ``Account`` objects. Duplicates are skipped.
-        folder: the absolute path of a folder that this process and all workers share. It is created if necessary. Only
-            one call may write to it at a time.
+        folder: the absolute path of a folder that this process and all workers share. It is created if necessary. It is
+            locked until the call ends. A file system without locks cannot do this: let one call at a time write to it.
         connect: as for ``read_callflows``.
         details: as for ``read_callflows``.
         filters: as for ``callflows.list``.
@@ -268,7 +272,8 @@ async def write_callflows(
         overwrite: whether to remove the parts of an earlier call. If False, the earlier call is continued.
 
     Raises:
-        ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export.
+        ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export, or another
+            call writes to it.
         AuthenticationError: the server refused the workers' credentials for all accounts of a part, or of several parts
             in a row. These are at least five accounts. This is not raised if ``auth`` of the client is a function,
             because the accounts then have credentials of their own.
@@ -281,12 +286,24 @@ async def write_callflows(
     folder = Path(folder)
     if not folder.is_absolute():
         raise ConfigurationError(f"folder must be an absolute path, not {str(folder)!r}")
-    _prepare(folder, {"source": source, "details": bool(details), "filters": _plain(filters)}, overwrite=overwrite)
-    accounts: dict[str, Account] = {}
-    async for each in _each(account_ids):
-        _add(each, accounts, checker)
+    _check_folder(folder)
+    with _locked(folder):
+        _prepare(folder, {"source": source, "details": bool(details), "filters": _plain(filters)}, overwrite=overwrite)
+        accounts: dict[str, Account] = {}
+        async for each in _each(account_ids):
+            _add(each, accounts, checker)
+        written = _write_parts(client, folder, list(accounts.values()), connect, options)
+        async with aclosing(written):
+            async for part in written:
+                yield part
+
+
+async def _write_parts(
+    client: "distributed.Client", folder: Path, accounts: Iterable[Account], connect: Connect, options: dict[str, Any]
+) -> AsyncGenerator[DatasetPart, None]:
+    """Yield the parts that are complete, and write and yield the others."""
     parts: dict[Path, list[Account]] = {}
-    for account in accounts.values():
+    for account in accounts:
         name = f"callflows-{hashlib.sha256(account.id.encode()).hexdigest()[:2]}.parquet"
         parts.setdefault(folder / name, []).append(account)
     complete = await asyncio.to_thread(_complete_parts, folder, parts)
@@ -356,20 +373,41 @@ def _plain(filters: Filters | None) -> dict[str, str]:
     return {name: str(value) for name, value in sorted((filters or {}).items())}
 
 
-def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Create the folder and its manifest, which describes the export. If ``overwrite`` is true, remove an old export.
+def _check_folder(folder: Path) -> None:
+    """Create the folder. Raise ``ConfigurationError`` if it contains files, but no export."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {path.name for path in folder.iterdir()}
+    if _MANIFEST not in names and names - {_LOCK}:
+        raise ConfigurationError(f"{folder} contains other files: use a new or an empty folder")
 
-    Raise ``ConfigurationError`` if the folder contains other files or a damaged manifest. If ``overwrite`` is false,
-    also raise it if the folder contains a different export.
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder for the ``with`` block. Raise ``ConfigurationError`` if another call has locked it.
+
+    A folder in a file system without locks is not locked.
+    """
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with suppress(OSError):
+            if not try_lock(descriptor):
+                raise ConfigurationError(f"another run is writing to {folder}: wait until it has ended")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write the manifest, which describes the export. If ``overwrite`` is true, remove an old export.
+
+    Raise ``ConfigurationError`` if the folder contains a damaged manifest. If ``overwrite`` is false, also raise it if
+    the folder contains a different export.
     """
     manifest = folder / _MANIFEST
     wanted = {"version": _MANIFEST_VERSION, **job}
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         found = json.loads(manifest.read_bytes())
     except FileNotFoundError:
-        if any(folder.iterdir()):
-            raise ConfigurationError(f"{folder} contains other files: use a new or an empty folder") from None
         found = wanted
     except (ValueError, RecursionError):
         found = None
