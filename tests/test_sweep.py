@@ -847,6 +847,34 @@ async def test_after_async_with_it_has_ended(server: Scripted, ordered: bool) ->
             del unused
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_second_cancellation_ends_the_sweep_too(server: Scripted, turns: int) -> None:
+    slow = Slow()
+    slow.gates = {str(number): asyncio.Event() for number in range(5)}
+    server.otherwise = slow
+    before = own_tasks()
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+
+        async def loop() -> None:
+            async with client.callflows.list_many(map(str, range(5))) as sweep:
+                async for _ in sweep:
+                    pass
+
+        task = asyncio.create_task(loop())
+        while slow.running < 5:
+            await asyncio.sleep(0)
+        task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait([task])
+        assert task.cancelled()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert own_tasks() == before
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("details", [False, True])
 @pytest.mark.parametrize("leave", [False, True])

@@ -135,10 +135,11 @@ def _make_struct(
         fields.append((rule.name, value, rule.default))
     fields[0] = fields[0][:2]  # without a default the field is required, so an empty object is not accepted
     fields += [(key, Any, UNSET) for key in _EDITOR_KEYS.get(kind, ())]
+    bases: Any = (Unbuilt, Struct)  # Any, because msgspec before 0.22 says that all bases must be Structs
     struct = defstruct(
         name,
         fields,
-        bases=(Unbuilt, Struct),
+        bases=bases,
         namespace={"build": lambda self: _build([self], builder)[0]},
         module=__name__,
         kw_only=True,

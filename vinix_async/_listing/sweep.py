@@ -221,15 +221,17 @@ class Sweep:
             await feeder
             complete = True
         finally:
-            await workers.stop(feeder)
-            self._workers = None  # breaks a reference cycle, because the workers refer to this sweep
-            names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
-            counts = {name: getattr(self.stats, name) for name in names}
-            variables.run(self._options.notify, SweepEnded(complete=complete, **counts))
             try:
-                await self._after(complete=complete)
+                await workers.stop(feeder)  # a second cancellation can interrupt this
             finally:
-                ended.set()
+                self._workers = None  # breaks a reference cycle, because the workers refer to this sweep
+                names = ("accounts_done", "accounts_failed", "callflows", "bad_items", "requests", "retries", "outages")
+                counts = {name: getattr(self.stats, name) for name in names}
+                variables.run(self._options.notify, SweepEnded(complete=complete, **counts))
+                try:
+                    await self._after(complete=complete)
+                finally:
+                    ended.set()
 
     async def _before(self) -> None:
         """Prepare for the first account."""
