@@ -13,6 +13,8 @@ import pytest
 from cli_support import Command, Done, environment
 from fonts import needs_a_font
 
+import vinix_async
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```console\n(.*?)^```$(?:\n+```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
@@ -126,3 +128,16 @@ def test_exit_codes_and_settings_are_those_of_the_code() -> None:
     for name, variable in VARIABLES.items():
         assert f"`{variable}`" in text
         assert f"`{name}`" in text
+    sources = "".join(each.read_text(encoding="utf-8") for each in Path(vinix_async.__file__).parent.rglob("*.py"))
+    assert set(re.findall(r"\bVINIX_[A-Z_]+", sources)) == set(re.findall(r"\bVINIX_[A-Z_]+", text))
+
+
+def test_every_command_is_in_the_table() -> None:
+    from vinix_async.cli.app import app  # noqa: PLC0415  # only here
+
+    names = re.findall(r"^#+ (vinix .+)$", app.generate_docs(output_format="markdown"), re.MULTILINE)
+    rows = re.findall(r"^\| (`vinix .+`) \|", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    groups = {name.rpartition(" ")[0] for name in names}
+    in_the_table = set(re.findall(r"`(vinix [\w ]+)`", "".join(rows)))
+    assert in_the_table >= set(names) - groups
+    assert in_the_table <= set(names)
