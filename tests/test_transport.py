@@ -28,6 +28,7 @@ from vinix_async import (
     APITimeoutError,
     ClientClosedError,
     ConfigurationError,
+    Limits,
     VinixError,
     __version__,
 )
@@ -40,12 +41,11 @@ REQUEST = get("accounts", "a", "callflows", account_id="a")
 
 
 def transport(url: str, **options: Any) -> Transport:
+    limits = {name: options.pop(name) for name in ("max_connections", "keepalive", "max_body") if name in options}
     defaults: dict[str, Any] = {
         "base_url": url,
         "session": None,
-        "max_connections": 10,
-        "keepalive": 4.0,
-        "max_body": 1_000_000,
+        "limits": Limits(**{"max_connections": 10, "max_body": 1_000_000, **limits}),
         "ssl": None,
         "proxy": None,
         "trust_env": False,

@@ -116,9 +116,7 @@ class VinixClient:
         transport = Transport(
             base_url=base_url,
             session=session,
-            max_connections=limits.max_connections,
-            keepalive=limits.keepalive,
-            max_body=limits.max_body,
+            limits=limits,
             ssl=ssl,
             proxy=proxy,
             trust_env=trust_env,

@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from attrs import define, field
 from yarl import URL
 
-from .._config import check_base_url, check_ssl, check_url, proxy_from_environment
+from .._config import Limits, check_base_url, check_ssl, check_url, proxy_from_environment
 from .._exceptions import APIConnectionError, APITimeoutError, ClientClosedError, ConfigurationError, VinixError
 from .response_body import BrokenConnectionError, read_body
 
@@ -47,9 +47,7 @@ class Transport:
         *,
         base_url: str,
         session: aiohttp.ClientSession | None,
-        max_connections: int,
-        keepalive: float,
-        max_body: int,
+        limits: Limits,
         ssl: ssl_module.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
@@ -63,11 +61,10 @@ class Transport:
         check_ssl(ssl)
         self._borrowed = session
         self._session = session
+        self._limits = limits
+        self.max_connections: int = limits.max_connections  # 0 for no limit
         if session is not None:
-            max_connections = session.connector.limit if session.connector is not None else 0
-        self.max_connections: int = max_connections  # 0 for no limit
-        self._keepalive = keepalive
-        self._max_body = max_body
+            self.max_connections = session.connector.limit if session.connector is not None else 0
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         if ssl is None and session is not None and self.base_url.lower().startswith("https:"):
             self._ssl = ssl_module.create_default_context()  # the session's connector may not verify certificates
@@ -103,7 +100,7 @@ class Transport:
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self.max_connections, keepalive_timeout=self._keepalive),
+                connector=aiohttp.TCPConnector(limit=self.max_connections, keepalive_timeout=self._limits.keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         if self._session.closed:
@@ -159,7 +156,7 @@ class Transport:
                     "complete",
                     server_away=True,
                 )
-            content = await read_body(response.content, response.connection, response.headers, self._max_body)
+            content = await read_body(response.content, response.connection, response.headers, self._limits.max_body)
             return Response(response.status, response.headers, content)
 
     async def close(self) -> None:

@@ -150,55 +150,37 @@ async def retry(
             raise error
         return await attempt()
 
-    decisions = _Decisions(call, policy, clock, ends_at)
+    def wait(state: "RetryCallState") -> float:
+        error = _error(state)
+        rate_limited = isinstance(error, RateLimitError)
+        scale = policy.wait_initial * (1.0 if rate_limited else _FAULT_SCALE)
+        exponent = min(max(call.spent - 1, 0), 60)
+        seconds = clock.random() * min(policy.wait_max, scale * 2.0**exponent)
+        if rate_limited:
+            seconds += call.hold
+        return max(seconds, _retry_after(error) or 0.0)
+
+    def stop(state: "RetryCallState") -> bool:
+        error, seconds = _error(state), state.upcoming_sleep
+        retry_after, most = _retry_after(error), policy.retry_after_max
+        if call.spent >= policy.attempts:
+            error.gave_up = "no attempt is left (RetryPolicy.attempts)"
+        elif retry_after is not None and retry_after > most:
+            error.gave_up = f"the server asked to wait {retry_after:.0f} s, but RetryPolicy.retry_after_max is {most:g}"
+        elif clock.monotonic() + seconds >= ends_at:
+            error.gave_up = f"the next attempt, in {seconds:.1f} s, would be after the deadline"
+        return error.gave_up is not None
+
     # Each call creates its own AsyncRetrying, because concurrent calls would overwrite the state of a shared one.
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: is_retryable(error, policy)),
-        wait=decisions.wait,
-        stop=decisions.stop,
-        before_sleep=decisions.before_sleep,
+        wait=wait,
+        stop=stop,  # called after wait
+        before_sleep=lambda state: call.before_wait(state.upcoming_sleep, _error(state)),
         sleep=call.sleep,
         reraise=True,
     )
     return await retrying(resumed)
-
-
-class _Decisions:
-    """The callbacks of one retry loop. tenacity calls them in this order: wait, stop, before_sleep."""
-
-    def __init__(self, call: Retriable, policy: RetryPolicy, clock: Clock, ends_at: float) -> None:
-        self._call = call
-        self._policy = policy
-        self._clock = clock
-        self._ends_at = ends_at
-
-    def wait(self, state: "RetryCallState") -> float:
-        error = _error(state)
-        rate_limited = isinstance(error, RateLimitError)
-        scale = self._policy.wait_initial * (1.0 if rate_limited else _FAULT_SCALE)
-        exponent = min(max(self._call.spent - 1, 0), 60)
-        wait = self._clock.random() * min(self._policy.wait_max, scale * 2.0**exponent)
-        if rate_limited:
-            wait += self._call.hold
-        return max(wait, _retry_after(error) or 0.0)
-
-    def stop(self, state: "RetryCallState") -> bool:
-        error = _error(state)
-        error.gave_up = self._why_stop(error, state.upcoming_sleep)
-        return error.gave_up is not None
-
-    def _why_stop(self, error: VinixError, wait: float) -> str | None:
-        if self._call.spent >= self._policy.attempts:
-            return "no attempt is left (RetryPolicy.attempts)"
-        retry_after, most = _retry_after(error), self._policy.retry_after_max
-        if retry_after is not None and retry_after > most:
-            return f"the server asked to wait {retry_after:.0f} s, but RetryPolicy.retry_after_max is {most:g}"
-        if self._clock.monotonic() + wait >= self._ends_at:
-            return f"the next attempt, in {wait:.1f} s, would be after the deadline"
-        return None
-
-    def before_sleep(self, state: "RetryCallState") -> None:
-        self._call.before_wait(state.upcoming_sleep, _error(state))
 
 
 def _retry_after(error: VinixError) -> float | None:
@@ -206,5 +188,5 @@ def _retry_after(error: VinixError) -> float | None:
 
 
 def _error(state: "RetryCallState") -> VinixError:
-    # tenacity calls the methods of _Decisions only after an exception for which is_retryable is true.
+    # tenacity calls the functions above only after an exception for which is_retryable is true.
     return cast("VinixError", cast("Future", state.outcome).exception())
