@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -756,6 +757,85 @@ def test_secrets_in_names_and_branches_are_hidden(vinix: Command) -> None:
         assert done.returncode in {0, 5}, done.stderr
         assert "Rule https://h.example/x" in done.stdout
         assert "planted" not in done.stdout + done.stderr
+
+
+def state(start: int) -> bytes:
+    """An export file in which all texts, also the keys of children, are URLs with secrets."""
+    numbers = itertools.count(start)
+
+    def url() -> str:
+        return f"https://bob:planted{next(numbers)}@h.example/x{next(numbers) % 90}?token=planted{next(numbers)}"
+
+    member = {"id": ANN, "endpoint_type": "user", url(): url(), "delay": start}
+    branches: dict[str, Json] = {url(): RING, url(): {}, url(): node("answer")}
+    group = {"name": url(), "strategy": url(), "ringback": url(), "endpoints": [member, member, {"id": url()}]}
+    keys = {
+        "1": node("transfer", {"target": url()}),
+        "2": node(url(), {url(): url(), f"{url()}_id": ANN}, **{url(): RING}),
+        "3": node("pivot", {"voice_url": url(), "action": url(), "headers": {url(): {url(): start}}}),
+        "4": node("user", {"id": url(), "timeout": url(), "skip_module": True}, _=node("play", {"id": url()})),
+        "5": node("page_group", {"endpoints": {url(): {"type": "user"}}}),
+        "6": node("missed_call_alert", {"recipients": [{"type": "email", "id": url()}]}, **branches),
+        "7": node("acdc_wait_time", {"id": ANN}, **branches),
+        "8": node("callflow", {"id": url()}, **branches),
+        url(): node("offnet", {"to_did": url()}, **branches),
+    }
+    flows = (
+        node("branch_variable", {"variable": url(), url(): url()}, **branches, _=node("callflow", {"id": SALES})),
+        node("ring_group", group, **branches),
+        node("menu", {"id": HOURS}, **keys),
+        node("temporal_route", {"rules": [url(), HOURS], "rule_set": url()}, **branches, rule_set=RING),
+        node("cidlistmatch", {"password": url(), "id": url()}, **branches, match={}),
+    )
+    patterns = {url(): node("callflow", {"id": url()})}
+    metadata = {each: {"name": url(), "pvt_type": url() if each == HOURS else "user"} for each in (ANN, BOX, HOURS)}
+    documents = [
+        document(flow, each, name=url(), numbers=[f"200{position}", url()], patterns=[url()], metadata=metadata)
+        | {"type": url(), "flags": [url()], "featurecode": {"name": url(), "number": url()}, url(): {url(): url()}}
+        | {"ringback": {"early": url()}, "metaflow": {"numbers": {url(): RING, "2": RING}, "patterns": patterns}}
+        for position, (each, flow) in enumerate(zip((MAIN, SALES, GONE, ONE, f"{start:032}"), flows, strict=True))
+    ]
+    return lines(*documents, name=url())
+
+
+def test_no_output_shows_a_secret_wherever_it_is(vinix: Command) -> None:
+    (vinix.home / "s.ndjson").write_bytes(state(1))
+    (vinix.home / "t.ndjson").write_bytes(state(1000))
+    dialled = [f"200{number}" for number in range(5)]
+    commands = [
+        *(["trace", "s.ndjson", *what] for what in ([], *([each] for each in dialled), ["2000", "--assume", "x"])),
+        *(["trace", "s.ndjson", each, "--output", output] for each in dialled for output in ("json", "mermaid")),
+        *(
+            ["uses", "s.ndjson", each, "--output", output]
+            for each in (ANN, SALES, "2001")
+            for output in ("table", "json")
+        ),
+        *(["check", "s.ndjson", "--notes", "--output", each] for each in ("table", "json", "github", "sarif")),
+        *(["diff", "s.ndjson", "t.ndjson", "--output", each] for each in ("table", "json")),
+        *(["show", "s.ndjson", each, "--output", output] for each in dialled for output in ("table", "tree", "html")),
+        ["trace", "s.ndjson", "--output", "json"],
+        ["trace", "s.ndjson", "2000", "--account", "none"],
+        ["show", "s.ndjson", "h.example"],
+    ]
+    seen = []
+    for arguments in commands:
+        done = vinix("callflows", *arguments)
+        assert "h.example" in done.stdout + done.stderr, arguments
+        seen += [arguments] if "planted" in done.stdout + done.stderr else []
+    assert seen == []
+
+
+def test_keys_without_secrets_are_exact_in_paths(vinix: Command) -> None:
+    keys = ["a/b", "a~b", "~1", "sip:486", "ann@h.example", "10:30", "https://h.example/x", "\u00e9 #", ""]
+    secret = "https://u:planted@h.example/x"
+    flow = node("branch_variable", {"variable": "v"}, **{key: node("play", {"x": key}) for key in (*keys, secret)})
+    (vinix.home / "s.ndjson").write_bytes(lines(document(flow)))
+    paths = [f"/flow/children/{key.replace('~', '~0').replace('/', '~1')}" for key in keys]
+    paths.append("/flow/children/https:~1~1h.example~1x")
+    rows = json.loads(vinix("callflows", "check", "s.ndjson", "--select", "R102", "--output", "json").stdout)
+    assert [row["path"] for row in rows] == paths
+    traced = json.loads(vinix("callflows", "trace", "s.ndjson", "2000", "--output", "json").stdout)["trace"]
+    assert {step["path"] for step in traced["children"]} >= set(paths)
 
 
 def test_names_do_not_reach_a_terminal_as_they_are(vinix: Command) -> None:

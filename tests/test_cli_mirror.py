@@ -79,6 +79,22 @@ def test_uses(filled: Command) -> None:
     assert "NotKnownError: the mirror has no data for any account before 2026-03-01 02:00:00 UTC" in done.stderr
 
 
+def test_secrets_are_hidden(vinix: Command) -> None:
+    url = "https://bob:planted@h.example/x"
+    flow = {"module": "branch_variable", "data": {}, "children": {url: FLOW}}
+
+    async def refresh() -> None:
+        async with Mirror(vinix.home / "mirror.db") as mirror:
+            await Refresh(mirror)(0, callflow("c1", url, flow=flow, numbers=["1"]))
+
+    asyncio.run(refresh())
+    for output in ("table", "json"):
+        for question in (["uses", "v1"], ["number", "1"], ["status"]):
+            assert "planted" not in vinix("mirror", *question, "--output", output).stdout
+    (row,) = json.loads(vinix("mirror", "uses", "v1", "--output", "json").stdout)
+    assert (row["name"], row["path"]) == ("https://h.example/x", "/flow/children/https:~1~1h.example~1x")
+
+
 def test_number(filled: Command) -> None:
     line = "  Name of a1  Main menu  2026-03-01 02:00:00Z to 2026-03-03 02:00:00Z\n"
     for text in ("+15551234567", "+1 (555) 123-4567"):

@@ -21,9 +21,12 @@ from vinix_async.flows import (
     describe_node,
     describe_place,
     description_of,
+    diff,
     findings,
     label,
     lookup,
+    masked,
+    masked_path,
     references,
     to_plain,
     trace,
@@ -35,10 +38,6 @@ A, X = "a" * 32, "1" * 32
 
 
 def test_public_names_say_where_they_are_imported_from() -> None:
-    assert (
-        package.__all__ == sorted(package.__all__, key=lambda name: (name.lower() != name, name.upper() != name, name))
-        or True
-    )
     for name in package.__all__:
         value = getattr(package, name)
         assert value.__doc__
@@ -238,3 +237,35 @@ def test_long_lines_are_wrapped_under_their_step() -> None:
     callflow = structure({"id": A, "flow": ring}, Callflow)
     (first, second, *_) = trace_lines(trace([callflow], A), width=40)
     assert [first, second] == [f"Ring Group {'x' * 19} (y;", "│    20 s)"]
+
+
+def test_secrets_are_hidden_in_keys_and_paths() -> None:
+    url, other = "https://bob:planted@h.example/x", "https://eve:planted@h.example/x"
+    value = {url: {other: 1}, "https://h.example/x": 2, other: 3, "pin": {"x": 4}, "a": {"pin": "1"}}
+    assert masked(value) == {
+        "https://h.example/x (2)": {"https://h.example/x": 1},
+        "https://h.example/x": 2,
+        "https://h.example/x (3)": 3,
+        "pin": "(hidden)",
+        "a": {"pin": "(hidden)"},
+    }
+    for path in ("", "/flow", "/flow/children/", "/flow/children/a~1b~0/children/sip:486", "/metaflow/numbers/2"):
+        assert masked_path(path) == path
+    assert masked_path(f"/flow/children/{url.replace('/', '~1')}/children/_") == (
+        "/flow/children/https:~1~1h.example~1x/children/_"
+    )
+
+
+def test_paths_in_results_are_exact_and_hidden_in_json() -> None:
+    url = "https://bob:planted@h.example/x"
+    flow = node("branch_variable", {"variable": "v"}, **{url: node("user", {}), "_": node("hangup")})
+    old = structure({"id": A, "numbers": ["1"], "flow": flow}, Callflow)
+    moved = {**flow, "children": {"_": {**flow["children"][url], "children": {url: node("hangup")}}}}
+    new = structure({"id": A, "numbers": ["1"], "flow": moved}, Callflow)
+    path = f"/flow/children/{url.replace('/', '~1')}"
+    (finding,) = [each for each in findings([old]) if each.code == "R102"]
+    assert finding.path == path
+    results: list[Any] = [finding, *diff([old], [new]), trace([old], A), *references(old), lookup([old], "1")]
+    for result in results:
+        assert "planted" not in json.dumps(to_plain(result))
+    assert to_plain(finding)["path"] == "/flow/children/https:~1~1h.example~1x"

@@ -12,7 +12,7 @@ from rich.text import Text
 import vinix_async
 
 from .. import Account, Callflow, to_dict
-from ..flows import label, normalize
+from ..flows import label, masked, masked_path, normalize
 from .connection import Server, connect
 from .console import count, note, print_lines, write_data
 from .diff import change_lines, change_rows
@@ -187,7 +187,8 @@ async def uses(
     time = None if at is None else utc_time("--at", at)
     async with open_mirror(db) as opened:
         names = await _account_names(opened)
-        rows = [{"account_name": names.get(each.account_id), **_plain(each)} async for each in opened.uses(what, time)]
+        found = [{"account_name": names.get(each.account_id), **_plain(each)} async for each in opened.uses(what, time)]
+    rows = [masked(row) | {"path": masked_path(row["path"])} for row in found]
     lines = [
         (
             Text(display(row["account_name"] or row["account_id"])),
@@ -218,7 +219,7 @@ async def number(
             for each in dict.fromkeys((number, normalize(as_number(number) or number)))
             async for use in opened.numbers(each, begin, end)
         ]
-    rows = [{"number": each, "account_name": names.get(use.account_id), **_plain(use)} for each, use in found]
+    rows = [masked({"number": each, "account_name": names.get(use.account_id), **_plain(use)}) for each, use in found]
     lines = [
         (
             Text(display(names.get(use.account_id) or use.account_id)),
@@ -267,7 +268,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
     """Show the time and the result of each account's last refresh."""
     async with open_mirror(db) as opened:
         accounts = await opened.status()
-    rows = [_plain(each) for each in accounts]
+    rows = [masked(_plain(each)) for each in accounts]
     lines = [
         (
             Text(display(each.name or each.account_id), "cyan"),

@@ -20,12 +20,12 @@ from attrs import define, field
 import vinix_async
 
 from .. import Account, Callflow, DecodeError, to_dict
-from ..flows import Name, describe_place, is_summary, names_of
+from ..flows import Name, describe_place, is_summary, masked, names_of
 from .connection import connect
 from .console import count, note
 from .exit_codes import ExitCode, Problems, UsageError
 from .files import EXPORT_SUFFIXES, is_file
-from .names import numbers, title
+from .names import display, numbers, title
 from .options import SELECTION, Connection, Selection
 from .progress import Tally, shown_progress
 from .run import completed
@@ -97,7 +97,7 @@ class AccountFlows:
         callflow = self.by_id.get(callflow_id)
         return {
             "account_id": self.account.id,
-            "account_name": self.account.name,
+            "account_name": masked(self.account.name),
             "callflow_name": self.title(callflow_id),
             "numbers": numbers(callflow) if callflow else [],
         }
@@ -200,7 +200,9 @@ class Sources:
             what = count(len(listed), "account")
             if self.account is not None:
                 what = f"{what} named {self.account!r}" if chosen else f"no account {self.account!r}"
-            accounts = "".join(f"\n  {each.account.id}  {each.account.name or ''}" for each in listed[:_MAX_LISTED])
+            accounts = "".join(
+                f"\n  {each.account.id}  {display(each.account.name or '')}" for each in listed[:_MAX_LISTED]
+            )
             more = "\n  …" if len(listed) > _MAX_LISTED else ""
             raise UsageError(f"{name} has {what}: choose one of these by its id with --account{accounts}{more}")
         for each in chosen:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from cyclopts import Parameter
 from rich.text import Text
 
-from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, normalize, to_plain
+from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, masked, normalize, to_plain
 from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import EXPORT_SUFFIXES, is_file
@@ -94,7 +94,7 @@ def use_rows(flows: AccountFlows, what: str) -> list[Row]:
     rows = [
         flows.about(each.callflow_id)
         | {"place": flows.place(each.callflow_id, each.path)}
-        | {"target_name": flows.names.get(each.target, unknown).name or None}
+        | {"target_name": masked(flows.names.get(each.target, unknown).name) or None}
         | {"used_by": describe_reference(each, flows.by_id.get(each.callflow_id), flows.names)}
         | {"inactive": inactive(each, flows.by_id.get(each.callflow_id)) or None}
         | to_plain(each)

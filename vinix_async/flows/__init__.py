@@ -3,8 +3,9 @@
 The functions are pure and send no requests to the server. ``diff``, ``findings``, ``lookup``, ``trace`` and
 ``ReferenceIndex`` take the callflows of one account in any order. The order does not affect their results.
 
-The results contain no passwords or tokens, with two exceptions: the values of a ``Change`` and the target of a
-``Reference`` may contain some. ``to_plain`` hides them.
+The texts that describe something, such as the message of a ``Finding`` or the label of a ``TraceNode``, contain no
+passwords or tokens. What comes from the documents as it is may contain some: values, names, numbers, targets, and paths
+with the keys of children. ``to_plain`` and the functions ``describe_…`` hide them.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """
@@ -28,7 +29,7 @@ from .positions import is_summary
 from .references import Name, Reference, ReferenceIndex, inactive, names_of, references
 from .routing import Rival, Route, lookup, normalize
 from .rules import RULES, Rule
-from .secrets import masked
+from .secrets import masked, masked_path
 from .tracing import TraceNode, trace
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "label",
     "lookup",
     "masked",
+    "masked_path",
     "names_of",
     "normalize",
     "ordered_children",

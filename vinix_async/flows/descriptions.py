@@ -18,7 +18,7 @@ from .jumps import MAX_JUMPS
 from .module_catalog import MODULES, has_child, is_integer, is_skipped, is_switch, label, outcomes, score_keys
 from .positions import escape, keys_of, node_at
 from .references import NOT_IN_METADATA, Name, Reference, flow_references, inactive, inactive_members, members, seconds
-from .secrets import masked
+from .secrets import masked, masked_text
 
 if TYPE_CHECKING:
     from .tracing import TraceNode
@@ -101,8 +101,7 @@ def name_of(each: str, names: Mapping[str, Name]) -> str:
     Secrets in the text are hidden.
     """
     known = names.get(each)
-    text: str = masked(known.name if known else short(each))
-    return text
+    return masked_text(known.name if known else short(each))
 
 
 @frozen
@@ -167,9 +166,9 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
         details += filter(None, [_STRATEGIES.get(strategy, strategy)])
     return Description(
         label=label(module, data),
-        name=masked(name),
+        name=masked_text(name),
         members=tuple(dict.fromkeys(group)),
-        details=tuple(details),
+        details=tuple(map(masked_text, details)),
     )
 
 
@@ -219,7 +218,7 @@ def branch_word(node: FlowNode, key: str, names: Mapping[str, Name]) -> str:
     if module == "temporal_route" and key == "rule_set":
         return name_of(_text(node.data.get("rule_set")), names) or "rule set"
     if known and known.branches in {"cause", "carrier"}:
-        return _CAUSES.get(key) or masked(key)
+        return _CAUSES.get(key) or masked_text(key)
     return _FORMATS.get(module, "{}").format(name_of(key, names))
 
 
@@ -279,7 +278,7 @@ def describe_place(callflow: Callflow | None, path: str, names: Mapping[str, Nam
     if not keys or callflow is None:
         return ""
     if keys[0] == "metaflow":
-        words = [f"during the call {keys[2]}"] if len(keys) > 2 else ["during the call"]
+        words = [" ".join(("during the call", *map(masked_text, keys[2:3])))]
         nodes = getattr(callflow.metaflow, keys[1], {}) if len(keys) > 1 else {}
         node, rest = nodes.get(keys[2]) if len(keys) > 2 else None, keys[3:]
     else:
@@ -303,7 +302,7 @@ def describe_reference(reference: Reference, callflow: Callflow | None, names: M
     if bracket:
         word = f"{_ITEMS.get(field, field)} {int(rest.partition(']')[0]) + 1}"
     else:
-        word = _FIELDS.get(field.partition(".")[0], field)
+        word = masked_text(_FIELDS.get(field.partition(".")[0], field))
     settings = next((each for _, at, _, each in members(node.data) if at == reference.field), {}) if node else {}
     words = (
         _subject(node, names) if node else label(reference.module),
@@ -338,13 +337,13 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
         case "added" | "removed":
             sign, callflow = ("+", after) if change.kind == "added" else ("-", before)
             what = f": {_subject(callflow.flow, names)}" if callflow.flow else ""
-            return f"{sign} {masked(callflow.name or callflow.id)}{what}"
+            return f"{sign} {masked_text(callflow.name or callflow.id)}{what}"
         case "number_added":
-            return f"+ number {masked(after)}"
+            return f"+ number {masked_text(after)}"
         case "number_removed":
-            return f"- number {masked(before)}"
+            return f"- number {masked_text(before)}"
         case "number_moved":
-            return f"~ number {masked(change.field)} came from {name_of(before, names)}"
+            return f"~ number {masked_text(change.field)} came from {name_of(before, names)}"
         case "field" if not change.path:
             return f"~ {_values(change, names)}"
     gone = change.kind in {"node_removed", "node_taken_out"}
@@ -364,12 +363,12 @@ def describe_change(  # noqa: C901, PLR0911, PLR0912  # one text for each kind
             return f"~ {place}: {describe_node(before, names)} -> {describe_node(after, names)}"
     node = node_at(new, change.path)
     if change.kind == "rekeyed":
-        words = [branch_word(node, key, names) or "then" if node else masked(key) for key in (before, after)]
+        words = [branch_word(node, key, names) or "then" if node else masked_text(key) for key in (before, after)]
         child = node.children.get(after) if node else node_at(new, f"{change.path}/{escape(after)}")
         return f"~ {place}: {words[0]} -> {words[1]}{f' ({_subject(child, names)})' if child else ''}"
     what = f"{place}: {_subject(node, names)}" if node else place
     if change.kind == "order":
-        return f"~ {what}: other order of {'members' if change.field == 'endpoints' else change.field}"
+        return f"~ {what}: other order of {'members' if change.field == 'endpoints' else masked_text(change.field)}"
     if (before is None or after is None) and (member := _member(change, names)):
         return f"{'+' if before is None else '-'} {what}: member {member}"
     if node and change.field == "id" and _is_id(before) and _is_id(after):
@@ -395,7 +394,7 @@ def _member(change: Change, names: Mapping[str, Name]) -> str:
 def _values(change: Change, names: Mapping[str, Name]) -> str:
     shown = [_json(masked(value, change.field)) for value in (change.old, change.new)]
     text = "changed" if shown[0] == shown[1] else f"{shown[0]} -> {shown[1]}"
-    field = re.sub(r"^endpoints\[(.+?)\]\.", r"member \1: ", change.field)
+    field = masked_text(re.sub(r"^endpoints\[(.+?)\]\.", r"member \1: ", change.field))
     return _ID.sub(lambda found: name_of(found[0], names), f"{field} {text}")
 
 

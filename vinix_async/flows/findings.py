@@ -40,7 +40,7 @@ from .references import (
     silent_members,
 )
 from .rules import RULES, Rule, Severity
-from .secrets import find_secrets
+from .secrets import find_secrets, masked_text
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -93,7 +93,7 @@ class Finding:
 
     ``path`` is the JSON pointer of the node in the callflow ``callflow_id``. It is ``""`` if the finding is about the
     whole callflow. ``related`` holds the ids, keys, fields, numbers or patterns that the finding is about. Their order
-    is the same in all findings with the same ``code``. A finding contains no secrets.
+    is the same in all findings with the same ``code``. A finding contains no secrets, unless a key in ``path`` does.
     """
 
     code: str
@@ -203,7 +203,7 @@ def _account(
             returns=callflow.id in returns,
         )
         yield from (
-            Finding(code, severity, callflow.id, "", message, related)
+            Finding(code, severity, callflow.id, "", message, tuple(map(masked_text, related)))
             for code, severity, message, related in by_numbers[position]
         )
         yield from circle_findings.get(callflow.id, ())
@@ -326,18 +326,25 @@ class _Check:
             if found:
                 path = survey.pointers[index]
                 for code, severity, message, related in found:
-                    yield Finding(code, severity, callflow.id, _place(path, node, code, related), message, related)
+                    place = _place(path, node, code, related)
+                    yield Finding(code, severity, callflow.id, place, message, tuple(map(masked_text, related)))
         for top, place in metaflow_tops(callflow):
             table = rows(top)
             pointers = Pointers(table, place)
             for index, (node, _, _) in enumerate(table):
                 for code, severity, message, related in self._metaflow(node):
-                    yield Finding(code, severity, callflow.id, pointers[index], message, related)
+                    shown = tuple(map(masked_text, related))
+                    yield Finding(code, severity, callflow.id, pointers[index], message, shown)
 
     def _metaflow(self, node: FlowNode) -> Iterator[NodeFinding]:
         for kind, field, target in metaflow_references(node):
             if kind == "callflow" and self.ids is not None and target not in self.ids:
-                yield "J201", "error", f"{node.module} refers to a callflow that is missing: {target}", (target,)
+                yield (
+                    "J201",
+                    "error",
+                    f"{node.module} refers to a callflow that is missing: {masked_text(target)}",
+                    (target,),
+                )
             elif kind == "url":
                 yield from _unencrypted(field, target)
         yield from _secrets(node)
@@ -361,7 +368,7 @@ class _Check:
             return found
         for reference in flow_references(node, self.survey.callflow.metadata):
             if self.metadata_complete or reference[0] in _ALWAYS_CHECKED:
-                found.extend(self._reference(module, reference))
+                found.extend(self._reference(masked_text(module), reference))
         if known is None:
             if module not in OTHER_VENDORS:
                 found.append(_unknown(node, module))
@@ -406,14 +413,19 @@ class _Check:
         if isinstance(actual, str) and actual:
             accepted = _ACCEPTED.get(kind)
             if self.metadata_complete and accepted and actual not in accepted:
-                wrong = actual.replace("_", " ")
+                wrong = masked_text(actual).replace("_", " ")
                 article = "an" if wrong[0] in "aeio" else "a"  # but "a user"
                 message = f"{module} refers to {article} {wrong}, not to a {what}: {name_of(target, self.names)}"
                 yield "R103", "error", message, (target,)
             elif kind == "callflow" and self.ids is not None:
-                yield "J201", "error", f"{module} refers to a callflow that is missing: {target}", (target,)
+                yield (
+                    "J201",
+                    "error",
+                    f"{module} refers to a callflow that is missing: {masked_text(target)}",
+                    (target,),
+                )
         elif kind == "callflow" and self.ids is not None:
-            yield "J201", "error", f"{module} refers to a callflow that is missing: {target}", (target,)
+            yield "J201", "error", f"{module} refers to a callflow that is missing: {masked_text(target)}", (target,)
         elif self.metadata_complete and about is None and _ID.fullmatch(target) and _in_metadata(field):
             if field.startswith("children."):
                 message = f"this child is never taken, because its time rule does not exist: {target}"
@@ -451,20 +463,21 @@ class _Check:
                 yield from self._empty_child(known, node, key)
 
     def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
-        module = known.name
+        module, shown = known.name, masked_text(key)
         if module == "acdc_wait_time":
             return  # B406 reports it
         if known.branches == "carrier":
-            message = f"{known.label} never takes the child {key!r}: only hangup causes and SIP statuses can be taken"
+            message = f"{known.label} never takes the child {shown!r}: only hangup causes and SIP statuses can be taken"
             yield "B404", "warning", message, (key,)
         elif key == "_" and known.branches == "none":
             yield "B401", "info", f"the default branch of {module} is never taken", (key,)
         elif key == "rule_set" and known.branches == "rules" and not is_switch(node.data):
             yield "B401", "warning", "the child rule_set is never taken, because data has no rule_set", (key,)
         else:
-            yield "B401", "warning", f"{module} never takes the child {key!r}{_hint(known, key)}", (key,)
+            yield "B401", "warning", f"{module} never takes the child {shown!r}{_hint(known, key)}", (key,)
 
     def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
+        shown = masked_text(key)
         if key == "_":
             if known.ending in {"stops", "ends"}:
                 return
@@ -475,11 +488,11 @@ class _Check:
             yield "E305", severity, f"the default branch of {known.name} is empty: {self._outcome}", (key,)
         elif known.branches == "menu":
             outcome = f"{key} counts as a wrong key" if is_digits(key) else "it counts as missing"
-            yield "E305", "warning", f"the child {key!r} of the menu is empty: {outcome}", (key,)
+            yield "E305", "warning", f"the child {shown!r} of the menu is empty: {outcome}", (key,)
         elif not has_child(node, key):
-            yield "E305", "warning", f"the child {key!r} of {known.name} is empty: it counts as missing", (key,)
+            yield "E305", "warning", f"the child {shown!r} of {known.name} is empty: it counts as missing", (key,)
         elif known.name != "park":
-            message = f"the child {key!r} of {known.name} is empty: {self._outcome} there"
+            message = f"the child {shown!r} of {known.name} is empty: {self._outcome} there"
             yield "E305", "warning", f"{message}, and the default branch is not tried", (key,)
 
     def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
@@ -557,7 +570,7 @@ class _Check:
             if key != "_" and not is_integer(key):
                 lost = f"{self._outcome}, because there is no default branch"
                 effect = "every call takes the default branch" if "_" in node.children else lost
-                yield "B406", "error", f"the key {key!r} is not a number of seconds: {effect}", (key,)
+                yield "B406", "error", f"the key {masked_text(key)!r} is not a number of seconds: {effect}", (key,)
                 return
         yield from self.values(node)
 
@@ -619,7 +632,7 @@ _OWN_RULES: Final = {
 
 def _unknown(node: FlowNode, module: str) -> NodeFinding:
     severity: Severity = "info" if "_" in node.children else "warning"
-    return "M701", severity, f"unknown module {module}: a server without this module skips it", (module,)
+    return "M701", severity, f"unknown module {masked_text(module)}: a server without this module skips it", (module,)
 
 
 def _hint(known: Module, key: str) -> str:
@@ -671,6 +684,11 @@ def _unencrypted(field: str, url: str) -> Iterator[NodeFinding]:
 
 def _secrets(node: FlowNode) -> list[NodeFinding]:
     return [
-        ("S801", "warning", f"{field} contains {what}: everyone who can read callflows can read it", (field,))
+        (
+            "S801",
+            "warning",
+            f"{masked_text(field)} contains {what}: everyone who can read callflows can read it",
+            (field,),
+        )
         for field, what in find_secrets(node.data)
     ]

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from .. import FlowNode
 from .positions import is_empty
+from .secrets import masked_text
 
 Branches = Literal["default", "none", "cause", "carrier", "menu", "rules", "caller", "match", "fax", "integer", "value"]
 Ending = Literal["continues", "answered", "jumps", "carrier", "stops", "ends"]
@@ -236,7 +237,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
 def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
-    """Return the label of a module, or the module's name if the module is unknown.
+    """Return the label of a module, or the module's name, without secrets, if the module is unknown.
 
     If ``data`` is given, the label of ``voicemail`` depends on it: ``Voicemail``, ``Check Voicemail`` or ``Direct to
     Voicemail``.
@@ -246,7 +247,7 @@ def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
             return "Check Voicemail"
         return "Voicemail" if data.get("id") else "Direct to Voicemail"
     known = MODULES.get(module or "") or METAFLOW_MODULES.get(module or "")
-    return known.label if known else module or ""
+    return known.label if known else masked_text(module or "")
 
 
 def is_skipped(node: FlowNode) -> bool:

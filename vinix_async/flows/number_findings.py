@@ -10,6 +10,7 @@ from attrs import define
 from .. import Callflow
 from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
 from .rules import Severity
+from .secrets import masked_text
 
 PLACEHOLDER: Final = re.compile(r"undefined.*", re.DOTALL)
 """Matches the placeholder that user interfaces store in a callflow that does not have a number yet."""
@@ -86,10 +87,10 @@ class _Numbers:
         for number in dict.fromkeys(real):
             first = self.first[number]
             if first is not callflow:
-                message = f"callflow {_shown(first)} also has the number {number}, and gets the calls"
+                message = f"callflow {_shown(first)} also has the number {masked_text(number)}, and gets the calls"
                 yield "N501", "error", message, (number, first.id)
         if NO_MATCH in real and (beside := [*(number for number in real if number != NO_MATCH), *callflow.patterns]):
-            message = f"the callflow has both no_match and {beside[0]}: it refuses all calls from outside"
+            message = f"the callflow has both no_match and {masked_text(beside[0])}: it refuses all calls from outside"
             yield "N504", "error", message, (NO_MATCH,)
         if self.tries_patterns:
             for pattern in dict.fromkeys(callflow.patterns):
@@ -114,15 +115,16 @@ class _Numbers:
         bare = code.replace("\\", "").lstrip("*")
         dialled = (star + bare + tail for star in ("*", "", "**") for tail in _CODE_TAILS)
         if not any(self.router.lookup(number).callflow_id == callflow.id for number in dialled):
-            yield "N503", "warning", f"feature code {code} does not reach this callflow", (code,)
+            yield "N503", "warning", f"feature code {masked_text(code)} does not reach this callflow", (code,)
 
     def _pattern(self, callflow: Callflow, pattern: str) -> Iterator[NumberFinding]:
+        shown = masked_text(pattern)
         if reason := invalid(pattern):
-            yield "P601", "error", f"pattern {pattern} is never used, because it is not valid: {reason}", (pattern,)
+            yield "P601", "error", f"pattern {shown} is never used, because it is not valid: {reason}", (pattern,)
             return
         samples = _samples(pattern)
         if any(match(pattern, sample) == UNSET for sample in samples):
-            message = f"pattern {pattern} matches some numbers without setting any of its groups"
+            message = f"pattern {shown} matches some numbers without setting any of its groups"
             yield "P603", "error", f"{message}: the server fails, and no callflow gets the call", (pattern,)
         wins = False
         losses: list[tuple[str, str, str, str]] = []
@@ -136,11 +138,13 @@ class _Numbers:
             return
         if not wins:
             sample, other, by, _ = losses[0]
-            message = f"pattern {pattern} gets no calls: {sample}, for example, goes to {self._name(other)} ({by})"
+            message = (
+                f"pattern {shown} gets no calls: {sample}, for example, goes to {self._name(other)} ({masked_text(by)})"
+            )
             yield "P602", "warning", message, (pattern, other)
         elif by_pattern := next((loss for loss in losses if loss[3] == "pattern"), None):
             sample, other, by, _ = by_pattern
-            message = f"patterns overlap: {sample} matches {pattern} but goes to {self._name(other)} ({by})"
+            message = f"patterns overlap: {sample} matches {shown} but goes to {self._name(other)} ({masked_text(by)})"
             yield "P605", "info", message, (pattern, other)
 
     def _check_no_match(self, found: list[list[NumberFinding]]) -> None:
@@ -154,7 +158,7 @@ class _Numbers:
         routes = [self.router.lookup(probe) for probe in _PROBES]
         if all(route.how == "pattern" for route in routes):
             position = next(at for at, each in enumerate(self.callflows) if each.id == routes[0].callflow_id)
-            taking = list(dict.fromkeys(route.by for route in routes))
+            taking = list(dict.fromkeys(masked_text(route.by) for route in routes))
             subject = (
                 f"pattern {taking[0]} takes" if len(taking) == 1 else f"patterns {', '.join(taking)} together take"
             )
@@ -178,4 +182,4 @@ def _samples(pattern: str) -> tuple[str, ...]:
 
 
 def _shown(callflow: Callflow) -> str:
-    return callflow.name or callflow.id
+    return masked_text(callflow.name or callflow.id)

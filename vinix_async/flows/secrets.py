@@ -1,10 +1,13 @@
 """Find passwords and tokens in documents, and hide them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
+
+from .positions import escape, keys_of
 
 MASK: Final = "(hidden)"
 
@@ -72,15 +75,15 @@ def _secret_in_url(url: str) -> str:
 def masked(value: Any, key: str = "") -> Any:
     """Return a copy of a JSON value in which secrets are hidden.
 
-    The values of keys such as ``password`` and ``pin`` are hidden. URLs are reduced to scheme, host and path: their
-    user, password, parameters, query and fragment are left out. The user of a ``sip:``, ``sips:`` or ``tel:`` address
-    is kept if the address has no password. If the rest of a text may contain a part of a password, ``…`` replaces the
-    rest.
+    The values of keys such as ``password`` and ``pin`` are hidden. In texts, including the keys of objects, URLs are
+    reduced to scheme, host and path: their user, password, parameters, query and fragment are left out. The user of a
+    ``sip:``, ``sips:`` or ``tel:`` address is kept if the address has no password. If the rest of a text may contain a
+    part of a password, ``…`` replaces the rest. A number is added to a key that would be equal to another key.
 
     ``key`` is the key or the field of ``value``. If ``key`` names a secret, the whole value is hidden.
     """
     if isinstance(value, str) and not key:
-        return _without_secrets(value)
+        return masked_text(value)
     top: list[Any] = [None]
     waiting: list[tuple[Any, Any, Any, str]] = [(top, 0, value, re.split(r"[.\[\]]", key.rstrip("]"))[-1])]
     while waiting:
@@ -88,17 +91,36 @@ def masked(value: Any, key: str = "") -> Any:
         if item not in (None, "", False) and _is_hidden(name):  # the item may be unhashable
             target[place] = MASK
         elif isinstance(item, str):
-            target[place] = _without_secrets(item)
+            target[place] = masked_text(item)
         elif isinstance(item, Mapping):
-            copy: dict[str, Any] = dict.fromkeys(item)
+            shown = _masked_keys(item)
+            copy: dict[str, Any] = dict.fromkeys(shown)
             target[place] = copy
-            waiting.extend((copy, each, inner, each) for each, inner in item.items())
+            waiting.extend((copy, *each) for each in zip(shown, item.values(), item, strict=True))
         elif isinstance(item, list | tuple):
             target[place] = [None] * len(item)
             waiting.extend((target[place], position, inner, "") for position, inner in enumerate(item))
         else:
             target[place] = item
     return top[0]
+
+
+def _masked_keys(item: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an object without secrets. They stay different from each other."""
+    shown: dict[str, None] = {}
+    times: Counter[str] = Counter()
+    for key in item:
+        new = unused = masked_text(key)
+        while unused in shown or (unused != key and unused in item):
+            times[new] += 1
+            unused = f"{new} ({times[new] + 1})"
+        shown[unused] = None
+    return list(shown)
+
+
+def masked_path(path: str) -> str:
+    """Return a JSON pointer whose keys are without secrets. A pointer without secrets is returned unchanged."""
+    return "/".join(escape(masked_text(key)) for key in ("", *keys_of(path))) if path else path
 
 
 # --- URLs ---
@@ -132,7 +154,8 @@ _SPACE: Final = re.compile(r"\s")
 _VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <name=value>dial-string
 
 
-def _without_secrets(text: str) -> str:
+def masked_text(text: str) -> str:
+    """Return ``masked`` of a text."""
     if not _SUSPECT.search(text):
         return text
     text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))
