@@ -1,6 +1,6 @@
 """A web service that answers from the Vinix API: one client for all requests, errors as statuses, a streamed sweep.
 
-    uvicorn --app-dir examples fastapi_service:app
+    uvicorn --app-dir examples --timeout-graceful-shutdown 10 fastapi_service:app
 
 The environment says where the server is and who logs in: VINIX_BASE, and for example VINIX_API_KEY. The service itself
 checks no credentials: put it behind something that does.

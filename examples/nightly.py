@@ -39,7 +39,7 @@ logger = logging.getLogger("nightly")
 PATIENT = RetryPolicy(outage_wait=3600)
 """Nobody waits for a nightly job, so it waits for up to an hour while the server is unavailable."""
 
-SAVE_EVERY = float(os.environ.get("SAVE_EVERY", "5"))
+SAVE_EVERY = 5.0
 """Seconds between two checkpoints. A checkpoint names all accounts that are done, so it should not be written often."""
 
 

@@ -6,8 +6,9 @@
 # A run that was interrupted, even by SIGKILL, is continued by running the script again on the same day. The file has
 # its final name when nothing is missing; until then it is DATE.part.ndjson. The exit codes are those of the command.
 set -u
-final=$1/$(date +%F).ndjson
-part=$1/$(date +%F).part.ndjson
+day=${1:?"usage: nightly_export.sh FOLDER"}/$(date +%F)
+final=$day.ndjson
+part=$day.part.ndjson
 if [ -e "$final" ]; then
     exit 0
 elif [ -e "$part.checkpoint" ]; then

@@ -18,7 +18,9 @@ def run(nightly: str) -> int:
     """Start it in a process of its own, and return the process's id."""
     process = os.fork()
     if process == 0:
-        runpy.run_path(nightly, run_name="__main__")  # whose last line exits
+        module = runpy.run_path(nightly)
+        module["nightly"].__globals__["SAVE_EVERY"] = 0.01
+        sys.exit(module["main"]())
     return process
 
 

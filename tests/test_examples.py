@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 import uvicorn
 
-from vinix_async import ClientClosedError
+from vinix_async import ClientClosedError, VinixError
 from vinix_async.sandbox import Sandbox
 from vinix_async.testing import VirtualClock
 
@@ -62,7 +62,7 @@ def written(data: Path) -> list[tuple[str, str]]:
 async def test_nightly_that_was_killed_is_continued(tmp_path: Path) -> None:
     data, saved = tmp_path / "callflows.ndjson", tmp_path / "checkpoint.json"
     async with Sandbox(accounts=28) as sandbox:
-        code, errors = await start(KILLED, NIGHTLY, data, saved, **environment_of(sandbox), SAVE_EVERY="0.01")
+        code, errors = await start(KILLED, NIGHTLY, data, saved, **environment_of(sandbox))
         assert code == 0, errors
         assert written(data) == everything_in(sandbox)
     assert "INFO vinix_async: sweep ended" in errors
@@ -279,6 +279,28 @@ async def test_a_stream_that_fails_says_so_in_its_last_line(monkeypatch: pytest.
 
 
 # --- the mirror ----------------------------------------------------------------------------------
+
+
+async def test_the_mirror_prints_what_a_refresh_has_found_before_it_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VINIX_MIRROR", str(tmp_path / "callflows.db"))
+    async with Sandbox(accounts=3) as sandbox:
+        module = example("incremental_mirror", sandbox, monkeypatch)
+        assert await module["run"]() == 0
+        one = sandbox.account_ids[1]
+        first = sandbox.callflow_ids(one)[0]
+        sandbox.put(one, {**sandbox.document(one, first), "name": "Renamed"})
+        refresh = module["refresh"]
+
+        async def fail(*arguments: Any) -> bool:
+            await refresh(*arguments)
+            raise VinixError("the connection to the database was lost")
+
+        module["run"].__globals__["refresh"] = fail
+        assert await module["run"]() == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["name"] == "Renamed"
 
 
 async def test_the_mirror_prints_what_has_changed(
