@@ -50,6 +50,16 @@ def test_documents_are_frozen_hashable_and_compared_whole() -> None:
             document.name = "x"  # type: ignore[misc]
 
 
+def test_nodes_that_differ_have_different_hashes() -> None:
+    flow = slow({"flow": chain(100)}).flow
+    same = fast({"id": "1", "flow": chain(100)}).flow
+    assert flow is not None
+    assert same is not None
+    assert len({hash(node) for node in flow.walk()}) == 100
+    assert len({*flow.walk(), *same.walk()}) == 100
+    assert hash(slow({"id": "1"})) == hash(slow({"id": "1", "flow": chain(2)}))
+
+
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("read", [fast, slow])
 def test_documents_survive_pickle_and_copy(read: Any, protocol: int) -> None:

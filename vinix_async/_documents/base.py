@@ -61,11 +61,15 @@ class Document:
         if type(self) is not type(other):
             return NotImplemented
         return self is other or (
-            hash(self) == hash(other) and flatten(self, sort_keys=True) == flatten(other, sort_keys=True)
+            getattr(self, "id", None) == getattr(other, "id", None)
+            and flatten(self, sort_keys=True) == flatten(other, sort_keys=True)
         )
 
     def __hash__(self) -> int:
-        return hash((type(self), getattr(self, "id", None)))
+        if id_ := getattr(self, "id", None):
+            return hash((type(self), id_))
+        # Without the contents, all nodes of a flow would have the same hash. ABSENT_OBJECT is a dict and has none.
+        return hash(tuple([item for item in flatten(self, sort_keys=True) if item is not ABSENT_OBJECT]))
 
     def __copy__(self) -> "Document":
         return self
