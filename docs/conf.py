@@ -123,6 +123,12 @@ def shorten_types(*arguments: Any) -> None:
     lines[:] = [re.sub(r"\bvinix_async\._[a-z_.]+\.(?=[A-Z])", "", line) for line in lines]
 
 
+def use_dashes(_: Any, page: Any) -> None:
+    """Put a dash between an argument and its description. Sphinx relies on ``smartquotes`` for this."""
+    for text in list(page.findall(lambda node: not node.children and node.astext() == " -- ")):
+        text.parent.replace(text, type(text)(" \N{EN DASH} "))
+
+
 def add_anchors(_: Any, env: Any) -> None:
     """Let ``[text](page.md#vinix_async.Name)`` link to a documented name. MyST knows the headings of a page alone."""
     for name, found in env.get_domain("py").objects.items():
@@ -157,6 +163,7 @@ def setup(app: Any) -> None:
     for field in PythonDomain.directives["class"].doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
+    app.connect("doctree-read", use_dashes)
     app.connect("env-updated", add_anchors)
     app.connect("env-check-consistency", find_undocumented)
     app.connect("source-read", add_commands)
