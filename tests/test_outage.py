@@ -289,6 +289,29 @@ async def test_a_second_opinion_is_asked_for_before_a_call_fails() -> None:
 
 
 @virtual
+async def test_a_500_of_one_account_after_another_counts_too() -> None:
+    """Only one account is read at a time. The second opinion is about another account."""
+    server = SimulatedServer()
+    server.fate = between(0.01, 9, "json 500")
+    async with calm_after(server.client(retry=TWO)) as client:
+        results = await client.callflows.list_many(names(0, 5), max_concurrency=1).collect()
+        assert [len(result.callflows) for result in results.values()] == [3] * 5
+        assert client.stats.outages == 1
+
+
+@virtual
+async def test_a_500_of_the_only_account_is_its_own() -> None:
+    server = SimulatedServer()
+    server.fate = lambda _, at: "json 500" if at > 0 else "ok"
+    async with calm_after(server.client(retry=TWO)) as client:
+        await client.callflows.list("account0000").to_list()
+        error = (await gathered(listings(client, 1)))[0]
+        assert isinstance(error, ServerError)
+        assert client.stats.outages == 0
+    assert len(server.requests) == 1 + 2
+
+
+@virtual
 async def test_a_second_opinion_that_is_cancelled_is_asked_for_by_another_call() -> None:
     server = Staged(names(0, 6))
     async with calm_after(server.client(retry=RetryPolicy(attempts=3), timeout=2)) as client:

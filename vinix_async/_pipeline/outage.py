@@ -335,7 +335,7 @@ class OutageDetector:
             return True
         # Ask the server before a call fails with its last attempt. Other calls may hang or wait for a rate limit.
         is_last = ticket.spent + 1 >= ticket.options.retry.attempts
-        if is_last and self.served is not None and not _is_own_500(error):
+        if is_last and self.served is not None and not (_is_own_500(error) and self.served == ticket.account_id):
             return True
         # Ignore accounts with a problem of their own. If this call is for callflows, ignore requests that are not for
         # callflows, because they say nothing about callflows.
