@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
-from ._documents.encode import to_json
+from ._documents.base import Document
+from ._documents.deep_json import write_json
+from ._documents.encode import to_dict
 from ._documents.models import Account, Callflow
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def _text(value: Any) -> str | None:
 
 def json_text(value: Any) -> str:
     """Return a document or any JSON value as JSON text, at any depth of nesting."""
-    if attrs.has(type(value)):
-        return to_json(value).decode()
-    # to_json accepts only documents. Encode the value as part of a document, and cut the value out of the JSON text.
-    return to_json(Callflow(extra={"": value})).decode()[len('{"":') : -1]
+    return write_json(to_dict(value) if isinstance(value, Document) else value).decode()
 
 
 def _encodable(text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -53,6 +53,18 @@ class Envelope:
     auth_token: str | None = field(default=None, repr=False)
     attempts: int = 1
     attempts_allowed: int | None = None
+
+
+E = TypeVar("E", bound=VinixError)
+
+
+def about_response(error: E, request: Request, envelope: Envelope) -> E:
+    """Set the fields of ``error`` that describe ``request`` and its successful response. Return ``error``."""
+    error.method, error.path, error.request_id = request.method, request.path, envelope.request_id
+    error.account_id, error.callflow_id = request.account_id, request.callflow_id
+    error.attempts, error.attempts_allowed = envelope.attempts, envelope.attempts_allowed
+    error.gave_up = error.gave_up or "a retry would get the same response"
+    return error
 
 
 def read_envelope(

@@ -30,7 +30,7 @@ from .._exceptions import (
     VinixError,
 )
 from .._http.request import Request, encode_query
-from .._http.response import Envelope, decode_envelope
+from .._http.response import Envelope, about_response, decode_envelope
 from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead
 from .._pipeline.send import Sender, result_of
 from .._public import public
@@ -484,21 +484,8 @@ class PageReader(Generic[T]):
         return error
 
     def _page_error(self, message: str, problems: tuple[str, ...], envelope: Envelope) -> DecodeError:
-        gave_up = "a retry would get the same response"
-        return DecodeError(
-            message, problems=problems, start_key=self.start_key, gave_up=gave_up, **self._request(envelope)
-        )
-
-    def _request(self, envelope: Envelope) -> dict[str, Any]:
-        """Return the fields of an error that describe the request for a page."""
-        return {
-            "account_id": self._listing.account_id,
-            "method": "GET",
-            "path": self._listing.request.path,
-            "request_id": envelope.request_id,
-            "attempts": envelope.attempts,
-            "attempts_allowed": envelope.attempts_allowed,
-        }
+        error = DecodeError(message, problems=problems, start_key=self.start_key)
+        return about_response(error, self._listing.request, envelope)
 
     # --- pages ---
 
@@ -548,8 +535,8 @@ class PageReader(Generic[T]):
                 message += ". This happens if the accounts that have the same name do not all fit in a page: "
                 message += "use a larger page_size"
         gave_up = "the listing would never end"
-        pages = len(self._cursors)
-        return PaginationLoopError(message, pages=pages, start_key=cursor, gave_up=gave_up, **self._request(envelope))
+        error = PaginationLoopError(message, pages=len(self._cursors), start_key=cursor, gave_up=gave_up)
+        return about_response(error, self._listing.request, envelope)
 
     def _report(self) -> None:
         """Notify the listeners of the number of callflows that were yielded since the last report."""

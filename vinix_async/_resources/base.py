@@ -1,7 +1,7 @@
 """The base class of ``Callflows`` and ``Accounts``, which lists documents and reads single documents."""
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve
 
@@ -10,12 +10,9 @@ from .._documents.decode import read_one
 from .._documents.models import Account, Callflow
 from .._exceptions import ConfigurationError, DecodeError
 from .._http.request import Filters, Request, check_filters, check_id, get
-from .._http.response import Envelope
-from .._listing.pager import Listing, OnBadItem, Pager
+from .._http.response import Envelope, about_response
+from .._listing.pager import Listing, Pager
 from .._pipeline.send import Sender
-
-if TYPE_CHECKING:
-    from .._listing.checkpoint import Checkpoint
 
 D = TypeVar("D", bound=Account | Callflow)
 
@@ -34,15 +31,11 @@ class Resource:
         endpoint: str,
         *,
         page_size: int | None,
-        max_items: int | None,
-        start_key: str | None,
         filters: Filters | None = None,
         details: bool = False,
-        prefetch: int,
-        resume: "Checkpoint | None",
-        on_bad_item: OnBadItem,
+        **options: Any,
     ) -> Pager[D]:
-        """Return a pager for ``GET /accounts/{account_id}/{endpoint}``."""
+        """Return a pager for ``GET /accounts/{account_id}/{endpoint}``. ``options`` are fields of ``Listing``."""
         check_id("account_id", account_id)
         check_count("page_size", page_size)
         query = check_filters(filters)
@@ -53,11 +46,7 @@ class Resource:
             kind=kind,
             page_size=page_size,
             fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
-            start_key=start_key,
-            max_items=max_items,
-            prefetch=prefetch,
-            resume=resume,
-            on_bad_item=on_bad_item,
+            **options,
         )
         return Pager(listing)
 
@@ -72,10 +61,7 @@ class Resource:
         try:
             return read_one(envelope.data, kind)
         except DecodeError as error:
-            error.account_id, error.callflow_id = request.account_id, request.callflow_id
-            error.method, error.path, error.request_id = request.method, request.path, envelope.request_id
-            error.attempts, error.attempts_allowed = envelope.attempts, envelope.attempts_allowed
-            error.gave_up = "a retry would get the same response"
+            about_response(error, request, envelope)
             raise
 
     async def _get_listed(self, kind: type[D], account_id: str, endpoint: str, id_: str, ends_at: float) -> D:
