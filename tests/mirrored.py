@@ -41,7 +41,7 @@ class Refresh:
             for each in documents
         ]
         written = await self.store.write(account_id, reads, run_id=run_id, now=at(hour))
-        ends = {"began_at": at(hour), "now": at(hour)}
+        ends: dict[str, Any] = {"began_at": at(hour), "now": at(hour)}
         await self.store.finish(account_id, **ends, watermark=5, deleted=deleted, unreadable=[])
         await self.store.unlock(account_id)
         await self.store.end_run(run_id, at(hour), ok=1, failed=0, requests=2, added=0, changed=0, deleted=0)

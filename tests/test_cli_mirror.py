@@ -64,6 +64,8 @@ def test_changes(filled: Command) -> None:
     assert filled("mirror", "changes").stderr.startswith("no changes since ")
     done = filled("mirror", "changes", "--since", "2026-03-03", "--until", "2026-03-02")
     assert (done.returncode, done.stderr) == (2, "vinix: --since is after --until, so nothing would match\n")
+    done = filled("mirror", "changes", "--since", "9999-12-31")
+    assert (done.returncode, done.stderr) == (2, "vinix: --since is in the future, so nothing would match\n")
 
 
 def test_uses(filled: Command) -> None:

@@ -436,6 +436,25 @@ async def test_accounts_that_are_fresh_do_not_hide_refused_credentials(night: Ni
     assert [each.state for each in results.values()] == ["failed", "fresh"]
 
 
+async def test_an_account_with_bad_items_is_not_fresh(night: Night) -> None:
+    async def status() -> tuple[str, str | None]:
+        (account,) = await night.store.accounts()
+        return account.state, account.error
+
+    night.sandbox.break_callflow(night.account_id, night.ids[0], "wrong_type")
+    await night.once()
+    assert await status() == ("ok", "1 callflow could not be read")
+    night.sandbox.break_callflow(night.account_id, night.ids[1], "without_id")
+    again = await night.once(after=60, max_age=timedelta(hours=2))
+    assert (again.state, len(again.bad_items)) == ("ok", 2)
+    assert await status() == ("ok", "2 callflows could not be read")
+    night.sandbox.mend_callflow(night.account_id, night.ids[0])
+    night.sandbox.mend_callflow(night.account_id, night.ids[1])
+    assert (await night.once(after=60, max_age=timedelta(hours=2))).ok
+    assert await status() == ("ok", None)
+    assert (await night.once(after=60, max_age=timedelta(hours=2))).state == "fresh"
+
+
 async def test_an_account_without_a_refresh_lately_is_fresh(night: Night) -> None:
     await night.once()
     fresh = await night.once(after=HOUR, max_age=timedelta(hours=2))

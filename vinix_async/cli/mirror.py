@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import attrs
@@ -129,8 +129,8 @@ async def changes(
 ) -> int:
     """Show which callflows were added, changed or deleted, and what changed in them."""
     begin, end = utc_time("--since", since), None if until is None else utc_time("--until", until)
-    if end and begin > end:
-        raise UsageError("--since is after --until, so nothing would match")
+    if begin > (end or datetime.now(UTC)):
+        raise UsageError(f"--since is {'after --until' if end else 'in the future'}, so nothing would match")
     rows: list[Row] = []
     async with open_mirror(db) as opened:
         names = await _account_names(opened)

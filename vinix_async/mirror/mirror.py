@@ -140,8 +140,8 @@ class Mirror:
                 may see a change at different times.
             recheck_days: the maximum number of days after which a callflow is read again even if it does not seem to
                 have changed. It may be read after half of this time, so that not all callflows are due at once.
-            max_age: accounts are not refreshed if their last refresh was complete and began less than this time ago.
-                None refreshes all accounts.
+            max_age: accounts are not refreshed if their last refresh was complete, without bad items, and began less
+                than this time ago. None refreshes all accounts.
 
         Raises:
             ConfigurationError: an argument is invalid. The error of a single account is in its ``AccountRefresh``.

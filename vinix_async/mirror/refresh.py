@@ -304,7 +304,7 @@ class _AccountWork:
         self._account_id = account_id
         self._calls = calls
         self._began_at = run.now()
-        self._known = KnownAccount("new", None, None, {})
+        self._known = KnownAccount("new", None, None, None, {})
         self._batch: list[Read] = []
         self._not_found: list[NotFoundError] = []  # the 404s for callflows that the mirror contains
         self._unreadable: list[str] = []
@@ -329,7 +329,7 @@ class _AccountWork:
 
     def _is_fresh(self) -> bool:
         max_age, refreshed_at = self._run.options.max_age, self._known.refreshed_at
-        if max_age is None or refreshed_at is None or self._known.state != "ok":
+        if max_age is None or refreshed_at is None or self._known.state != "ok" or self._known.error is not None:
             return False
         return timedelta(0) <= self._began_at - refreshed_at < max_age
 
@@ -379,6 +379,7 @@ class _AccountWork:
             watermark=began,
             deleted=deleted,
             unreadable=self._unreadable,
+            bad_items=len(self.bad_items),
             now=run.now(),
         )
         self.deleted = len(deleted)

@@ -72,6 +72,7 @@ class KnownAccount:
 
     Attributes:
         state: the same as ``AccountStatus.state``.
+        error: the same as ``AccountStatus.error``.
         watermark: the server's time, in Gregorian seconds, from which the next refresh must look for changes. None if
             no refresh has listed the callflows of the account yet.
         refreshed_at: the beginning of the last complete refresh. None if there was none.
@@ -79,6 +80,7 @@ class KnownAccount:
     """
 
     state: State
+    error: str | None
     watermark: int | None
     refreshed_at: datetime | None
     callflows: Mapping[str, KnownCallflow]
@@ -128,7 +130,8 @@ class AccountStatus:
         state_since: the time since which the account has had this state. None if the state is ``new``.
         refreshed_at: the beginning of the last complete refresh. None if there was none.
         known_since: the end of the first complete refresh. None if there was none.
-        error: the text of the error that led to the state. None if the state is ``new`` or ``ok``.
+        error: the text of the error that led to the state. If the state is ``ok``, this text says how many callflows
+            could not be read. None if there was no error and no such callflow.
     """
 
     account_id: str
@@ -310,6 +313,7 @@ class Store:
         watermark: int,
         deleted: Collection[str],
         unreadable: Collection[str],
+        bad_items: int = 0,
         now: datetime,
     ) -> None:
         """Record that a refresh of an account is complete. The state of the account becomes ``ok``.
@@ -321,11 +325,14 @@ class Store:
             deleted: the ids of callflows that no longer exist.
             unreadable: the ids of callflows that could not be read. Their stored versions are kept. Their ``row_hash``
                 becomes None, so that the next refresh reads them again.
+            bad_items: the number of callflows that could not be read, including those without an id.
             now: the present time. The versions of the deleted callflows end at this time.
         """
 
         def work(database: Database) -> None:
             locked = self._held(account_id)
+            what = "1 callflow" if bad_items == 1 else f"{bad_items} callflows"
+            error = f"{what} could not be read" if bad_items else None
             gone = [each for each in deleted if each in locked.version_ids]
             unread = [each for each in unreadable if each in locked.version_ids]
             with database.transaction() if gone or unread else nullcontext():
@@ -345,9 +352,9 @@ class Store:
                     database.execute_many(statement, [(account_id, each) for each in unread])
                 database.execute(
                     "UPDATE accounts SET state_since = CASE WHEN state = 'ok' THEN state_since ELSE ? END,"
-                    " state = 'ok', error = NULL, known_since = coalesce(known_since, ?), refreshed_at = ?,"
+                    " state = 'ok', error = ?, known_since = coalesce(known_since, ?), refreshed_at = ?,"
                     " watermark = ? WHERE account_id = ?",
-                    *(now, now, began_at, watermark, account_id),
+                    *(now, error, now, began_at, watermark, account_id),
                 )
 
         await self.run(work)
@@ -383,7 +390,7 @@ class Store:
         return await self.run(work)
 
 
-_ACCOUNT: Final = "SELECT name, state, watermark, refreshed_at, known_since FROM accounts WHERE account_id = ?"
+_ACCOUNT: Final = "SELECT name, state, error, watermark, refreshed_at, known_since FROM accounts WHERE account_id = ?"
 _CALLFLOWS: Final = (
     "SELECT callflow_id, version_id, revision, row_hash, read_at, toggles FROM callflows WHERE account_id = ?"
 )
@@ -397,8 +404,8 @@ def _load(database: Database, account_id: str, name: str | None, account: Rows, 
     """
     if not account:
         database.execute("INSERT INTO accounts (account_id, name, state) VALUES (?, ?, 'new')", account_id, name)
-        account = [(name, "new", None, None, None)]
-    ((old_name, state, watermark, refreshed_at, known_since),) = account
+        account = [(name, "new", None, None, None, None)]
+    ((old_name, state, error, watermark, refreshed_at, known_since),) = account
     if name is not None and name != old_name:
         database.execute("UPDATE accounts SET name = ? WHERE account_id = ?", name, account_id)
     callflows, version_ids = {}, {}
@@ -406,7 +413,7 @@ def _load(database: Database, account_id: str, name: str | None, account: Rows, 
         targets = _ids_in(toggles) if toggles else ()
         callflows[callflow_id] = KnownCallflow(revision, row_hash, to_time(read_at), targets)
         version_ids[callflow_id] = version_id
-    known = KnownAccount(state, watermark, to_time(refreshed_at), callflows)
+    known = KnownAccount(state, error, watermark, to_time(refreshed_at), callflows)
     return _Locked(account_id, known, to_time(known_since), version_ids)
 
 
