@@ -251,6 +251,10 @@ def test_the_sandbox_runs_until_it_is_interrupted(alone: Command) -> None:
             lines = [process.stdout.readline() for _ in range(5)]
             known = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
             assert len(alone("callflows", "list", **known).stdout.splitlines()) == 2
+            port = known["VINIX_BASE"].rpartition(":")[2].removesuffix("/v2")
+            second = alone("sandbox", "--port", port)
+            message = f"vinix: --port {port} cannot be used: Address already in use; 0 selects a free port\n"
+            assert (second.returncode, second.stderr) == (2, message)
             process.send_signal(2)
             errors = process.stderr.read()
         finally:

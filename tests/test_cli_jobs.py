@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import shlex
 import signal
@@ -164,6 +165,57 @@ def test_an_output_is_locked_until_it_is_finished(tmp_path: Path, monkeypatch: p
     job = Job(command="callflows export", output="parquet", to=str(tmp_path / "all.parquet"))
     open_writer(job, tmp_path / "checkpoint").end(Ending())
     assert not rows.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_output_is_finished_changes_nothing(
+    vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    convert = export._convert
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(number)
+        convert(*arguments, **options)
+
+    monkeypatch.setattr(export, "_convert", interrupted)
+    done = vinix("callflows", "export", "--all", "--to", "all.parquet")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"40 accounts, .*\n", done.stderr)
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["all.parquet"]
+
+
+def test_ctrl_c_twice_while_the_output_is_finished(
+    vinix: Command, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(export, "_convert", interrupted)
+        done = vinix("callflows", "export", "--all", "--to", "all.parquet")
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted while the output was written; to continue, run:\n  vinix ")
+    assert vinix(*again(done.stderr)).returncode == 0
+    assert len(duckdb.sql(f"select id from '{tmp_path / 'all.parquet'}'").fetchall()) == len(truth(sandbox))
+
+
+def test_a_device_and_a_pipe_as_the_output(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    """They can be neither synced nor cut to the size in the checkpoint."""
+    bad, command = sandbox.account_ids[3], ("callflows", "export", "--all", "--output", "ndjson", "--force")
+    sandbox.deny(bad, 403)
+    device = vinix(*command, "--to", "/dev/null", "--checkpoint", "saved")
+    assert device.returncode == 3, device.stderr
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert vinix(*command, "--to", "pipe").returncode == 3
+        assert ids(os.read(reader, 1_000_000).decode()) == truth(sandbox, bad)
+    finally:
+        os.close(reader)
+    sandbox.allow(bad)
+    done = vinix(*again(device.stderr))
+    assert done.returncode == 0, done.stderr
 
 
 def test_outputs_that_cannot_be_locked_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

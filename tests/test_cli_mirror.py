@@ -297,6 +297,8 @@ def test_other_commands_read_from_a_mirror(filled: Command) -> None:
         "this account has not been refreshed completely yet\n"
         "wrote 1 account to report.html\n"
     )
+    retry = accounts_of((filled.home / "report.html").read_text())["a9"][4]["retry"]
+    assert retry == "vinix report a9 --to a9.html --db mirror.db"
     assert filled("report", "a9", *db, "--to", "other.html").returncode == 1
     assert not list(filled.home.glob("other*"))
     (filled.home / "own").write_text("ROOT\n")

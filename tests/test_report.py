@@ -120,7 +120,7 @@ def test_findings_are_of_whole_accounts(tmp_path: Path) -> None:
 
     def codes(*, filtered: bool) -> dict[str, tuple[int, bool]]:
         ending = Ending(problems=[problem, shut])
-        write_report(to, rows, None, filtered=filtered, ending=ending)
+        write_report(to, rows, None, filtered=filtered, ending=ending, retry=str)
         return {
             account_id: (len(flows), "J201" in {code for flow in flows for code, *_ in flow[7]})
             for account_id, *_, flows in blocks(to.read_text(encoding="utf-8"))

@@ -356,7 +356,8 @@ def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_p
     (tmp_path / "file").write_text("[lab]\n" + "".join(f"{name} = {json.dumps(profile[name])}\n" for name in profile))
     (tmp_path / "file").chmod(0o600)
     vinix, bad = Command(tmp_path, VINIX_CONFIG="file"), sandbox.account_ids[3]
-    given = ("--profile", "lab", "--base", known["VINIX_BASE"], "--outage-wait", "2.5", "--allow-http")
+    given = ("--concurrency", "5", "--profile", "lab", "--base", known["VINIX_BASE"])
+    given += ("--allow-http", "--outage-wait", "2.5")
     sandbox.deny(bad, 403)
     failed = vinix("callflows", "export", "--all", "--to", "all.ndjson", *given)
     sandbox.allow(bad)
@@ -365,6 +366,18 @@ def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_p
     done = vinix(*again)
     assert done.returncode == 0, done.stderr
     assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox)
+
+
+def test_c6_a_demo_can_be_resumed(alone: Command) -> None:
+    with alone.started("demo", "--accounts", "300") as process:
+        process.stdout.readline()  # the rest does not fit into the pipe
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        errors = process.stderr.read()
+    assert process.returncode == 130
+    done = alone(*resume_command(errors))
+    assert done.returncode == 0, done.stderr
+    assert "account" in done.stderr
 
 
 def test_c7_a_report_that_is_interrupted_can_be_resumed(tmp_path: Path) -> None:
@@ -438,10 +451,12 @@ def test_c8_without_a_checkpoint_the_page_names_another_command_that_works(tmp_p
     with served(accounts=1, callflows=(2, 5)) as sandbox:
         vinix = Command(tmp_path, **variables(sandbox))
         sandbox.deny(sandbox.root_id, 403)
-        assert vinix("report", "--to", "page.html").returncode == 1
+        given = ["--concurrency", "5", "--outage-wait", "2.5"]
+        assert vinix("report", "--to", "page.html", *given).returncode == 1
         sandbox.allow(sandbox.root_id)
         assert not (tmp_path / "page.html.checkpoint").exists()
         retry = shlex.split(accounts_of((tmp_path / "page.html").read_text())[sandbox.root_id][4]["retry"])
+        assert retry[-4:] == given
         assert vinix(*retry[1:]).returncode == 0
         page = accounts_of((tmp_path / f"{sandbox.root_id}.html").read_text())
         assert len(page[sandbox.root_id][5]) == len(sandbox.callflow_ids(sandbox.root_id))
@@ -464,12 +479,17 @@ def test_c7_sigterm_and_sigkill(tmp_path: Path) -> None:
             assert sorted(flow[0] for each in found.values() for flow in each[5]) == truth(sandbox)
 
 
-def test_c9_a_state_folder_that_cannot_be_written(vinix: Command, sandbox: Sandbox) -> None:
+def test_c9_a_state_folder_that_cannot_be_written(
+    vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinix_async.cli.run._SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr("vinix_async.cli.run._SAVE_SHARE", 1.0)
+    monkeypatch.setattr("vinix_async.cli.progress._TICK", 0.0)
     sandbox.deny(sandbox.account_ids[3], 403)
     done = vinix("callflows", "list", "--all", XDG_STATE_HOME="/proc/x")
     sandbox.allow(sandbox.account_ids[3])
     assert done.returncode == 3
-    assert re.search("^vinix: cannot save the progress: .*/proc/x", done.stderr, re.MULTILINE)
+    assert len(re.findall("^vinix: cannot save the progress: .*/proc/x", done.stderr, re.MULTILINE)) == 1
     assert "--resume" not in done.stderr
     assert ids(done.stdout) == truth(sandbox, *(each for each in sandbox.account_ids if each != sandbox.account_ids[3]))
     parquet = vinix("callflows", "list", "--output", "parquet", XDG_STATE_HOME="/proc/x")
@@ -529,6 +549,60 @@ def test_c12_a_full_disk_names_the_file(vinix: Command, tmp_path: Path) -> None:
     done = vinix("callflows", "export", "--all", "--to", "full.csv", "--force")
     assert "full.csv: No space left on device" in done.stderr
     assert "vinix: no progress was saved: run the command again with --force" in done.stderr
+
+
+def test_c12_a_full_disk_behind_stdout_or_the_log(sandbox: Sandbox, tmp_path: Path) -> None:
+    known = variables(sandbox)
+    done = in_bash("vinix callflows list > /dev/full", tmp_path, **known)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"vinix: stdout: No space left on device\n")
+    done = in_bash("vinix callflows export ROOT nosuch --to all.ndjson 2> /dev/full", tmp_path, **known)
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox, sandbox.root_id)
+
+
+@pytest.mark.parametrize("command", ["callflows list --resume", "callflows list --checkpoint x"])
+def test_c6_the_line_that_resumes_works_in_another_folder(sandbox: Sandbox, tmp_path: Path, command: str) -> None:
+    vinix, bad = Command(tmp_path, **variables(sandbox)), sandbox.account_ids[3]
+    sandbox.deny(bad, 403)
+    first = vinix("callflows", "list", "--all", "--checkpoint", "x")
+    done = vinix(*command.split(), "x") if "resume" in command else first
+    sandbox.allow(bad)
+    assert resume_command(done.stderr) == ["callflows", "list", "--resume", str(tmp_path / "x")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        ("callflows export --to all.csv --checkpoint all.csv", "all.csv"),
+        ("callflows export --to all.csv --checkpoint folder/../all.csv", "folder/../all.csv"),
+        ("callflows export --to all.parquet --checkpoint all.parquet.rows", "all.parquet.rows"),
+        ("report --to all.html --checkpoint all.html", "all.html"),
+    ],
+)
+def test_a_checkpoint_does_not_replace_the_output(vinix: Command, tmp_path: Path, arguments: str, file: str) -> None:
+    (tmp_path / "folder").mkdir()
+    done = vinix(*arguments.split())
+    message = f"vinix: --checkpoint: the output is written to {tmp_path / file}: give another path\n"
+    assert (done.returncode, done.stderr) == (2, message)
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == []
+
+
+@pytest.mark.parametrize("option", ["--profile", "--base", "--accounts-from"])
+@pytest.mark.parametrize("form", ["{} ", "{}="])
+def test_an_empty_value_is_not_the_default(vinix: Command, option: str, form: str) -> None:
+    done = vinix("callflows", "list", *form.format(option).split(" "))
+    assert (done.returncode, done.stderr) == (2, f"vinix: {option} must not be empty\n")
+
+
+@pytest.mark.parametrize("root", ["abc ", "a/b", "76146240155925774858a2f3e2e48440\r"])
+def test_an_id_of_your_own_account_that_cannot_be_one(vinix: Command, sandbox: Sandbox, root: str) -> None:
+    sent = sandbox.served
+    for command in ("callflows list", "callflows list --all", "callflows check", "accounts list"):
+        done = vinix(*command.split(), VINIX_ACCOUNT_ID=root)
+        message = f"vinix: VINIX_ACCOUNT_ID or account_id of the profile: {root!r} is not an account id\n"
+        assert (done.returncode, done.stderr) == (2, message)
+    assert sandbox.served == sent
 
 
 def test_c13_log_lines_stay_above_the_progress_line(vinix: Command) -> None:
@@ -647,6 +721,17 @@ def test_c16_settings_are_named_as_the_command_knows_them(
     assert not re.search(r"base_url|allow_http|account_name|ConfigurationError", done.stderr)
 
 
+def test_c16_other_errors_name_options_too(vinix: Command, sandbox: Sandbox) -> None:
+    done = vinix("callflows", "list", "x", VINIX_BASE=sandbox.url.removesuffix("/v2"))
+    assert "--base must end with /v2" in done.stderr
+    done = vinix("callflows", "list", "--outage-wait", "0.01", VINIX_BASE="http://127.0.0.1:1/v2")
+    assert re.search(r"unavailable for \d\.\d s \(--outage-wait 0\.01\)", done.stderr)
+    done = vinix("callflows", "list", VINIX_BASE="http://ann:planted-8@127.0.0.1:1/v2")
+    assert done.returncode == 2
+    assert re.search("^vinix: --base must not contain a user .*: .*VINIX_USERNAME", done.stderr)
+    assert not re.search("planted-8|auth=", done.stderr)
+
+
 def test_c16_the_librarys_class_names_are_not_in_a_usage_error(alone: Command) -> None:
     done = alone("callflows", "list", "--sandbox", "--filter", "missing_value=x")
     assert done.returncode == 2
@@ -750,7 +835,8 @@ def test_l5_an_unreadable_callflow_is_named_and_the_others_come(tmp_path: Path, 
         command = ("callflows", "export", "--to", "all.csv") if output == "export" else ("report", "--to", "all.html")
         done = vinix(*command, "--all")
         assert done.returncode == 3
-        assert re.search(f"^unreadable: {where}, {BAD['id']}: DecodeError: .*numbers", done.stderr, re.MULTILINE)
+        named = rf"{where} \([A-Z][\w ]+\), {BAD['id']}"
+        assert re.search(f"^unreadable: {named}: DecodeError: .*numbers", done.stderr, re.MULTILINE)
         assert "1 item could not be read; to try again, run:" in done.stderr
         assert "1 unreadable item, " in done.stderr
         if output == "report":

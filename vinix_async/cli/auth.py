@@ -16,7 +16,7 @@ import vinix_async
 from .connection import Server, connect
 from .console import note, print_data, to_terminal, write_data
 from .exit_codes import UsageError
-from .options import CONNECTION, Connection, Flag
+from .options import CONNECTION, Connection, Flag, Text
 from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret
 from .table import facts_table
 
@@ -44,7 +44,7 @@ async def login(
         str | None, Parameter(help="A phone number of the user's account, instead of its name.")
     ] = None,
     account_id: Annotated[
-        str | None, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
+        Text, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
     ] = None,
     keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,

@@ -46,7 +46,7 @@ class Server:
             return check_account_id(word)
         if self.root is None:
             raise UsageError("your own account is not known: name an account, set VINIX_ACCOUNT_ID, or use --sandbox")
-        return self.root
+        return check_account_id(self.root, "VINIX_ACCOUNT_ID or account_id of the profile: ")
 
 
 @asynccontextmanager

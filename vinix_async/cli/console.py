@@ -36,9 +36,17 @@ _before_printing: list[Callable[[], object]] = []
 
 
 def note(text: str) -> None:
-    """Print a message of one or more lines on stderr. All control characters but line feeds are escaped."""
+    """Print a message of one or more lines on stderr. All control characters but line feeds are escaped.
+
+    A message that cannot be written, for example because the disk with the log is full, does not end the command.
+    """
     hide_progress()
-    sys.stderr.write(f"{printable_lines(text)}\n")
+    try:
+        sys.stderr.write(f"{printable_lines(text)}\n")
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -56,13 +64,16 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
 
     If ``escape`` is None, the data is written unchanged, and must already be in the encoding of stdout. Otherwise the
     data must be in UTF-8. If stdout is a terminal, ``escape`` is then applied to the text, and the result is written in
-    the encoding of stdout.
+    the encoding of stdout. The error of a failed write names stdout.
     """
     if to_terminal():
         hide_progress()
         data = _encode(escape(data.decode())) if escape else data
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from None
 
 
 def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = False) -> bytes:

@@ -10,8 +10,13 @@ from .text import printable
 if TYPE_CHECKING:
     from .. import AccountPage, AccountResult
 
-_OPTIONS: Final = {"base_url": "--base", "allow_http=True": "--allow-http"}
-"""The option of the command for each argument that is named in messages of the library."""
+_OPTIONS: Final = {
+    "base_url": "--base",
+    "allow_http=True": "--allow-http",
+    "pass them as auth=": "store them with `vinix auth login`, or set VINIX_USERNAME and VINIX_PASSWORD",
+    "outage_wait=": "--outage-wait ",
+}
+"""What messages of the library name, and what the command's messages name in its place."""
 
 
 class ExitCode(IntEnum):
@@ -49,16 +54,14 @@ def report_error(error: Exception) -> ExitCode:
 def describe(error: BaseException) -> str:
     """Return the text of an error.
 
-    An error of the library begins with the name of its class, unless it is a ConfigurationError. An error of the
-    operating system begins with the name of its file, if it has one.
+    An error of the library begins with the name of its class, unless it is a ConfigurationError. It names the options
+    of the command. An error of the operating system begins with the name of its file, if it has one.
     """
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, VinixError):
         text = str(error)
         for name, option in _OPTIONS.items():
             text = text.replace(name, option)
-        return text
-    if isinstance(error, VinixError):
-        return f"{type(error).__name__}: {error}"
+        return text if isinstance(error, ConfigurationError) else f"{type(error).__name__}: {text}"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
@@ -83,13 +86,12 @@ class Problems:
     def add(self, read: "AccountPage | AccountResult") -> None:
         """Add a page or a result that has an error or bad items."""
         self.reads.append(read)
-        account_id = printable(read.account_id)
+        account = printable(read.account_id) + (f" ({printable(read.account.name)})" if read.account.name else "")
         for item in read.bad_items:
             which = printable(item.id or f"row {item.index} without an id")
-            note(f"unreadable: {account_id}, {which}: {one_line(item.error)}")
+            note(f"unreadable: {account}, {which}: {one_line(item.error)}")
         if read.error and not self._one_account:
-            name = f" ({printable(read.account.name)})" if read.account.name else ""
-            note(f"failed: {account_id}{name}: {one_line(read.error)}")
+            note(f"failed: {account}: {one_line(read.error)}")
 
     @property
     def errors(self) -> "list[VinixError]":

@@ -5,6 +5,7 @@ report. Therefore the rows of these formats are first collected in a file, which
 """
 
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -84,6 +85,7 @@ class File:
     def __init__(self, path: Path, size: int = 0, *, mode: int = 0o666) -> None:
         self._file = open(path, "ab", buffering=0, opener=partial(os.open, mode=mode))  # noqa: SIM115  # see close()
         self._path = path
+        self._is_regular = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
         try:
             lock(self._file.fileno(), path)
             self._truncate(size)
@@ -95,10 +97,10 @@ class File:
 
     def _truncate(self, size: int) -> None:
         found = os.fstat(self._file.fileno()).st_size
-        if found < size:
+        if self._is_regular and found < size:
             raise UsageError(
                 f"{self._path} is shorter than recorded in the checkpoint: restore the file, or run the job again "
-                "without --resume"
+                "with --force in place of --resume"
             )
         if found > size:
             self._file.truncate(size)
@@ -114,8 +116,9 @@ class File:
         self.size += len(data)
 
     def save(self) -> int:
-        """Make the file durable and return its size."""
-        os.fsync(self._file.fileno())
+        """Make the file durable and return its size. Devices and pipes, such as that of ``>(xz)``, cannot be synced."""
+        if self._is_regular:
+            os.fsync(self._file.fileno())
         return self.size
 
     def close(self) -> None:
@@ -155,11 +158,13 @@ class Ending:
     """How a job ended.
 
     ``stopped``: whether an interrupt or an error ended the job early. ``resume``: the command that reads the missing
-    data, or None if there is nothing to resume. ``problems``: the pages and results that have an error or bad items.
+    data, or None if there is nothing to resume. ``arguments``: the options of the job that every further command needs.
+    ``problems``: the pages and results that have an error or bad items.
     """
 
     stopped: bool = False
     resume: str | None = None
+    arguments: Sequence[str] = ()
     problems: Sequence["AccountPage | AccountResult"] = ()
 
 
@@ -233,8 +238,11 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
         return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
     def finish(ending: Ending) -> None:
+        def retry(account_id: str) -> str:
+            return ending.resume or job.command_line(account_id, "--to", f"{account_id}.html", *ending.arguments)
+
         if job.output == "html" and to:
-            write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending)
+            write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending, retry=retry)
         elif not ending.stopped:
             _write_parquet(rows, to, details=job.details)
         if not (ending.stopped or ending.resume):

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -34,6 +34,13 @@ def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], No
     return check
 
 
+def _not_empty(_type: Any, value: Any) -> None:
+    """Refuse the empty text of a shell variable that is not set. It must not mean the default."""
+    if value == "":
+        raise ValueError("must not be empty")
+
+
+Text: TypeAlias = Annotated[str | None, Parameter(validator=_not_empty)]
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "png", "html"]
 Dialect: TypeAlias = Annotated[
@@ -97,8 +104,8 @@ class Connection:
         sandbox_faults: The share of the sandbox's replies that are failures, from 0 to 1.
     """
 
-    profile: str | None = None
-    base: str | None = None
+    profile: Text = None
+    base: Text = None
     allow_http: Flag = False
     outage_wait: Annotated[float | None, Parameter(validator=between(0))] = None
     sandbox: Flag = False
@@ -109,10 +116,8 @@ class Connection:
     sandbox_faults: Annotated[float, Parameter(validator=between(0, 1))] = 0.0
 
     def arguments(self) -> list[str]:
-        """Return the options that were given, as arguments, but not those of the sandbox: a checkpoint has these."""
-        values = {"--profile": self.profile, "--base": self.base, "--outage-wait": self.outage_wait}
-        given = [word for name, value in values.items() if value is not None for word in (name, str(value))]
-        return [*given, "--allow-http"] if self.allow_http else given
+        """Return the options that were given, as arguments of the command."""
+        return _arguments(self, (each.name for each in fields(self)))
 
 
 @Parameter(name="*")
@@ -128,13 +133,17 @@ class Selection:
     """
 
     descendants_of: str | None = None
-    accounts_from: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    accounts_from: Annotated[Text, Parameter(allow_leading_hyphen=True)] = None
     all: Flag = False
     concurrency: Annotated[int, Parameter(validator=between(1))] = 32
 
     def job_fields(self) -> dict[str, Any]:
         """Return the fields of a ``Job`` that these options set."""
         return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all")}
+
+    def arguments(self) -> list[str]:
+        """Return the options that were given and say how a job runs, not what it reads, as arguments of the command."""
+        return _arguments(self, ["concurrency"])
 
 
 @Parameter(name="*")
@@ -194,6 +203,16 @@ class JobOptions(Selection):
             if begin and end and int(begin) > int(end):
                 raise UsageError(f"--{kind}-from is after --{kind}-to, so nothing would match")
         return {name: several[0] if len(several) == 1 else json.dumps(several) for name, several in values.items()}
+
+
+def _arguments(options: Connection | Selection, names: Iterable[str]) -> list[str]:
+    """Return those of the named options that do not have their default, as arguments of the command."""
+    given = {name: getattr(options, name) for name in names if getattr(options, name) != getattr(type(options), name)}
+    return [
+        word
+        for name, value in given.items()
+        for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
 
 
 CONNECTION: Final = Connection()

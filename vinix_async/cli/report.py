@@ -68,7 +68,8 @@ async def report(
     except BaseException:
         _discard(writer, Path(f"{to}.rows"))
         raise
-    writer.end(Ending(problems=reading.problems.reads))
+    arguments = [*options.arguments(), "--db", db, *connection.arguments()]
+    writer.end(Ending(arguments=arguments, problems=reading.problems.reads))
     note(f"wrote {count(reading.accounts_done, 'account')} to {to}")
     return reading.exit_code(ExitCode.OK)
 

@@ -46,9 +46,9 @@ async def run_job(job: Job, connection: Connection, options: JobOptions = JOB_OP
                 f"the checkpoint belongs to a job on {job.where}, not on {server.where}: "
                 "use --base to name the server of the job"
             )
-        checkpoint = options.checkpoint or options.resume or default_checkpoint(job)
-        _check_replaceable("--checkpoint", checkpoint)
-        run = _Run(server, job, connection, checkpoint, concurrency=options.concurrency, resumed=resumed, force=force)
+        checkpoint = (options.checkpoint or options.resume or default_checkpoint(job)).absolute()
+        _check_checkpoint(checkpoint, job)
+        run = _Run(server, job, connection, checkpoint, options, resumed=resumed, force=force)
         return await interruptible(run.run(), run.stop)
 
 
@@ -70,6 +70,13 @@ def check_output(job: Job) -> None:
         raise UsageError(f"--to: {to} is a folder")
     if to and job.output in {"parquet", "html"}:
         _check_replaceable("--to", to)
+
+
+def _check_checkpoint(path: Path, job: Job) -> None:
+    """Raise ``UsageError`` if a checkpoint must not be written to ``path``."""
+    _check_replaceable("--checkpoint", path)
+    if job.to and path.resolve() in {Path(name).resolve() for name in (job.to, f"{job.to}.rows")}:
+        raise UsageError(f"--checkpoint: the output is written to {path}: give another path")
 
 
 def _check_replaceable(option: str, path: Path) -> None:
@@ -102,24 +109,26 @@ class _Run:
         job: Job,
         connection: Connection,
         checkpoint: Path,
+        options: JobOptions,
         *,
-        concurrency: int,
         resumed: SavedJob | None,
         force: bool,
     ) -> None:
-        self._resume = f"vinix {job.command} {shlex.join(['--resume', str(checkpoint), *connection.arguments()])}"
+        self._arguments = [*options.arguments(), *connection.arguments()]
+        self._resume = job.command_line("--resume", str(checkpoint), *self._arguments)
         self._job = job
         self._connection = connection
         self._checkpoint = checkpoint
         self._begun = resumed is not None
         self._unsaved = False
+        self._can_save = True
         self._save_due = time.monotonic() + _SAVE_INTERVAL
         self._problems = Problems(one_account=job.one_account)
         done = resumed.sweep.done if resumed else frozenset[str]()
         selected = ReadAhead(selected_accounts(server, job, self._problems.add, done), done)
         self._sweep = server.client.callflows.list_many(
             selected,
-            max_concurrency=concurrency,
+            max_concurrency=options.concurrency,
             resume=resumed.sweep if resumed else None,
             page_size=job.page_size,
             max_items=job.max_items,
@@ -178,10 +187,12 @@ class _Run:
         try:
             saved.write(self._checkpoint)
         except OSError as error:
-            note(f"vinix: cannot save the progress: {describe(error)}")
-            return False
-        self._unsaved = False
-        return True
+            if self._can_save:  # say it once, not each second
+                note(f"vinix: cannot save the progress: {describe(error)}")
+            self._can_save = False
+        else:
+            self._can_save, self._unsaved = True, False
+        return self._can_save
 
     def _save_if_due(self) -> None:
         began = time.monotonic()
@@ -200,7 +211,7 @@ class _Run:
                 note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
             elif how == "interrupted":
                 note(how)
-            self._writer.end(Ending(stopped=True, resume=resume, problems=self._problems.reads))
+            self._end(stopped=True, resume=resume)
         except BrokenPipeError:  # Ctrl-C also ended the reader of the pipe
             discard_output()
 
@@ -211,7 +222,7 @@ class _Run:
         still valid.
         """
         with suppress(OSError):
-            self._writer.end(Ending(stopped=True, problems=self._problems.reads))
+            self._end(stopped=True)
         if isinstance(error, BrokenPipeError):
             self._checkpoint.unlink(missing_ok=True)
             discard_output()
@@ -229,7 +240,12 @@ class _Run:
         job, problems = self._job, self._problems
         saved = (problems.reads or job.output in {"parquet", "html"}) and self._save()
         resumable = bool(problems.reads) and (self._begun or not job.one_account)
-        self._writer.end(Ending(resume=self._resume if resumable else None, problems=problems.reads))
+        try:
+            self._end(resume=self._resume if resumable else None)
+        except KeyboardInterrupt:  # Ctrl-C for the second time. The first one waits for the end of the job.
+            if saved:
+                note(f"interrupted while the output was written; to continue, {self._resume_hint()}")
+            raise
         if not resumable:
             self._checkpoint.unlink(missing_ok=True)
         if job.one_account and problems.errors:
@@ -241,6 +257,10 @@ class _Run:
             note(f"{problems.missing()}; to try again, {self._resume_hint()}")
         return code
 
+    def _end(self, *, stopped: bool = False, resume: str | None = None) -> None:
+        problems = self._problems.reads
+        self._writer.end(Ending(stopped=stopped, resume=resume, arguments=self._arguments, problems=problems))
+
     def _resume_hint(self) -> str:
         append = self._job.to is None and self._job.output != "parquet" and not to_terminal()
         return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
@@ -250,10 +270,10 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
     """Run ``work`` and return its exit code. SIGTERM cancels ``work``, as Ctrl-C does.
 
     ``stop`` is called with ``interrupted`` if ``work`` is cancelled, and with ``stopped`` if a ``VinixError`` or an
-    ``OSError`` ends it.
+    ``OSError`` ends it. A signal that comes when ``work`` no longer waits for anything changes nothing.
     """
     terminated = False
-    task = asyncio.current_task()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def terminate() -> None:
         nonlocal terminated
@@ -261,10 +281,9 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
         if task is not None:
             task.cancel()
 
-    # The handler is removed when the event loop is closed.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     try:
-        return await work
+        code = await work
     except asyncio.CancelledError:
         stop("interrupted")
         return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
@@ -272,3 +291,9 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
         code = report_error(error)
         stop("stopped")
         return code
+    else:
+        with suppress(asyncio.CancelledError):  # Ctrl-C during the last steps
+            await asyncio.sleep(0)
+        return code
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

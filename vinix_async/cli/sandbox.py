@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from ..sandbox import Sandbox
 from .console import note, write_data
+from .exit_codes import UsageError
 from .options import DEFAULT_CALLFLOWS, Connection, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
 from .run import run_job
 from .saved_job import Job
@@ -30,7 +31,11 @@ async def sandbox(
         seed=seed,
         callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
     )
-    async with server:
+    try:
+        await server.start()
+    except OSError as error:
+        raise UsageError(f"--port {port} cannot be used: {error.strerror}; 0 selects a free port") from None
+    try:
         auth = server.user_auth()
         variables = {
             "VINIX_BASE": server.url,
@@ -42,6 +47,8 @@ async def sandbox(
         write_data("".join(f"export {name}={value}\n" for name, value in variables.items()).encode())
         note("The sandbox is running. Press Ctrl-C to stop it.")
         await asyncio.Event().wait()
+    finally:
+        await server.close()
 
 
 async def demo(
@@ -55,4 +62,4 @@ async def demo(
     The callflows of the last account have faults. Their names describe the faults.
     """
     connection = Connection(sandbox=True, sandbox_accounts=accounts, sandbox_dialect=dialect, sandbox_findings=True)
-    return await run_job(Job(command="demo", all=True, output="table"), connection)
+    return await run_job(Job(command="callflows list", all=True, output="table"), connection)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,10 @@ class Job:
     def one_account(self) -> bool:
         """Whether the job reads only one account. A job with ``accounts_from`` must be ``completed`` first."""
         return self.descendants_of is None and not self.all and len(set(self.accounts)) == 1
+
+    def command_line(self, *arguments: str) -> str:
+        """Return a line for a shell that runs the job's command with these arguments."""
+        return f"vinix {self.command} {shlex.join(arguments)}"
 
 
 @frozen(kw_only=True)

@@ -6,8 +6,7 @@ The page is one file, which loads nothing else. It contains its data as escaped 
 import base64
 import hashlib
 import json
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -78,16 +77,19 @@ def page_row(page: "vinix_async.AccountPage") -> bytes:
     return about.encode() + b'\t{"data":[' + b",".join(map(to_json, page.items)) + b"]}\n"
 
 
-def write_report(to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending") -> None:
+def write_report(
+    to: Path, rows: Path, title: str | None, *, filtered: bool, ending: "Ending", retry: Callable[[str], str]
+) -> None:
     """Write the HTML page from a file of ``page_row`` lines. Only one account at a time is in memory.
 
     ``filtered``: whether filters selected the callflows. If so, findings that depend on other callflows are left out.
+    ``retry``: a function that returns the command which reads an account again.
     """
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
         problems.setdefault(problem.account_id, []).append(problem)
     with replacing(to) as new, new.open("w", encoding="utf-8") as stream, rows.open("rb") as lines:
-        blocks = _blocks(lines, problems, filtered=filtered, resume=ending.resume)
+        blocks = _blocks(lines, problems, filtered=filtered, retry=retry)
         stream.writelines(report(title or "Callflows", blocks, complete=not ending.stopped))
 
 
@@ -96,7 +98,7 @@ def _blocks(
     problems: Mapping[str, Sequence["vinix_async.AccountPage | vinix_async.AccountResult"]],
     *,
     filtered: bool,
-    resume: str | None,
+    retry: Callable[[str], str],
 ) -> Iterator[str]:
     """Yield the block of each account that has rows or problems."""
     places: dict[str, list[int]] = {account_id: [] for account_id in problems}
@@ -121,7 +123,7 @@ def _blocks(
             complete=account_id in whole,
             bad_items=[item for problem in of_account for item in problem.bad_items],
             error=next((problem.error for problem in of_account if problem.error), None),
-            retry=resume or shlex.join(["vinix", "report", account_id, "--to", f"{account_id}.html"]),
+            retry=retry(account_id),
         )
 
 
