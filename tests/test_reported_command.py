@@ -356,8 +356,8 @@ def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_p
     (tmp_path / "file").write_text("[lab]\n" + "".join(f"{name} = {json.dumps(profile[name])}\n" for name in profile))
     (tmp_path / "file").chmod(0o600)
     vinix, bad = Command(tmp_path, VINIX_CONFIG="file"), sandbox.account_ids[3]
-    given = ("--concurrency", "5", "--profile", "lab", "--base", known["VINIX_BASE"])
-    given += ("--allow-http", "--outage-wait", "2.5")
+    given = ["--concurrency", "5", "--profile", "lab", "--base", known["VINIX_BASE"], "--allow-http"]
+    given += ["--outage-wait", "2.5"]
     sandbox.deny(bad, 403)
     failed = vinix("callflows", "export", "--all", "--to", "all.ndjson", *given)
     sandbox.allow(bad)
