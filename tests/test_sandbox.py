@@ -15,6 +15,7 @@ from fake_clock import FakeClock
 
 from vinix_async import (
     APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     ConfigurationError,
     DecodeError,
@@ -25,7 +26,7 @@ from vinix_async import (
     VinixClient,
     to_dict,
 )
-from vinix_async.sandbox import Sandbox
+from vinix_async.sandbox import Faults, Sandbox
 from vinix_async.sandbox.cursors import InvalidCursorError, decode_cursor, encode_cursor
 from vinix_async.sandbox.estate.quirks import QUIRKS
 from vinix_async.sandbox.estate.summary import summary
@@ -978,12 +979,38 @@ def test_a_hundred_thousand_accounts_cost_nothing() -> None:
         *({"rate_limit": bad} for bad in (None, 5, "ab", (5,), (1, 2, 3), (0, 1), (1, -1), (1.5, 1), ("5", "1"))),
         *({"login_cost": bad} for bad in (-1, 1.5, "1", None, True)),
         *({"token_ttl": bad} for bad in (0, -1, "60", None, math.inf, math.nan, True)),
+        *({"port": bad} for bad in (-1, 65_536, "80", None, True)),
+        *({"faults": bad} for bad in (0.5, Faults, "reset")),
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         Sandbox(**options)
+
+
+async def test_a_sandbox_that_runs_or_does_not() -> None:
+    sandbox = Sandbox()
+    with pytest.raises(ConfigurationError, match="has not been started"):
+        sandbox.client()
+    async with sandbox:
+        with pytest.raises(ConfigurationError, match="already running"):
+            await sandbox.start()
+        async with sandbox.client() as client:
+            await client.callflows.list(sandbox.root_id)
+
+
+def test_one_sandbox_in_several_event_loops() -> None:
+    sandbox = Sandbox()
+    sandbox.hang(sandbox.root_id)
+
+    async def ask() -> None:
+        async with sandbox, sandbox.client(timeout=0.1, retry=RetryPolicy(attempts=1)) as client:
+            with pytest.raises(APITimeoutError):
+                await client.callflows.list(sandbox.root_id)
+
+    for _ in range(2):
+        asyncio.run(ask())
 
 
 @pytest.mark.parametrize("status", [0, 200, 399, 600, 403.0, "403", None, True])
@@ -1028,10 +1055,11 @@ def nested_flow(nodes: int) -> dict[str, Any]:
         ({"flow": {"data": {"\udfff": 1}}}, "lone surrogate"),
         ({"name": object()}, "type object"),
         ({"flow": nested_flow(5_000)}, "too deeply"),
+        ([1], "must be a mapping, not list"),
     ],
-    ids=["value", "key", "object", "depth"],
+    ids=["value", "key", "object", "depth", "list"],
 )
-def test_documents_that_json_cannot_contain_are_refused(document: dict[str, Any], message: str) -> None:
+def test_documents_that_json_cannot_contain_are_refused(document: Any, message: str) -> None:
     sandbox = Sandbox()
     before = sandbox.callflow_ids(sandbox.root_id)
     with pytest.raises(ConfigurationError, match=message):

@@ -95,6 +95,18 @@ def test_bad_arguments_are_refused(options: dict[str, Any]) -> None:
         Faults(**options)
 
 
+async def test_sandboxes_that_share_an_object_draw_the_same_faults() -> None:
+    """As in the decorator of a class of tests: what one test sees depends on no other."""
+    faults = Faults(share=0.5)
+    seen = []
+    for _ in range(2):
+        async with Sandbox(faults=faults, clock=FakeClock()) as sandbox, sandbox.client() as client:
+            for _ in range(10):
+                await client.callflows.list(sandbox.root_id)
+            seen.append([each.fault for each in sandbox.requests])
+    assert seen[0] == seen[1]
+
+
 def test_the_same_seed_draws_the_same_faults() -> None:
     one, same = Faults(share=0.5, seed=3), Faults(share=0.5, seed=3)
     drawn = [one.draw("/x") for _ in range(200)]

@@ -98,7 +98,6 @@ class HttpHandler:
         self._outages = outages
         self._requests = requests
         self._requests_by_connection: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._closed = asyncio.Event()
         self.served: int = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -150,8 +149,8 @@ class HttpHandler:
         )
 
     def open(self) -> None:
-        """Allow requests to hang again after ``close``."""
-        self._closed.clear()
+        """Prepare for requests in the current event loop. The sandbox calls this method when it starts."""
+        self._closed = asyncio.Event()
 
     def close(self) -> None:
         """Close the connections of the requests that hang. This ends the requests."""

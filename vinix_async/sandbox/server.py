@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import msgspec
 from aiohttp import web
+from attrs import evolve
 
 from .. import ApiKeyAuth, Clock, ConfigurationError, UserAuth
 from .._pipeline.clock import SystemClock
@@ -42,6 +43,8 @@ _IDLE_TIMEOUT: Final = 5.0
 
 _SHUTDOWN_TIMEOUT: Final = 0.1
 """The maximum number of seconds for which ``close`` waits for requests in progress."""
+
+_MAX_PORT: Final = 65_535
 
 _DEFAULT_CAPACITY: Final = 100
 _DEFAULT_RATE: Final = 10
@@ -104,6 +107,10 @@ class Sandbox:
         capacity, rate = _bucket_size(rate_limit)
         if type(login_cost) is not int or login_cost < 0:
             raise ConfigurationError(f"login_cost must be an int of at least 0, not {login_cost!r}")
+        if type(port) is not int or not 0 <= port <= _MAX_PORT:
+            raise ConfigurationError(f"port must be an int from 0 to {_MAX_PORT}, not {port!r}")
+        if not isinstance(faults, Faults | None):
+            raise ConfigurationError(f"faults must be a Faults object or None, not {faults!r}")
         if not _is_lifetime(token_ttl):
             raise ConfigurationError(f"token_ttl must be a finite number of seconds greater than 0, not {token_ttl!r}")
         chosen = DIALECTS[dialect]()
@@ -123,7 +130,8 @@ class Sandbox:
             charges_valid_tokens=chosen.charges_valid_tokens or not isinstance(rate_limit, bool),
             login_cost=login_cost,
         )
-        self._handler = HttpHandler(self._state, self.requests, faults, self._outages)
+        own_faults = None if faults is None else evolve(faults)  # with its own random generator
+        self._handler = HttpHandler(self._state, self.requests, own_faults, self._outages)
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -133,12 +141,17 @@ class Sandbox:
     # --- running ---
 
     async def start(self) -> None:
-        """Start listening, and set ``url`` to the base URL of the API."""
+        """Start listening, and set ``url`` to the base URL of the API.
+
+        Raises ``ConfigurationError`` if the sandbox is running.
+        """
+        if self._runner is not None:
+            raise ConfigurationError("the sandbox is already running")
         self._handler.open()
         app = web.Application(client_max_size=_MAX_UPLOAD)
         app.router.add_route("*", "/{path:.*}", self._handler.handle, expect_handler=expect)
         app.on_response_prepare.append(restore_cowboy_headers)
-        self._runner = web.AppRunner(
+        runner = web.AppRunner(
             app,
             access_log=None,
             handler_cancellation=True,
@@ -147,13 +160,14 @@ class Sandbox:
             max_line_size=_MAX_REQUEST_LINE,
             max_field_size=_MAX_REQUEST_LINE,
         )
-        await self._runner.setup()
-        web_server = cast("web.Server", self._runner.server)  # not None after setup()
+        await runner.setup()
+        web_server = cast("web.Server", runner.server)  # not None after setup()
         try:
             self._listener = Listener(self._host, self._port, web_server)
         except OSError:
-            await self._runner.cleanup()
+            await runner.cleanup()
             raise
+        self._runner = runner
         self._listener.accept()
         self._outages.attach(self._listener, web_server)
         self._port = self._listener.port
@@ -198,8 +212,11 @@ class Sandbox:
     def client(self, **options: Any) -> "VinixClient":
         """Return a client for this sandbox. ``options`` are arguments of ``VinixClient``.
 
-        By default the client uses the sandbox's clock and logs in as the root account's user.
+        By default the client uses the sandbox's clock and logs in as the root account's user. Raises
+        ``ConfigurationError`` if the sandbox has not been started.
         """
+        if not self.url:
+            raise ConfigurationError("the sandbox has not been started: use 'async with' or 'await sandbox.start()'")
         from .. import VinixClient  # noqa: PLC0415  # not needed if the sandbox is used without a client
 
         return VinixClient(**{"auth": self.user_auth(), "base_url": self.url, "clock": self._clock, **options})
@@ -410,6 +427,8 @@ def _as_json(document: Mapping[str, Any]) -> dict[str, Any]:
 
     Lone surrogates are refused, because Kazoo's JSON parser does not accept them either.
     """
+    if not isinstance(document, Mapping):
+        raise ConfigurationError(f"document must be a mapping, not {type(document).__name__}")
     try:
         return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(dict(document))))
     except UnicodeEncodeError:
