@@ -1,7 +1,12 @@
-"""A callflow that has everything, and flows of any depth."""
+"""A callflow that has everything, flows of any depth, and the characters of random texts."""
 
 import json
 from typing import Any
+
+from hypothesis import strategies as st
+
+# Those of ``st.text()``, which needs a second to find them for the first time in a clone.
+CHARACTERS = st.characters(exclude_categories=["Cs"])
 
 WHOLE: dict[str, Any] = {
     "id": "611",

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -162,6 +163,32 @@ def _open_streams(encoding: str | None) -> None:
     sys.stderr = open(2, "w", buffering=1, encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115  # as above
 
 
+def _run() -> None:
+    """Run the command, and end without freeing what all forks share, which would be half of the work.
+
+    What the command has left is freed, and reported as at the end of any interpreter.
+    """
+    code: str | int | None = None
+    try:
+        vinix_async.cli.main()
+    except SystemExit as end:
+        code = end.code
+    gc.collect()
+    if isinstance(code, int) and threading.active_count() == 1 and _flushed():
+        os._exit(code)
+    sys.exit(code)
+
+
+def _flushed() -> bool:
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        return False  # the interpreter's end reports it
+    return True
+
+
 if __name__ == "__main__" and (command_line := _serve(socket.socket(fileno=int(sys.argv[1])))):
     sys.argv = command_line
-    vinix_async.cli.main()
+    _run()

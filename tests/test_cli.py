@@ -47,7 +47,7 @@ def several_of(vinix: Command, *commands: list[str]) -> list[Done]:
 
 
 def test_demo_shows_the_callflows_of_several_accounts(alone: Command) -> None:
-    done = alone.process("demo")
+    done = alone.forked("demo")
     assert done.returncode == 0, done.stderr
     sandbox = Sandbox(findings=True)
     for account_id in sandbox.account_ids:

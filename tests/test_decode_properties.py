@@ -5,6 +5,7 @@ import json
 import pickle
 from typing import Any
 
+from documents import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,17 +16,17 @@ scalars = (
     | st.booleans()
     | st.integers(-(2**70), 2**70)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5)
+    | st.text(CHARACTERS, max_size=5)
 )
 keys = st.sampled_from(["id", "name", "module", "data", "children", "numbers", "extra", "_", "1", "x"]) | st.text(
-    max_size=3
+    CHARACTERS, max_size=3
 )
 json_values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
 )
 objects = st.dictionaries(keys, json_values, max_size=3)
 absent = st.just("<absent>")
-texts = st.text(max_size=5)
+texts = st.text(CHARACTERS, max_size=5)
 maps: st.SearchStrategy[Any] = objects | st.sampled_from([None, [], {}])
 
 

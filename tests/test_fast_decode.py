@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import WHOLE, chain_text, listing
+from documents import CHARACTERS, WHOLE, chain_text, listing
 from hypothesis import given
 from hypothesis import strategies as st
 from test_decode_properties import callflows, document, exact, json_values, lists, objects, optional_text
@@ -22,9 +22,9 @@ from vinix_async._documents.deep_json import parse_json
 
 nodes = {"module": "menu", "data": {"a": [1, {}]}, "children": {"1": {"module": "a"}, "_": {"module": "b", "data": {}}}}
 usual = st.fixed_dictionaries(
-    {"id": st.text(min_size=1, max_size=5), "numbers": st.lists(st.text(max_size=3))},
+    {"id": st.text(CHARACTERS, min_size=1, max_size=5), "numbers": st.lists(st.text(CHARACTERS, max_size=3))},
     optional={
-        "name": st.text(max_size=3),
+        "name": st.text(CHARACTERS, max_size=3),
         "type": json_values,
         "owner_id": json_values,
         "featurecode": st.just(False) | st.just({"name": "park", "number": "3"}),
@@ -37,7 +37,8 @@ usual = st.fixed_dictionaries(
     },
 )
 usual_accounts = st.fixed_dictionaries(
-    {"id": st.text(min_size=1, max_size=5)}, optional={"name": st.text(), "tree": st.lists(st.text())}
+    {"id": st.text(CHARACTERS, min_size=1, max_size=5)},
+    optional={"name": st.text(CHARACTERS), "tree": st.lists(st.text(CHARACTERS))},
 )
 accounts = document(
     {

@@ -344,9 +344,10 @@ def test_c6_the_line_that_resumes_can_be_pasted(vinix: Command, sandbox: Sandbox
     line = re.search(r"^  (vinix .*)$", failed.stderr, re.MULTILINE)
     assert line
     assert "append" in failed.stderr
-    done = in_bash(line[1], tmp_path, **vinix.variables)
+    pasted = in_bash(f"vinix() {{ printf '%s\\0' \"$@\"; }}; {line[1]}", tmp_path)
+    done = vinix(*pasted.stdout.decode().split("\0")[:-1])
     assert done.returncode == 0, done.stderr
-    assert ids(done.stdout.decode()) == truth(sandbox, bad)
+    assert ids(done.stdout) == truth(sandbox, bad)
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
@@ -758,10 +759,13 @@ def test_c17_files_and_folders_that_are_missing(vinix: Command, tmp_path: Path, 
     assert "Errno" not in done.stderr
 
 
-def test_c17_a_stdin_that_cannot_be_read(tmp_path: Path) -> None:
-    done = in_bash("vinix callflows list --sandbox --accounts-from - 0>out", tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == b"vinix: cannot read stdin: Bad file descriptor\n"
+def test_c17_a_stdin_that_cannot_be_read(alone: Command, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as only_written:
+        process = alone.started("callflows", "list", "--sandbox", "--accounts-from", "-", stdin=only_written.fileno())
+    with process:
+        errors = process.stderr.read()
+    assert process.returncode == 2
+    assert errors == "vinix: cannot read stdin: Bad file descriptor\n"
 
 
 def test_c18_a_bom_for_spreadsheets(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
