@@ -283,7 +283,10 @@ def _listed(problems: tuple[str, ...]) -> str:
 
 def _line(text: str, limit: int) -> str:
     """Return one line of at most ``limit`` characters: ``text`` with escapes in place of unprintable characters."""
-    return _cut("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: limit + 1]), limit)
+    text = text[: limit + 1]
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return _cut(text, limit)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -88,7 +88,7 @@ class SavedJob:
             )
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (msgspec.ValidationError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise UsageError("the file is not a checkpoint of vinix, or it is damaged") from None
         return saved
 
