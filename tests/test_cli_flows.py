@@ -759,6 +759,11 @@ def test_secrets_in_names_and_branches_are_hidden(vinix: Command) -> None:
         assert "planted" not in done.stdout + done.stderr
 
 
+def test_a_number_is_not_suggested_for_itself(vinix: Command) -> None:
+    (vinix.home / "n.ndjson").write_bytes(lines(document(RING, numbers=["2125550123"])))
+    assert vinix("callflows", "uses", "n.ndjson", "2125550123").stderr == "2125550123 is used nowhere\n"
+
+
 def state(start: int) -> bytes:
     """An export file in which all texts, also the keys of children, are URLs with secrets."""
     numbers = itertools.count(start)

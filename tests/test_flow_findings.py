@@ -93,6 +93,8 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("E305", "warning", "/flow", [doc(node("temporal_route", {"rules": [X]}, **{X: {}, "_": HANGUP}))]),
     ("E306", "info", "/flow", [doc(node("user", {"id": X}, USER_BUSY=HANGUP))]),
     ("E307", "info", "/flow", [doc(node("menu", {"id": X}, **{"1": HANGUP}))]),
+    ("E304", "info", "/flow", [doc(node("menu", {"id": X}, **{"1": {}, "_": HANGUP}))]),
+    ("E307", "info", "/flow", [doc(node("menu", {"id": X}, **{"1": HANGUP, "max_retries": {}, "timeout": {}}))]),
     ("E308", "error", "/flow/children/_", [doc(node("user", {"id": X}, _={"data": {}, "children": {}}))]),
     ("E308", "error", "/flow", [doc({"children": {"_": HANGUP}})]),
     ("B401", "warning", "/flow", [doc(node("user", {"id": X}, **{"486": HANGUP, "_": HANGUP}))]),

@@ -6,7 +6,7 @@ from typing import Any
 from flows import node
 
 from vinix_async import Callflow, structure
-from vinix_async.flows import METAFLOW_MODULES, MODULES, Name, Reference, ReferenceIndex, references
+from vinix_async.flows import METAFLOW_MODULES, MODULES, Name, Reference, ReferenceIndex, describe_reference, references
 
 A, B, X, Y, Z = "a" * 32, "b" * 32, "1" * 32, "2" * 32, "3" * 32
 
@@ -154,15 +154,19 @@ def test_where_used() -> None:
     ]
     assert used("Ann") == []
     assert [each.callflow_id for each in used("Main")] == [B]
-    assert [(each.callflow_id[0], each.module) for each in used("+12125550123")] == [
-        ("b", "callflow"),
-        ("c", "transfer"),
-    ]
-    assert [(each.callflow_id[0], each.module) for each in used("2125550123")] == [
-        ("b", "callflow"),
-        ("b", "transfer"),
-        ("c", "transfer"),
-    ]
+    for number in ("+12125550123", "2125550123", "12125550123"):  # the server converts the numbers of transfers, too
+        assert [(each.callflow_id[0], each.module) for each in used(number)] == [
+            ("b", "callflow"),
+            ("b", "transfer"),
+            ("c", "transfer"),
+        ]
+
+
+def test_a_media_file_is_found_by_the_end_of_its_path() -> None:
+    targets = [X, f"/{A}/{X}", f"account%2Fdb/{X}", f"{X}/a.wav"]
+    flows = [callflow(node("play", {"id": target}), each=str(position)) for position, target in enumerate(targets)]
+    assert [each.target for each in ReferenceIndex(flows).where_used(X)] == targets[:3]
+    assert [each.target for each in ReferenceIndex(flows).where_used("a.wav")] == targets[3:]
 
 
 def test_the_beginning_of_an_id_is_enough() -> None:
@@ -174,11 +178,12 @@ def test_the_beginning_of_an_id_is_enough() -> None:
 
 def test_ways_by_jumps() -> None:
     again = node("callflow", {"id": A})
+    transfers = node("menu", {}, **{"2": node("transfer", {"target": "2"}), "1": node("transfer", {"target": "1"})})
     ways = ReferenceIndex(
         [
             callflow(node("menu", {}, **{"1": node("callflow", {"id": B}), "2": again}), numbers=["1"]),
             callflow(node("menu", {}, **{"1": again, "2": again}), each=B, numbers=["1", "2"]),
-            callflow(node("transfer", {"target": "2"}, _=node("transfer", {"target": "1"})), each=X),
+            callflow(node("play", {}, x=node("transfer", {"target": "1"}), _=transfers), each=X),
             callflow(node("callflow", {"id": B, "skip_module": "true"}, _=node("answer")), each=Y),
             callflow(metaflow={"numbers": {"1": again}}, each=Z),
         ]
@@ -186,8 +191,8 @@ def test_ways_by_jumps() -> None:
     assert [[(each.callflow_id[0], each.path) for each in way] for way in ways(A)] == [
         [("b", "/flow/children/1")],
         [("b", "/flow/children/2")],
-        [("1", "/flow/children/_")],  # of two callflows with the number, the one with the lower id gets the call
-        [("1", "/flow"), ("b", "/flow/children/1")],
+        [("1", "/flow/children/_/children/1")],  # the callflow with the lower id gets the calls to a number
+        [("1", "/flow/children/_/children/2"), ("b", "/flow/children/1")],
     ]
     assert ways("missing") == []
 
@@ -209,3 +214,8 @@ def test_of_documents_with_one_id_one_counts_and_those_without_id_all_do() -> No
     assert ReferenceIndex(same).where_used(X) == []
     anonymous = [callflow(node("user", {"id": X}), each="", name=name) for name in ("one", "two")]
     assert len(ReferenceIndex(anonymous).where_used(X)) == 2
+
+
+def test_any_key_of_a_time_rule_is_described() -> None:
+    flow = callflow(node("temporal_route", {}, **{"[0-9]": node("hangup"), "rules[x]": node("hangup")}))
+    assert [describe_reference(each, flow, {}) for each in references(flow)] == ["Time of Day, branch"] * 2

@@ -32,7 +32,7 @@ def similar(wanted: str, names: Iterable[str], dialled: Iterable[str]) -> str:
     """
     digits = _PREFIX.sub("", _SEPARATORS.sub("", wanted))
     if len(digits) >= _MIN_DIGITS and digits.isdigit():
-        numbers = [each for each in dialled if each.endswith(digits)]
+        numbers = [each for each in dialled if each.endswith(digits) and each != wanted]
         if numbers:
             return f"; did you mean {' or '.join(numbers[:_MAX_SIMILAR])}?"
     wanted, known = wanted.casefold(), {name.casefold(): name for name in names}

@@ -298,9 +298,9 @@ def describe_reference(reference: Reference, callflow: Callflow | None, names: M
     out)`` or ``(never taken)``.
     """
     node = node_at(callflow, reference.path)
-    field, bracket, rest = reference.field.partition("[")
-    if bracket:
-        word = f"{_ITEMS.get(field, field)} {int(rest.partition(']')[0]) + 1}"
+    field = reference.field
+    if item := _ITEM.match(field):
+        word = f"{_ITEMS[item[1]]} {int(item[2]) + 1}"
     else:
         word = masked_text(_FIELDS.get(field.partition(".")[0], field))
     settings = next((each for _, at, _, each in members(node.data) if at == reference.field), {}) if node else {}
@@ -314,6 +314,7 @@ def describe_reference(reference: Reference, callflow: Callflow | None, names: M
 
 
 _ITEMS: Final = {"endpoints": "member", "lists": "list", "macros": "sound", "recipients": "recipient", "rules": "rule"}
+_ITEM: Final = re.compile(rf"({'|'.join(_ITEMS)})\[([0-9]+)\]")
 _FIELDS: Final = {
     "id": "",
     "owner_id": "the callflow's owner",

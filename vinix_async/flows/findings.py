@@ -519,14 +519,14 @@ class _Check:
                 "the default branch of the menu is never taken, because the menu has max_retries",
                 ("_",),
             )
-        if not any(map(is_digits, children)):
+        if not any(is_digits(key) and has_child(node, key) for key in children):
             yield (
                 "E304",
                 "info",
                 "the menu has no keys: callers can dial only extensions, if its settings allow that",
                 (),
             )
-        if not any(key in children for key in ("_", "max_retries", "timeout")):
+        if not any(has_child(node, key) for key in ("_", "max_retries", "timeout")):
             message = f"if callers press no key or wrong keys, {self._outcome}"
             yield "E307", "info", f"{message}: there is no child timeout, max_retries or _", ()
 

@@ -62,6 +62,7 @@ class Module:
 
 
 _APPROVED: Final = {"approved_device_id": "device", "approved_user_id": "user", "approved_group_id": "group"}
+_CONFERENCE: Final = {"id": "conference", "welcome_prompt.media_id": "media", "config.owner_id": "user"}
 _TARGETS: Final = {"device_id": "device", "user_id": "user", "group_id": "group"}
 _ROWS: Final[tuple[tuple[str, str, dict[str, str], Branches, Ending, str, str], ...]] = (
     # name, label, references, branches, ending, required, traits
@@ -81,16 +82,8 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, str], Branches, Ending, str, str], 
     ("check_cid", "Check Caller ID", {"user_id": "user"}, "caller", "continues", "", "choice"),
     ("cidlistmatch", "Match Caller ID List", {"id": "list"}, "match", "continues", "id", "choice"),
     ("collect_dtmf", "Collect DTMF", {}, "default", "continues", "", "pauses"),
-    (
-        "conference",
-        "Conference",
-        {"id": "conference", "welcome_prompt.media_id": "media", "config.owner_id": "user"},
-        "none",
-        "ends",
-        "",
-        "pauses",
-    ),
-    ("conference_feature", "Conference Feature", {"id": "conference"}, "none", "ends", "", "pauses"),
+    ("conference", "Conference", _CONFERENCE, "none", "ends", "", "pauses"),
+    ("conference_feature", "Conference Feature", _CONFERENCE, "none", "ends", "", "pauses"),
     ("dead_air", "Dead Air", {}, "none", "stops", "", "pauses"),
     ("device", "Device", {"id": "device"}, "cause", "answered", "id", "pauses"),
     ("directory", "Directory", {"id": "directory"}, "default", "continues", "id", "pauses"),

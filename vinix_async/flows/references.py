@@ -5,13 +5,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from attrs import frozen
 
 from .. import Callflow, FlowNode
 from .jumps import MAX_JUMPS
 from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch, never_taken
-from .positions import Pointers, keys_of, metaflow_tops, node_at, ordered, rows
+from .positions import Pointers, keys_of, metaflow_tops, ordered, rows
 from .routing import normalize
 
 _SOUNDS: Final = ("%(", "tone_stream:", "silence_stream:", "{")
@@ -349,6 +350,8 @@ class ReferenceIndex:
         self._by_target: dict[str, list[int]] = {}
         for position, reference in enumerate(self._references):
             self._by_target.setdefault(reference.target, []).append(position)
+            if (meant := _meant(reference)) != reference.target:
+                self._by_target.setdefault(meant, []).append(position)
         self._by_number: dict[str, list[str]] = {}
         for callflow in kept:
             for number in callflow.numbers:
@@ -361,7 +364,8 @@ class ReferenceIndex:
         """Return the references to an id, a name or a number, sorted by callflow and position.
 
         A name must be complete, but its case is ignored. For a number, the result has the references to the number and
-        to each callflow that has the number. If there are none, and ``what`` consists of 8 to 31 hexadecimal digits,
+        to each callflow that has the number. For a media file, it has the references to paths that end with the id
+        (``/ACCOUNT/MEDIA``), too. If there are no references, and ``what`` consists of 8 to 31 hexadecimal digits,
         ``what`` is taken as the beginning of an id.
         """
         number = normalize(what)
@@ -380,8 +384,8 @@ class ReferenceIndex:
         by further jumps, there is one way that begins with that jump. This way has as few further jumps as possible. A
         way that would pass through the same callflow twice is left out.
 
-        A jump is a node of a flow with the module ``callflow``, or a transfer to a number of a callflow. Nodes that are
-        switched off do not count.
+        A jump is a node of a flow with the module ``callflow``, or a transfer to a number of a callflow. Nodes that
+        calls never use (``inactive``) do not count.
         """
         found: list[tuple[Reference, ...]] = []
         onward: dict[str, tuple[Reference, ...]] = {callflow_id: ()}
@@ -401,12 +405,18 @@ class ReferenceIndex:
     def _jumps_to(self, callflow_id: str) -> Iterator[Reference]:
         callflow = self.callflows.get(callflow_id)
         numbers = [each for each in callflow.numbers if self._by_number[each][0] == callflow_id] if callflow else []
-        for target, module in ((callflow_id, "callflow"), *((number, "transfer") for number in numbers)):
-            for position in self._by_target.get(target, ()):
-                jump = self._references[position]
-                node = node_at(self.callflows[jump.callflow_id], jump.path)
-                if jump.module == module and jump.path.startswith("/flow") and node and not is_skipped(node):
-                    yield jump
+        for position in dict.fromkeys(at for each in (callflow_id, *numbers) for at in self._by_target.get(each, ())):
+            jump = self._references[position]
+            is_jump = jump.module in {"callflow", "transfer"} and jump.path.startswith("/flow")
+            if is_jump and not inactive(jump, self.callflows[jump.callflow_id]):
+                yield jump
+
+
+def _meant(reference: Reference) -> str:
+    """Return the id of a media file whose path is the target, or a number as the server converts it."""
+    if reference.kind == "media":
+        return unquote(reference.target.rpartition("/")[2])
+    return normalize(reference.target) if reference.kind == "number" else reference.target
 
 
 def names_of(callflows: Iterable[Callflow]) -> dict[str, Name]:
