@@ -396,30 +396,15 @@ class _Tree:
 class _Pairing:
     """The rules by which the nodes of two trees are paired. Each field allows for a kind of edit:
 
-    - ``finds_equal``: nodes were inserted or taken out above a tree, and the tree itself is unchanged.
-    - ``finds_similar``: nodes were inserted or taken out above a node, and the settings of this node were also changed.
-    - ``finds_copies``: a tree was replaced by a copy of another tree.
-    - ``finds_swaps``: two children exchanged their keys.
-    - ``keeps_children``: a node was replaced, and children of the old node were kept below the new node.
+    - ``finds_moves``: nodes were inserted or taken out above a node, or two children exchanged their keys.
+    - ``finds_copies``: a tree was replaced by a copy of another tree, or a node was replaced but its children stayed.
     """
 
-    finds_equal: bool = False
-    finds_similar: bool = False
+    finds_moves: bool = False
     finds_copies: bool = False
-    finds_swaps: bool = False
-    keeps_children: bool = False
 
 
-_PAIRINGS: Final = (
-    _Pairing(finds_equal=True, finds_similar=True, finds_copies=True, finds_swaps=True, keeps_children=True),
-    _Pairing(finds_equal=True, finds_copies=True, finds_swaps=True, keeps_children=True),
-    _Pairing(finds_copies=True, finds_swaps=True, keeps_children=True),
-    _Pairing(finds_equal=True, finds_swaps=True, keeps_children=True),
-    _Pairing(finds_copies=True, keeps_children=True),
-    _Pairing(finds_swaps=True, keeps_children=True),
-    _Pairing(finds_copies=True),
-    _Pairing(),
-)
+_PAIRINGS: Final = (_Pairing(finds_moves=True, finds_copies=True), _Pairing(finds_copies=True), _Pairing())
 """The pairings in the order in which they are tried. Each pairing needs the fewest changes for certain edits."""
 
 _FEW: Final = 2
@@ -428,7 +413,7 @@ _FEW: Final = 2
 _MANY: Final = 4
 """If each pairing so far needs more changes than this, there were probably several edits.
 
-The pairings without ``keeps_children`` are then not tried.
+The pairing without ``finds_copies`` is then not tried.
 """
 
 Pair: TypeAlias = tuple[int, int]
@@ -455,8 +440,8 @@ class _FlowDifferences:
         """
         shortest: list[Change] = []
         for pairing in _PAIRINGS:
-            if len(shortest) > _MANY and not pairing.keeps_children:
-                break  # without keeps_children, several edits would be reported as one replacement
+            if len(shortest) > _MANY and not pairing.finds_copies:
+                break  # without finds_copies, several edits would be reported as one replacement
             self._pairing = pairing
             self._changes, self._removed, self._added = [], [], []
             self._compare()
@@ -528,8 +513,10 @@ class _FlowDifferences:
         a node of the other document. ``tree_id`` is the id of the tree whose top is ``wanted``. ``upper_node`` is the
         node with the index ``upper``.
         """
-        levels = side.levels_to_equal(upper, tree_id) if self._pairing.finds_equal else None
-        if levels is None and self._pairing.finds_similar and _identity(wanted)[1] and not _is_same(wanted, upper_node):
+        if not self._pairing.finds_moves:
+            return None
+        levels = side.levels_to_equal(upper, tree_id)
+        if levels is None and _identity(wanted)[1] and not _is_same(wanted, upper_node):
             return side.levels_to_similar(upper, wanted)
         return levels
 
@@ -539,7 +526,7 @@ class _FlowDifferences:
         children, successors = before.children[old], after.children[new]
         common = {key: child for key, child in children.items() if key in successors}
         if one.module != other.module:
-            keeps = self._pairing.keeps_children
+            keeps = self._pairing.finds_copies
             common = {key: child for key, child in common.items() if keeps and self._is_kept(child, successors[key])}
             self._add_replacement(old, new, set(common.values()), {successors[key] for key in common})
             yield from ((child, successors[key]) for key, child in common.items())
@@ -597,9 +584,9 @@ class _FlowDifferences:
         found = {key: at for key, at in new.items() if key not in old or key in differs}
         equal: dict[int, deque[str]] = {}
         for key, at in found.items():
-            if key not in old or self._pairing.finds_swaps:
+            if key not in old or self._pairing.finds_moves:
                 equal.setdefault(after.tree_ids[at], deque()).append(key)
-        for key in [key for key in lost if key not in new or self._pairing.finds_swaps]:
+        for key in [key for key in lost if key not in new or self._pairing.finds_moves]:
             if twins := equal.get(before.tree_ids[lost[key]]):
                 twin = twins.popleft()
                 self._add_change("rekeyed", parent, "children", key, twin)

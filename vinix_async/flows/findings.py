@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -47,27 +47,13 @@ _ID: Final = re.compile(r"[0-9a-f]{32}")
 _ALWAYS_CHECKED: Final = frozenset({"callflow", "url"})
 """The kinds of references that are checked even if the metadata of the callflow may be incomplete."""
 
-_ACCEPTED: Final[Mapping[str, frozenset[str]]] = {
-    **{
-        kind: frozenset({kind})
-        for kind in (
-            "callflow",
-            "conference",
-            "device",
-            "directory",
-            "group",
-            "list",
-            "media",
-            "menu",
-            "queue",
-            "temporal_rule_set",
-            "user",
-            "vmbox",
-        )
-    },
-    "temporal_rule": frozenset({"temporal_rule", "temporal_rule_set"}),
-}
-"""For each kind of reference, the kinds of documents to which it may refer."""
+_KINDS: Final = frozenset(
+    {
+        *("callflow", "conference", "device", "directory", "group", "list", "media", "menu", "queue", "temporal_rule"),
+        *("temporal_rule_set", "user", "vmbox"),
+    }
+)
+"""The kinds of references that must refer to a document of the same kind."""
 
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
 """Modules whose ``data`` holds the id of another callflow."""
@@ -197,8 +183,8 @@ def _account(
         check = _Check(
             survey=survey,
             names=names,
-            ids=ids if complete else None,
-            known_ids=ids,
+            ids=ids,
+            complete=complete,
             metadata_complete=has_all,
             returns=callflow.id in returns,
         )
@@ -277,7 +263,7 @@ def _takes_time(node: FlowNode) -> bool:
     known = MODULES.get(node.module or "")
     if known is None or is_skipped(node):
         return False
-    return known.pauses or known.choice or known.ending == "jumps" or known.branches not in {"default", "none"}
+    return known.pauses or known.ending == "jumps" or known.branches not in {"default", "none"}
 
 
 def _may_connect(node: FlowNode) -> bool:
@@ -296,16 +282,16 @@ NodeFinding = tuple[str, Severity, str, tuple[str, ...]]
 class _Check:
     """The rules for the nodes of one callflow.
 
-    ``known_ids`` are the ids of the callflows that were given. ``ids`` are the same ids if the account has no other
-    callflows, or None if it may have others. ``metadata_complete`` is true if the metadata of the callflow contains all
-    existing documents to which the callflow refers. ``returns`` is true if calls may continue in another callflow when
-    this callflow ends: because the other callflow has jumped here, or because this callflow is the preflow.
+    ``ids`` are the ids of the callflows that were given. ``complete`` is true if the account has no other callflows.
+    ``metadata_complete`` is true if the metadata of the callflow contains all existing documents to which the callflow
+    refers. ``returns`` is true if calls may continue in another callflow when this callflow ends: because the other
+    callflow has jumped here, or because this callflow is the preflow.
     """
 
     survey: _Survey
     names: Mapping[str, Name]
-    ids: Collection[str] | None
-    known_ids: Collection[str]
+    ids: Collection[str]
+    complete: bool
     metadata_complete: bool
     returns: bool
 
@@ -338,7 +324,7 @@ class _Check:
 
     def _metaflow(self, node: FlowNode) -> Iterator[NodeFinding]:
         for kind, field, target in metaflow_references(node):
-            if kind == "callflow" and self.ids is not None and target not in self.ids:
+            if kind == "callflow" and self.complete and target not in self.ids:
                 yield (
                     "J201",
                     "error",
@@ -394,38 +380,24 @@ class _Check:
             if index not in self.survey.unreachable
         )
 
-    def _reference(  # noqa: C901  # one case for each kind of fault
-        self, module: str, reference: Found
-    ) -> Iterator[NodeFinding]:
+    def _reference(self, module: str, reference: Found) -> Iterator[NodeFinding]:
         kind, field, target = reference
         if kind == "url":
             yield from _unencrypted(field, target)
         is_direct = field.startswith("children.") or not ("." in field or "[" in field)
-        if kind in NOT_IN_METADATA or not is_direct:
-            return
-        if kind == "callflow" and target in self.known_ids:
+        if kind in NOT_IN_METADATA or not is_direct or (kind == "callflow" and target in self.ids):
             return
         about = self.survey.callflow.metadata.get(target)
         actual = about.get("pvt_type") if isinstance(about, dict | Mapping) else None
-        if actual == kind and kind != "callflow":
-            return
         what = kind.replace("_", " ")
-        if isinstance(actual, str) and actual:
-            accepted = _ACCEPTED.get(kind)
-            if self.metadata_complete and accepted and actual not in accepted:
-                wrong = masked_text(actual).replace("_", " ")
-                article = "an" if wrong[0] in "aeio" else "a"  # but "a user"
-                message = f"{module} refers to {article} {wrong}, not to a {what}: {name_of(target, self.names)}"
-                yield "R103", "error", message, (target,)
-            elif kind == "callflow" and self.ids is not None:
-                yield (
-                    "J201",
-                    "error",
-                    f"{module} refers to a callflow that is missing: {masked_text(target)}",
-                    (target,),
-                )
-        elif kind == "callflow" and self.ids is not None:
-            yield "J201", "error", f"{module} refers to a callflow that is missing: {masked_text(target)}", (target,)
+        if self.metadata_complete and _is_other_kind(actual, kind):
+            wrong = masked_text(actual).replace("_", " ")
+            article = "an" if wrong[0] in "aeio" else "a"  # but "a user"
+            message = f"{module} refers to {article} {wrong}, not to a {what}: {name_of(target, self.names)}"
+            yield "R103", "error", message, (target,)
+        elif kind == "callflow":
+            if self.complete:
+                yield _missing_callflow(module, target)
         elif self.metadata_complete and about is None and _ID.fullmatch(target) and _in_metadata(field):
             if field.startswith("children."):
                 message = f"this child is never taken, because its time rule does not exist: {target}"
@@ -628,6 +600,17 @@ _OWN_RULES: Final = {
     "temporal_route": _Check.temporal_route,
 }
 """The checks that apply to one module only, by module."""
+
+
+def _is_other_kind(actual: Any, kind: str) -> TypeGuard[str]:
+    """Whether a document of the kind ``actual`` is not what a reference of the kind ``kind`` needs."""
+    if not isinstance(actual, str) or not actual or kind not in _KINDS or actual == kind:
+        return False
+    return (kind, actual) != ("temporal_rule", "temporal_rule_set")
+
+
+def _missing_callflow(module: str, target: str) -> NodeFinding:
+    return "J201", "error", f"{module} refers to a callflow that is missing: {masked_text(target)}", (target,)
 
 
 def _unknown(node: FlowNode, module: str) -> NodeFinding:

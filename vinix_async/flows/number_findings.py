@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Final
 
-from attrs import define
-
 from .. import Callflow
 from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
 from .rules import Severity
@@ -52,16 +50,7 @@ def number_findings(
     return _Numbers(callflows, used, complete=complete, wanted=wanted).findings()
 
 
-@define(eq=False, init=False)
 class _Numbers:
-    callflows: list[Callflow]
-    used: Collection[str] | None
-    complete: bool
-    tries_patterns: bool
-    router: Router
-    first: dict[str, Callflow]
-    by_id: dict[str, Callflow]
-
     def __init__(
         self, callflows: list[Callflow], used: Collection[str] | None, *, complete: bool, wanted: Collection[str]
     ) -> None:
@@ -71,7 +60,7 @@ class _Numbers:
         self.tries_patterns = any(code[0] == "P" or code == "N503" for code in wanted)
         self.router = Router(callflows if self.tries_patterns else ())
         self.by_id = {callflow.id: callflow for callflow in callflows}
-        self.first = {}
+        self.first: dict[str, Callflow] = {}
         for callflow in callflows:
             for number in callflow.numbers:
                 self.first.setdefault(number, callflow)
