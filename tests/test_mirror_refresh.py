@@ -625,6 +625,28 @@ async def test_the_error_of_a_lost_connection_says_why(postgres_mirror: str) -> 
         assert {each.state for each in (await night.refresh(night.sandbox.account_ids)).values()} == {"ok"}
 
 
+class StoreWithoutAnEnd(Store):
+    """A store whose disk is full when the end of a run is stored."""
+
+    async def end_run(self, *arguments: Any, **options: Any) -> None:
+        await super().end_run(*arguments, **options)
+        raise MirrorError("the disk is full")
+
+
+async def test_an_end_that_cannot_be_stored_is_an_error_if_nothing_else_was(tmp_path: Path) -> None:
+    store = StoreWithoutAnEnd(SqliteDatabase(tmp_path / "m.db"))
+    async with night_of(SqliteDatabase(tmp_path / "unused.db")) as night:
+        ids, results = list(night.sandbox.account_ids), []
+        with pytest.raises(MirrorError, match="the disk is full"):
+            async for result in night.begin(ids, store=store):
+                results.append(result)
+        assert [each.state for each in results] == ["ok", "ok"]
+        async with night.begin(ids, store=store) as refresh:
+            async for _ in refresh:
+                break
+        await store.close()
+
+
 async def test_leaving_the_loop_ends_the_work(tmp_path: Path) -> None:
     async with night_of(SqliteDatabase(tmp_path / "m.db"), accounts=20) as night:
         async with night.begin(list(night.sandbox.account_ids)) as refresh:

@@ -177,7 +177,7 @@ class Mirror:
         begin, end = _aware("since", since), _aware("until", until or _NOW)
 
         def values(at: Any, *after: Any) -> Row:
-            return to_time(at), end, to_time(at), end, *named, to_time(at), *after
+            return at, end, at, end, *named, at, *after
 
         pages = self._pages(_CHANGES.format(which=which), values, (begin, -1, 0), _read_changes, _DOCUMENTS)
         return self._if_known(account_id, begin, pages)
