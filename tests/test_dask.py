@@ -219,6 +219,10 @@ def test_a_frame_without_a_cluster(shared: Shared) -> None:
         ({"account_ids": [7]}, "each of account_ids must be a str or an Account, not int"),
         ({"account_ids": ["a/b"]}, "account_id must not contain '/'"),
         ({"connect": "a client"}, "connect must be a function that returns a VinixClient, not str"),
+        (
+            {"connect": partial(id, VinixClient(auth="t"))},
+            r"connect cannot be sent to workers \(.*: .*\): make the client inside the function",
+        ),
         ({"partition_size": 0}, "partition_size must be an int of at least 1, not 0"),
         ({"partition_size": True}, "partition_size must be an int of at least 1, not True"),
         ({"filters": {"paginate": "false"}}, "paginate"),

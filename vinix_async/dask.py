@@ -126,7 +126,7 @@ def read_callflows(
         ConfigurationError: an argument is invalid.
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
-    checker = _check_arguments(account_ids, connect, options)
+    checker, pickled = _check_arguments(account_ids, options), _pickled(connect)
     if isinstance(account_ids, AsyncIterable):
         kind = type(account_ids).__name__
         raise ConfigurationError(
@@ -141,7 +141,7 @@ def read_callflows(
     return dd.from_map(
         _read_partition,
         [accounts[start : start + partition_size] for start in range(0, len(accounts), partition_size)] or [[]],
-        connect=cloudpickle.dumps(connect),
+        connect=pickled,
         options=options,
         reading=uuid.uuid4().hex,  # otherwise Dask would reuse the persisted result of an identical call
         meta=_frame([], details=details),
@@ -175,7 +175,18 @@ def _frame(rows: Sequence[Sequence[Cell]], *, details: bool) -> "pd.DataFrame":
     return arrow_table(rows, schema).to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _check_arguments(account_ids: object, connect: Connect, options: Mapping[str, Any]) -> Callflows:
+def _pickled(connect: Connect) -> bytes:
+    """Return ``connect`` in the form in which workers get it. Raise ``ConfigurationError`` if it cannot be sent."""
+    if not callable(connect):
+        raise ConfigurationError(f"connect must be a function that returns a VinixClient, not {type(connect).__name__}")
+    try:
+        return bytes(cloudpickle.dumps(connect))
+    except Exception as error:  # noqa: BLE001  # whatever the objects raise to which the function refers
+        reason = f"{type(error).__name__}: {error}"
+    raise ConfigurationError(f"connect cannot be sent to workers ({reason}): make the client inside the function")
+
+
+def _check_arguments(account_ids: object, options: Mapping[str, Any]) -> Callflows:
     """Raise ``ConfigurationError`` if an argument is invalid.
 
     Return the object with which ``_add`` checks account ids. It belongs to a client that sends no requests.
@@ -185,8 +196,6 @@ def _check_arguments(account_ids: object, connect: Connect, options: Mapping[str
         raise ConfigurationError(
             f"account_ids must be an iterable of ids or Account objects, such as a list, not {kind}"
         )
-    if not callable(connect):
-        raise ConfigurationError(f"connect must be a function that returns a VinixClient, not {type(connect).__name__}")
     checker = VinixClient(auth="checks-the-arguments").callflows
     checker.list_many((), **options)
     return checker
@@ -282,7 +291,7 @@ async def write_callflows(
             if the scheduler is lost, or if several workers die while they write the same part.
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
-    checker = _check_arguments(account_ids, connect, options)
+    checker, pickled = _check_arguments(account_ids, options), _pickled(connect)
     folder = Path(folder)
     if not folder.is_absolute():
         raise ConfigurationError(f"folder must be an absolute path, not {str(folder)!r}")
@@ -292,14 +301,14 @@ async def write_callflows(
         accounts: dict[str, Account] = {}
         async for each in _each(account_ids):
             _add(each, accounts, checker)
-        written = _write_parts(client, folder, list(accounts.values()), connect, options)
+        written = _write_parts(client, folder, list(accounts.values()), pickled, options)
         async with aclosing(written):
             async for part in written:
                 yield part
 
 
 async def _write_parts(
-    client: "distributed.Client", folder: Path, accounts: Iterable[Account], connect: Connect, options: dict[str, Any]
+    client: "distributed.Client", folder: Path, accounts: Iterable[Account], connect: bytes, options: dict[str, Any]
 ) -> AsyncGenerator[DatasetPart, None]:
     """Yield the parts that are complete, and write and yield the others."""
     parts: dict[Path, list[Account]] = {}
@@ -317,7 +326,7 @@ async def _write_parts(
         missing.keys(),
         missing.values(),
         key=[f"{path.stem}-{run}" for path in missing],
-        connect=cloudpickle.dumps(connect),
+        connect=connect,
         options=options,
     )
     in_a_row = 0
