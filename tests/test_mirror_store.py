@@ -519,6 +519,25 @@ async def test_the_environment_of_postgresql_does_not_matter(
         assert [(each.document.name, each.valid_from) async for each in mirror.history("a1", "c1")] == [("日本", at(0))]
 
 
+async def test_a_user_who_may_only_read(postgres_mirror: str) -> None:
+    async with Mirror(postgres_mirror) as mirror:
+        await Refresh(mirror)(0, callflow("c1"))
+    async with Mirror(postgres_mirror.replace("vinix@", "reader@")) as mirror:
+        with psycopg.connect(postgres_mirror, autocommit=True) as connection:
+            connection.execute("CREATE ROLE reader LOGIN")
+            with pytest.raises(MirrorError, match="this user needs USAGE on the schema vinix_mirror"):
+                await mirror.status()
+            connection.execute("GRANT USAGE ON SCHEMA vinix_mirror TO reader")
+            with pytest.raises(MirrorError, match="permission denied for table"):
+                await mirror.status()
+            connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA vinix_mirror TO reader")
+            assert [each.id async for each in mirror.callflows("a1")] == ["c1"]
+            with pytest.raises(MirrorError, match="permission denied for table runs"):
+                await mirror._store.begin_run(at(1))
+            connection.execute("DROP OWNED BY reader")
+            connection.execute("DROP ROLE reader")
+
+
 async def test_a_database_that_cannot_store_all_characters_is_refused(postgres: str) -> None:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")

@@ -84,6 +84,9 @@ class PostgresDatabase:
 
     def _migrate(self, *, create: bool) -> None:
         self.execute("SELECT pg_advisory_xact_lock(?)", _MIGRATION_LOCK)
+        usage = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = ?"
+        if self.execute(usage, _SCHEMA) == [(False,)]:  # without it, the tables are invisible
+            raise MirrorError(f"the mirror {self._name} cannot be used: this user needs USAGE on the schema {_SCHEMA}")
         version = 0
         if self.execute("SELECT to_regclass('schema_version')") != [(None,)]:
             ((version,),) = self.execute("SELECT version FROM schema_version")
