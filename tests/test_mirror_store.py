@@ -211,6 +211,22 @@ async def test_versions_never_overlap_when_the_clock_goes_back(mirror: Mirror, r
     assert sorted(changes) == [("c1", "changed"), ("c1", "changed"), ("c2", "added"), ("c2", "deleted")]
 
 
+async def test_nothing_is_known_before_all_callflows_if_the_clock_goes_back(mirror: Mirror, refresh: Refresh) -> None:
+    """The first refresh is killed, and continued when the clock is right, or on another machine."""
+    store = mirror._store
+    run_id = await store.begin_run(at(5))
+    await store.lock("a1")
+    await store.write("a1", [read(callflow("c1"), at(5))], run_id=run_id, now=at(5))
+    await store.unlock("a1")
+    await refresh(1, callflow("c2"))
+    for time in (at(1), at(4.9)):
+        with pytest.raises(NotKnownError, match="before 2026-03-01 07:00:00 UTC"):
+            _ = [each async for each in mirror.callflows("a1", time)]
+    assert [each.id async for each in mirror.callflows("a1", at(5))] == ["c1", "c2"]
+    await refresh(6, callflow("c1", "Other"))
+    assert [each.known_since for each in await mirror.status()] == [at(5)]
+
+
 async def test_a_later_confirmation_narrows_when_it_changed(mirror: Mirror, refresh: Refresh) -> None:
     await refresh(0, callflow("c1"), callflow("c2"))
     confirmed = [

@@ -352,9 +352,11 @@ class Store:
                     database.execute_many(statement, [(account_id, each) for each in unread])
                 database.execute(
                     "UPDATE accounts SET state_since = CASE WHEN state = 'ok' THEN state_since ELSE ? END,"
-                    " state = 'ok', error = ?, known_since = coalesce(known_since, ?), refreshed_at = ?,"
-                    " watermark = ? WHERE account_id = ?",
-                    *(now, error, now, began_at, watermark, account_id),
+                    # If the clock was set back, the callflows that were stored before are known from their times on.
+                    " state = 'ok', error = ?, known_since = coalesce(known_since,"
+                    " (SELECT max(valid_from) FROM versions WHERE account_id = ? AND valid_from > ?), ?),"
+                    " refreshed_at = ?, watermark = ? WHERE account_id = ?",
+                    *(now, error, account_id, now, now, began_at, watermark, account_id),
                 )
 
         await self.run(work)
