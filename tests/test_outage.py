@@ -468,7 +468,7 @@ async def test_nor_are_many_calls_sent_while_few_accounts_have_failed() -> None:
 
 
 @virtual
-async def test_another_call_takes_over_after_three_probes() -> None:
+async def test_another_call_takes_over_after_a_failed_probe() -> None:
     """The account of the probing call may be a broken one."""
     server = SimulatedServer()
     server.fate = always(503)
@@ -482,6 +482,31 @@ async def test_another_call_takes_over_after_three_probes() -> None:
         assert isinstance(error, ServerError)
         assert error.gave_up == "no attempt is left (RetryPolicy.attempts)"
         assert [len(each) for each in results.values()] == [3]
+
+
+@virtual
+async def test_the_probes_of_broken_accounts_do_not_use_up_the_time_of_others() -> None:
+    """Nothing has succeeded before, so no other request can be repeated to see whether the server is back."""
+    server = SimulatedServer()
+    server.fate = lambda target, at: "ok" if at > 1 and account_of(target) == "account0005" else 503
+    async with calm_after(server.client(retry=TWO)) as client:
+        results = await gathered(listings(client, 6))
+        assert [isinstance(each, list) for each in results] == [False] * 5 + [True]
+    assert now() < 20
+
+
+@virtual
+async def test_a_request_that_hangs_beyond_the_end_is_a_part_of_it() -> None:
+    server = SimulatedServer()
+    server.fate = lambda target, at: "ok" if at > 3 else "hang" if account_of(target) == "account0000" else "refused"
+    async with calm_after(server.client(timeout=20, retry=TWO)) as client:
+        view = client.with_options()
+        hanging = asyncio.ensure_future(view.callflows.list("account0000").to_list())
+        assert {len(each) for each in await gathered(listings(client, 4, 1))} == {3}
+        assert now() < 20
+        assert client.stats.outages == 1
+        assert len(await hanging) == 3
+        assert (view.stats.requests, view.stats.retries) == (2, 0)
 
 
 @pytest.mark.parametrize("after", [0.01, 0.05, 0.13, 0.5, 1.01, 3.3])
@@ -630,7 +655,9 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         others = [Ticket(str(number), callflows=True, options=options) for number in range(3)]
         for each in others:
             outages.begin(each)
+            each.sent_at = now()
             assert not await outages.failed(each, error, no)
+        second.sent_at = now()
         assert await outages.failed(second, error, no)
         outage = outages._outage
         assert outage is not None

@@ -41,11 +41,10 @@ _MAX_INTERVAL: Final = 10.0
 Each failed probe doubles the interval. A longer Retry-After of a gateway is obeyed, also up to the maximum.
 """
 
-_PROBES_IN_A_ROW: Final = 3
-"""After this number of failed probes, another call sends the probes.
+_PROBES_PER_CHECK: Final = 3
+"""After this number of failed probes, a request that succeeded before is repeated.
 
-The first call may fail even when the server is back, for example because its document is broken. So before another call
-takes over, a request that succeeded before is repeated.
+A probe may fail even when the server is back, for example because its document is broken.
 """
 
 _FIRST_LIMIT: Final = 2
@@ -135,6 +134,7 @@ class OutageDetector:
         # State during an outage.
         self._outage: _Outage | None = None
         self._outages = 0  # how many outages have begun: the serial number of the latest one
+        self._ended_at = -math.inf  # when the latest outage ended
         self._prober: Ticket | None = None  # the call that sends the probes
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # the other waiting calls, in order of arrival
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
@@ -311,6 +311,8 @@ class OutageDetector:
             await self._probe_failed(ticket, error, self._outage, server_answers)
             return True
         ticket.probing = False
+        if ticket.sent_at < self._ended_at:
+            return True  # the attempt was sent before an outage ended, so it was a part of this outage
         counts = _server_away(error) or _is_own_500(error)
         if self._outage is None and counts and ticket.key not in self._failing:
             self._failing.add(ticket.key)
@@ -377,10 +379,10 @@ class OutageDetector:
         self, ticket: Ticket, error: VinixError, outage: _Outage, server_answers: Callable[[], Awaitable[bool]]
     ) -> None:
         outage.failed_probes += 1
-        others_turn = outage.failed_probes % _PROBES_IN_A_ROW == 0
         # A broken document is always answered with an error, usually 500, so this probe may fail although the server is
         # back. Repeat another request that succeeded before.
-        is_back = (others_turn or _is_own_500(error)) and await server_answers()
+        checks = _is_own_500(error) or outage.failed_probes % _PROBES_PER_CHECK == 0
+        is_back = checks and await server_answers()
         ticket.probing = False
         if self._outage is not outage:
             return  # another call has ended the outage in the meantime
@@ -396,8 +398,7 @@ class OutageDetector:
         self._release([each for each in self._waiting if now >= self._patience_ends(each)])
         if now >= self._patience_ends(ticket):
             raise self._given_up(ticket, outage)
-        if others_turn:
-            self._hand_over()
+        self._hand_over()
 
     def _schedule_probe(self, outage: _Outage, error: VinixError) -> None:
         retry_after = error.retry_after if isinstance(error, APIStatusError) else None
@@ -408,9 +409,10 @@ class OutageDetector:
 
     def _end_outage(self, outage: _Outage, ticket: Ticket) -> None:
         self._outage = self._prober = None
+        self._ended_at = self._clock.monotonic()
         self._wake_prober()
         self._recovery_limit, self._recovering = _FIRST_LIMIT, 0
-        seconds = self._clock.monotonic() - outage.began
+        seconds = self._ended_at - outage.began
         ticket.options.notify(OutageEnded(seconds=seconds, probes=outage.failed_probes))
         self._admit_waiting()
 
