@@ -781,6 +781,31 @@ async def test_close_is_final_and_may_be_repeated(server: Scripted, client: Vini
         await client.callflows.list(ACCOUNT)
 
 
+async def test_close_closes_the_connections_even_if_it_is_cancelled(server: Scripted) -> None:
+    cleaning = asyncio.Event()
+
+    async def account_ids() -> AsyncIterator[str]:
+        try:
+            yield ACCOUNT
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await asyncio.Event().wait()
+
+    client = VinixClient(auth="t", base_url=server.url)
+    await client.callflows.list(ACCOUNT)
+    session = client._sender.transport.open()
+    reading = asyncio.ensure_future(client.callflows.list_many(account_ids()).collect())
+    while len(server.requests) < 2:
+        await asyncio.sleep(0)
+    closing = asyncio.ensure_future(client.close())
+    await cleaning.wait()
+    closing.cancel()
+    await asyncio.wait({closing, reading})
+    assert closing.cancelled()
+    assert session.closed
+
+
 async def test_closing_a_view_closes_nothing(server: Scripted, client: VinixClient) -> None:
     async with client.with_options(timeout=5) as view:
         await view.callflows.list(ACCOUNT)

@@ -135,9 +135,11 @@ class Sender:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.transport.close()
-        self.log.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await self.transport.close()
+            self.log.close()
 
 
 class _Call:
