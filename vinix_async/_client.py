@@ -58,9 +58,9 @@ class VinixClient:
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that accepts an account id and returns
-            one of these. The function may be async. It is called again when the server refuses a token. If the
-            function raises a ``VinixError``, the call raises this error. If the function raises any other exception,
-            the call raises a ``ConfigurationError`` with this exception as its cause.
+            one of these. The function may be async. It is called for each request, and again when the server refuses a
+            token. If it raises a ``VinixError``, the call raises this error. If it raises any other exception, the call
+            raises a ``ConfigurationError`` with this exception as its cause.
         base_url: the base URL of the API, including ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
         session: an existing aiohttp session to use. The client does not close it. The cookies and a default
