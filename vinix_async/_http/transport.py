@@ -103,7 +103,7 @@ class Transport:
                 connector=aiohttp.TCPConnector(limit=self.max_connections, keepalive_timeout=self._limits.keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
-        if self._session.closed:
+        if self._borrowed is not None and self._borrowed.closed:
             raise ClientClosedError("the aiohttp session that was passed as session= is closed")
         return self._session
 
