@@ -152,6 +152,18 @@ async def test_a_sweep_is_resumed_with_its_own_filters(sandbox: Sandbox, client:
             client.callflows.list_many(sandbox.account_ids, filters=others, resume=checkpoint)
 
 
+async def test_the_order_of_the_filters_does_not_matter(server: Scripted) -> None:
+    filters = {"filter_type": "a", "has_key": "b"}
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        begun = client.callflows.list("a", filters=filters, start_key="2").checkpoint()
+        scope = client.callflows.list_many(["a"], filters=filters).checkpoint().scope
+        checkpoint = SweepCheckpoint(unfinished={"a": begun}, scope=scope)
+        reordered = dict(reversed(filters.items()))
+        results = await client.callflows.list_many(["a"], filters=reordered, resume=checkpoint).collect()
+    assert results["a"].ok
+    assert [request.query["start_key"] for request in server.requests] == ["2"]
+
+
 class Slow:
     """Answers are held back per account until they are let go."""
 

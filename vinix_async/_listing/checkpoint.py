@@ -4,6 +4,7 @@ The JSON has a version number. Version 2 added bad items. Version 1 can still be
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
@@ -68,6 +69,11 @@ class Checkpoint:
         if fields["start_key"] == "":  # Kazoo 5 answers with an empty page
             raise _damaged("start_key")
         return cls(**fields)
+
+
+def same_scope(one: str, other: str) -> bool:
+    """Return whether two scopes have the same path and the same filters, in any order."""
+    return sorted(re.split("[?&]", one)) == sorted(re.split("[?&]", other))
 
 
 _CHECKPOINT: Final[_Types] = {

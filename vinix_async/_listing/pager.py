@@ -34,7 +34,7 @@ from .._http.response import Envelope, about_response, decode_envelope
 from .._pipeline.events import BadItemFound, CallflowDeleted, CallflowsRead
 from .._pipeline.send import Sender, result_of
 from .._public import public
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, same_scope
 
 T = TypeVar("T", bound=Account | Callflow)
 
@@ -144,7 +144,7 @@ class Listing(Generic[T]):
             raise ConfigurationError("resume must be a Checkpoint, which pager.checkpoint() returns")
         if start_key is not None:
             raise ConfigurationError("start_key and resume cannot be combined: a checkpoint contains its own cursor")
-        if resume.scope != self.scope:
+        if not same_scope(resume.scope, self.scope):
             raise ConfigurationError(
                 f"the checkpoint belongs to the listing {resume.scope}, but this is the listing {self.scope}: "
                 "resume the same listing with the same filters"

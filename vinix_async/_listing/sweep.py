@@ -16,7 +16,7 @@ from .._exceptions import AuthenticationError, ClientClosedError, ConfigurationE
 from .._pipeline.events import AccountFailed, AccountFinished, BadItemFound, ClientStats, SweepEnded, SweepStarted
 from .._pipeline.send import Sender
 from .._public import public
-from .checkpoint import Checkpoint, SweepCheckpoint
+from .checkpoint import Checkpoint, SweepCheckpoint, same_scope
 from .pager import BadItem, Pager, count_only
 
 _MAX_REFUSED: Final = 5
@@ -313,7 +313,7 @@ class AccountSweep(Sweep):
     ) -> None:
         if resume is not None and not isinstance(resume, SweepCheckpoint):
             raise ConfigurationError("resume must be a SweepCheckpoint, which sweep.checkpoint() returns")
-        if resume is not None and resume.scope != scope:
+        if resume is not None and not same_scope(resume.scope, scope):
             raise ConfigurationError(
                 f"the checkpoint belongs to a sweep with the filters {resume.scope!r}, but this sweep has the filters "
                 f"{scope!r}: use the same filters"
