@@ -5,6 +5,7 @@ import gc
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -162,6 +163,17 @@ async def test_the_order_of_the_filters_does_not_matter(server: Scripted) -> Non
         results = await client.callflows.list_many(["a"], filters=reordered, resume=checkpoint).collect()
     assert results["a"].ok
     assert [request.query["start_key"] for request in server.requests] == ["2"]
+
+
+async def test_filters_that_change_after_the_call_change_nothing(server: Scripted) -> None:
+    filters: dict[str, Any] = {"filter_type": ["a", "b"], "modified_from": datetime(1, 1, 1, tzinfo=UTC)}
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(["1"], filters=filters)
+        filters["filter_type"].append("c")
+        filters["has_key"] = "x"
+        await sweep.collect()
+    (request,) = server.requests
+    assert dict(request.query) == {"filter_type": '["a", "b"]', "modified_from": "31622400"}
 
 
 class Slow:

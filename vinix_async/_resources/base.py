@@ -1,5 +1,6 @@
 """The base class of ``Callflows`` and ``Accounts``, which lists documents and reads single documents."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ from .._config import SWEEP_PATIENCE, CallOptions, check_count
 from .._documents.decode import read_one
 from .._documents.models import Account, Callflow
 from .._exceptions import ConfigurationError, DecodeError
-from .._http.request import Filters, Request, check_filters, check_id, get
+from .._http.request import Request, check_id, get
 from .._http.response import Envelope, about_response
 from .._listing.pager import Listing, Pager
 from .._pipeline.send import Sender
@@ -31,14 +32,13 @@ class Resource:
         endpoint: str,
         *,
         page_size: int | None,
-        filters: Filters | None = None,
+        query: Mapping[str, str] | None = None,
         details: bool = False,
         **options: Any,
     ) -> Pager[D]:
         """Return a pager for ``GET /accounts/{account_id}/{endpoint}``. ``options`` are fields of ``Listing``."""
         check_id("account_id", account_id)
         check_count("page_size", page_size)
-        query = check_filters(filters)
         listing: Listing[D] = Listing(
             sender=self._sender,
             options=self._options if kind is Callflow else evolve(self._options, patience=SWEEP_PATIENCE),

@@ -1,6 +1,6 @@
 """The endpoints for callflows of one or many accounts."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -90,7 +90,7 @@ class Callflows(Resource):
             page_size=page_size,
             max_items=max_items,
             start_key=start_key,
-            filters=filters,
+            query=check_filters(filters),
             details=details,
             prefetch=prefetch,
             resume=resume,
@@ -132,26 +132,30 @@ class Callflows(Resource):
         """
         from .._listing.sweep import AccountSweep  # noqa: PLC0415  # not needed to read one account
 
-        options: dict[str, Any] = {
-            "page_size": page_size,
-            "max_items": max_items,
-            "filters": filters,
-            "details": details,
-            "prefetch": prefetch,
-            "on_bad_item": on_bad_item,
-        }
-        self.list("checks-the-options", **options)
+        query = check_filters(filters)  # once, because the caller may change the mapping before the sweep has ended
 
-        def open_pager(call_options: CallOptions, account_id: str, checkpoint: "Checkpoint | None") -> Pager[Callflow]:
-            return Callflows(self._sender, call_options).list(account_id, resume=checkpoint, **options)
+        def open_pager(options: CallOptions, account_id: str, checkpoint: "Checkpoint | None") -> Pager[Callflow]:
+            return Callflows(self._sender, options)._list(  # noqa: SLF001  # a method of this class
+                Callflow,
+                account_id,
+                "callflows",
+                page_size=page_size,
+                max_items=max_items,
+                query=query,
+                details=details,
+                prefetch=prefetch,
+                resume=checkpoint,
+                on_bad_item=on_bad_item,
+            )
 
+        open_pager(self._options, "checks-the-options", None)
         return AccountSweep(
             self._sender,
             self._options,
             account_ids,
             open_pager,
             max_concurrency=max_concurrency,
-            scope=encode_query(check_filters(filters)),
+            scope=encode_query(query),
             ordered=ordered,
             resume=resume,
         )
