@@ -294,9 +294,9 @@ class AccountSweep(Sweep):
     from ``checkpoint()``.
 
     If the iterable of account ids raises an exception, the loop first yields the results of all accounts that it
-    has begun to read, and then raises the exception. If the client is closed before all accounts were read, the loop
-    also yields these results first, and then raises ``ClientClosedError``. If all accounts share the same credentials
-    and these are refused for five accounts in a row, the loop raises ``AuthenticationError``.
+    has begun to read, and then raises the exception. If the client is closed before the loop has begun to read all
+    accounts, the loop also yields these results first, and then raises ``ClientClosedError``. If all accounts share the
+    same credentials and these are refused for five accounts in a row, the loop raises ``AuthenticationError``.
     """
 
     def __init__(
