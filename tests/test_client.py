@@ -693,6 +693,21 @@ async def test_a_view_counts_its_own_and_its_client_counts_all(server: Scripted,
     assert repr(inner.stats) == "ClientStats(requests=2, retries=1, rate_limited=1, callflows=1)"
 
 
+async def test_a_view_of_a_subclass_has_its_attributes(server: Scripted) -> None:
+    class Tenant(VinixClient):
+        def __init__(self, name: str) -> None:
+            super().__init__(auth="a-token", base_url=server.url)
+            self.name = name
+
+    async with Tenant("ours") as tenant:
+        view = tenant.with_options(timeout=5)
+        assert (type(view), view.name) == (Tenant, "ours")
+        await view.callflows.list(ACCOUNT)
+        assert (view.stats.requests, tenant.stats.requests) == (1, 1)
+        await view.close()
+        await tenant.callflows.list(ACCOUNT)
+
+
 async def test_a_view_is_freed_even_if_its_on_retry_refers_to_it(client: VinixClient) -> None:
     class Job:
         def __init__(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
+from copy import copy
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
 
@@ -196,7 +197,7 @@ class VinixClient:
         given: dict[str, Any] = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_retry": on_retry}
         changed = {name: value for name, value in given.items() if value is not _UNSET}
         options = _check_options(evolve(self._options, **changed))
-        view = object.__new__(type(self))
+        view: Self = copy(self)  # a subclass may have attributes of its own
         view._connect(self._sender, options, options.listeners, owner=False)
         return view
 
