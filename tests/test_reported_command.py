@@ -214,6 +214,14 @@ def test_c3_the_encoding_is_called_by_its_name(alone: Command, tmp_path: Path, c
     assert done.stderr == f"vinix: list, line 1: the text is not valid {encoding}\n"
 
 
+@pytest.mark.parametrize("output", ["ndjson", "json"])
+def test_c3_json_is_not_a_list_of_accounts(vinix: Command, output: str) -> None:
+    listed = vinix("accounts", "list", "--output", output)
+    done = vinix("callflows", "list", "--accounts-from", "-", stdin=listed.stdout)
+    message = "JSON cannot be read; `vinix accounts list --output csv` writes a list of ids"
+    assert (done.returncode, done.stderr) == (2, f"vinix: stdin, line 1: {message}\n")
+
+
 def test_c3_an_argument_that_cannot_be_an_id(vinix: Command, sandbox: Sandbox) -> None:
     sandbox.requests.clear()
     for word in ("a/b", "..", "", "a b"):

@@ -15,7 +15,7 @@ from .console import count, note, print_lines, write_data
 from .exit_codes import ExitCode, UsageError
 from .files import is_file
 from .options import CONNECTION, SELECTION, Connection, Flag, FromMirror, OneAccount, Selection, Source
-from .rows import indented
+from .rows import write_json
 from .sources import AccountFlows, Row, Sources
 from .table import aligned, head, heading
 from .text import printable, printable_lines
@@ -83,7 +83,7 @@ async def check(
             write_data("".join(github(rows)).encode(), printable_lines)
         else:
             log = sarif(rows, complete=not reading.problems.reads) if output == "sarif" else rows
-            write_data(indented(log) + b"\n")
+            write_json(log)
         note(summary)
     names = list(_SEVERITIES)
     failing = fail_on != "never" and any(severities[name] for name in names[: names.index(fail_on) + 1])

@@ -10,7 +10,7 @@ from attrs import field, frozen
 import vinix_async
 
 from .exit_codes import UsageError
-from .options import DEFAULT_CALLFLOWS, Connection
+from .options import Connection
 from .settings import find_credentials, read_settings
 
 _NOT_AN_ID: Final = re.compile(r"""|\.\.?|.*[\s/\\%?#"',;:{}].*""", re.DOTALL)
@@ -63,12 +63,13 @@ async def connect(
         from ..sandbox import Faults, Sandbox  # noqa: PLC0415  # most commands do not need it
 
         callflows, faults = connection.sandbox_callflows, connection.sandbox_faults
+        given: dict[str, Any] = {} if callflows is None else {"callflows": callflows}
         sandbox = Sandbox(
             accounts=connection.sandbox_accounts,
-            callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
             dialect=connection.sandbox_dialect,
             findings=connection.sandbox_findings,
             faults=Faults(share=faults) if faults else None,
+            **given,
         )
         async with sandbox, sandbox.client(retry=retry) as client:
             yield Server(client, sandbox.user_auth(), sandbox.root_id, "sandbox", "sandbox")

@@ -8,12 +8,12 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Change, describe_change, diff, masked, to_plain
-from .console import count, note, print_lines, write_data
+from .console import count, note, print_lines
 from .exit_codes import ExitCode
 from .files import is_file
 from .names import numbers
 from .options import CONNECTION, Connection, Flag, OneAccount, Source
-from .rows import indented
+from .rows import write_json
 from .sources import AccountFlows, Row, Sources
 from .table import head, heading
 from .text import printable
@@ -53,7 +53,7 @@ async def compare(
             above = [heading(after.account)] if len(pairs) > 1 else []
             print_lines([*above, *change_lines(before, after, found)])
     if output == "json":
-        write_data(indented(rows) + b"\n")
+        write_json(rows)
     changed = {(row["account_id"], row["callflow_id"]) for row in rows}
     note(f"{count(len(rows), 'difference')} in {count(len(changed), 'callflow')}" if rows else "no differences")
     wanted = ExitCode.NEGATIVE if rows and exit_code else ExitCode.OK

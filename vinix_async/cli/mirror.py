@@ -14,13 +14,13 @@ import vinix_async
 from .. import Account, Callflow, to_dict
 from ..flows import label, masked, masked_path, normalize
 from .connection import Server, connect
-from .console import count, note, print_lines, write_data
+from .console import count, note, print_lines
 from .diff import change_lines, change_rows
 from .exit_codes import ExitCode, Problems, UsageError
 from .names import display
 from .options import CONNECTION, SELECTION, Accounts, Connection, Database, Selection, between
 from .progress import RefreshTally, shown_progress
-from .rows import indented
+from .rows import write_json
 from .run import completed, interruptible
 from .saved_job import Job
 from .selection import ReadAhead, selected_accounts
@@ -148,7 +148,7 @@ async def changes(
                 above = heading(owner).append(f"  {_when(first.at, first.not_before)}", "dim")
                 print_lines([above, *change_lines(before, after, found)])
     if output == "json":
-        write_data(indented(rows) + b"\n")
+        write_json(rows)
     changed = {(row["account_id"], row["callflow_id"]) for row in rows}
     what = f"{count(len(rows), 'change')} in {count(len(changed), 'callflow')}" if rows else "no changes"
     note(f"{what} since {shown_time(begin)}" + (f" and before {shown_time(end)}" if end else ""))
@@ -248,7 +248,7 @@ async def history(
         found = only_match([each async for each in opened.callflows(account)], callflow)
         versions = [each async for each in opened.history(account, found.id if found else callflow)]
     if output == "json":
-        write_data(indented([_plain(each) for each in versions]) + b"\n")
+        write_json([_plain(each) for each in versions])
         return ExitCode.OK
     before = nothing = AccountFlows(owner)
     for version in versions:
@@ -284,7 +284,7 @@ async def status(*, db: Database = None, output: Output = "table") -> int:
 def _answer(rows: Sequence[Row], lines: Sequence[Sequence[Text]], output: str, *, nothing: str) -> int:
     """Print the rows of an answer, and return the exit code. If there are no rows, also print ``nothing``."""
     if output == "json":
-        write_data(indented(rows) + b"\n")
+        write_json(rows)
     else:
         print_lines(aligned(lines))
     if not rows:

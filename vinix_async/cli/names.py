@@ -4,7 +4,7 @@ The words for modules come from ``vinix_async.flows``. All returned text is safe
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from attrs import evolve
@@ -33,6 +33,11 @@ def title(callflow: Callflow) -> str:
     return (
         next((display(text) for text in candidates if text and text.strip()), "") or display(callflow.id) or "callflow"
     )
+
+
+def titles(callflows: Iterable[Callflow]) -> dict[str, Name]:
+    """Return the titles of callflows as names, by id."""
+    return {each.id: Name(title(each), "callflow") for each in callflows}
 
 
 def type_name(callflow: Callflow) -> str:

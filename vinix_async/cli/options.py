@@ -12,9 +12,6 @@ from cyclopts import Group, Parameter
 from .exit_codes import UsageError
 from .times import utc_time
 
-DEFAULT_CALLFLOWS: Final = (4, 12)
-"""The smallest and the largest number of callflows that an account of the sandbox gets."""
-
 _GREGORIAN_EPOCH: Final = 62_167_219_200
 """The beginning of 1970 in Gregorian seconds, which are counted from the beginning of the year 0."""
 

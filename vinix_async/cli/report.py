@@ -11,7 +11,7 @@ from .console import count, note
 from .exit_codes import ExitCode, UsageError
 from .export import Ending, Writer, open_writer
 from .options import CONNECTION, JOB_OPTIONS, Accounts, Connection, Force, FromMirror, JobOptions, Selection
-from .run import check_output, run_job
+from .run import check_output, refuse_existing, run_job
 from .saved_job import Job
 from .sources import AccountFlows, Sources
 
@@ -55,8 +55,8 @@ async def report(
             "--checkpoint and --resume"
         )
     check_output(job)
-    if to and to.exists() and not force:
-        raise UsageError(f"{to} exists already; --force replaces it")
+    if not force:
+        refuse_existing(job)
     reading = Sources(words=accounts, connection=connection, selection=options, db=db)
     writer = open_writer(job, Path())
 

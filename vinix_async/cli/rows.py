@@ -1,4 +1,4 @@
-"""Convert callflows to JSON, accounts to cells, and rows of cells to CSV."""
+"""Convert callflows to JSON, accounts to cells, and rows of cells to CSV. Print indented JSON."""
 
 import json
 import re
@@ -11,6 +11,7 @@ import msgspec
 
 from .. import Account, Callflow, to_json
 from .._columns import Cell, json_text
+from .console import write_data
 
 ACCOUNT_COLUMNS: Final = ("id", "name", "realm", "tree", "flags", "descendants_count")
 
@@ -52,6 +53,11 @@ def indented(value: Any) -> bytes:
     text = json_text(value).encode()
     depth = max(accumulate(_DEPTH_CHANGES.get(token[0], 0) for token in _BRACKET.finditer(text)), default=0)
     return msgspec.json.format(text, indent=2) if depth <= _MAX_INDENTED else text
+
+
+def write_json(value: Any) -> None:
+    """Print a document or a JSON value on stdout (``indented``)."""
+    write_data(indented(value) + b"\n")
 
 
 def csv_lines(rows: Iterable[list[Cell]], *, raw: bool) -> bytes:

@@ -72,6 +72,12 @@ def check_output(job: Job) -> None:
         _check_replaceable("--to", to)
 
 
+def refuse_existing(job: Job) -> None:
+    """Raise ``UsageError`` if the output file exists."""
+    if job.to and Path(job.to).exists():
+        raise UsageError(f"{job.to} exists already; --force replaces it")
+
+
 def _check_checkpoint(path: Path, job: Job) -> None:
     """Raise ``UsageError`` if a checkpoint must not be written to ``path``."""
     _check_replaceable("--checkpoint", path)
@@ -150,8 +156,7 @@ class _Run:
             raise UsageError(
                 f"an earlier run has not finished: continue it with `{self._resume}`, or delete its checkpoint"
             )
-        if self._job.to and Path(self._job.to).exists():
-            raise UsageError(f"{self._job.to} exists already; --force replaces it")
+        refuse_existing(self._job)
 
     async def run(self) -> int:
         """Run the job and return its exit code."""

@@ -1,14 +1,14 @@
 """``vinix sandbox`` runs a sandbox as a server for other programs. ``vinix demo`` lists callflows of a sandbox."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ..sandbox import Sandbox
 from .console import note, write_data
 from .exit_codes import UsageError
-from .options import DEFAULT_CALLFLOWS, Connection, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
+from .options import Connection, Dialect, Flag, SandboxAccounts, SandboxCallflows, between
 from .run import run_job
 from .saved_job import Job
 
@@ -23,14 +23,8 @@ async def sandbox(
     seed: Annotated[int, Parameter(help="The seed of the random data. Another seed gives other accounts.")] = 0,
 ) -> None:
     """Run a sandbox server on this machine until Ctrl-C, and print the environment variables that a client needs."""
-    server = Sandbox(
-        port=port,
-        dialect=dialect,
-        accounts=accounts,
-        findings=findings,
-        seed=seed,
-        callflows=DEFAULT_CALLFLOWS if callflows is None else callflows,
-    )
+    given: dict[str, Any] = {} if callflows is None else {"callflows": callflows}
+    server = Sandbox(port=port, dialect=dialect, accounts=accounts, findings=findings, seed=seed, **given)
     try:
         await server.start()
     except OSError as error:

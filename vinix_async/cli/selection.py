@@ -46,7 +46,10 @@ def _read_list(path: str) -> Iterator[str]:
     try:
         for number, cells in islice(rows, 0 if column is None else 1, None):
             found = cells if column is None else cells[column : column + 1]
-            yield check_account_id(delimiter.join(found).strip(), f"{name}, line {number}: ")
+            text, where = delimiter.join(found).strip(), f"{name}, line {number}: "
+            if text.startswith(("{", "[")):
+                raise UsageError(f"{where}JSON cannot be read; `vinix accounts list --output csv` writes a list of ids")
+            yield check_account_id(text, where)
     except csv.Error as error:
         raise UsageError(f"{name} is not a list of account ids: {error}") from None
 

@@ -1,7 +1,7 @@
 """``vinix callflows show`` prints one callflow, which it finds by id, number or name."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Final
 
@@ -21,9 +21,9 @@ from .drawing.svg import check_renderer, png, svg
 from .drawing.tree import tree
 from .exit_codes import CommandError, UsageError
 from .files import is_file
-from .names import feature_code, title, type_name
+from .names import feature_code, title, titles, type_name
 from .options import CONNECTION, Connection, OneAccount, Shown, Source
-from .rows import indented
+from .rows import write_json
 from .sources import AccountFlows, Sources, check_order
 from .table import facts_table
 from .words import only_match, similar
@@ -58,7 +58,7 @@ async def show(
         read: list[AccountFlows] = []
         await Sources(words=[source], connection=connection, account=account).read(read.append)
         flows = read[0]
-        _show(_one(flows.callflows, callflow, flows.account.id), {**_names(flows.callflows), **flows.names}, output)
+        _show(_one(flows.callflows, callflow, flows.account.id), {**titles(flows.callflows), **flows.names}, output)
         return
     async with connect(connection) as server:
         found, shown = await _find(server, source, callflow, with_titles=output not in {"ndjson", "json"})
@@ -69,7 +69,7 @@ def _show(callflow: Callflow, names: Mapping[str, Name], output: Shown) -> None:
     if output == "ndjson":
         write_data(to_json(callflow) + b"\n")
     elif output == "json":
-        write_data(indented(callflow) + b"\n")
+        write_json(callflow)
     elif output == "png":
         write_data(png(callflow, names))
     elif output == "table":
@@ -105,7 +105,7 @@ async def _find(server: Server, account: str, wanted: str, *, with_titles: bool)
     if not found:
         row = _one(rows, wanted, account_id, unreadable=len(listing.bad_items))
         found = await callflows.get(account_id, row.id)
-    return found, _names(rows)
+    return found, titles(rows)
 
 
 def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: int = 0) -> Callflow:
@@ -118,10 +118,6 @@ def _one(rows: Sequence[Callflow], wanted: str, account_id: str, *, unreadable: 
     raise CommandError(
         f"no callflow of {account} matches {wanted!r}; it has {count(len(rows), 'callflow')}{more}{hint}"
     )
-
-
-def _names(rows: Iterable[Callflow]) -> dict[str, Name]:
-    return {row.id: Name(title(row), "callflow") for row in rows}
 
 
 def tables(callflow: Callflow, names: Mapping[str, Name] | None = None) -> tuple[Table, Table]:

@@ -11,7 +11,7 @@ from .drawing.mermaid import trace_chart
 from .exit_codes import ExitCode
 from .names import display, title
 from .options import CONNECTION, Connection, FromMirror, OneAccount, Source
-from .rows import indented
+from .rows import write_json
 from .sources import AccountFlows, Sources, check_order
 from .table import head
 from .text import printable
@@ -65,7 +65,7 @@ async def trace_call(
     if what is None:
         callflows = sorted(flows.callflows, key=title)
         if output == "json":
-            write_data(indented([flows.about(each.id) | {"callflow_id": each.id} for each in callflows]) + b"\n")
+            write_json([flows.about(each.id) | {"callflow_id": each.id} for each in callflows])
         else:
             print_lines(map(head, callflows))
         return reading.exit_code(ExitCode.OK)
@@ -75,7 +75,7 @@ async def trace_call(
     tree = trace(flows.callflows, start, assume=assume, max_steps=max_steps, capture=capture) if start else None
     if output == "json":
         plain = {"route": route and to_plain(route), "callflow_id": start, "trace": tree and to_plain(tree)}
-        write_data(indented({"account_id": flows.account.id, "dialled": what, **plain}) + b"\n")
+        write_json({"account_id": flows.account.id, "dialled": what, **plain})
     elif output == "mermaid" and tree:
         write_data(trace_chart(sentence.plain, tree).encode(), escape=str)
     else:

@@ -7,12 +7,12 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from ..flows import Name, ReferenceIndex, describe_reference, inactive, label, lookup, masked, normalize, to_plain
-from .console import count, note, print_lines, write_data
+from .console import count, note, print_lines
 from .exit_codes import ExitCode, UsageError
 from .files import EXPORT_SUFFIXES, is_file
-from .names import display, title
+from .names import display, titles
 from .options import CONNECTION, SELECTION, Connection, FromMirror, OneAccount, Selection
-from .rows import indented
+from .rows import write_json
 from .sources import AccountFlows, Row, Sources, check_order
 from .table import aligned, few, heading
 from .trace import route_text
@@ -66,7 +66,7 @@ async def uses(
 
     await reading.read(search)
     if output == "json":
-        write_data(indented(rows) + b"\n")
+        write_json(rows)
     for each in shared:
         note(display(each))
     if not rows:
@@ -126,7 +126,7 @@ def _place(*words: str) -> str:
 
 def _why_nowhere(flows: AccountFlows, what: str) -> str:
     """Return a sentence about the document or number that ``what`` may mean. If there is neither, the text is empty."""
-    known = {each.id: Name(title(each), "callflow") for each in flows.callflows}
+    known = titles(flows.callflows)
     for each, name in {**flows.names, **known}.items():
         if what.casefold() == name.name.casefold() or (len(what) >= MIN_ID and each.startswith(what)):
             uses_it = "jumps to it" if each in known else "uses it"
