@@ -359,6 +359,22 @@ def test_c6_the_line_that_resumes_can_be_pasted(vinix: Command, sandbox: Sandbox
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
 
 
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [("csv", " (and append its output to the same file)"), ("json", " (its output is another array)"), ("parquet", "")],
+)
+def test_c6_the_hint_about_the_output_of_the_line(vinix: Command, sandbox: Sandbox, output: str, hint: str) -> None:
+    bad = sandbox.account_ids[3]
+    sandbox.deny(bad, 403)
+    failed = vinix("callflows", "list", "--all", "--output", output)
+    sandbox.allow(bad)
+    assert f"to try again, run{hint}:\n" in failed.stderr
+    done = vinix(*resume_command(failed.stderr))
+    if output == "json":
+        whole = json.loads(failed.stdout) + json.loads(done.stdout)
+        assert sorted(each["id"] for each in whole) == truth(sandbox)
+
+
 def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_path: Path) -> None:
     known = variables(sandbox)
     profile = {name.removeprefix("VINIX_").lower(): value for name, value in known.items() if name != "VINIX_BASE"}
@@ -595,6 +611,19 @@ def test_a_checkpoint_does_not_replace_the_output(vinix: Command, tmp_path: Path
     message = f"vinix: --checkpoint: the output is written to {tmp_path / file}: give another path\n"
     assert (done.returncode, done.stderr) == (2, message)
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == []
+
+
+def test_a_run_that_cannot_log_in_does_not_stand_in_the_way(vinix: Command, sandbox: Sandbox, tmp_path: Path) -> None:
+    export = ("callflows", "export", "--to", "all.ndjson")
+    assert vinix(*export, VINIX_PASSWORD="planted-9").returncode == 4  # a wrong one
+    assert (tmp_path / "all.ndjson").read_bytes() == b""
+    assert vinix(*export).returncode == 0
+    again = vinix(*export)
+    assert (again.returncode, again.stderr) == (
+        2,
+        f"vinix: {tmp_path / 'all.ndjson'} exists already; --force replaces it\n",
+    )
+    assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox, sandbox.root_id)
 
 
 @pytest.mark.parametrize("option", ["--profile", "--base", "--accounts-from"])

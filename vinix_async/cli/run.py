@@ -73,8 +73,8 @@ def check_output(job: Job) -> None:
 
 
 def refuse_existing(job: Job) -> None:
-    """Raise ``UsageError`` if the output file exists."""
-    if job.to and Path(job.to).exists():
+    """Raise ``UsageError`` if the output file exists and is not empty, as a run leaves it that could not log in."""
+    if job.to and Path(job.to).exists() and Path(job.to).stat().st_size:
         raise UsageError(f"{job.to} exists already; --force replaces it")
 
 
@@ -267,8 +267,11 @@ class _Run:
         self._writer.end(Ending(stopped=stopped, resume=resume, arguments=self._arguments, problems=problems))
 
     def _resume_hint(self) -> str:
-        append = self._job.to is None and self._job.output != "parquet" and not to_terminal()
-        return f"run{' (and append its output to the same file)' if append else ''}:\n  {self._resume}"
+        is_array = self._job.output == "json"
+        how = " (its output is another array)" if is_array else " (and append its output to the same file)"
+        if self._job.to or self._job.output == "parquet" or to_terminal():
+            how = ""
+        return f"run{how}:\n  {self._resume}"
 
 
 async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], None]) -> int:
