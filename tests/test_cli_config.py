@@ -253,6 +253,23 @@ def test_login_without_an_answer(
     assert "Traceback" not in seen
 
 
+@pytest.mark.parametrize(
+    ("arguments", "prompt"),
+    [
+        ("auth login", "User name:"),
+        ("auth login --kind token", "Token:"),
+        ("callflows list", "Password:"),
+    ],
+)
+def test_one_ctrl_c_ends_a_prompt(vinix: Command, sandbox: Sandbox, arguments: str, prompt: str) -> None:
+    known = {**variables(sandbox), "VINIX_PASSWORD": ""} if prompt == "Password:" else {"VINIX_BASE": sandbox.url}
+    typed = ["\x03\n"]
+    seen = Command(vinix.home, **known).on_a_terminal(
+        *arguments.split(), keys=lambda seen: typed.pop() if typed and prompt in seen else None, code=130
+    )
+    assert "interrupted" in seen
+
+
 @pytest.mark.parametrize("section", ["[ default ]", '["default"]'])
 def test_a_profile_that_is_written_in_another_way_stays_as_it_is(
     vinix: Command, sandbox: Sandbox, section: str

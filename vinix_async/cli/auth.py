@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 import vinix_async
 
 from .connection import Server, connect
-from .console import note, print_data, to_terminal, write_data
+from .console import note, print_data, reading_input, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag, Text
 from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret
@@ -127,9 +127,10 @@ async def _check(server: Server) -> dict[str, str | None]:
 def _ask(prompt: str, option: str) -> str:
     if not sys.stdin.isatty():
         raise UsageError(f"{option} is required if stdin is not a terminal")
-    note(prompt.rstrip())
     try:
-        answer = input().strip()
+        with reading_input():
+            note(prompt.rstrip())
+            answer = input().strip()
     except EOFError:
         answer = ""
     if not answer:
@@ -139,7 +140,8 @@ def _ask(prompt: str, option: str) -> str:
 
 def _read_secret(prompt: str) -> str:
     try:
-        secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        with reading_input():
+            secret = getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     except EOFError:
         secret = ""
     if not secret:

@@ -5,9 +5,11 @@ argument ``escape`` if stdout is a terminal. Text for ``rendered``, ``print_data
 already, for example by ``names.display``.
 """
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,6 +117,18 @@ def open_missing_streams() -> None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # open until the process ends
     if sys.stdout is None:
         raise OSError("stdout is closed")
+
+
+@contextlib.contextmanager
+def reading_input() -> Iterator[None]:
+    """Let Ctrl-C end the block, which reads stdin. asyncio would only cancel the task, and the block would go on."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def before_printing(hide: Callable[[], object]) -> None:

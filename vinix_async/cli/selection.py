@@ -15,6 +15,7 @@ import vinix_async
 
 from .. import Account, VinixError
 from .connection import Server, check_account_id
+from .console import reading_input
 from .exit_codes import UsageError
 from .saved_job import Job
 
@@ -36,7 +37,8 @@ def _read_list(path: str) -> Iterator[str]:
     """Yield the account ids of a file: its lines, or a column of a CSV file. Lines that begin with # are comments."""
     name = "stdin" if path == "-" else path
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        with reading_input():
+            data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror or error}") from None
     lines = ["\n" if line.lstrip().startswith("#") else f"{line.strip(' ')}\n" for line in _lines(data, name)]

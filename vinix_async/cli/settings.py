@@ -18,6 +18,7 @@ from platformdirs import user_config_path
 
 import vinix_async
 
+from .console import reading_input
 from .exit_codes import UsageError
 from .files import write_private_file
 
@@ -96,7 +97,9 @@ def find_credentials(settings: Settings) -> tuple["vinix_async.Auth", str]:
         secret = read_secret(settings.profile)
         return make_auth(in_keyring, secret, settings.user()), f"keyring, profile {settings.profile}"
     if settings.get("username") and sys.stdin.isatty() and sys.stderr.isatty():
-        return make_auth("password", getpass("Password: "), settings.user()), "prompt"
+        with reading_input():
+            secret = getpass("Password: ")
+        return make_auth("password", secret, settings.user()), "prompt"
     raise UsageError(
         "no credentials found: set VINIX_AUTH_TOKEN, or VINIX_API_KEY, or VINIX_USERNAME and VINIX_PASSWORD with "
         f"VINIX_ACCOUNT_NAME; or store credentials in {config_path()} with `vinix auth login`; or use --sandbox"
