@@ -74,6 +74,8 @@ async def connect(
         async with sandbox, sandbox.client(retry=retry) as client:
             yield Server(client, sandbox.user_auth(), sandbox.root_id, "sandbox", "sandbox")
         return
+    if option := next((each for each in connection.arguments() if each.startswith("--sandbox")), None):
+        raise UsageError(f"{option} needs --sandbox")
     settings = read_settings(connection.profile, use_profile=auth is None)
     auth, source = (auth, "login") if auth else find_credentials(settings)
     base = connection.base or settings.get("base")
