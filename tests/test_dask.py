@@ -382,6 +382,23 @@ async def test_only_one_call_at_a_time_writes_to_a_folder(shared: Shared, cluste
         assert [path.name for path in mine.glob("*")] == ["notes.txt"]
 
 
+def test_a_part_that_cannot_be_written_is_named(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vinix_async.dask import _write_part
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    (tmp_path / "_vinix.json").touch()
+    account = Account(id=shared.sandbox.root_id)
+    path = part(tmp_path, account.id)
+    connect = pickle.dumps(partial(VinixClient, auth=shared.sandbox.user_auth(), base_url=shared.sandbox.url))
+    with pytest.raises(OSError, match="No space left") as caught:
+        _write_part(path, [account], connect=connect, options={"details": False})
+    again = pickle.loads(pickle.dumps(caught.value))  # as it comes from a worker
+    assert (again.errno, again.filename) == (errno.ENOSPC, str(path))
+    assert [each.name for each in tmp_path.iterdir()] == ["_vinix.json"]
+
+
 async def test_a_file_system_without_locks(
     shared: Shared, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -489,6 +489,8 @@ def _write_part(
             )
             os.fsync(file.fileno())
         new.replace(path)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         new.unlink(missing_ok=True)
     part = DatasetPart(path=path, accounts=len(accounts), callflows=len(rows), problems=problems, counters=counters)
