@@ -484,6 +484,7 @@ def test_both_versions_of_a_sweep_s_checkpoint(version: int, name: str) -> None:
     assert point.unfinished["b"].bad == (() if version == 1 else ("2",))
     assert SweepCheckpoint.from_json(point.to_json()) == point == SweepCheckpoint.from_value(point.to_value())
     assert "unfinished=<1 ids>" in repr(point)
+    assert len({point, SweepCheckpoint.from_json(point.to_json())}) == 1
 
 
 async def test_a_retry_after_holds_the_whole_account(server: Scripted) -> None:

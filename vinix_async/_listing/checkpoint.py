@@ -99,7 +99,7 @@ class SweepCheckpoint:
     """
 
     done: frozenset[str] = field(default=frozenset(), repr=_count_only)
-    unfinished: Mapping[str, Checkpoint] = field(factory=dict, repr=_count_only)
+    unfinished: Mapping[str, Checkpoint] = field(factory=dict, repr=_count_only, hash=False)
     scope: str = ""
 
     def to_json(self) -> str:
