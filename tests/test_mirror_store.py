@@ -289,6 +289,31 @@ async def test_uses(mirror: Mirror, refresh: Refresh) -> None:
     assert [each.id async for each in mirror.callflows("a2")] == ["c9"]  # it is named
 
 
+async def test_uses_of_a_callflow_that_changes_meanwhile(
+    mirror: Mirror, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinix_async.mirror.mirror._ROWS", 1)
+    await refresh(0, callflow("c1"), callflow("c2"))
+    found = []
+    async for use in mirror.uses("u1"):
+        found.append((use.callflow_id, use.name))
+        await refresh(len(found), callflow(use.callflow_id, "Other"))
+    assert found == [("c1", "Main"), ("c2", "Main")]
+    assert [(use.callflow_id, use.name) async for use in mirror.uses("u1")] == [("c1", "Other"), ("c2", "Other")]
+
+
+async def test_a_number_of_a_callflow_that_changes_meanwhile(
+    mirror: Mirror, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vinix_async.mirror.mirror._ROWS", 1)
+    await refresh(0, callflow("c1", numbers=["1"]), callflow("c2", numbers=["1"]))
+    answers = mirror.numbers("1")
+    found = [await anext(answers)]  # the next one is read already
+    await refresh(1, callflow("c2", "Other", numbers=["1"]))
+    found += [each async for each in answers]
+    assert found == [NumberUse("a1", "c1", at(0), None, "Main"), NumberUse("a1", "c2", at(0), None, "Other")]
+
+
 async def test_numbers(mirror: Mirror, refresh: Refresh) -> None:
     await refresh(0, callflow("c1", numbers=["+1555", "+1\0"]), callflow("c2"), callflow("c3", numbers=["+1555"]))
     await refresh(1, callflow("c1", "Renamed", numbers=["+1555"]))

@@ -192,7 +192,8 @@ class Mirror:
         def values(*after: Any) -> Row:
             return search_key(entity_id), when, when, *after
 
-        return self._if_known(None, when, self._pages(_USES, values, (-1, -1), _read_uses, _ROWS))
+        pages = self._pages(_USES, values, (-1, -1), _read_uses, _ROWS)
+        return self._if_known(None, when, _of_one_version(pages))
 
     def numbers(
         self, number: str, since: datetime | None = None, until: datetime | None = None
@@ -326,9 +327,9 @@ def _read_changes(rows: list[tuple[Any, ...]]) -> Iterator[StoredChange]:
         yield StoredChange(account_id, callflow_id, kind, to_time(at), to_time(not_before), old, new)
 
 
-def _read_uses(rows: list[tuple[Any, ...]]) -> Iterator[Use]:
-    for _, _, path, field, account_id, callflow_id, module, name in rows:
-        yield Use(account_id, callflow_id, module, path, field, name)
+def _read_uses(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, Use]]:
+    for version_id, _, path, field, account_id, callflow_id, module, name in rows:
+        yield version_id, Use(account_id, callflow_id, module, path, field, name)
 
 
 def _read_numbers(rows: list[tuple[Any, ...]]) -> Iterator[NumberUse]:
@@ -346,6 +347,17 @@ def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
     return _documents(row[1:] for row in rows)
 
 
+async def _of_one_version(uses: AsyncIterator[tuple[int, Use]]) -> AsyncIterator[Use]:
+    """Yield the uses of one version of each callflow. ``uses`` has the id of the version with each use.
+
+    If a refresh changes a callflow between two pages, the new version is on a later page, too.
+    """
+    version_ids: dict[tuple[str, str], int] = {}
+    async for version_id, use in uses:
+        if version_ids.setdefault((use.account_id, use.callflow_id), version_id) == version_id:
+            yield use
+
+
 async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until: datetime) -> AsyncIterator[NumberUse]:
     """Join adjacent periods of the same callflow, and yield the joined ones that overlap ``since`` to ``until``.
 
@@ -358,7 +370,8 @@ async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until:
 
     async for use in uses:
         ids = (use.account_id, use.callflow_id)
-        if last and (last.account_id, last.callflow_id) == ids and last.valid_to == use.valid_from:
+        # ``valid_to`` is also None if a refresh ended the version after its page was read.
+        if last and (last.account_id, last.callflow_id) == ids and last.valid_to in {None, use.valid_from}:
             last = NumberUse(*ids, last.valid_from, use.valid_to, use.name)
             continue
         if last and overlaps(last):
