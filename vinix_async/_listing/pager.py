@@ -178,7 +178,8 @@ class Pager(Generic[T]):
     ``async for item in pager`` yields the items of all pages, and ``async for page in pager.by_page()`` yields the
     pages. Each such loop reads the listing anew. ``await pager`` returns the first page, and
     ``await pager.to_list()`` returns all items. If a page fails, the ``start_key`` of the error is the page's cursor.
-    Leaving a loop cancels the requests in flight.
+    Leaving a loop cancels the requests in flight. Cancelling the wait for the next item, for example with a timeout
+    around ``anext``, also ends the iteration. To continue, resume from ``checkpoint()``.
 
     If a page contains an invalid row and ``on_bad_item`` is ``"raise"``, iterating by item yields the rows before it
     and then raises ``DecodeError``. Iterating by page raises the error without yielding the page.
