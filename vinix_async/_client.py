@@ -71,7 +71,8 @@ class VinixClient:
         timeout: the time limit of one attempt, including reading the body: a number of seconds or an
             ``aiohttp.ClientTimeout``.
         deadline: the time limit of a call in seconds. It includes queueing, all attempts, all waits, and all pages of a
-            listing. In a sweep, the deadline applies to each account separately. None means no limit.
+            listing, also the time that your loop takes between them. In a sweep, the deadline applies to each account
+            separately. None means no limit.
         ssl: a custom TLS context. It must verify certificates and host names. The TLS settings of a session that was
             passed as ``session`` are not used.
         proxy: the URL of an HTTP proxy.
