@@ -264,6 +264,36 @@ CASES: dict[str, tuple[list[Any], list[str]]] = {
         [node("menu", {"id": Z}, **{"#": VOICEMAIL, "1": HANGUP, "_": HANGUP})],
         ["Menu Day menu", "└─ key 1, no or wrong keys: Hang Up"],
     ),
+    "a delay": (
+        [node("user", {"id": X, "delay": "5", "timeout": 20}, _=HANGUP)],
+        ["User Ann Ash (after 5 s; 20 s)", "└─ no answer or busy: Hang Up"],
+    ),
+    "equal flows, and flows that resemble each other": (
+        [
+            node(
+                "menu",
+                {"id": Z},
+                **{
+                    "1": ANN,
+                    "2": node("user", {"id": X, "timeout": 9}, _=VOICEMAIL),
+                    "3": ANN,
+                    "4": {},
+                    "max_retries": ANN,
+                },
+            )
+        ],
+        [
+            "Menu Day menu",
+            "├─ key 1 or 3, too many tries: User Ann Ash (20 s)",
+            "│  └─ no answer or busy: Voicemail Ann Ash",
+            "└─ key 2: User Ann Ash (9 s)",
+            "   └─ no answer or busy: Voicemail Ann Ash",
+        ],
+    ),
+    "a missing and an empty child": (
+        [node("fax_detect", {}, ON_FAX={})],
+        ["Fax Detect", "└─ fax, otherwise: the call is cut off"],
+    ),
     "a captured number": ([node("privacy")], ["Privacy"]),
     "a member who has logged out": (
         [node("ring_group", {"endpoints": [{"id": X, "disable_until": 66269664000}, {"id": C, "disable_until": 0}]})],
@@ -362,6 +392,8 @@ def test_at_most_fifty_jumps() -> None:
     chain = [{"id": each, "flow": node("callflow", {"id": following})} for each, following in itertools.pairwise(ids)]
     tree = trace([structure(document, Callflow) for document in chain], ids[0])
     assert [step.ending for _, step in tree.walk()] == [""] * 50 + ["cut off"]
+    *_, last = trace_lines(tree, 500)
+    assert last.strip() == f"└─ Callflow {ids[51][:8]} (one jump too many: the call is dropped after 50 jumps)"
 
 
 def test_paths_and_values() -> None:

@@ -115,9 +115,9 @@ class Description:
     shortened id of a member whose name is not known (``user a56a7604``). The delay of the member follows (``Ann Ash
     after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring, or ``(logged out)``.
 
-    ``details`` may hold the ``action`` of the module, the seconds for which a user, a device or a group rings
-    (``20 s``), how often a group rings (``3 times``), and the order in which its members ring. ``details`` does not
-    say that a group rings once, or that it rings all members at the same time.
+    ``details`` may hold the ``action`` of the module, the delay of a user or a device (``after 5 s``), the seconds for
+    which a user, a device or a group rings (``20 s``), how often a group rings (``3 times``), and the order in which
+    its members ring. ``details`` does not say that a group rings once, or that it rings all members at the same time.
     """
 
     label: str
@@ -153,6 +153,8 @@ def description_of(node: FlowNode, names: Mapping[str, Name]) -> Description:
     details = []
     if action and action != name and module != "voicemail":  # the label of voicemail includes its action
         details.append(action)
+    if module in {"device", "user"} and (delay := seconds(data.get("delay"), 0)) > 0:
+        details.append(f"after {delay} s")
     if module in _TIMED and isinstance(time, str | int) and time and not isinstance(time, bool):
         details.append(f"{time} s")
     if module in _GROUPS:
@@ -436,6 +438,7 @@ _SECONDS: Final = re.compile(rf"(?:after[ {_NO_BREAK}])?\d+[ {_NO_BREAK}]s\b")
 _ENDINGS: Final = {
     "ends": ", then the call ends",
     "circle": f" (a circle: the call is dropped after {MAX_JUMPS} jumps)",
+    "cut off": f" (one jump too many: the call is dropped after {MAX_JUMPS} jumps)",
     "missing": " (missing)",
     "more": " …",
 }
@@ -445,8 +448,7 @@ def _step_text(step: "TraceNode") -> str:
     keys = [word.removeprefix("key ") for word in step.words if word.startswith("key ")]
     words = [f"key {' or '.join(keys)}"] if keys else []
     words += [word for word in step.words if not word.startswith("key ")]
-    label_ = step.label or "the call is cut off"
-    text = label_ + _ENDINGS.get(step.ending, "")
+    text = step.label + _ENDINGS.get(step.ending, "") if step.label else "the call is cut off"
     return f"{', '.join(words)}: {text}" if words else text
 
 

@@ -3,9 +3,9 @@
 Source: ``cf_exe.erl`` of Kazoo's callflow application, and its modules.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from attrs import define, field, frozen
 
@@ -341,17 +341,25 @@ def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
 
 def _merged(branches: list[Branch]) -> list[Branch]:
     """Merge branches with equal flows into one branch, which has the words of all merged branches."""
-    if len(branches) == 1:
-        return branches
-    merged: dict[bytes, Branch] = {}
+    shapes = Counter(_shape(child) for _, child, _ in branches)
+    merged: dict[tuple[Any, bytes], Branch] = {}
     for words, child, key in branches:
-        text = b"" if child is None else to_json(child)
-        if text in merged:
-            before, first, first_key = merged[text]
-            merged[text] = (tuple(dict.fromkeys((*before, *words))), first, first_key)
+        shape = _shape(child)
+        # A branch that no other branch resembles is not converted to JSON, because it may be long.
+        flow = shape, b"" if child is None or is_empty(child) else to_json(child) if shapes[shape] > 1 else b"other"
+        if flow in merged:
+            before, first, first_key = merged[flow]
+            merged[flow] = (tuple(dict.fromkeys((*before, *words))), first, first_key)
         else:
-            merged[text] = (words, child, key)
+            merged[flow] = (words, child, key)
     return list(merged.values())
+
+
+def _shape(node: FlowNode | None) -> tuple[Any, ...]:
+    """Return a value that is equal for equal flows, and rarely for different ones."""
+    if node is None or is_empty(node):
+        return ()
+    return node.module, tuple(sorted(node.children)), str(node.data.get("id"))
 
 
 def _frozen(steps: list[_Step]) -> TraceNode:
