@@ -382,6 +382,18 @@ async def test_only_one_call_at_a_time_writes_to_a_folder(shared: Shared, cluste
         assert [path.name for path in mine.glob("*")] == ["notes.txt"]
 
 
+async def test_a_client_that_is_not_asynchronous_is_refused(shared: Shared, cluster: Any, tmp_path: Path) -> None:
+    from distributed import Client
+
+    async with Client(cluster.scheduler_address, asynchronous=True) as closed:
+        pass
+    with await asyncio.to_thread(Client, cluster.scheduler_address) as waiting:
+        for client in (waiting, closed, cluster.scheduler_address):
+            with pytest.raises(ConfigurationError, match=r"open distributed\.Client\(address, asynchronous=True\)"):
+                await write(client, shared, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_part_that_cannot_be_written_is_named(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

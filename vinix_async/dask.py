@@ -292,6 +292,8 @@ async def write_callflows(
     """
     options = {"details": details, "filters": filters, "page_size": page_size, "max_concurrency": max_concurrency}
     checker, pickled = _check_arguments(account_ids, options), _pickled(connect)
+    if not isinstance(client, distributed.Client) or not client.asynchronous or client.status == "closed":
+        raise ConfigurationError("client must be an open distributed.Client(address, asynchronous=True)")
     folder = Path(folder)
     if not folder.is_absolute():
         raise ConfigurationError(f"folder must be an absolute path, not {str(folder)!r}")
