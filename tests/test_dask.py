@@ -241,13 +241,20 @@ def test_bad_arguments_are_refused_at_once(arguments: dict[str, Any], message: s
 @pytest.mark.parametrize(
     "content", ["[]", "null", "0", '["version"]', '"version"', "{", "[" * 100_000], ids=lambda text: text[:9]
 )
-async def test_a_damaged_manifest_is_refused(tmp_path: Path, content: str, overwrite: bool) -> None:  # noqa: FBT001  # as the option
-    from vinix_async.dask import write_callflows
+async def test_a_damaged_manifest_is_refused(
+    shared: Shared,
+    cluster: Any,
+    tmp_path: Path,
+    content: str,
+    overwrite: bool,  # noqa: FBT001  # as the option
+) -> None:
+    from distributed import Client
 
     manifest = tmp_path / "_vinix.json"
     manifest.write_text(content)
-    with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):
-        await anext(write_callflows(cast(Any, None), [], tmp_path, overwrite=overwrite))
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
+        with pytest.raises(ConfigurationError, match=r"_vinix\.json is damaged: use another folder"):
+            await write(client, shared, tmp_path, overwrite=overwrite)
     assert manifest.read_text() == content
 
 
