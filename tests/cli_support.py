@@ -20,7 +20,8 @@ from unittest import mock
 from cyclopts import App, ArgumentCollection
 from forked import Process
 
-from vinix_async.cli.app import run
+from vinix_async.cli.app import app, run
+from vinix_async.cli.console import PipeConsole
 from vinix_async.sandbox import Sandbox
 
 VINIX = [sys.executable, "-m", "vinix_async.cli"]
@@ -30,7 +31,7 @@ Done = subprocess.CompletedProcess[str]
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """This process's environment without its own settings; configuration and state are in ``home``."""
-    own_settings = ("VINIX_", "XDG_")
+    own_settings = ("VINIX_", "XDG_", "PYTHONUNBUFFERED")
     plain = {name: value for name, value in os.environ.items() if not name.startswith(own_settings)}
     plain |= {"PATH": f"{Path(sys.executable).parent}:{plain['PATH']}", "COLUMNS": "200", "NO_PROXY": "127.0.0.1"}
     own = {"XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"), "HOME": str(home)}
@@ -79,6 +80,7 @@ class Command:
                 ),
                 mock.patch.object(App, "assemble_argument_collection", _options_of),
             ):
+                app.console = PipeConsole()  # as wide as this COLUMNS says
                 code = run(arguments)
         finally:
             os.chdir(before)

@@ -26,6 +26,8 @@ from typing import Self, TextIO
 
 import vinix_async.cli
 from vinix_async import VinixClient
+from vinix_async.cli.app import app
+from vinix_async.cli.console import PipeConsole
 from vinix_async.sandbox import Sandbox
 
 
@@ -150,6 +152,7 @@ def _become(streams: list[int], news: socket.socket) -> list[str]:
     os.environ.clear()
     os.environ.update(environment)
     _open_streams(os.environ.get("PYTHONIOENCODING"))
+    app.console = PipeConsole()  # as wide as this COLUMNS says
     if closed is not None:
         os.close(closed)
         setattr(sys, ("stdin", "stdout", "stderr")[closed], None)  # as Python begins without it

@@ -6,7 +6,6 @@ report. Therefore the rows of these formats are first collected in a file, which
 
 import os
 import stat
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,7 +17,7 @@ import msgspec
 from attrs import define, frozen
 
 from .._columns import arrow_schema, arrow_table, cells, column_names
-from .console import PipeConsole, rendered, write_data
+from .console import PipeConsole, rendered, write_data, writing_stdout
 from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
 from .files import lock, replacing, sync_folder
@@ -302,8 +301,8 @@ def _check_pyarrow() -> None:
 def _write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
     """Convert a file of rows, one JSON array on each line, to the Parquet file ``to``. None stands for stdout."""
     if to is None:
-        _convert(lines, sys.stdout.buffer, details=details)
-        sys.stdout.flush()
+        with writing_stdout() as stdout:
+            _convert(lines, stdout, details=details)
     else:
         with replacing(to) as new:
             _convert(lines, str(new), details=details)
