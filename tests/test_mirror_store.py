@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psycopg
 import pytest
@@ -800,6 +801,19 @@ async def test_a_write_that_was_begun_is_completed_when_its_task_is_cancelled(
     go_on.set()
     assert {type(each) for each in await asyncio.gather(*tasks, return_exceptions=True)} == {asyncio.CancelledError}
     assert [each.name async for each in mirror.callflows("a1")] == ["Begun"]
+
+
+async def test_an_account_that_cannot_be_read_is_unlocked(
+    database: str, mirror: Mirror, refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await refresh(0, callflow("c1"))
+    async with Mirror(database) as other:
+        with monkeypatch.context() as broken:
+            broken.setattr("vinix_async.mirror.store._load", Mock(side_effect=MirrorError("a time is invalid")))
+            with pytest.raises(MirrorError, match="a time is invalid"):
+                await mirror._store.lock("a1")
+        await mirror._store.end_run(1, at(1), ok=0, failed=1, requests=0, added=0, changed=0, deleted=0)
+        assert await other._store.lock("a1")
 
 
 async def test_a_lock_whose_task_is_cancelled_is_released(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:

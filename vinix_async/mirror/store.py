@@ -253,9 +253,16 @@ class Store:
 
         def work(database: Database) -> KnownAccount | None:
             nonlocal is_ours
-            if account_id in self._locked or (found := database.try_lock(account_id, _ACCOUNT, _CALLFLOWS)) is None:
+            if account_id in self._locked:
                 return None
-            self._locked[account_id] = locked = _load(database, account_id, name and storable(name), *found)
+            try:
+                if (found := database.try_lock(account_id, _ACCOUNT, _CALLFLOWS)) is None:
+                    return None
+                self._locked[account_id] = locked = _load(database, account_id, name and storable(name), *found)
+            except Exception:
+                with suppress(Exception):
+                    database.unlock(account_id)
+                raise
             is_ours = True
             return locked.known
 
