@@ -443,6 +443,25 @@ def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("arguments", ["report --to all.html", "callflows export --to all.parquet"])
+def test_rows_that_nothing_can_continue_are_deleted(
+    vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str
+) -> None:
+    done = vinix(*arguments.split(), "--all", VINIX_PASSWORD="planted-9")
+    assert done.returncode == 4
+    assert not list(tmp_path.glob("*.rows"))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SavedJob, "write", full)
+    monkeypatch.setattr(export.File, "save", full)
+    done = vinix(*arguments.split(), "--all", "--force")
+    assert done.returncode == 1
+    assert "no progress was saved" in done.stderr
+    assert not list(tmp_path.glob("*.rows"))
+
+
 def test_a_disk_that_is_full_loses_nothing_that_was_saved(vinix: Command) -> None:
     done = vinix(
         "callflows", "export", "--all", "--to", "/dev/full", "--output", "csv", "--force", "--checkpoint", "kept"

@@ -95,6 +95,16 @@ def test_c1_a_reader_that_leaves(alone: Command, arguments: tuple[str, ...], gon
     assert "Traceback" not in errors
 
 
+def test_c1_a_reader_that_leaves_parquet(alone: Command) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with alone.started("callflows", "list", "--sandbox", "--output", "parquet", stdout=writer) as process:
+        os.close(writer)
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, "")
+    assert not [each for each in alone.home.rglob("*") if each.is_file()]
+
+
 JAPANESE: dict[str, Any] = {"id": "e" * 32, "name": "日本", "flow": {"module": "menu", "data": {"id": "日"}}}
 
 

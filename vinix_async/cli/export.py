@@ -209,7 +209,7 @@ def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
     if job.output == "json":  # a resumed job writes a second array
         return Writer(_Stdout(printable_json), _array(), b"[", b"\n]\n")
     if job.output in {"parquet", "html"}:
-        return _open_collector(job, Path(f"{to or checkpoint}.rows"), size)
+        return _open_collector(job, checkpoint, size)
     if to is not None:
         sink: _Stdout | File = _GzipFile(to, size) if _compressed(to) else File(to, size)
     else:
@@ -226,9 +226,10 @@ def open_writer(job: Job, checkpoint: Path, size: int = 0) -> Writer:
     return Writer(sink, lambda page: b"".join(row_json(page.account, row) + b"\n" for row in page.items))
 
 
-def _open_collector(job: Job, rows: Path, size: int) -> Writer:
+def _open_collector(job: Job, checkpoint: Path, size: int) -> Writer:
     """Return a writer that collects rows in a file, and converts the file at the end of the job."""
     to = Path(job.to) if job.to else None
+    rows = Path(f"{to or checkpoint}.rows")
 
     def encode(page: "AccountPage") -> bytes:
         if job.output == "html":
@@ -244,7 +245,7 @@ def _open_collector(job: Job, rows: Path, size: int) -> Writer:
             write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending, retry=retry)
         elif not ending.stopped:
             _write_parquet(rows, to, details=job.details)
-        if not (ending.stopped or ending.resume):
+        if not (ending.resume or (ending.stopped and checkpoint.exists())):
             rows.unlink()
 
     if job.output == "parquet":

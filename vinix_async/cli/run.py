@@ -226,10 +226,12 @@ class _Run:
         If the output is a pipe without a reader, the last checkpoint is deleted. Otherwise it is kept, because it is
         still valid.
         """
+        reader_left = isinstance(error, BrokenPipeError)
+        if reader_left:
+            self._checkpoint.unlink(missing_ok=True)
         with suppress(OSError):
             self._end(stopped=True)
-        if isinstance(error, BrokenPipeError):
-            self._checkpoint.unlink(missing_ok=True)
+        if reader_left:
             discard_output()
             return ExitCode.READER_GONE
         code = report_error(error)  # for example a full disk
