@@ -33,7 +33,7 @@ _TYPES: Final = {
 _MEANINGS: Final = {
     "SQLITE_BUSY": "is locked by another process: try again later",
     "SQLITE_CANTOPEN": "cannot be opened: check its permissions and those of its folder",
-    "SQLITE_CORRUPT": "is damaged: restore a backup, or delete this file and refresh again",
+    "SQLITE_CORRUPT": "is damaged: restore a backup, or refresh into a new file",
     "SQLITE_FULL": "cannot grow: the disk is full",
     "SQLITE_IOERR": "cannot be read or written: the disk reported an error",
     "SQLITE_NOTADB": "is not an SQLite database",
