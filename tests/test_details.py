@@ -17,6 +17,7 @@ from vinix_async import (
     ClientClosedError,
     DecodeError,
     Limits,
+    NotFoundError,
     PermissionDeniedError,
     RateLimitError,
     RetryEvent,
@@ -24,6 +25,8 @@ from vinix_async import (
     VinixClient,
     VinixError,
 )
+from vinix_async.sandbox import Sandbox
+from vinix_async.testing import VirtualClock
 
 ACCOUNT = "a" * 32
 
@@ -285,6 +288,33 @@ async def test_what_concerns_the_account_is_no_bad_item(
             found.append(callflow.id)
     assert found == ["c0", "c1"]
     assert not pager.bad_items
+
+
+@pytest.mark.parametrize("on_bad_item", ["raise", "skip"])
+async def test_an_account_that_was_deleted_meanwhile_fails(on_bad_item: Any) -> None:
+    async with Sandbox(accounts=3, callflows=(20, 20), clock=VirtualClock()) as sandbox, sandbox.client() as client:
+        account_id = sandbox.account_ids[1]
+        found = 0
+        with pytest.raises(NotFoundError) as caught:
+            async for _ in client.callflows.list(account_id, details=True, on_bad_item=on_bad_item):
+                found += 1
+                if found == 3:
+                    sandbox.remove_account(account_id)
+        assert 3 <= found < 20
+        assert caught.value.cause == account_id
+        assert client.stats.deleted == 0
+
+
+async def test_a_404_of_a_proxy_is_no_deletion(server: Scripted, client: VinixClient) -> None:
+    documents = Documents(server, rows(3))
+    documents.replies["c1"] = lambda _: web.Response(status=404, text="default backend - 404")
+    pager = client.callflows.list(ACCOUNT, details=True, on_bad_item="skip")
+    assert [callflow.id for callflow in await pager.to_list()] == ["c0", "c2"]
+    assert [(item.id, type(item.error)) for item in pager.bad_items] == [("c1", NotFoundError)]
+    with pytest.raises(NotFoundError) as caught:
+        await client.callflows.list(ACCOUNT, details=True).to_list()
+    assert caught.value.callflow_id == "c1"
+    assert client.stats.deleted == 0
 
 
 async def test_a_deadline_ends_the_listing_and_is_no_bad_item(server: Scripted, clock: FakeClock) -> None:
