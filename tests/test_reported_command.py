@@ -604,6 +604,18 @@ def test_c12_a_full_disk_behind_the_log(sandbox: Sandbox, tmp_path: Path) -> Non
     assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox, sandbox.root_id)
 
 
+def test_c12_a_job_goes_on_without_a_reader_of_its_messages(sandbox: Sandbox, tmp_path: Path) -> None:
+    vinix = Command(tmp_path, **variables(sandbox))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with vinix.started("callflows", "export", "ROOT", "nosuch", "--to", "all.ndjson", stderr=writer) as process:
+        os.close(writer)
+        process.stdout.read()
+    assert process.returncode == 3
+    assert ids((tmp_path / "all.ndjson").read_text()) == truth(sandbox, sandbox.root_id)
+    assert (tmp_path / "all.ndjson.checkpoint").exists()
+
+
 @pytest.mark.parametrize("command", ["callflows list --resume", "callflows list --checkpoint x"])
 def test_c6_the_line_that_resumes_works_in_another_folder(sandbox: Sandbox, tmp_path: Path, command: str) -> None:
     vinix, bad = Command(tmp_path, **variables(sandbox)), sandbox.account_ids[3]

@@ -40,15 +40,11 @@ _before_printing: list[Callable[[], object]] = []
 def note(text: str) -> None:
     """Print a message of one or more lines on stderr. All control characters but line feeds are escaped.
 
-    A message that cannot be written, for example because the disk with the log is full, does not end the command.
+    A message that cannot be written does not end the command, for example if the disk with the log is full.
     """
     hide_progress()
-    try:
+    with contextlib.suppress(OSError):
         sys.stderr.write(f"{printable_lines(text)}\n")
-    except BrokenPipeError:
-        raise
-    except OSError:
-        pass
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
