@@ -75,16 +75,16 @@ def describe(node: FlowNode, names: Mapping[str, Name]) -> Description:
     """Describe in words a node that ``shown_node`` returned. A node without a module has the label ``end``."""
     about = description_of(node, names)
     return Description(
-        label=display(about.label) or "end",
-        name=display(about.name),
-        members=tuple(map(display, about.members)),
-        details=tuple(map(display, about.details)),
+        label=printable(about.label) or "end",
+        name=printable(about.name),
+        members=tuple(map(printable, about.members)),
+        details=tuple(map(printable, about.details)),
     )
 
 
 def branch_name(parent: FlowNode, key: str, names: Mapping[str, Name]) -> str:
     """Return words that say when a call takes the child ``key``, or "" if the child simply follows the node."""
-    return display(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
+    return printable(branch_word(parent, key, names) or ("default" if key == "_" and len(parent.children) > 1 else ""))
 
 
 def shown_node(node: FlowNode) -> FlowNode:
@@ -109,4 +109,4 @@ def _shown(value: Any, depth: int) -> Any:
         return "…"
     if isinstance(value, list):
         return [_shown(item, depth + 1) for item in value]
-    return {display(key): _shown(item, depth + 1) for key, item in value.items()}
+    return {printable(key): _shown(item, depth + 1) for key, item in value.items()}
