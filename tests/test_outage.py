@@ -5,7 +5,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -488,7 +488,7 @@ async def test_another_call_takes_over_after_a_failed_probe() -> None:
 async def test_the_probes_of_broken_accounts_do_not_use_up_the_time_of_others() -> None:
     """Nothing has succeeded before, so no other request can be repeated to see whether the server is back."""
     server = SimulatedServer()
-    server.fate = lambda target, at: "ok" if at > 1 and account_of(target) == "account0005" else 503
+    server.fate = lambda target, at: "ok" if at > 0.05 and account_of(target) == "account0005" else 503
     async with calm_after(server.client(retry=TWO)) as client:
         results = await gathered(listings(client, 6))
         assert [isinstance(each, list) for each in results] == [False] * 5 + [True]
@@ -920,6 +920,33 @@ async def test_whoami_needs_no_request_and_does_not_wait() -> None:
 
 
 # --- what is seen of it --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["deadline", "cancellation"])
+@pytest.mark.parametrize(("rate", "seconds", "latency"), [(50, 0.5, 0.1), (5, 2.0, 0.3)])
+@virtual
+async def test_calls_with_little_time_neither_prolong_it_nor_load_the_server(
+    limit: str, rate: int, seconds: float, latency: float
+) -> None:
+    """Calls come all the time. The oldest ones, which end soon, must not be those that are sent."""
+    server = SimulatedServer(latency=latency)
+    server.fate = between(1, 10, "refused")
+    late: list[bool] = []
+
+    async def call(client: VinixClient, number: int) -> None:
+        await asyncio.sleep(number / rate)
+        begun, served = now(), False
+        with suppress(VinixError, TimeoutError):
+            async with asyncio.timeout(seconds if limit == "cancellation" else None):
+                served = bool(await client.callflows.list(f"account{number % 50}").to_list())
+        if begun > 25:  # the server has been back for longer than the longest interval between two probes
+            late.append(served)
+
+    async with calm_after(server.client(deadline=seconds if limit == "deadline" else None)) as client:
+        await asyncio.gather(*(call(client, number) for number in range(rate * 30)))
+    assert all(late)
+    assert len(late) > rate
+    assert sum(4 < at < 10 for at, _ in server.requests) < 10
 
 
 @virtual

@@ -11,8 +11,9 @@ an outage do not count towards the attempts of any call.
 Recovery. The waiting calls take turns to send probes, one probe at a time and at increasing intervals. A probe is an
 ordinary attempt of a call. As long as fewer than four accounts are evidence, the first call for any other account is
 sent at once, as a probe. If only requests for callflows fail, other requests do not wait. After a successful probe, the
-number of attempts that may be in flight grows from answer to answer. A call that has waited for its ``outage_wait``
-fails with its last error.
+number of attempts that may be in flight grows from answer to answer. The latest calls are sent first, because older
+ones may have little time left before they are cancelled. A call that has waited for its ``outage_wait`` fails with its
+last error.
 
 This module starts no background task and does no I/O. A call enters it before each attempt and reports the outcome.
 """
@@ -20,7 +21,7 @@ This module starts no background task and does no I/O. A call enters it before e
 import asyncio
 import copy
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -69,6 +70,7 @@ class Ticket:
         options: the options of the call.
         ends_at: the deadline of the call, on the monotonic clock.
         probing: whether the current or next attempt is a probe.
+        has_probed: whether a probe of the call has failed.
         sent_at: the time at which the current attempt started, on the monotonic clock.
         spent: how many attempts of the call count towards ``RetryPolicy.attempts``. If counted attempts turn out to be
             part of an outage, the detector subtracts them.
@@ -85,6 +87,7 @@ class Ticket:
     options: CallOptions
     ends_at: float = math.inf
     probing: bool = False
+    has_probed: bool = False
     sent_at: float = 0.0
     spent: int = 0
     last_error: VinixError | None = None
@@ -135,8 +138,9 @@ class OutageDetector:
         self._outage: _Outage | None = None
         self._outages = 0  # how many outages have begun: the serial number of the latest one
         self._ended_at = -math.inf  # when the latest outage ended
-        self._prober: Ticket | None = None  # the call that sends the probes
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}  # the other waiting calls, in order of arrival
+        self._prober: Ticket | None = None  # the call that waits until the next probe is due, or sends it
+        # The other waiting calls. Those that have sent probes come first, and then the others in order of arrival.
+        self._waiting: OrderedDict[Ticket, asyncio.Future[None]] = OrderedDict()
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
         self._wakes_at = math.inf
         # State after an outage.
@@ -232,6 +236,8 @@ class OutageDetector:
         """Wait until the state changes in a way that may affect this call."""
         self._starts_waiting(ticket)
         waiter = self._waiting[ticket] = asyncio.get_running_loop().create_future()
+        if ticket.has_probed:
+            self._waiting.move_to_end(ticket, last=False)
         if min(self._patience_ends(ticket), ticket.ends_at) < self._wakes_at:
             self._wake_prober()  # the wait of this call ends before the prober would wake up
         try:
@@ -240,9 +246,9 @@ class OutageDetector:
             self._waiting.pop(ticket, None)
 
     async def _wait_for_probe(self, ticket: Ticket, outage: _Outage) -> None:
-        """Wait until the next probe is due, or until this call no longer has to send it."""
+        """Wait until the next probe is due. Then choose the call that sends it, and return."""
         self._starts_waiting(ticket)
-        while self._outage is outage and self._prober is ticket and not self._closed:
+        while self._outage is outage and self._prober is ticket and not ticket.probing and not self._closed:
             now = self._clock.monotonic()
             if now >= ticket.ends_at:
                 raise self._given_up(ticket, outage)
@@ -251,11 +257,28 @@ class OutageDetector:
             # If the outage_wait of a call ends earlier, probe then: a call gives up only after a last probe.
             due = min(outage.next_probe_at, *map(self._patience_ends, tickets))
             if now >= due:
-                ticket.probing = True
+                self._choose_prober(ticket, outage)
                 return
             self._wakes_at = min(due, *(each.ends_at for each in tickets))
             wake = self._wake = asyncio.get_running_loop().create_future()
             await self._clock.sleep(self._wakes_at - now, wake)
+
+    def _choose_prober(self, ticket: Ticket, outage: _Outage) -> None:
+        """Let a call send a probe. ``ticket`` has waited until the probe is due.
+
+        Prefer a call whose answer can end the outage, that has not sent a probe yet, and that arrived last. An older
+        call is likely to be cancelled soon, for example because of a timeout, and a cancelled probe shows nothing.
+        """
+        able = (each for each in reversed(self._waiting) if each.callflows or not outage.callflows)
+        prober = next(able, ticket)
+        if prober.has_probed and not ticket.has_probed:
+            prober = ticket
+        prober.probing = True
+        outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
+        self._schedule_probe(outage)  # another probe is sent then if this one is cancelled
+        if prober is not ticket:
+            self._prober = prober
+            self._release([prober])
 
     def _wake_prober(self) -> None:
         if self._wake is not None and not self._wake.done():
@@ -290,6 +313,7 @@ class OutageDetector:
             outage.answers_others = True
             self._release([each for each in self._waiting if not each.callflows])
             if self._prober is ticket:
+                outage.next_probe_at = self._clock.monotonic()  # this probe has shown nothing about callflows
                 self._hand_over()
         self._done_waiting(ticket)
 
@@ -379,6 +403,7 @@ class OutageDetector:
         self, ticket: Ticket, error: VinixError, outage: _Outage, server_answers: Callable[[], Awaitable[bool]]
     ) -> None:
         outage.failed_probes += 1
+        ticket.has_probed = True
         # A broken document is always answered with an error, usually 500, so this probe may fail although the server is
         # back. Repeat another request that succeeded before.
         checks = _is_own_500(error) or outage.failed_probes % _PROBES_PER_CHECK == 0
@@ -398,14 +423,12 @@ class OutageDetector:
         self._release([each for each in self._waiting if now >= self._patience_ends(each)])
         if now >= self._patience_ends(ticket):
             raise self._given_up(ticket, outage)
-        self._hand_over()
 
-    def _schedule_probe(self, outage: _Outage, error: VinixError) -> None:
+    def _schedule_probe(self, outage: _Outage, error: VinixError | None = None) -> None:
         retry_after = error.retry_after if isinstance(error, APIStatusError) else None
         # Add jitter to spread the probes of several clients over time.
         seconds = outage.interval * (0.5 + 0.5 * self._clock.random())
         outage.next_probe_at = self._clock.monotonic() + max(seconds, min(retry_after or 0.0, _MAX_INTERVAL))
-        outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
 
     def _end_outage(self, outage: _Outage, ticket: Ticket) -> None:
         self._outage = self._prober = None
@@ -443,8 +466,9 @@ class OutageDetector:
         self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        while self._outage is None and self._waiting and self._may_send(first := next(iter(self._waiting))):
-            self._release([first])
+        # Begin with the latest call. If the first ones were sent first, they could all be cancelled before an answer.
+        while self._outage is None and self._waiting and self._may_send(latest := next(reversed(self._waiting))):
+            self._release([latest])
 
     # --- waiting --------------------------------------------------------------------------------------------
 
@@ -455,12 +479,10 @@ class OutageDetector:
                 waiter.set_result(None)
 
     def _hand_over(self) -> None:
-        """Choose another call to send the next probe. Prefer a call whose answer can end the outage."""
+        """Let another call wait until the next probe is due."""
         self._prober = None
-        outage = self._outage
-        if outage is not None and self._waiting:
-            able = (ticket for ticket in self._waiting if ticket.callflows or not outage.callflows)
-            self._prober = next(able, next(iter(self._waiting)))
+        if self._outage is not None and self._waiting:
+            self._prober = next(reversed(self._waiting))
             self._release([self._prober])
 
     def _patience_ends(self, ticket: Ticket) -> float:
