@@ -15,6 +15,7 @@ from vinix_async import (
     AuthenticationError,
     Checkpoint,
     ClientClosedError,
+    ConfigurationError,
     DecodeError,
     Limits,
     NotFoundError,
@@ -315,6 +316,22 @@ async def test_a_404_of_a_proxy_is_no_deletion(server: Scripted, client: VinixCl
         await client.callflows.list(ACCOUNT, details=True).to_list()
     assert caught.value.callflow_id == "c1"
     assert client.stats.deleted == 0
+
+
+async def test_an_auth_function_that_fails_is_no_bad_item(server: Scripted, clock: FakeClock) -> None:
+    documents = Documents(server, rows(20))
+    documents.replies = {f"c{number}": failing(401) for number in range(2, 20)}
+
+    def auth(account_id: str) -> str:
+        if documents.asked:
+            raise LookupError(account_id)
+        return "a-token"
+
+    async with VinixClient(auth=auth, base_url=server.url, clock=clock) as client:
+        pager = client.callflows.list(ACCOUNT, details=True, on_bad_item="skip")
+        with pytest.raises(ConfigurationError, match="LookupError"):
+            await pager.to_list()
+    assert not pager.bad_items
 
 
 async def test_a_deadline_ends_the_listing_and_is_no_bad_item(server: Scripted, clock: FakeClock) -> None:

@@ -470,7 +470,7 @@ class PageReader(Generic[T]):
         if is_callflow:
             error.callflow_id = error.callflow_id or row_id
         error.start_key = self.start_key
-        concerns_all = isinstance(error, AuthenticationError | RateLimitError | ClientClosedError)
+        concerns_all = isinstance(error, AuthenticationError | ConfigurationError | RateLimitError | ClientClosedError)
         if concerns_all or error.affects_others or not self._skips_bad_items:
             raise error
         if not self.all_bad_items:
