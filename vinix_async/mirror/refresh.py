@@ -307,7 +307,6 @@ class _AccountWork:
         self._known = KnownAccount("new", None, None, None, {})
         self._batch: list[Read] = []
         self._not_found: list[NotFoundError] = []  # the 404s for callflows that the mirror contains
-        self._unreadable: list[str] = []
         self._toggled: set[str] = set()  # callflows that the server changes when another callflow is dialled
         self._recent: set[str] = set()  # callflows that the listings show as new or changed
 
@@ -329,7 +328,7 @@ class _AccountWork:
 
     def _is_fresh(self) -> bool:
         max_age, refreshed_at = self._run.options.max_age, self._known.refreshed_at
-        if max_age is None or refreshed_at is None or self._known.state != "ok" or self._known.error is not None:
+        if max_age is None or refreshed_at is None or self._known.error is not None:  # of an account or of a callflow
             return False
         return timedelta(0) <= self._began_at - refreshed_at < max_age
 
@@ -378,8 +377,7 @@ class _AccountWork:
             began_at=self._began_at,
             watermark=began,
             deleted=deleted,
-            unreadable=self._unreadable,
-            bad_items=len(self.bad_items),
+            unreadable=[item.id for item in self.bad_items],
             now=run.now(),
         )
         self.deleted = len(deleted)
@@ -507,7 +505,7 @@ class _AccountWork:
             )
         except NotFoundError as error:
             if error.message != "bad_identifier":
-                self._add_unreadable(callflow_id, error)
+                self._add_bad_item(callflow_id, error)
             elif error.cause == self._account_id != callflow_id:
                 raise
             elif known is not None:
@@ -517,7 +515,7 @@ class _AccountWork:
         except VinixError as error:
             if error.affects_others:
                 raise
-            self._add_unreadable(callflow_id, error)
+            self._add_bad_item(callflow_id, error)
         else:
             callflow = None if revised is None else revised.callflow
             if callflow is not None:
@@ -551,10 +549,6 @@ class _AccountWork:
         return [error.callflow_id or "" for error in self._not_found]
 
     # --- bad items ---
-
-    def _add_unreadable(self, callflow_id: str, error: VinixError) -> None:
-        self._unreadable.append(callflow_id)
-        self._add_bad_item(callflow_id, error)
 
     def _add_bad_item(self, callflow_id: str | None, error: VinixError) -> None:
         item = BadItem(account_id=self._account_id, id=callflow_id, index=None, error=error.with_traceback(None))

@@ -319,8 +319,7 @@ class Store:
         began_at: datetime,
         watermark: int,
         deleted: Collection[str],
-        unreadable: Collection[str],
-        bad_items: int = 0,
+        unreadable: Collection[str | None],
         now: datetime,
     ) -> None:
         """Record that a refresh of an account is complete. The state of the account becomes ``ok``.
@@ -330,16 +329,15 @@ class Store:
             began_at: the beginning of the refresh on the local clock. It becomes ``refreshed_at``.
             watermark: the beginning of the refresh on the server's clock, in Gregorian seconds.
             deleted: the ids of callflows that no longer exist.
-            unreadable: the ids of callflows that could not be read. Their stored versions are kept. Their ``row_hash``
-                becomes None, so that the next refresh reads them again.
-            bad_items: the number of callflows that could not be read, including those without an id.
+            unreadable: the ids of callflows that could not be read, and None for each one without an id. Their stored
+                versions are kept. Their ``row_hash`` becomes None, so that the next refresh reads them again.
             now: the present time. The versions of the deleted callflows end at this time.
         """
 
         def work(database: Database) -> None:
             locked = self._held(account_id)
-            what = "1 callflow" if bad_items == 1 else f"{bad_items} callflows"
-            error = f"{what} could not be read" if bad_items else None
+            what = "1 callflow" if len(unreadable) == 1 else f"{len(unreadable)} callflows"
+            error = f"{what} could not be read" if unreadable else None
             gone = [each for each in deleted if each in locked.version_ids]
             unread = [each for each in unreadable if each in locked.version_ids]
             with database.transaction() if gone or unread else nullcontext():
