@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cli_support import Command, Done, accounts_of, served, variables
 
-from vinix_async import Account, Callflow, FeatureCode, structure, to_json
+from vinix_async import Account, Callflow, FeatureCode, __version__, structure, to_json
 from vinix_async._columns import cells
 from vinix_async.cli.console import note
 from vinix_async.cli.drawing.page import data_block
@@ -243,6 +243,12 @@ def test_help_version_and_completion(alone: Command) -> None:
         assert word in listing.stdout
     assert "callflows" in bash.stdout
     subprocess.run(["bash", "-n"], input=bash.stdout, text=True, check=True)  # noqa: S607  # the shell is meant
+
+
+@pytest.mark.parametrize("command", ["callflows list", "accounts list", "auth check", "mirror status", "report"])
+def test_each_command_has_the_version_of_the_project(alone: Command, command: str) -> None:
+    done = alone(*command.split(), "--version")
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
 
 
 def test_the_sandbox_runs_until_it_is_interrupted(alone: Command) -> None:

@@ -777,6 +777,8 @@ def test_c16_messages_name_the_option_as_typed(alone: Command, arguments: str, m
         ("--base http://example.com/v2", {}, "--allow-http"),
         ("--outage-wait inf", {}, "--outage-wait must be finite, not inf"),
         ("--filter modified_from=2026-01-01", {}, "for dates, use --modified-from"),
+        ("--filter page_size=3", {}, "'page_size' is not a filter: use --page-size\n"),
+        ("--filter start_key=x", {}, "'start_key' is not a filter: the command reads listings from their beginning\n"),
         ("--modified-from 7d --modified-to 52w", {}, "--modified-from is after --modified-to, so nothing would match"),
         ("--created-from 2026-11-20 --created-to 2026-11-01", {}, "--created-from is after --created-to"),
         ("--modified-from 2026-01-01 --filter modified_from=1", {}, "only once, and not with --modified-from"),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from .. import Account, to_json
+from .. import Account, __version__, to_json
 from .connection import connect
 from .console import PipeConsole, count, note, print_data, to_terminal, write_data
 from .exit_codes import ExitCode, UsageError, one_line
@@ -16,7 +16,7 @@ from .text import printable, printable_lines
 if TYPE_CHECKING:
     from .. import Pager
 
-accounts: App = App(name="accounts", help="List the accounts below an account.")
+accounts: App = App(name="accounts", version=__version__, help="List the accounts below an account.")
 
 
 @accounts.command(name="list")

@@ -20,7 +20,7 @@ from .options import CONNECTION, Connection, Flag, Text
 from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret
 from .table import facts_table
 
-auth: App = App(name="auth", help="Store and check credentials.")
+auth: App = App(name="auth", version=vinix_async.__version__, help="Store and check credentials.")
 
 Kind = Literal["password", "api-key", "token"]
 _SECRETS: Final = {

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from .. import __version__
 from .check import check
 from .cluster import NO_CLUSTER, Cluster, run_on_cluster
 from .diff import compare
@@ -16,7 +17,9 @@ from .show import show
 from .trace import trace_call
 from .uses import uses
 
-callflows: App = App(name="callflows", help="List, show, export, trace, check and compare callflows.")
+callflows: App = App(
+    name="callflows", version=__version__, help="List, show, export, trace, check and compare callflows."
+)
 callflows.command(show)
 callflows.command(trace_call, name="trace", usage="Usage: vinix callflows trace [OPTIONS] ACCOUNT|FILE [WHAT]")
 callflows.command(uses, usage="Usage: vinix callflows uses [OPTIONS] [ACCOUNT|FILE]... WHAT")

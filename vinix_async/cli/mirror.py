@@ -11,7 +11,7 @@ from rich.text import Text
 
 import vinix_async
 
-from .. import Account, Callflow, to_dict
+from .. import Account, Callflow, __version__, to_dict
 from ..flows import label, masked, masked_path, normalize
 from .connection import Server, connect
 from .console import count, note, print_lines
@@ -33,7 +33,7 @@ from .words import as_number, only_match
 if TYPE_CHECKING:
     from ..mirror import Mirror, StoredChange
 
-mirror: App = App(name="mirror", help="Keep a copy of callflows and their history in a database.")
+mirror: App = App(name="mirror", version=__version__, help="Keep a copy of callflows and their history in a database.")
 
 Output = Annotated[Literal["table", "json"], Parameter(help="The format.")]
 
