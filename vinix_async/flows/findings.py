@@ -23,11 +23,11 @@ from .module_catalog import (
     is_skipped,
     is_switch,
     is_true,
-    never_taken,
+    may_take,
     outcomes,
     takes_every_call,
 )
-from .number_findings import number_findings
+from .number_findings import NumberCheck
 from .positions import Pointers, Row, escape, is_empty, is_summary, metaflow_tops, ordered, rows
 from .references import (
     NOT_IN_METADATA,
@@ -39,7 +39,7 @@ from .references import (
     names_of,
     silent_members,
 )
-from .rules import RULES, Rule, Severity
+from .rules import RULES, Fault, Rule, Severity
 from .secrets import find_secrets, masked_text
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -176,7 +176,8 @@ def _account(
         finding = _circle(first, inside, names, is_hard=is_hard)
         circle_findings.setdefault(finding.callflow_id, []).append(finding)
     complete_jumps = complete and not any(survey.is_summary for survey in surveys)
-    by_numbers = number_findings(callflows, used if complete_jumps else None, complete=complete, wanted=wanted)
+    numbers = NumberCheck(callflows, used if complete_jumps else None, complete=complete, wanted=wanted)
+    by_numbers = numbers.findings()
     for position, survey in enumerate(surveys):
         callflow = survey.callflow
         has_all = metadata_complete is True or (metadata_complete == "auto" and bool(callflow.metadata))
@@ -229,7 +230,7 @@ class _Survey:
         for index, (node, key, above) in enumerate(self.table):
             if above >= 0:
                 parent = self.table[above][0]
-                if never_taken(parent, key):
+                if not may_take(parent, key):
                     self.untaken_keys.setdefault(above, set()).add(key)
                     self.unreachable.add(index)
                 elif above in self.unreachable:
@@ -272,10 +273,6 @@ def _may_connect(node: FlowNode) -> bool:
     if node.module is None or is_skipped(node):
         return False
     return known is None or known.ending in {"answered", "carrier", "jumps"} or known.name in _CONNECTING
-
-
-NodeFinding = tuple[str, Severity, str, tuple[str, ...]]
-"""The code, severity, message and ``related`` of a finding."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -322,7 +319,7 @@ class _Check:
                     shown = tuple(map(masked_text, related))
                     yield Finding(code, severity, callflow.id, pointers[index], message, shown)
 
-    def _metaflow(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def _metaflow(self, node: FlowNode) -> Iterator[Fault]:
         for kind, field, target in metaflow_references(node):
             if kind == "callflow" and self.complete and target not in self.ids:
                 yield (
@@ -337,7 +334,7 @@ class _Check:
 
     def _node(  # noqa: C901  # a condition for each group of rules, so that most are skipped
         self, node: FlowNode, untaken_keys: Collection[str]
-    ) -> list[NodeFinding]:
+    ) -> list[Fault]:
         module, data = node.module, node.data
         if module is None:
             if is_empty(node):
@@ -380,7 +377,7 @@ class _Check:
             if index not in self.survey.unreachable
         )
 
-    def _reference(self, module: str, reference: Found) -> Iterator[NodeFinding]:
+    def _reference(self, module: str, reference: Found) -> Iterator[Fault]:
         kind, field, target = reference
         if kind == "url":
             yield from _unencrypted(field, target)
@@ -405,7 +402,7 @@ class _Check:
                 message = f"{module} refers to a {what} that does not exist: {target}"
             yield "R101", "error", message, (target,)
 
-    def _required(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
+    def _required(self, known: Module, node: FlowNode) -> Iterator[Fault]:
         data, module = node.data, known.name
         if module == "voicemail":
             composes = data.get("action", "compose") == "compose"
@@ -427,14 +424,14 @@ class _Check:
             (known.required,),
         )
 
-    def _children(self, known: Module, node: FlowNode, untaken_keys: Collection[str]) -> Iterator[NodeFinding]:
+    def _children(self, known: Module, node: FlowNode, untaken_keys: Collection[str]) -> Iterator[Fault]:
         for key, child in node.children.items():
             if key in untaken_keys:
                 yield from self._never_taken(known, node, key)
             elif child.module is None and is_empty(child):
                 yield from self._empty_child(known, node, key)
 
-    def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
+    def _never_taken(self, known: Module, node: FlowNode, key: str) -> Iterator[Fault]:
         module, shown = known.name, masked_text(key)
         if module == "acdc_wait_time":
             return  # B406 reports it
@@ -448,7 +445,7 @@ class _Check:
         else:
             yield "B401", "warning", f"{module} never takes the child {shown!r}{_hint(known, key)}", (key,)
 
-    def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[NodeFinding]:
+    def _empty_child(self, known: Module, node: FlowNode, key: str) -> Iterator[Fault]:
         shown = masked_text(key)
         if key == "_":
             if known.ending in {"stops", "ends"}:
@@ -467,7 +464,7 @@ class _Check:
             message = f"the child {shown!r} of {known.name} is empty: {self._outcome} there"
             yield "E305", "warning", f"{message}, and the default branch is not tried", (key,)
 
-    def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[NodeFinding]:
+    def _missing_branches(self, known: Module, node: FlowNode) -> Iterator[Fault]:
         """Report a node without a default branch if calls are cut off there and do not return to another callflow."""
         if self.returns or known.choice:
             return
@@ -482,7 +479,7 @@ class _Check:
             message = f"{when}, the call is cut off: {known.label} has no default branch"
             yield "E306", "info", message, ()
 
-    def menu(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def menu(self, node: FlowNode) -> Iterator[Fault]:
         children = node.children
         if not is_empty(children.get("max_retries")) and not is_empty(children.get("_")):
             yield (
@@ -502,7 +499,7 @@ class _Check:
             message = f"if callers press no key or wrong keys, {self._outcome}"
             yield "E307", "info", f"{message}: there is no child timeout, max_retries or _", ()
 
-    def temporal_route(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def temporal_route(self, node: FlowNode) -> Iterator[Fault]:
         data, children = node.data, node.children
         if is_switch(data):
             return
@@ -525,7 +522,7 @@ class _Check:
         elif not has_rules:
             yield "B405", "info", "no time rules: every call takes the default branch", ()
 
-    def choice(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def choice(self, node: FlowNode) -> Iterator[Fault]:
         """Check a node whose module has a fixed set of keys.
 
         The node needs a default branch only if a child for one of these keys is missing.
@@ -537,7 +534,7 @@ class _Check:
             shown = " or ".join("other callers" if key == "_" else key for key in lacking)
             yield self._without_default(f"{module} has no child for {shown} and no default branch: {self._outcome}")
 
-    def wait_time(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def wait_time(self, node: FlowNode) -> Iterator[Fault]:
         for key in node.children:
             if key != "_" and not is_integer(key):
                 lost = f"{self._outcome}, because there is no default branch"
@@ -546,7 +543,7 @@ class _Check:
                 return
         yield from self.values(node)
 
-    def values(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def values(self, node: FlowNode) -> Iterator[Fault]:
         """Check a node whose keys are compared with a value of the call."""
         if "_" in node.children or takes_every_call(node):
             return
@@ -555,10 +552,10 @@ class _Check:
             when = "if no callflow has the number, "
         yield self._without_default(f"{when}{self._outcome}: there is no default branch")
 
-    def _without_default(self, message: str) -> NodeFinding:
+    def _without_default(self, message: str) -> Fault:
         return "E302", "info" if self.returns else "warning", message, ()
 
-    def group(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def group(self, node: FlowNode) -> Iterator[Fault]:
         listed = list(members(node.data))
         if not listed:
             if node.module != "group":
@@ -579,7 +576,7 @@ class _Check:
         for target in repeated:
             yield "M705", "info", f"member {name_of(target, self.names)} is in the group more than once", (target,)
 
-    def disa(self, node: FlowNode) -> Iterator[NodeFinding]:
+    def disa(self, node: FlowNode) -> Iterator[Fault]:
         if not node.data.get("pin"):
             yield "S802", "error", "DISA without a PIN: all callers can dial out at the cost of the account", ()
 
@@ -609,11 +606,11 @@ def _is_other_kind(actual: Any, kind: str) -> TypeGuard[str]:
     return (kind, actual) != ("temporal_rule", "temporal_rule_set")
 
 
-def _missing_callflow(module: str, target: str) -> NodeFinding:
+def _missing_callflow(module: str, target: str) -> Fault:
     return "J201", "error", f"{module} refers to a callflow that is missing: {masked_text(target)}", (target,)
 
 
-def _unknown(node: FlowNode, module: str) -> NodeFinding:
+def _unknown(node: FlowNode, module: str) -> Fault:
     severity: Severity = "info" if "_" in node.children else "warning"
     return "M701", severity, f"unknown module {masked_text(module)}: a server without this module skips it", (module,)
 
@@ -655,7 +652,7 @@ def _captures_mailbox(callflow: Callflow) -> bool:
     )
 
 
-def _unencrypted(field: str, url: str) -> Iterator[NodeFinding]:
+def _unencrypted(field: str, url: str) -> Iterator[Fault]:
     if url.startswith("http://") and field in {"cdr_url", "uri", "url", "voice_url"}:
         try:
             host = urlsplit(url).hostname or ""
@@ -665,7 +662,7 @@ def _unencrypted(field: str, url: str) -> Iterator[NodeFinding]:
         yield "S803", "info", f"{field} {sent if host else 'begins with http:// and has no valid host'}", (field,)
 
 
-def _secrets(node: FlowNode) -> list[NodeFinding]:
+def _secrets(node: FlowNode) -> list[Fault]:
     return [
         (
             "S801",

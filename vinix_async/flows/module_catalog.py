@@ -271,48 +271,36 @@ def is_integer(key: str) -> bool:
     return _INTEGER.fullmatch(key) is not None
 
 
-def allows(module: str | None, node: FlowNode, key: str) -> bool | None:  # noqa: PLR0911  # one return for each kind
-    """Whether the server can ever take the child ``key`` of ``node``, or None if that is not known.
+def may_take(node: FlowNode, key: str) -> bool:  # noqa: PLR0911  # one return for each kind
+    """Whether the server may take the child ``key`` of ``node``.
 
-    It is not known if the module is unknown, if the module runs on another server (``remote_execution``), or if the
+    True if that is not known: if the module is unknown, if it runs on another server (``remote_execution``), or if the
     server compares the key with a value of the call.
     """
-    known = MODULES.get(module or "")
+    known = MODULES.get(node.module or "")
     if known is None:
-        return None
+        return True
     if is_skipped(node):
         return key == "_"
     if is_true(node.extra.get("remote_execution")):
-        return None
-    branches = known.branches
-    if branches == "none":
-        return False
-    if branches == "carrier":
-        return is_cause(key)
-    if key == "_":
         return True
-    if branches == "default":
-        return False
-    if branches == "cause":
-        return is_cause(key)
-    return _allows_named(branches, node, key)
+    match known.branches:
+        case "none":
+            return False
+        case "default":
+            return key == "_"
+        case "carrier":
+            return is_cause(key)
+        case "cause":
+            return key == "_" or is_cause(key)
+        case _:
+            return key == "_" or _may_take_named(known.branches, node, key)
 
 
-def never_taken(parent: FlowNode, key: str) -> bool:
-    """Whether it is known that the server never takes the child ``key`` of ``parent``.
-
-    For a default child, this is known only if the module takes no default branch at all.
-    """
-    known = MODULES.get(parent.module or "")
-    if known is None or (key == "_" and known.branches not in {"carrier", "none"}):
-        return False
-    return allows(parent.module, parent, key) is False
-
-
-def _allows_named(  # noqa: PLR0911  # one return for each kind
+def _may_take_named(  # noqa: PLR0911  # one return for each kind
     branches: Branches, node: FlowNode, key: str
-) -> bool | None:
-    """Return the result of ``allows`` for modules that define keys for their children, such as ``match``."""
+) -> bool:
+    """Return the result of ``may_take`` for modules that define keys for their children, such as ``match``."""
     data = node.data
     match branches:
         case "menu":
@@ -322,25 +310,20 @@ def _allows_named(  # noqa: PLR0911  # one return for each kind
         case "match":
             return key in {"match", "nomatch"}
         case "fax":
-            return key in {"ON_FAX", "ON_VOICE"}
-        case "integer" if node.module == "nomorobo":
-            return _allows_score(node, key)
+            return key in FAX_CHILDREN
         case "integer":
-            return is_integer(key)
+            return _may_take_score(node, key) if node.module == "nomorobo" else is_integer(key)
         case "caller":
-            if key == "nomatch":
-                return can_fail(data)
-            return (key != "match") is is_absolute(data)
+            return can_fail(data) if key == "nomatch" else (key != "match") is is_absolute(data)
         case _:
-            return False if is_true(data.get("hunt")) else None
+            return not is_true(data.get("hunt"))
 
 
-def _allows_score(node: FlowNode, key: str) -> bool | None:
+def _may_take_score(node: FlowNode, key: str) -> bool:
     if key in _SCORES:
         return True
-    if "_" in node.children or (score_keys(node) and not key.startswith("-")):
-        return False
-    return None if is_integer(key) else False  # the lowest key takes all lower scores
+    has_lower = "_" in node.children or (bool(score_keys(node)) and not key.startswith("-"))
+    return is_integer(key) and not has_lower  # the lowest key takes all lower scores
 
 
 def score_keys(node: FlowNode) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from .. import Callflow
 from .routing import NO_MATCH, UNSET, Router, invalid, literal_head, match
-from .rules import Severity
+from .rules import Fault
 from .secrets import masked_text
 
 PLACEHOLDER: Final = re.compile(r"undefined.*", re.DOTALL)
@@ -36,21 +36,14 @@ _SAMPLES_KEPT: Final = 8192
 _PROBES: Final = ("+12125550123", "+442071234567", "5551234", "411")
 """Unrelated numbers. If patterns take all of these numbers, they are assumed to take every number (P604)."""
 
-NumberFinding = tuple[str, Severity, str, tuple[str, ...]]
 
-
-def number_findings(
-    callflows: list[Callflow], used: Collection[str] | None, *, complete: bool, wanted: Collection[str]
-) -> list[list[NumberFinding]]:
-    """Return the findings on numbers and patterns of each callflow.
+class NumberCheck:
+    """The findings on numbers and patterns.
 
     ``callflows`` must be sorted by id. ``used`` holds the ids of the callflows to which other callflows lead. ``used``
     is None if not all of these ids are known. Patterns are matched only if one of the codes in ``wanted`` needs that.
     """
-    return _Numbers(callflows, used, complete=complete, wanted=wanted).findings()
 
-
-class _Numbers:
     def __init__(
         self, callflows: list[Callflow], used: Collection[str] | None, *, complete: bool, wanted: Collection[str]
     ) -> None:
@@ -65,13 +58,14 @@ class _Numbers:
             for number in callflow.numbers:
                 self.first.setdefault(number, callflow)
 
-    def findings(self) -> list[list[NumberFinding]]:
+    def findings(self) -> list[list[Fault]]:
+        """Return the findings of each callflow."""
         found = [list(self._of(callflow)) for callflow in self.callflows]
         if self.tries_patterns:
             self._check_no_match(found)
         return found
 
-    def _of(self, callflow: Callflow) -> Iterator[NumberFinding]:
+    def _of(self, callflow: Callflow) -> Iterator[Fault]:
         real = [number for number in callflow.numbers if not PLACEHOLDER.fullmatch(number)]
         for number in dict.fromkeys(real):
             first = self.first[number]
@@ -97,7 +91,7 @@ class _Numbers:
             return False
         return all(number != NO_MATCH and _LETTER.search(number) for number in real)
 
-    def _feature_code(self, callflow: Callflow) -> Iterator[NumberFinding]:
+    def _feature_code(self, callflow: Callflow) -> Iterator[Fault]:
         code = callflow.featurecode.number if callflow.featurecode else None
         if not code:
             return
@@ -106,7 +100,7 @@ class _Numbers:
         if not any(self.router.lookup(number).callflow_id == callflow.id for number in dialled):
             yield "N503", "warning", f"feature code {masked_text(code)} does not reach this callflow", (code,)
 
-    def _pattern(self, callflow: Callflow, pattern: str) -> Iterator[NumberFinding]:
+    def _pattern(self, callflow: Callflow, pattern: str) -> Iterator[Fault]:
         shown = masked_text(pattern)
         if reason := invalid(pattern):
             yield "P601", "error", f"pattern {shown} is never used, because it is not valid: {reason}", (pattern,)
@@ -136,7 +130,7 @@ class _Numbers:
             message = f"patterns overlap: {sample} matches {shown} but goes to {self._name(other)} ({masked_text(by)})"
             yield "P605", "info", message, (pattern, other)
 
-    def _check_no_match(self, found: list[list[NumberFinding]]) -> None:
+    def _check_no_match(self, found: list[list[Fault]]) -> None:
         """Add a finding if a callflow has ``no_match``, but patterns match all numbers in ``_PROBES``.
 
         The finding belongs to the callflow that gets the first of these numbers.

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from .. import Callflow, FlowNode
 from .jumps import MAX_JUMPS
-from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch, never_taken
+from .module_catalog import METAFLOW_MODULES, MODULES, Module, is_skipped, is_switch, may_take
 from .positions import Pointers, keys_of, metaflow_tops, ordered, rows
 from .routing import normalize
 
@@ -287,7 +287,7 @@ def inactive(reference: Reference, callflow: Callflow | None) -> str:
     first, *keys = keys_of(reference.path) or [""]
     node = callflow.flow if callflow and first == "flow" else None
     for key in keys[1::2]:
-        if node and never_taken(node, key):
+        if node and not may_take(node, key):
             return "never taken"
         node = node.children.get(key) if node else None
     if node is None:

@@ -6,6 +6,8 @@ from typing import Final, Literal
 from attrs import frozen
 
 Severity = Literal["error", "warning", "info"]
+Fault = tuple[str, Severity, str, tuple[str, ...]]
+"""The code, severity, message and ``related`` of a finding."""
 
 
 @frozen

@@ -16,12 +16,11 @@ from .jumps import MAX_JUMPS
 from .module_catalog import (
     MODULES,
     Module,
-    allows,
     fails,
     has_child,
-    is_digits,
     is_skipped,
     is_switch,
+    may_take,
     takes_every_call,
 )
 from .positions import escape, is_empty, ordered
@@ -312,30 +311,27 @@ class _Tracer:
 
 
 def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches that the module of ``node`` may take, with the default branch last."""
-    module, children = node.module or "", node.children
-    if module == "menu":
-        return _keys(node, names)
-    default, failed = [branch_word(node, "_", names)], fails(node)
-    keys = [key for key, _ in ordered_children(node) if key != "_" and has_child(node, key)]
-    keys = [key for key in keys if allows(module, node, key) is not False and not failed]
-    if module == "temporal_route" and not is_switch(node.data):
+    """Return the branches that the module of ``node`` may take, with the default branch last.
+
+    A menu has a default branch, perhaps without a child, unless it has a child ``max_retries``.
+    """
+    children = {} if fails(node) else {key: child for key, child in ordered_children(node) if has_child(node, key)}
+    branches: list[Branch] = [
+        ((branch_word(node, key, names),), child, key)
+        for key, child in children.items()
+        if key != "_" and may_take(node, key)
+    ]
+    default = [branch_word(node, "_", names)]
+    if node.module == "temporal_route" and not is_switch(node.data):
         rules = node.data.get("rules")
         first = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
-        default = [*(name_of(rule, names) for rule in first if rule not in children), *default]
-    branches: list[Branch] = [((branch_word(node, key, names),), children[key], key) for key in keys]
-    if "_" in children and allows(module, node, "_") is not False and not takes_every_call(node):
-        branches.append((tuple(filter(None, default)), children["_"], "_"))
-    return branches
-
-
-def _keys(menu: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
-    """Return the branches of a menu. The branch ``_`` is taken only if the menu has no child ``max_retries``."""
-    children = {key: child for key, child in ordered_children(menu) if has_child(menu, key)}
-    keys = [key for key in children if is_digits(key) or key in {"timeout", "max_retries"}]
-    branches: list[Branch] = [((branch_word(menu, key, names),), children[key], key) for key in keys]
-    if "max_retries" not in children:
-        branches.append(((branch_word(menu, "_", names),), children.get("_"), "_"))
+        default = [*(name_of(rule, names) for rule in first if rule not in node.children), *default]
+    if node.module == "menu":
+        is_taken = "max_retries" not in children
+    else:
+        is_taken = "_" in node.children and may_take(node, "_") and not takes_every_call(node)
+    if is_taken:
+        branches.append((tuple(filter(None, default)), node.children.get("_"), "_"))
     return branches
 
 
