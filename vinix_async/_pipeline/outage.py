@@ -259,8 +259,8 @@ class OutageDetector:
             if now >= due:
                 self._choose_prober(ticket, outage)
                 return
-            # The other calls also have an asyncio.timeout. It is of no use if time passes only on the user's clock. Do not
-            # wake up for each of them, because there may be thousands.
+            # An asyncio.timeout ends the other calls, too, but not if time passes only on the user's clock.
+            # Do not wake up for each of them, because there may be thousands.
             others_end = max(now + _FIRST_INTERVAL, min((each.ends_at for each in self._waiting), default=math.inf))
             self._wakes_at = min(due, ticket.ends_at, others_end)
             wake = self._wake = asyncio.get_running_loop().create_future()
