@@ -17,6 +17,7 @@ import inspect
 import json
 import math
 from bisect import insort
+from contextlib import suppress
 from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -26,13 +27,11 @@ import pytest
 __all__ = ["VirtualClock", "vinix_aioresponses", "vinix_client", "vinix_clock", "vinix_sandbox"]
 
 _async_fixture: "Callable[..., Callable[[Any], Any]] | None" = None
-try:
+with suppress(ImportError):
     import pytest_asyncio
-    from pytest_asyncio import plugin as _asyncio_plugin
-except ImportError:  # pragma: no cover
-    pass  # a test that uses the fixtures gets an error that names the missing plugin
-else:
-    if tuple(map(int, pytest_asyncio.__version__.split(".")[:2])) >= (0, 26):
+
+    # Without it, for example with an old version, only the tests that use the fixtures get an error.
+    if "loop_scope" in inspect.signature(pytest_asyncio.fixture).parameters:
         _async_fixture = pytest_asyncio.fixture
 
 if TYPE_CHECKING:
@@ -149,12 +148,16 @@ def vinix_aioresponses() -> "Iterator[aioresponses]":
 
 def _loop_scope(request: pytest.FixtureRequest) -> str:
     """Return the scope of the test's event loop, from the test's marker or else from pytest-asyncio's settings."""
-    if _async_fixture is None or not request.config.pluginmanager.is_registered(_asyncio_plugin):
+    try:
+        default = request.config.getini("asyncio_default_test_loop_scope")
+    except ValueError:
         raise pytest.UsageError(
             "the vinix_sandbox and vinix_client fixtures need the plugin pytest-asyncio, version 0.26 or later: "
             "install or enable it"
-        )
-    is_asyncio_test = pytest_asyncio.is_async_test(request.node)
+        ) from None
+    from pytest_asyncio import is_async_test  # noqa: PLC0415  # it may be missing
+
+    is_asyncio_test = is_async_test(request.node)
     if is_asyncio_test and request.node.get_closest_marker("anyio"):
         raise pytest.UsageError(
             "in pytest-asyncio's auto mode, a test with @pytest.mark.anyio runs in another event loop than its "
@@ -169,7 +172,7 @@ def _loop_scope(request: pytest.FixtureRequest) -> str:
     marker = request.node.get_closest_marker("asyncio")
     options = marker.kwargs if marker else {}
     scope = options.get("loop_scope") or options.get("scope")  # older versions of pytest-asyncio use "scope"
-    return str(scope or request.config.getini("asyncio_default_test_loop_scope"))
+    return str(scope or default)
 
 
 def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], Any]]") -> "Iterator[tuple[str, Any]]":
