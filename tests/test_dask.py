@@ -401,6 +401,23 @@ async def test_a_client_that_is_not_asynchronous_is_refused(shared: Shared, clus
     assert not (tmp_path / "out").exists()
 
 
+async def test_a_manifest_that_could_not_be_written_is_written_by_the_next_run(
+    shared: Shared, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+
+    def write_some(path: Path, _: str) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left")
+
+    async with Client(cluster.scheduler_address, asynchronous=True) as client:
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_text", write_some)
+            with pytest.raises(OSError, match=r"No space left: '.*_vinix\.json'"):
+                await write(client, shared, tmp_path / "out")
+        assert await write(client, shared, tmp_path / "out", shared.sandbox.account_ids[:1])
+
+
 def test_a_part_that_cannot_be_written_is_named(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

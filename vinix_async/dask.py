@@ -62,6 +62,7 @@ _LOCK: Final = "_vinix.lock"
 """The name of the file that is locked while a call writes to its folder. It stays in the folder, and is empty."""
 
 _MANIFEST: Final = "_vinix.json"
+_NEW_MANIFEST: Final = "_vinix.new"
 _MANIFEST_VERSION: Final = 1
 _FILE: Final = re.compile(r"callflows-[0-9a-f]{2}\.parquet|\.callflows-[0-9a-f]{2}-[0-9a-f]{32}")
 """Matches the name of a part, and the name of the temporary file to which a worker writes a part."""
@@ -388,7 +389,7 @@ def _check_folder(folder: Path) -> None:
     """Create the folder. Raise ``ConfigurationError`` if it contains files, but no export."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in folder.iterdir()}
-    if _MANIFEST not in names and names - {_LOCK}:
+    if _MANIFEST not in names and names - {_LOCK, _NEW_MANIFEST}:
         raise ConfigurationError(f"{folder} contains other files: use a new or an empty folder")
 
 
@@ -432,9 +433,12 @@ def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
             f"{folder} has an export with other values of {other}: use another folder, or replace the export "
             "(overwrite=True or --force)"
         )
-    new = manifest.with_suffix(".new")
-    new.write_text(json.dumps(wanted))
-    new.replace(manifest)
+    new = folder / _NEW_MANIFEST
+    try:
+        new.write_text(json.dumps(wanted))
+        new.replace(manifest)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(manifest)) from None
 
 
 def _remove(folder: Path, keep: Iterable[Path] = ()) -> None:
