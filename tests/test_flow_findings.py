@@ -371,6 +371,21 @@ TAKE_ALL = [r"^\+([0-9]+)$", r"^([0-9]+)$"]
         ),
         (
             "B401",
+            "branch_bnumber never takes the child '2': with hunt, the server looks for a callflow instead",
+            [doc(node("branch_bnumber", {"hunt": True}, **{"2": RING, "_": HANGUP}))],
+        ),
+        (
+            "M704",
+            "member 11111111 never rings: the server fails on members that are not objects",
+            [doc(node("group", {"endpoints": [X]}, _=HANGUP))],
+        ),
+        (
+            "M704",
+            "member 11111111 never rings: the server ignores members that are not in an array",
+            [doc(node("page_group", {"endpoints": {X: {"type": "user"}}}, _=HANGUP))],
+        ),
+        (
+            "B401",
             "nomorobo never takes the child '50': scores are 0 to 10",
             [doc(node("nomorobo", {}, **{"50": RING, "7": RING, "_": HANGUP}))],
         ),

@@ -113,7 +113,7 @@ class Description:
 
     ``members`` has a text for each member of a group. The text begins with the member's name, or with the kind and the
     shortened id of a member whose name is not known (``user a56a7604``). The delay of the member follows (``Ann Ash
-    after 5 s``), and ``(never rings)`` if the group stops ringing before the member would ring, or ``(logged out)``.
+    after 5 s``), and ``(never rings)`` or ``(logged out)`` if calls do not ring the member (``inactive``).
 
     ``details`` may hold the ``action`` of the module, the delay of a user or a device (``after 5 s``), the seconds for
     which a user, a device or a group rings (``20 s``), how often a group rings (``3 times``), and the order in which

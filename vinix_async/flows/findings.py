@@ -618,6 +618,8 @@ def _unknown(node: FlowNode, module: str) -> Fault:
 def _hint(known: Module, key: str) -> str:
     if known.branches == "menu" and "#" in key:
         return ": # ends what the caller enters"
+    if known.name == "branch_bnumber":
+        return ": with hunt, the server looks for a callflow instead"
     if known.name == "nomorobo" and is_integer(key):
         return ": scores are 0 to 10"
     if known.branches == "cause" and len(key) == 3 and key.isdigit():

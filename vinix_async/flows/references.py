@@ -248,6 +248,14 @@ def silent_members(node: FlowNode) -> dict[str, str]:
     A reason is a clause for messages. Members that have logged out are left out.
     """
     data, silent = node.data, dict[str, str]()
+    endpoints, why = data.get("endpoints"), ""
+    if isinstance(endpoints, dict | Mapping):
+        why = "the server ignores members that are not in an array"
+    elif isinstance(endpoints, list | tuple) and not all(isinstance(each, dict | Mapping) for each in endpoints):
+        # The schema of group allows ids, but the server fails on them (is_member_active in cf_ring_group.erl).
+        why = "the server fails on members that are not objects"
+    if why:
+        return {field: why for _, field, _, _ in members(data)}
     if node.module not in {"group", "ring_group"}:
         return silent
     total = seconds(data.get("timeout"), _RING_SECONDS)
@@ -281,7 +289,7 @@ def inactive(reference: Reference, callflow: Callflow | None) -> str:
 
     - ``never taken``: the node is in a branch that the server never takes.
     - ``switched off``: the node has ``skip_module``.
-    - ``never rings``: the group stops ringing before the member would ring.
+    - ``never rings``: the group stops ringing before the member would ring, or the server cannot read its members.
     - ``logged out``: the member has logged out of the group, by a ``ring_group_toggle``.
     """
     first, *keys = keys_of(reference.path) or [""]
