@@ -276,6 +276,10 @@ class OutageDetector:
         prober = next(able, ticket)
         if prober.has_probed and not ticket.has_probed:
             prober = ticket
+        if self.served is None and outage.failed_probes and outage.failed_probes % _PROBES_PER_CHECK == 0:
+            # No request has succeeded before that could be repeated. Repeat a probe: each account may fail a few times.
+            probed = (each for each in (ticket, *self._waiting) if each.has_probed)
+            prober = next((each for each in probed if each.callflows or not outage.callflows), prober)
         prober.probing = True
         outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
         self._schedule_probe(outage)  # another probe is sent then if this one is cancelled
