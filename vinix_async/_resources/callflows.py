@@ -1,5 +1,6 @@
 """The endpoints for callflows of one or many accounts."""
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -132,16 +133,15 @@ class Callflows(Resource):
         """
         from .._listing.sweep import AccountSweep  # noqa: PLC0415  # not needed to read one account
 
-        query = check_filters(filters)  # once, because the caller may change the mapping before the sweep has ended
+        scope = encode_query(check_filters(filters))
+        filters = deepcopy(dict(filters or {}))  # the caller may change the mapping before the sweep has ended
 
         def open_pager(options: CallOptions, account_id: str, checkpoint: "Checkpoint | None") -> Pager[Callflow]:
-            return Callflows(self._sender, options)._list(  # noqa: SLF001  # a method of this class
-                Callflow,
+            return Callflows(self._sender, options).list(
                 account_id,
-                "callflows",
                 page_size=page_size,
                 max_items=max_items,
-                query=query,
+                filters=filters,
                 details=details,
                 prefetch=prefetch,
                 resume=checkpoint,
@@ -155,7 +155,7 @@ class Callflows(Resource):
             account_ids,
             open_pager,
             max_concurrency=max_concurrency,
-            scope=encode_query(query),
+            scope=scope,
             ordered=ordered,
             resume=resume,
         )
