@@ -670,6 +670,29 @@ async def test_the_failure_of_an_old_probe_says_nothing_about_a_later_outage() -
         assert_at_rest(client)
 
 
+@virtual
+async def test_a_probe_that_was_not_sent_before_the_end_is_none() -> None:
+    async def no() -> bool:
+        return False
+
+    async with SimulatedServer().client() as client:
+        outages, options = detector(client), client._options
+        first, second, other = (Ticket("account", callflows=True, options=options) for _ in range(3))
+        for each in (first, second, other):
+            outages.begin(each)
+        assert await outages.failed(first, ServerError("x", status=503, server_away=True), no)
+        entering = [asyncio.ensure_future(outages.enter(each)) for each in (first, second)]
+        await asyncio.sleep(0)
+        assert outages._outage is not None
+        outages._choose_prober(first, outages._outage)
+        assert second.probing
+        outages.succeeded(other)
+        await asyncio.gather(*entering)
+        assert not second.probing
+        for each in (first, second, other):
+            outages.end(each)
+
+
 # --- the end -------------------------------------------------------------------------------------
 
 

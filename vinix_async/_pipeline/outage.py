@@ -438,6 +438,8 @@ class OutageDetector:
         outage.next_probe_at = self._clock.monotonic() + max(seconds, min(retry_after or 0.0, _MAX_INTERVAL))
 
     def _end_outage(self, outage: _Outage, ticket: Ticket) -> None:
+        if self._prober is not None:
+            self._prober.probing = False  # if it has not sent the probe yet, its next attempt is no probe
         self._outage = self._prober = None
         self._ended_at = self._clock.monotonic()
         self._wake_prober()
