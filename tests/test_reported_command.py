@@ -803,6 +803,8 @@ def test_c16_other_errors_name_options_too(vinix: Command, sandbox: Sandbox) -> 
     assert done.returncode == 2
     assert re.search("^vinix: --base must not contain a user .*: .*VINIX_USERNAME", done.stderr)
     assert not re.search("planted-8|auth=", done.stderr)
+    done = vinix("callflows", "list", VINIX_BASE="https://api.example.com/v2", HTTPS_PROXY="squid")
+    assert (done.returncode, done.stderr[:49]) == (2, "vinix: HTTPS_PROXY or HTTP_PROXY must be an absol")
 
 
 def test_c16_the_librarys_class_names_are_not_in_a_usage_error(alone: Command) -> None:

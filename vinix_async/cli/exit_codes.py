@@ -15,6 +15,7 @@ _OPTIONS: Final = {
     "allow_http=True": "--allow-http",
     "pass them as auth=": "store them with `vinix auth login`, or set VINIX_USERNAME and VINIX_PASSWORD",
     "outage_wait=": "--outage-wait ",
+    "proxy must be": "HTTPS_PROXY or HTTP_PROXY must be",
     "use the argument page_size=": "use --page-size",
     "use the argument start_key= of callflows.list": "the command reads listings from their beginning",
 }
