@@ -20,7 +20,7 @@ from cyclopts import (
 )
 
 from .. import __version__
-from .console import PipeConsole, discard_output, discard_unwritten_messages, note, open_missing_streams, write_data
+from .console import PipeConsole, discard_unwritten, note, open_missing_streams, write_data
 from .exit_codes import ExitCode, report_error
 
 app: App = App(
@@ -85,12 +85,11 @@ def run(arguments: Sequence[str]) -> int:
         note("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        discard_output()
         return ExitCode.READER_GONE
     except Exception as error:  # noqa: BLE001  # report_error raises unexpected errors again
         return report_error(error)
     finally:
-        discard_unwritten_messages()
+        discard_unwritten()
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -73,15 +73,11 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
 
 @contextlib.contextmanager
 def writing_stdout() -> Iterator[BinaryIO]:
-    """Yield stdout, for bytes, and flush it at the end.
-
-    The error of a failed write names stdout. What was not written is discarded, so that the flush at exit cannot fail.
-    """
+    """Yield stdout, for bytes, and flush it at the end. The error of a failed write names stdout."""
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except OSError as error:
-        _discard(sys.stdout)
         raise OSError(error.errno, error.strerror, "stdout") from None
 
 
@@ -149,19 +145,10 @@ def hide_progress() -> None:
         hide()
 
 
-def discard_output() -> None:
-    """Redirect stdout and stderr to the null device after a pipe broke, so that the flush at exit cannot fail."""
-    for stream in (sys.stdout, sys.stderr):
-        _discard(stream)
-
-
-def discard_unwritten_messages() -> None:
-    """Discard messages that could not be written, so that the flush at exit cannot fail and change the exit code."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        _discard(sys.stderr)
-
-
-def _discard(stream: TextIO) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def discard_unwritten() -> None:
+    """Discard what could not be written to stdout and stderr, so that the flush at exit cannot change the exit code."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

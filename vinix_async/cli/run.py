@@ -13,7 +13,7 @@ import attrs
 
 from .. import VinixError
 from .connection import Server, connect
-from .console import discard_output, note, to_terminal
+from .console import note, to_terminal
 from .exit_codes import ExitCode, Problems, UsageError, describe, report_error
 from .export import Ending, open_writer
 from .files import EXPORT_SUFFIXES, lock
@@ -210,15 +210,13 @@ class _Run:
 
     def stop(self, how: str) -> None:
         """Save the progress of a job that was interrupted or stopped, so that a resumed job writes no row twice."""
-        try:
-            resume = self._resume if self._begun and self._save() else None
-            if resume:
-                note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
-            elif how == "interrupted":
-                note(how)
+        resume = self._resume if self._begun and self._save() else None
+        if resume:
+            note(f"{how} after {self._tally.summary()}; to continue, {self._resume_hint()}")
+        elif how == "interrupted":
+            note(how)
+        with suppress(BrokenPipeError):  # Ctrl-C also ended the reader of the pipe
             self._end(stopped=True, resume=resume)
-        except BrokenPipeError:  # Ctrl-C also ended the reader of the pipe
-            discard_output()
 
     def _output_failed(self, error: OSError) -> int:
         """End a job that cannot write its output.
@@ -232,7 +230,6 @@ class _Run:
         with suppress(OSError):
             self._end(stopped=True)
         if reader_left:
-            discard_output()
             return ExitCode.READER_GONE
         code = report_error(error)  # for example a full disk
         if self._checkpoint.exists():
