@@ -618,9 +618,10 @@ async def test_an_outage_is_waited_out(tmp_path: Path) -> None:
 
 async def test_the_error_of_a_lost_connection_says_why(postgres_mirror: str) -> None:
     async with night_of(PostgresDatabase(postgres_mirror), accounts=8) as night:
-        with pytest.raises(MirrorError, match=r"terminating connection|closed the connection") as caught:
+        with pytest.raises(MirrorError, match="cannot be used") as caught:
             async for _ in night.begin(list(night.sandbox.account_ids)):
                 postgres_server.end_connections(postgres_mirror)
+        assert "the connection is closed" not in str(caught.value)  # which every later call would say
         assert caught.value.__context__ is None
         assert {each.state for each in (await night.refresh(night.sandbox.account_ids)).values()} == {"ok"}
 
