@@ -5,6 +5,7 @@ import gc
 import json
 import pickle
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,7 @@ def test_nodes_that_differ_have_different_hashes() -> None:
     assert flow is not None
     assert same is not None
     assert len({hash(node) for node in flow.walk()}) == 100
+    assert hash(FlowNode(data=OrderedDict(a=1))) == hash(FlowNode(data=OrderedDict(a=1)))
     assert len({*flow.walk(), *same.walk()}) == 100
     assert hash(slow({"id": "1"})) == hash(slow({"id": "1", "flow": chain(2)}))
 

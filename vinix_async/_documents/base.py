@@ -68,8 +68,8 @@ class Document:
     def __hash__(self) -> int:
         if id_ := getattr(self, "id", None):
             return hash((type(self), id_))
-        # Without the contents, all nodes of a flow would have the same hash. ABSENT_OBJECT is a dict and has none.
-        return hash(tuple([item for item in flatten(self, sort_keys=True) if item is not ABSENT_OBJECT]))
+        # The structure and the texts, because without the contents, all nodes of a flow would have the same hash.
+        return hash(tuple([item for item in flatten(self, sort_keys=True) if type(item) in {str, tuple}]))
 
     def __copy__(self) -> "Document":
         return self
