@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from flows import callflow, node
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vinix_async import Callflow, ConfigurationError, FlowNode, structure
 from vinix_async.flows import TraceNode, ordered_children, trace, trace_lines
@@ -417,3 +419,120 @@ def test_what_is_no_callflow_is_an_error() -> None:
         trace([], "x")
     with pytest.raises(ConfigurationError, match="max_steps"):
         trace([Callflow(id="x")], "x", max_steps=0)
+
+
+# --- the same steps as the server's executor takes (cf_exe.erl) ---
+
+KEYS = {
+    "play": "_ 1",
+    "answer": "_",
+    "voicemail": "_",
+    "nope": "_ x",
+    "hangup": "_",
+    "response": "_",
+    "callflow": "_",
+    "user": "_ USER_BUSY sip:486 486",
+    "resources": "_ USER_BUSY",
+    "menu": "_ 1 2 # timeout max_retries",
+    "temporal_route": f"_ {X} {Y}",
+    "cidlistmatch": "_ match nomatch",
+    "fax_detect": "_ ON_FAX ON_VOICE",
+}
+Way = tuple[tuple[str, str] | str, ...]
+"""The callflows and paths of the nodes that a call reaches, and how it ends."""
+
+
+def random_node(chance: random.Random, targets: list[str], depth: int = 0) -> dict[str, Any]:
+    if chance.random() < 0.08:
+        return {}
+    module = chance.choice([*KEYS, "callflow", "callflow"])
+    data: dict[str, Any] = {"unequal": chance.random(), "skip_module": chance.random() < 0.07}
+    if module == "callflow":
+        data["id"] = chance.choice(targets)
+    if module == "temporal_route":
+        data["rules"] = chance.sample([X, Y, Z], chance.randrange(3))
+    keys = [key for key in KEYS[module].split() if depth < 3 and chance.random() < 0.55]
+    return node(module, data, **{key: random_node(chance, targets, depth + 1) for key in keys})
+
+
+Frame = tuple[str, str, dict[str, Any], tuple[str, ...]]
+"""A callflow, a path in it, the node there, and the callflows that the call has entered and not left."""
+
+
+class Executor:
+    """All ways of a call, by the rules of the server's executor and of its modules."""
+
+    def __init__(self, flows: dict[str, dict[str, Any]]) -> None:
+        self.flows = flows
+
+    def run(  # noqa: C901, PLR0912  # one branch for each kind of module
+        self, frame: Frame, stack: tuple[Frame, ...] = ()
+    ) -> set[Way]:
+        """``stack`` has the nodes at which the call continues when a callflow ends."""
+        each, path, at, entered = frame
+
+        def stop(ending: str) -> set[Way]:
+            return self.run(stack[-1], stack[:-1]) if stack else {(ending,)}
+
+        def take(key: str) -> set[Way]:
+            return self.run((each, f"{path}/children/{key}", at["children"][key], entered), stack)
+
+        def go_on(key: str = "_", ending: str = "cut off") -> set[Way]:
+            child = next((name for name in (key, "_") if name in at["children"]), None)
+            return take(child) if child else stop(ending)
+
+        def attempts(*keys: str) -> list[set[Way]]:
+            return [take(key) for key in keys if at["children"].get(key)]
+
+        if not at:
+            return stop("cut off")
+        module, data = at["module"], at["data"]
+        ways: list[set[Way]]
+        if module in {"nope", "answer"} or data["skip_module"]:
+            ways = [go_on()]
+        elif module in {"play", "voicemail"}:
+            ways = [go_on(ending="ends")]
+        elif module == "user":
+            ways = [*attempts("USER_BUSY", "sip:486"), go_on()]
+        elif module == "menu":
+            ways = [*attempts("1", "2", "timeout"), *(attempts("max_retries") or [go_on()])]
+        elif module == "cidlistmatch":
+            found = attempts("match", "nomatch")
+            ways = found if len(found) == 2 else [*found, go_on()]
+        elif module == "fax_detect":
+            ways = [go_on("ON_FAX"), go_on("ON_VOICE")]
+        elif module == "temporal_route":
+            ways = [*(take(key) for key in at["children"] if key != "_"), go_on()]
+        elif module == "hangup":
+            ways = [{("ends",)}]
+        elif module == "response":
+            ways = [stop("ends")]
+        elif module == "resources":
+            ways = attempts("USER_BUSY")
+            ways += [stop("ends")] if stack or not ways else []
+        elif data["id"] not in self.flows:
+            ways = [go_on()]
+        elif data["id"] in entered:
+            ways = [{("ends",)}]
+        else:
+            target, after = data["id"], at["children"].get("_")
+            back = [(each, f"{path}/children/_", after, entered)] if after else []
+            ways = [self.run((target, "/flow", self.flows[target], (*entered, target)), (*stack, *back))]
+        return {((each, path), *way) for found in ways for way in found}
+
+
+def ways_of(step: TraceNode) -> set[Way]:
+    if not step.module:
+        return {("cut off",)}
+    here = (step.callflow_id, step.path)
+    if not step.children:
+        return {(here, "ends")}
+    return {(here, *way) for child in step.children for way in ways_of(child)}
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_trace_has_exactly_the_ways_of_the_executor(seed: int) -> None:
+    chance = random.Random(seed)
+    flows = {each: random_node(chance, [A, B, C, "gone"]) for each in (A, B, C)}
+    documents = [structure({"id": each, "numbers": ["1"], "flow": flow}, Callflow) for each, flow in flows.items()]
+    assert ways_of(trace(documents, A, max_steps=100_000)) == Executor(flows).run((A, "/flow", flows[A], (A,)))
