@@ -34,6 +34,7 @@ from vinix_async import (
 )
 from vinix_async._config import check_timeout
 from vinix_async._http import response_body as body_module
+from vinix_async._http import transport as transport_module
 from vinix_async._http.request import Request, get, headers_for, login
 from vinix_async._http.transport import Response, Transport, translate
 
@@ -574,6 +575,32 @@ async def test_certificates_are_verified_whatever_the_session_does() -> None:
     ):
         with pytest.raises(APIConnectionError, match="certificate"):
             await send(transport(url, session=session))
+
+
+async def test_clients_of_one_session_share_its_tls_connections(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    transport_module._verifying_context.cache_clear()  # it was perhaps created before, without this authority
+    request.addfinalizer(transport_module._verifying_context.cache_clear)
+    created: list[int] = []
+
+    async def on_created(*_: Any) -> None:
+        created.append(1)
+
+    tracer = aiohttp.TraceConfig()
+    tracer.on_connection_create_end.append(on_created)
+    async with (
+        tls_server(authority.issue_cert("127.0.0.1")) as url,
+        aiohttp.ClientSession(trace_configs=[tracer]) as session,
+    ):
+        for _ in range(3):
+            to = transport(url, session=session)
+            assert (await send(to)).status == 200
+            await to.close()
+    assert len(created) == 1
 
 
 async def test_https_to_a_plain_port_says_so() -> None:

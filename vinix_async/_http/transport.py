@@ -10,7 +10,7 @@ import socket
 import ssl as ssl_module
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -67,7 +67,7 @@ class Transport:
             self.max_connections = session.connector.limit if session.connector is not None else 0
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         if ssl is None and session is not None and self.base_url.lower().startswith("https:"):
-            self._ssl = ssl_module.create_default_context()  # the session's connector may not verify certificates
+            self._ssl = _verifying_context()  # the session's connector may not verify certificates
         if proxy is None and trust_env:
             proxy = proxy_from_environment(self.base_url)
         if proxy is not None:
@@ -165,6 +165,12 @@ class Transport:
         session, self._session = self._session, None
         if session is not None and session is not self._borrowed:
             await session.close()
+
+
+@cache
+def _verifying_context() -> ssl_module.SSLContext:
+    """Return the default TLS context. It is slow to create, and clients share a session's connections only with it."""
+    return ssl_module.create_default_context()
 
 
 def _tells_its_end(headers: Mapping[str, str]) -> bool:
