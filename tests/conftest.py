@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 from cli_support import Command, variables
 from fake_clock import FakeClock
+from postgres_server import drop_mirror, postgres_server
 from scripted import Scripted, scripted_server
 from webdriver import Browser
 
@@ -144,8 +145,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server."""
-    from postgres_server import postgres_server  # noqa: PLC0415  # psycopg is slow to import
-
     with postgres_server() as address:
         yield address
 
@@ -153,8 +152,6 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_mirror(postgres: str) -> str:
     """The address of a PostgreSQL database without a mirror."""
-    from postgres_server import drop_mirror  # noqa: PLC0415  # as above
-
     drop_mirror(postgres)
     return postgres
 

@@ -185,7 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     if options.postgres:
-        from postgres_server import drop_mirror, postgres_server  # noqa: PLC0415  # psycopg is an extra
+        from postgres_server import drop_mirror, postgres_server  # noqa: PLC0415  # imports pytest
 
         with postgres_server() as address:
             killed = asyncio.run(kill(address, options.kills, options.seed, lambda: drop_mirror(address)))

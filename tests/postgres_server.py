@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from free_port import free_port
 
@@ -31,15 +30,21 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
+def connect(address: str) -> Any:
+    import psycopg  # noqa: PLC0415  # slow to import
+
+    return psycopg.connect(address, autocommit=True)
+
+
 def drop_mirror(address: str) -> None:
     """Remove the mirror from a database."""
-    with psycopg.connect(address, autocommit=True) as connection:
+    with connect(address) as connection:
         connection.execute("DROP SCHEMA IF EXISTS vinix_mirror CASCADE")
 
 
 def end_connections(address: str) -> None:
     """End the connections of all mirrors in a database, as a restart of its server does."""
-    with psycopg.connect(address, autocommit=True) as connection:
+    with connect(address) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vinix-async'"
         )
@@ -51,6 +56,8 @@ def postgres_server() -> Iterator[str]:
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    import psycopg  # noqa: PLC0415  # as above
+
     port, who = free_port(), _unprivileged()
     with tempfile.TemporaryDirectory(prefix="vinix-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -69,7 +76,7 @@ def postgres_server() -> Iterator[str]:
             try:
                 while True:
                     try:
-                        psycopg.connect(address).close()
+                        connect(address).close()
                         break
                     except psycopg.OperationalError:
                         assert server.poll() is None, (folder / "log").read_text()

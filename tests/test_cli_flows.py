@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from cli_support import Command, served, variables
 from flows import node
@@ -613,6 +612,8 @@ def test_github_annotations(vinix: Command) -> None:
 
 
 def test_sarif_is_valid(vinix: Command) -> None:
+    import jsonschema  # noqa: PLC0415  # slow to import
+
     validator = jsonschema.Draft202012Validator(json.loads((DATA / "sarif-2.1.0.json").read_text()))
     (vinix.home / "with space.ndjson").write_bytes(lines(MAIN_LINE, SALES_LINE))
     absolute = str(vinix.home / "a.ndjson")

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import psycopg
 import pytest
 from mirrored import START, Refresh, at, callflow, read
-from postgres_server import end_connections
+from postgres_server import connect, end_connections
 
 from vinix_async import Callflow, ConfigurationError, structure, to_dict
 from vinix_async.mirror import Mirror, MirrorError, NotKnownError, NumberUse, Use
@@ -565,7 +564,7 @@ async def test_a_user_who_may_only_read(postgres_mirror: str) -> None:
     async with Mirror(postgres_mirror) as mirror:
         await Refresh(mirror)(0, callflow("c1"))
     async with Mirror(postgres_mirror.replace("vinix@", "reader@")) as mirror:
-        with psycopg.connect(postgres_mirror, autocommit=True) as connection:
+        with connect(postgres_mirror) as connection:
             connection.execute("CREATE ROLE reader LOGIN")
             with pytest.raises(MirrorError, match="this user needs USAGE on the schema vinix_mirror"):
                 await mirror.status()
@@ -581,7 +580,7 @@ async def test_a_user_who_may_only_read(postgres_mirror: str) -> None:
 
 
 async def test_a_database_that_cannot_store_all_characters_is_refused(postgres: str) -> None:
-    with psycopg.connect(postgres, autocommit=True) as connection:
+    with connect(postgres) as connection:
         connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     async with Mirror(f"{postgres.rpartition('/')[0]}/latin") as mirror:
         with pytest.raises(MirrorError, match=r"its encoding is LATIN1: create the database with ENCODING 'UTF8'"):
