@@ -910,11 +910,11 @@ def test_another_event_loop_is_refused_in_words() -> None:
     asyncio.run(second())
 
 
-@pytest.mark.parametrize("kind", ["own session", "borrowed session"])
+@pytest.mark.parametrize("limit", [None, {"limit": 2}, {"limit": 0, "limit_per_host": 2}], ids=str)
 async def test_requests_never_wait_for_a_connection(
-    server: Scripted, monkeypatch: pytest.MonkeyPatch, kind: str
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any] | None
 ) -> None:
-    """They would do so within their timeout, as if the server did not answer."""
+    """They would do so within their timeout, as if the server did not answer. A borrowed session has a ``limit``."""
 
     async def on_queued(*_: Any) -> None:
         queued.append(1)
@@ -922,11 +922,11 @@ async def test_requests_never_wait_for_a_connection(
     queued: list[int] = []
     tracer = aiohttp.TraceConfig()
     tracer.on_connection_queued_start.append(on_queued)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2), trace_configs=[tracer]) as borrowed:
-        own = kind == "own session"
-        if own:
+    connector = aiohttp.TCPConnector(**(limit or {}))
+    async with aiohttp.ClientSession(connector=connector, trace_configs=[tracer]) as borrowed:
+        if limit is None:
             monkeypatch.setattr(aiohttp, "ClientSession", partial(aiohttp.ClientSession, trace_configs=[tracer]))
-        options: dict[str, Any] = {"limits": Limits(max_connections=2)} if own else {"session": borrowed}
+        options: dict[str, Any] = {"session": borrowed} if limit else {"limits": Limits(max_connections=2)}
         async with VinixClient(auth="t", base_url=server.url, **options) as client:
             await asyncio.gather(*(client.callflows.list(ACCOUNT).to_list() for _ in range(6)))
     assert len(server.requests) == 6

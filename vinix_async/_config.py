@@ -87,7 +87,7 @@ class Limits:
 
     Attributes:
         max_connections: the maximum number of connections in the pool. A session that is passed as ``session`` has its
-            own maximum, the ``limit`` of its connector.
+            own maximum: the ``limit`` and the ``limit_per_host`` of its connector.
         max_concurrency: the maximum number of requests in flight for all accounts together. It is lowered to the
             maximum number of connections.
         per_account: the maximum number of requests in flight for one account.

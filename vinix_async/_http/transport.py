@@ -64,7 +64,9 @@ class Transport:
         self._limits = limits
         self.max_connections: int = limits.max_connections  # 0 for no limit
         if session is not None:
-            self.max_connections = session.connector.limit if session.connector is not None else 0
+            connector = session.connector
+            own = (connector.limit, connector.limit_per_host) if connector is not None else ()
+            self.max_connections = min(filter(None, own), default=0)
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         if ssl is None and session is not None and self.base_url.lower().startswith("https:"):
             self._ssl = _verifying_context()  # the session's connector may not verify certificates
