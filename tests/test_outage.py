@@ -345,6 +345,20 @@ async def test_a_login_s_or_a_listing_s_answer_says_nothing_about_callflows() ->
         assert client.stats.outages == 1
 
 
+@virtual
+async def test_probes_are_sent_by_calls_whose_answer_can_end_the_outage() -> None:
+    """The other calls are more and arrived later, and their part of the API stays away."""
+    server = SimulatedServer()
+    server.fate = lambda target, at: "ok" if at > 1 and "/callflows" in target else 503
+    async with calm_after(server.client(retry=RetryPolicy(attempts=2, outage_wait=30))) as client:
+        tasks = [asyncio.ensure_future(each) for each in listings(client, 4)]
+        await asyncio.sleep(0.5)
+        others = [asyncio.ensure_future(client.accounts.get(each)) for each in names(4, 8)]
+        assert {len(each) for each in await gathered(tasks)} == {3}
+        assert now() < 5
+        assert {type(each) for each in await gathered(others)} == {ServerError}
+
+
 # --- while it lasts ------------------------------------------------------------------------------
 
 

@@ -216,6 +216,7 @@ async def test_L5_L28_a_bad_document_costs_itself(server: Scripted, client: Vini
     (bad,) = pager.bad_items
     check(bad, "bad", problem)
     assert bad.error.path == "/accounts/bad/callflows/c3"
+    assert bad.error.__traceback__ is None  # whose frames would hold the page
     results = await client.callflows.list_many(["good", "bad", "fine"], details=True).collect()
     assert [result.account_id for result in results.values() if not result.ok] == ["bad"]
     assert [each.id for each in results["bad"].callflows] == OTHERS
