@@ -188,6 +188,24 @@ def test_the_list_of_problems_is_bounded() -> None:
     assert len(caught.value.problems) == 100
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("https://u:planted@h.example/x?token=planted", "https…"),
+        ("u:planted@h.example", "u…"),
+        ("x?token=planted", "x…"),
+        ("sip:486", "sip:486"),
+        ("a/b ~", "a/b ~"),
+    ],
+)
+def test_keys_in_paths_are_without_credentials(key: str, shown: str) -> None:
+    flow = {"module": "menu", "children": {key: {"module": 5}}}
+    with pytest.raises(DecodeError) as caught:
+        structure({"id": "1", "flow": flow}, Callflow)
+    path = f"$.flow.children[{json.dumps(shown)}].module"
+    assert caught.value.problems == (f"{path}: expected str, got int",)
+
+
 def test_long_keys_are_cut_in_paths() -> None:
     with pytest.raises(DecodeError) as caught:
         structure({"flow": {"children": {"k" * 10_000: 1}}}, Callflow)

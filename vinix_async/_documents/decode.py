@@ -9,6 +9,7 @@ problem, together with its path. Keys without a field go to ``extra``.
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -125,11 +126,19 @@ class Problems(list[str]):
             self.append(f"{_spell(path)}: expected {expected}, got {json_type(got)}")
 
 
+_CREDENTIALS: Final = re.compile("[@?=]")
+"""A key with one of these characters may be a URL with a password or a token. ``_spell`` cuts it."""
+
+_URL_PART: Final = re.compile("[:/@?=]")
+
+
 def _spell(path: Path) -> str:
     steps = []
     while not isinstance(path, str):
         path, field, key = path
         if isinstance(key, str):
+            if _CREDENTIALS.search(key):
+                key = f"{_URL_PART.split(key, maxsplit=1)[0]}…"
             field += f"[{json.dumps(key if len(key) <= _MAX_KEY_SHOWN else key[: _MAX_KEY_SHOWN - 1] + '…')}]"
         elif key is not None:
             field += f"[{key}]"
