@@ -218,6 +218,7 @@ def test_refresh(tmp_path: Path) -> None:
         done = vinix("mirror", "refresh")  # of one account
         assert done.returncode == 3
         assert done.stderr.startswith(f"unreadable: {sandbox.root_id}, {callflow_id}: ")
+        assert "1 callflow could not be read" in vinix("mirror", "status").stdout
 
         locked = os.open(tmp_path / "mirror.db-lock", os.O_RDWR)
         fcntl.flock(locked, fcntl.LOCK_EX)
