@@ -160,6 +160,13 @@ async def test_the_overlap_costs_a_304_for_each_late_change(night: Night) -> Non
     assert (await night.once()).requests == 2
 
 
+async def test_an_overlap_of_thousands_of_years_asks_for_every_change(night: Night) -> None:
+    await night.once()
+    again = await night.once(overlap=10**12)
+    assert (again.state, again.changed, again.requests) == ("ok", 0, 2 + 12)
+    assert night.sandbox.count(status=304) == 12
+
+
 # --- what it finds -----------------------------------------------------------------------------------
 
 
