@@ -873,6 +873,26 @@ async def test_after_async_with_it_has_ended(server: Scripted, ordered: bool) ->
 
 
 @pytest.mark.parametrize("turns", range(4))
+async def test_a_sweep_can_be_stopped_while_its_loop_is_ending(server: Scripted, turns: int) -> None:
+    """As when a task that reads a mirror is cancelled, and the mirror is closed."""
+    slow = Slow()
+    slow.gates = {str(number): asyncio.Event() for number in range(4, 8)}
+    server.otherwise = slow
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        sweep = client.callflows.list_many(map(str, range(8)), max_concurrency=3)
+        results = aiter(sweep)
+        await anext(results)
+        while sweep._workers is None or not sweep._workers._outcomes.full():
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(results.aclose())  # type: ignore[attr-defined]  # it is an async generator
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await sweep._stop(LookupError())
+            await asyncio.gather(closing, return_exceptions=True)
+
+
+@pytest.mark.parametrize("turns", range(4))
 async def test_a_second_cancellation_ends_the_sweep_too(server: Scripted, turns: int) -> None:
     slow = Slow()
     slow.gates = {str(number): asyncio.Event() for number in range(5)}

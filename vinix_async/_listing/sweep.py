@@ -192,7 +192,7 @@ class Sweep:
             await self.__aexit__(None, None, None)
         except RuntimeError:  # aclose() raises this if another task is waiting for the generator's next value
             if self._workers is not None:
-                await self._workers.fail(error)
+                self._workers.fail(error)
             if self._ended is not None:
                 await self._ended.wait()
 
@@ -423,6 +423,7 @@ class _Workers:
         # With ``ordered``, only one account at a time puts outcomes into the queue.
         self._outcomes: asyncio.Queue[Outcome | Exception | None] = asyncio.Queue(1 if ordered else max_concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failure: Exception | None = None
 
     def add(self, task: asyncio.Task[None]) -> None:
         """Register a task that puts outcomes into the queue, or that starts such tasks."""
@@ -435,8 +436,12 @@ class _Workers:
             self.interrupted = True
             self._slots.release()  # the last outcome, which would release the slot, will not arrive
         if not self._tasks:
-            with suppress(asyncio.QueueFull):  # wakes a waiting reader; if the queue is full, no reader is waiting
-                self._outcomes.put_nowait(None)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake ``next_outcome`` if it is waiting."""
+        with suppress(asyncio.QueueFull):  # it is not waiting
+            self._outcomes.put_nowait(None)
 
     async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
         """Start a task for each account as slots become free."""
@@ -469,6 +474,8 @@ class _Workers:
         """Return the next outcome, or None at the end. With ``ordered``, outcomes are in the order of the accounts."""
         while self._tasks or not self._outcomes.empty():
             outcome = await self._outcomes.get()
+            if self._failure is not None:
+                raise self._failure
             if isinstance(outcome, Exception):
                 raise outcome
             if outcome is not None:
@@ -477,9 +484,10 @@ class _Workers:
                 return outcome
         return None
 
-    async def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """Let ``next_outcome`` raise ``error``."""
-        await self._outcomes.put(error)
+        self._failure = error
+        self._wake()
 
     async def stop(self, feeder: asyncio.Task[None]) -> None:
         """Cancel the tasks that are still running, and wait until they have ended."""
