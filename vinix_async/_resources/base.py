@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve
 
@@ -12,8 +12,11 @@ from .._documents.models import Account, Callflow
 from .._exceptions import ConfigurationError, DecodeError
 from .._http.request import Request, check_id, get
 from .._http.response import Envelope, about_response
-from .._listing.pager import Listing, Pager
+from .._listing.pager import Listing, OnBadItem, Pager
 from .._pipeline.send import Sender
+
+if TYPE_CHECKING:
+    from .._listing.checkpoint import Checkpoint
 
 D = TypeVar("D", bound=Account | Callflow)
 
@@ -32,11 +35,15 @@ class Resource:
         endpoint: str,
         *,
         page_size: int | None,
+        max_items: int | None,
+        start_key: str | None,
         query: Mapping[str, str] | None = None,
         details: bool = False,
-        **options: Any,
+        prefetch: int,
+        resume: "Checkpoint | None",
+        on_bad_item: OnBadItem,
     ) -> Pager[D]:
-        """Return a pager for ``GET /accounts/{account_id}/{endpoint}``. ``options`` are fields of ``Listing``."""
+        """Return a pager for ``GET /accounts/{account_id}/{endpoint}``."""
         check_id("account_id", account_id)
         check_count("page_size", page_size)
         listing: Listing[D] = Listing(
@@ -46,7 +53,11 @@ class Resource:
             kind=kind,
             page_size=page_size,
             fetch_one=partial(self._get_listed, kind, account_id, endpoint) if details else None,
-            **options,
+            max_items=max_items,
+            start_key=start_key,
+            prefetch=prefetch,
+            resume=resume,
+            on_bad_item=on_bad_item,
         )
         return Pager(listing)
 
