@@ -39,6 +39,8 @@ def random_node(chance: random.Random, depth: int) -> Json:
         members = chance.sample(IDS, 3)
         data = {"name": "Sales", "strategy": chance.choice(["single", "simultaneous"])}
         data["endpoints"] = [{"id": each, "endpoint_type": "user", "delay": chance.randrange(9)} for each in members]
+    if module == "temporal_route" and chance.random() < 0.5:
+        data["rules"] = chance.sample(IDS[:3], chance.randrange(1, 3))
     if chance.random() < 0.5:
         data["timeout"] = chance.choice(["20", 20, 30])
     keys = {
@@ -88,8 +90,9 @@ def normal(value: Any, key: str = "", parent: Json | None = None) -> Any:
         inner = {each: normal(item, each, value) for each, item in value.items() if item is not None}
         if "module" in value:
             inner = {each: item for each, item in inner.items() if item not in ({}, [])}
-            if value["module"] == "temporal_route" and not value["data"].get("rules"):
-                inner["order"] = [each for each in value.get("children", {}) if each not in {"_", "rule_set"}]
+            if value["module"] == "temporal_route":
+                first = {"_", "rule_set", *value["data"].get("rules", [])}
+                inner["order"] = [each for each in value.get("children", {}) if each not in first]
         return inner
     if isinstance(value, list):
         items = [normal(item) for item in value]
@@ -471,6 +474,11 @@ DIFFERENT: dict[str, tuple[Json | list[Json], Json | list[Json], list[tuple[Any,
     "rules in the order of children": (
         simple(node("temporal_route", {}, x=node("a"), y=node("b"), _=node("c"))),
         simple(node("temporal_route", {}, _=node("c"), y=node("b"), x=node("a"))),
+        [("order", "/flow", "children", ["x", "y"], ["y", "x"])],
+    ),
+    "rules in the order of children, after those in data": (
+        simple(node("temporal_route", {"rules": ["z"]}, x=node("a"), y=node("b"), z=node("c"))),
+        simple(node("temporal_route", {"rules": ["z"]}, z=node("c"), y=node("b"), x=node("a"))),
         [("order", "/flow", "children", ["x", "y"], ["y", "x"])],
     ),
     "another key": (

@@ -3,6 +3,7 @@
 from typing import Final
 
 from .. import FlowNode
+from .module_catalog import time_rules
 
 _KEYPAD: Final = "1234567890*#"
 _NUMERIC: Final = "0123456789*#"
@@ -16,8 +17,7 @@ def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
     a telephone keypad. Other keys follow. ``rule_set`` is the last of these, and ``_`` is the last of all.
     """
     order = _KEYPAD if node.module == "menu" else _NUMERIC
-    rules = node.data.get("rules")
-    rules = rules if isinstance(rules, list | tuple) else []
+    rules = time_rules(node)
 
     def rank(branch: tuple[str, FlowNode]) -> tuple[int, int, list[int]]:
         key = branch[0]

@@ -2,13 +2,13 @@
 
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 from attrs import frozen
 
 from .. import Callflow, FlowNode, to_dict, to_json
-from .module_catalog import is_switch
+from .module_catalog import is_switch, time_rules
 from .positions import escape, is_summary, ordered, rows
 
 Kind = Literal[
@@ -300,7 +300,7 @@ class _Side:
         for at in range(start + size - 1, start - 1, -1):
             node = self.nodes[at]
             children = [(key, self.tree_ids[child]) for key, child in self.children[at].items()]
-            children.sort(key=_tried_last if _keeps_order(node) else None)
+            children.sort(key=_rank(node) if _keeps_order(node) else None)
             data = _canonical_data(node.data) if node.data else ()
             extra = canonical(node.extra) if node.extra else ()
             self.tree_ids[at] = known_trees.setdefault((node.module, data, extra, tuple(children)), len(known_trees))
@@ -354,21 +354,26 @@ class _Side:
 
 
 def _keeps_order(node: FlowNode) -> bool:
-    """Whether the order of the node's children matters.
+    """Whether the order of the node's children may matter.
 
-    If a time module has no ``data.rules``, the server tries the time rules in the order of the node's children.
+    The server tries the time rules in ``data.rules`` first, and then the other rules in the order of the children.
     """
-    return node.module == "temporal_route" and not node.data.get("rules") and not is_switch(node.data)
+    return node.module == "temporal_route" and not is_switch(node.data)
 
 
-def _tried_last(child: tuple[str, int]) -> tuple[bool, str]:
-    """Return a sort key for the children of a time module.
+def _rank(node: FlowNode) -> Callable[[tuple[str, int]], tuple[int, str]]:
+    """Return a sort key for the children of a time module, each with its key first.
 
-    It keeps the order of the time rules, and puts ``_`` and ``rule_set`` last, because the server always tries them
-    last.
+    The sort key keeps the order of the children that are not in ``data.rules``. These have the rank 1. Those in
+    ``data.rules`` come first, and ``_`` and ``rule_set`` last, because the server always tries them last.
     """
-    key = child[0]
-    return (True, key) if key in {"_", "rule_set"} else (False, "")
+    rules = frozenset(time_rules(node))
+
+    def rank(child: tuple[str, int]) -> tuple[int, str]:
+        key = child[0]
+        return (2, key) if key in {"_", "rule_set"} else (0, key) if key in rules else (1, "")
+
+    return rank
 
 
 def _identity(node: FlowNode) -> tuple[str | None, str]:
@@ -543,8 +548,9 @@ class _FlowDifferences:
             self._add_change(kind, after.path(new), field, was, now)
         self._changes.extend(extra)
         if _keeps_order(one) and _keeps_order(other):
-            was_order = [key for key in common if not _tried_last((key, 0))[0]]
-            now_order = [key for key in successors if key in common and not _tried_last((key, 0))[0]]
+            ranks = _rank(one), _rank(other)
+            moving = {key for key in common if all(rank((key, 0))[0] == 1 for rank in ranks)}
+            was_order, now_order = ([key for key in keys if key in moving] for keys in (common, successors))
             if was_order != now_order:
                 self._add_change("order", after.path(new), "children", was_order, now_order)
         yield from self._children(after.path(new), children, successors)

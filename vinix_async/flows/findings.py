@@ -26,6 +26,7 @@ from .module_catalog import (
     may_take,
     outcomes,
     takes_every_call,
+    time_rules,
 )
 from .number_findings import NumberCheck
 from .positions import Pointers, Row, escape, is_empty, is_summary, metaflow_tops, ordered, rows
@@ -503,8 +504,7 @@ class _Check:
         data, children = node.data, node.children
         if is_switch(data):
             return
-        listed = data.get("rules")
-        rules = [rule for rule in listed if isinstance(rule, str)] if isinstance(listed, list | tuple) else []
+        rules = time_rules(node)
         for rule in dict.fromkeys(rules):
             if rule not in children:
                 message = (

@@ -340,6 +340,12 @@ def fails(node: FlowNode) -> bool:
     return node.module == "acdc_wait_time" and any(key != "_" and not is_integer(key) for key in node.children)
 
 
+def time_rules(node: FlowNode) -> list[str]:
+    """Return the ids in the field ``rules`` of a ``temporal_route``."""
+    rules = node.data.get("rules")
+    return [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
+
+
 def is_switch(data: Mapping[str, Any]) -> bool:
     """Whether a ``temporal_route`` switches its rules on or off, instead of choosing a branch by them."""
     return data.get("action") in ("disable", "enable", "menu", "reset")  # the value may be unhashable

@@ -22,6 +22,7 @@ from .module_catalog import (
     is_switch,
     may_take,
     takes_every_call,
+    time_rules,
 )
 from .positions import escape, is_empty, ordered
 from .references import Name, names_of
@@ -323,9 +324,7 @@ def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
     ]
     default = [branch_word(node, "_", names)]
     if node.module == "temporal_route" and not is_switch(node.data):
-        rules = node.data.get("rules")
-        first = [rule for rule in rules if isinstance(rule, str)] if isinstance(rules, list | tuple) else []
-        default = [*(name_of(rule, names) for rule in first if rule not in node.children), *default]
+        default = [*(name_of(rule, names) for rule in time_rules(node) if rule not in node.children), *default]
     if node.module == "menu":
         is_taken = "max_retries" not in children
     else:
