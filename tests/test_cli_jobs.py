@@ -462,6 +462,19 @@ def test_rows_that_nothing_can_continue_are_deleted(
     assert not list(tmp_path.glob("*.rows"))
 
 
+@pytest.mark.parametrize("arguments", ["report --to all.html", "callflows export --to all.parquet"])
+def test_what_a_killed_conversion_leaves_is_deleted(tmp_path: Path, sandbox: Sandbox, arguments: str) -> None:
+    vinix, name = Command(tmp_path, **variables(sandbox)), arguments.rpartition(" ")[2]
+    with replacing(tmp_path / name) as new:
+        left = new.name
+    (tmp_path / name).rename(tmp_path / left)
+    kept = [f".{name}.20261129", f".other-{left[1:]}"]
+    for each in kept:
+        (tmp_path / each).touch()
+    assert vinix(*arguments.split()).returncode == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([name, *kept])
+
+
 def test_a_disk_that_is_full_loses_nothing_that_was_saved(vinix: Command) -> None:
     done = vinix(
         "callflows", "export", "--all", "--to", "/dev/full", "--output", "csv", "--force", "--checkpoint", "kept"

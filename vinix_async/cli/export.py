@@ -20,7 +20,7 @@ from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data, writing_stdout
 from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
-from .files import lock, replacing, sync_folder
+from .files import lock, remove_unfinished, replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
 from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
@@ -305,6 +305,7 @@ def _write_parquet(lines: Path, to: Path | None, *, details: bool) -> None:
         with writing_stdout() as stdout:
             _convert(lines, stdout, details=details)
     else:
+        remove_unfinished(to)
         with replacing(to) as new:
             _convert(lines, str(new), details=details)
 

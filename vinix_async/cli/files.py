@@ -1,6 +1,7 @@
 """Recognize export files among arguments, lock output files, and replace files atomically."""
 
 import contextlib
+import glob
 import os
 import stat
 import tempfile
@@ -34,7 +35,7 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     link is replaced.
     """
     path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     new = Path(name)
     try:
         yield new
@@ -48,6 +49,16 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     finally:
         os.close(descriptor)
     sync_folder(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove the new files of ``replacing`` that were left because a process was killed.
+
+    The caller must have locked the output, so that no other process is writing such a file.
+    """
+    path = path.resolve()
+    for new in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        new.unlink(missing_ok=True)
 
 
 def lock(descriptor: int, path: Path) -> None:

@@ -18,7 +18,7 @@ import vinix_async
 from ... import Account, APIStatusError, Callflow, DecodeError, VinixError, structure, to_dict, to_json
 from ...flows import RULES, Finding, Name, findings, names_of, references
 from ..exit_codes import one_line
-from ..files import replacing
+from ..files import remove_unfinished, replacing
 from ..names import display, numbers, shown_data, title, type_name
 from ..text import printable, printable_lines
 from .diagram import MODULE_KINDS, Box, diagram, find
@@ -88,6 +88,7 @@ def write_report(
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
         problems.setdefault(problem.account_id, []).append(problem)
+    remove_unfinished(to)
     with replacing(to) as new, new.open("w", encoding="utf-8") as stream, rows.open("rb") as lines:
         blocks = _blocks(lines, problems, filtered=filtered, retry=retry)
         stream.writelines(report(title or "Callflows", blocks, complete=not ending.stopped))
