@@ -560,6 +560,25 @@ async def test_the_environment_of_postgresql_does_not_matter(
         assert [(each.document.name, each.valid_from) async for each in mirror.history("a1", "c1")] == [("日本", at(0))]
 
 
+async def test_a_server_that_vanishes_is_noticed_unless_the_address_says_otherwise(postgres_mirror: str) -> None:
+    def settings(database: Any) -> dict[str, str]:
+        return dict(database._connection.info.get_parameters())
+
+    limits = {
+        "connect_timeout": "10",
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "tcp_user_timeout": "30000",
+    }
+    for address, expected in (
+        (postgres_mirror, limits),
+        (f"{postgres_mirror}?keepalives_idle=600", {**limits, "keepalives_idle": "600"}),
+    ):
+        async with Mirror(address) as mirror:
+            await mirror._store.begin_run(at(0))
+            assert (await mirror._store.run(settings)).items() >= expected.items()
+
+
 async def test_a_user_who_may_only_read(postgres_mirror: str) -> None:
     async with Mirror(postgres_mirror) as mirror:
         await Refresh(mirror)(0, callflow("c1"))

@@ -14,12 +14,15 @@ from .schema import MIGRATIONS
 _SCHEMA: Final = "vinix_mirror"
 _DEFAULTS: Final[dict[str, str | int]] = {
     "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
     "tcp_user_timeout": 30_000,
     "application_name": "vinix-async",
 }
 """The settings that are used if the address does not contain them.
 
-``connect_timeout`` is in seconds, and ``tcp_user_timeout`` is in milliseconds.
+``tcp_user_timeout`` is in milliseconds, and the others are in seconds. Together they end the wait for a server that no
+longer exists after about a minute. Without ``keepalives_idle``, Linux would wait for two hours.
 """
 
 # As with SQLite's ``synchronous = NORMAL``, a commit does not wait until its data is on disk. If the database server
