@@ -398,6 +398,17 @@ def test_at_most_fifty_jumps() -> None:
     assert last.strip() == f"└─ Callflow {ids[51][:8]} (one jump too many: the call is dropped after 50 jumps)"
 
 
+def test_jumps_that_came_back_count() -> None:
+    flow = node("hangup")
+    for at in range(60, 0, -1):
+        flow = node("callflow", {"id": f"{at:032x}"}, _=flow)
+    inner = [{"id": f"{at:032x}", "flow": node("play", {"id": X})} for at in range(1, 61)]
+    tree = trace([structure(document, Callflow) for document in ({"id": A, "flow": flow}, *inner)], A)
+    steps = [step for _, step in tree.walk()]
+    assert [step.module for step in steps] == ["callflow", "play"] * 50 + ["callflow"]
+    assert steps[-1].ending == "cut off"
+
+
 def test_paths_and_values() -> None:
     tree = trace([structure({"id": A, "flow": node("user", {"id": X}, **{"a/b": {}, "_": VOICEMAIL})}, Callflow)], A)
     assert tree == TraceNode(

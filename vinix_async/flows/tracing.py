@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .. import Callflow, ConfigurationError, FlowNode, to_json
 from .branch_order import ordered_children
@@ -105,13 +105,15 @@ class _Place:
     """The position of a call: a callflow and the JSON pointer of a node.
 
     ``returns`` is where the call continues when the callflow ends. It is None if the call ends with the callflow.
-    ``open`` holds the ids of the callflows that the call has entered and not left.
+    ``open`` holds the ids of the callflows that the call has entered and not left. ``jumps`` is the number of jumps so
+    far.
     """
 
     callflow: Callflow
     path: str
     returns: _Return | None
     open: tuple[str, ...]
+    jumps: int = 0
 
 
 @define(eq=False)
@@ -228,7 +230,8 @@ class _Tracer:
     def _children(self, step: _Step) -> list[_Step]:
         """Set the module, label and ending of ``step``, and return the steps that may follow."""
         while is_empty(step.node) and step.place.returns:
-            step.node, step.place = step.place.returns.node, step.place.returns.place
+            back = step.place.returns
+            step.node, step.place = back.node, evolve(back.place, jumps=step.place.jumps)
         node = step.node
         if node is None or node.module is None:
             step.ending = "cut off"
@@ -279,7 +282,7 @@ class _Tracer:
         target = node.data.get("id")
         callflow = self.flows.get(target) if isinstance(target, str) else None
         path = f"{place.path}/children/_" if place.path else "/flow"  # the jump to the preflow has no path
-        after = _Place(place.callflow, path, place.returns, place.open)
+        after = evolve(place, path=path)
         if callflow is None:
             step.ending = "missing"
             return [_Step((), back, after)]
@@ -287,13 +290,13 @@ class _Tracer:
             step.ending = "circle"
             step.label = f"back to {name_of(callflow.id, self.names)}"
             return []
-        if len(place.open) > MAX_JUMPS:
+        if place.jumps >= MAX_JUMPS:
             step.ending = "cut off"
             return []
         returns = place.returns
         if back is not None and not is_empty(back):
             returns = _Return(back, after)
-        inner = _Place(callflow, "/flow", returns, (*place.open, callflow.id))
+        inner = _Place(callflow, "/flow", returns, (*place.open, callflow.id), place.jumps + 1)
         return [_Step((), callflow.flow, inner)]
 
     @staticmethod
@@ -303,9 +306,7 @@ class _Tracer:
             _Step(
                 words,
                 child,
-                _Place(place.callflow, f"{place.path}/children/{escape(key)}", place.returns, place.open)
-                if child is not None
-                else place,
+                evolve(place, path=f"{place.path}/children/{escape(key)}") if child is not None else place,
             )
             for words, child, key in branches
         ]
