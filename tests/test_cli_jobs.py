@@ -218,6 +218,24 @@ def test_a_device_and_a_pipe_as_the_output(vinix: Command, sandbox: Sandbox, tmp
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["all.ndjson", "all.parquet", "all.html"])
+def test_a_folder_that_cannot_be_synced(
+    vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As in some network file systems, and in that of ``>(xz)``."""
+    fsync = os.fsync
+
+    def of_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    done = vinix(*(["report"] if name == "all.html" else ["callflows", "export"]), "--to", name)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / name).stat().st_size
+
+
 def test_outputs_that_cannot_be_locked_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices, and files in a file system without locks."""
     with closing(export.File(Path("/dev/null"))), closing(export.File(Path("/dev/null"))):
