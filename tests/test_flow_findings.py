@@ -85,6 +85,7 @@ FIRES: list[tuple[str, str, str, list[Json]]] = [
     ("E302", "warning", "/flow", [doc(node("check_cid", {"use_absolute_mode": True, "regex": "^1"}, nomatch=RING))]),
     ("E302", "warning", "/flow", [doc(node("cidlistmatch", {"id": X}, match=RING))]),
     ("E302", "warning", "/flow", [doc(node("fax_detect", {}, ON_FAX=RING))]),
+    ("E303", "warning", "/flow", [doc(node("notification", {"template_id": "t"}))]),
     ("E303", "warning", "/flow/children/_", [doc(node("answer", {}, _=node("set_cid")))]),
     ("E304", "info", "/flow", [doc(node("menu", {"id": X}, _=HANGUP))]),
     ("E305", "warning", "/flow", [doc(node("menu", {"id": X}, **{"1": {}, "2": HANGUP, "_": HANGUP}))]),

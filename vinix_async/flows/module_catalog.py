@@ -121,7 +121,7 @@ _ROWS: Final[tuple[tuple[str, str, dict[str, str], Branches, Ending, str, str], 
     ("move", "Move", {}, "none", "stops", "", ""),
     ("nomorobo", "Nomorobo", {}, "integer", "continues", "", "choice"),
     ("noop", "No Operation", {}, "default", "continues", "", "silent"),
-    ("notification", "Notification", {"recipients[].id": "recipient"}, "default", "continues", "", ""),
+    ("notification", "Notification", {"recipients[].id": "recipient"}, "default", "continues", "", "silent"),
     (
         "offnet",
         "Global Carrier",
