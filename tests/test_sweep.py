@@ -17,6 +17,7 @@ from vinix_async import (
     Account,
     AccountPage,
     AccountResult,
+    AccountSweep,
     ApiKeyAuth,
     AuthenticationError,
     ClientClosedError,
@@ -870,6 +871,11 @@ async def test_after_async_with_it_has_ended(server: Scripted, ordered: bool) ->
             await anext(pages)
         async with client.callflows.list_many(["a"]) as unused:
             del unused
+        async with asyncio.timeout(10), client.callflows.list_many(["0", "1"], ordered=ordered) as other:
+            held = other.by_page()
+            await anext(held)
+            other.by_page()  # is never begun
+        await held.aclose()
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -918,6 +924,33 @@ async def test_a_second_cancellation_ends_the_sweep_too(server: Scripted, turns:
         for _ in range(10):
             await asyncio.sleep(0)
         assert own_tasks() == before
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_async_with_ends_the_loop_of_another_task(server: Scripted, ordered: bool, by_page: bool) -> None:  # noqa: FBT001
+    slow = Slow()
+    slow.gates = {"1": asyncio.Event(), "2": asyncio.Event()}
+    server.otherwise = slow
+    before = own_tasks()
+    found = []
+
+    async def loop(sweep: AccountSweep) -> None:
+        async for result in sweep.by_page() if by_page else sweep:
+            found.append(result.account_id)
+
+    async with VinixClient(auth="a-token", base_url=server.url) as client:
+        with pytest.raises(KeyError):
+            async with client.callflows.list_many(["0", "1", "2"], ordered=ordered) as sweep:
+                task = asyncio.create_task(loop(sweep))
+                while not found or slow.running < 2:
+                    await asyncio.sleep(0)
+                raise KeyError
+        with pytest.raises(ClientClosedError, match="the sweep was closed"):
+            await task
+        assert own_tasks() == before
+        assert found == ["0"]
+        assert sweep.checkpoint().done == {"0"}
 
 
 @pytest.mark.parametrize("ordered", [False, True])

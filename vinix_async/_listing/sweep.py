@@ -174,11 +174,7 @@ class Sweep:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        loop = self._loop() if self._loop else None
-        if loop is not None:
-            await loop.aclose()
-        elif self._ended is not None:  # the generator is no longer referenced, and asyncio is closing it
-            await self._ended.wait()
+        await self._stop(ClientClosedError("the sweep was closed while a task was waiting for its next result"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self._max_concurrency} at once, {self.stats!r}>"
@@ -188,17 +184,21 @@ class Sweep:
 
         If another task is waiting for the next outcome, raise ``error`` in that task.
         """
-        try:
-            await self.__aexit__(None, None, None)
-        except RuntimeError:  # aclose() raises this if another task is waiting for the generator's next value
-            if self._workers is not None:
-                self._workers.fail(error)
-            if self._ended is not None:
-                await self._ended.wait()
+        loop = self._loop() if self._loop else None
+        if loop is not None:
+            try:
+                await loop.aclose()
+            except RuntimeError:  # another task is waiting for the generator's next value, or is closing the generator
+                if self._workers is not None:
+                    self._workers.fail(error)
+            else:
+                return
+        if self._ended is not None:  # if the generator is no longer referenced, asyncio is closing it
+            await self._ended.wait()
 
     def _begin(self, read: ReadAccount) -> AsyncGenerator[Any, None]:
         loop = self._sweep(read)
-        self._loop = weakref.ref(loop)
+        self._loop, self._ended = weakref.ref(loop), None
         return loop
 
     async def _sweep(self, read: ReadAccount) -> AsyncGenerator[Any, None]:
@@ -289,9 +289,10 @@ class AccountSweep(Sweep):
     ``async for result in sweep`` yields one ``AccountResult`` for each account, ``by_page()`` yields pages, and
     ``await sweep.collect()`` returns all results.
 
-    Leaving the loop cancels the requests in flight. Use ``async with sweep:`` to wait until they have ended. Cancelling
-    the wait for the next result, for example with a timeout around ``anext``, also ends the sweep. To continue, resume
-    from ``checkpoint()``.
+    Leaving the loop cancels the requests in flight. Use ``async with sweep:`` to wait until they have ended. If another
+    task is still iterating when the block ends, ``ClientClosedError`` is raised in that task. Cancelling the wait for
+    the next result, for example with a timeout around ``anext``, also ends the sweep. To continue, resume from
+    ``checkpoint()``.
 
     If the iterable of account ids raises an exception, the loop first yields the results of all accounts that it
     has begun to read, and then raises the exception. If the client is closed before the loop has begun to read all
