@@ -20,7 +20,7 @@ from .._columns import arrow_schema, arrow_table, cells, column_names
 from .console import PipeConsole, rendered, write_data, writing_stdout
 from .drawing.page import page_row, write_report
 from .exit_codes import UsageError, describe
-from .files import lock, remove_unfinished, replacing, sync_folder
+from .files import exists, lock, remove_unfinished, replacing, sync_folder
 from .rows import csv_header, csv_lines, row_json
 from .saved_job import Job
 from .table import callflow_columns, callflow_table, heading
@@ -245,7 +245,7 @@ def _open_collector(job: Job, checkpoint: Path, size: int) -> Writer:
             write_report(to, rows, job.title, filtered=bool(job.filters), ending=ending, retry=retry)
         elif not ending.stopped:
             _write_parquet(rows, to, details=job.details)
-        if not (ending.resume or (ending.stopped and checkpoint.exists())):
+        if not (ending.resume or (ending.stopped and exists(checkpoint))):
             rows.unlink()
 
     if job.output == "parquet":

@@ -20,6 +20,14 @@ def is_file(word: str) -> bool:
     return word.lower().endswith(EXPORT_SUFFIXES) or (Path(word).exists() and not Path(word).is_dir())
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is a file or folder at ``path``. In a folder that cannot be entered, there is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def write_private_file(path: Path, data: bytes) -> None:
     """Write a file with mode 0600, and replace an existing file atomically. The new file is durable afterwards."""
     with replacing(path, private=True) as new:

@@ -16,7 +16,7 @@ from .connection import Server, connect
 from .console import note, to_terminal
 from .exit_codes import ExitCode, Problems, UsageError, describe, report_error
 from .export import Ending, open_writer
-from .files import EXPORT_SUFFIXES, lock
+from .files import EXPORT_SUFFIXES, exists, lock
 from .options import JOB_OPTIONS, Connection, JobOptions
 from .progress import Tally, shown_progress
 from .saved_job import Job, SavedJob, default_checkpoint
@@ -87,7 +87,7 @@ def _check_checkpoint(path: Path, job: Job) -> None:
 
 def _check_replaceable(option: str, path: Path) -> None:
     """Raise ``UsageError`` if ``path`` is a device, a pipe or a folder, which a new file must not replace."""
-    if path.exists() and not path.is_file():
+    if exists(path) and not path.is_file():
         raise UsageError(f"{option}: {path} is not a regular file: give another path")
 
 
@@ -152,7 +152,7 @@ class _Run:
             if path.is_file():
                 with suppress(OSError), path.open("rb") as file:
                     lock(file.fileno(), path)
-        if self._checkpoint.exists():
+        if exists(self._checkpoint):
             raise UsageError(
                 f"an earlier run has not finished: continue it with `{self._resume}`, or delete its checkpoint"
             )
@@ -226,13 +226,13 @@ class _Run:
         """
         reader_left = isinstance(error, BrokenPipeError)
         if reader_left:
-            self._checkpoint.unlink(missing_ok=True)
+            self._delete_checkpoint()
         with suppress(OSError):
             self._end(stopped=True)
         if reader_left:
             return ExitCode.READER_GONE
         code = report_error(error)  # for example a full disk
-        if self._checkpoint.exists():
+        if exists(self._checkpoint):
             note(f"to continue from the last saved state, run:\n  {self._resume}")
         else:
             force = " with --force" if self._job.to else ""
@@ -251,7 +251,7 @@ class _Run:
                 note(f"interrupted while the output was written; to continue, {self._resume_hint()}")
             raise
         if not resumable:
-            self._checkpoint.unlink(missing_ok=True)
+            self._delete_checkpoint()
         if job.one_account and problems.errors:
             code = report_error(problems.errors[0])
         else:
@@ -260,6 +260,10 @@ class _Run:
         if resumable and saved:
             note(f"{problems.missing()}; to try again, {self._resume_hint()}")
         return code
+
+    def _delete_checkpoint(self) -> None:
+        if exists(self._checkpoint):
+            self._checkpoint.unlink()
 
     def _end(self, *, stopped: bool = False, resume: str | None = None) -> None:
         problems = self._problems.reads
