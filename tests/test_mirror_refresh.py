@@ -471,6 +471,8 @@ async def test_an_account_without_a_refresh_lately_is_fresh(night: Night) -> Non
     await night.once(after=60)
     night.sandbox.allow(night.account_id)
     assert (await night.once(after=60, max_age=timedelta(hours=2))).state == "ok"  # it failed, so it is not fresh
+    # The clock was fast when the account was refreshed, so nobody knows how long ago that was.
+    assert (await night.once(after=-HOUR, max_age=timedelta(hours=2))).state == "ok"
 
 
 async def test_two_refreshes_of_one_mirror_do_not_disturb_each_other(night: Night) -> None:
@@ -812,6 +814,26 @@ async def test_a_page_that_is_too_large_is_halved(server: Scripted, tmp_path: Pa
         api.largest_page = 0
         _, result = await refresh(page_size=50)
         assert (result.state, result.error and result.error.message) == ("failed", "range_not_satisfiable")
+
+
+async def test_a_later_page_that_is_too_large_is_halved_where_it_begins(
+    server: Scripted, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with small(server, tmp_path, clock) as (api, refresh, _):
+
+        def with_larger_rows_later(request: web.Request) -> web.Response:
+            if "start_key" in request.query and int(request.query["page_size"]) > 10:
+                return failure(request, 416, "range not satisfiable", data={})
+            return api(request)
+
+        server.otherwise = with_larger_rows_later
+        for number in range(38):
+            api.documents[f"{number:032x}"] = {"id": f"{number:032x}", "flow": node("hangup", {})}
+        api.listed = list(api.documents)
+        _, result = await refresh(page_size=20)
+        assert (result.state, result.added) == ("ok", 40)
+        pages = [each.query for each in api.asked if "page_size" in each.query]
+        assert [each.get("start_key") for each in pages] == [None, "20", "30"]
 
 
 @pytest.mark.parametrize(
