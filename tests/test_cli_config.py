@@ -1,11 +1,13 @@
 """Where the address and the credentials come from, and that a secret stays where it belongs."""
 
 import asyncio
+import errno
 import json
 import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
@@ -268,6 +270,23 @@ def test_one_ctrl_c_ends_a_prompt(vinix: Command, sandbox: Sandbox, arguments: s
         *arguments.split(), keys=lambda seen: typed.pop() if typed and prompt in seen else None, code=130
     )
     assert "Traceback" not in seen
+
+
+def test_a_home_that_cannot_be_entered_has_no_profile(
+    vinix: Command, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: Any, **__: Any) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    known = Command(vinix.home, **variables(sandbox))
+    write(known, "")
+    monkeypatch.setattr(Path, "open", closed)
+    done = known("auth", "check")  # the file is there, but cannot be read
+    assert (done.returncode, done.stderr.partition("config.toml")[2]) == (2, ": Permission denied\n")
+    monkeypatch.setattr(Path, "exists", closed)
+    assert known("auth", "check").returncode == 0
+    done = known("auth", "check", VINIX_CONFIG="file")
+    assert (done.returncode, done.stderr) == (2, "vinix: cannot read file: Permission denied\n")
 
 
 @pytest.mark.parametrize("section", ["[ default ]", '["default"]'])

@@ -20,7 +20,7 @@ import vinix_async
 
 from .console import reading_input
 from .exit_codes import UsageError
-from .files import write_private_file
+from .files import exists, write_private_file
 
 VARIABLES: Final = {
     "base": "VINIX_BASE",
@@ -186,6 +186,9 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
+        home_is_closed = isinstance(error, PermissionError) and not exists(path)  # as by ProtectHome=yes of systemd
+        if home_is_closed and not os.environ.get("VINIX_CONFIG"):
+            return ""
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not valid UTF-8") from None
