@@ -404,7 +404,7 @@ def test_c6_the_line_that_resumes_repeats_the_connection(sandbox: Sandbox, tmp_p
 
 
 def test_c6_a_demo_can_be_resumed(alone: Command) -> None:
-    with alone.started("demo", "--accounts", "300") as process:
+    with alone.started("demo", "--accounts", "100") as process:
         process.stdout.readline()  # the rest does not fit into the pipe
         process.send_signal(signal.SIGINT)
         process.stdout.read()
