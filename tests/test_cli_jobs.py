@@ -461,6 +461,18 @@ def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_an_output_that_is_replaced_has_the_mode_of_other_new_files(tmp_path: Path, umask: int, mode: int) -> None:
+    path = tmp_path / "all.html"
+    before = os.umask(umask)
+    try:
+        with replacing(path) as new:
+            new.write_bytes(b"a page")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 @pytest.mark.parametrize("arguments", ["report --to all.html", "callflows export --to all.parquet"])
 def test_rows_that_nothing_can_continue_are_deleted(
     vinix: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str
