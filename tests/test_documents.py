@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import attrs
@@ -50,6 +51,10 @@ def test_documents_are_frozen_hashable_and_compared_whole() -> None:
             document.name = "x"  # type: ignore[misc]
 
 
+class Module(StrEnum):
+    MENU = "menu"
+
+
 def test_nodes_that_differ_have_different_hashes() -> None:
     flow = slow({"flow": chain(100)}).flow
     same = fast({"id": "1", "flow": chain(100)}).flow
@@ -57,6 +62,7 @@ def test_nodes_that_differ_have_different_hashes() -> None:
     assert same is not None
     assert len({hash(node) for node in flow.walk()}) == 100
     assert hash(FlowNode(data=OrderedDict(a=1))) == hash(FlowNode(data=OrderedDict(a=1)))
+    assert len({FlowNode(module="menu"), FlowNode(module=Module.MENU)}) == 1
     assert len({*flow.walk(), *same.walk()}) == 100
     assert hash(slow({"id": "1"})) == hash(slow({"id": "1", "flow": chain(2)}))
 

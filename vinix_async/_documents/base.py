@@ -69,7 +69,8 @@ class Document:
         if id_ := getattr(self, "id", None):
             return hash((type(self), id_))
         # The structure and the texts, because without the contents, all nodes of a flow would have the same hash.
-        return hash(tuple([item for item in flatten(self, sort_keys=True) if type(item) in {str, tuple}]))
+        flat = flatten(self, sort_keys=True)
+        return hash(tuple([item for item in flat if type(item) is tuple or isinstance(item, str)]))
 
     def __copy__(self) -> "Document":
         return self
