@@ -187,8 +187,9 @@ def _fixtures_in_loop(scope: str, async_fixture: "Callable[..., Callable[[Any], 
     async def run_sandbox(request: pytest.FixtureRequest, vinix_clock: VirtualClock) -> "AsyncIterator[Sandbox]":
         from .sandbox import Sandbox  # noqa: PLC0415  # pytest always imports this plugin, and the import must be fast
 
-        marker = request.node.get_closest_marker("vinix_sandbox") or pytest.mark.vinix_sandbox().mark
-        async with Sandbox(*marker.args, **{"clock": vinix_clock, **marker.kwargs}) as sandbox:
+        marker = request.node.get_closest_marker("vinix_sandbox")
+        arguments, options = (marker.args, marker.kwargs) if marker else ((), {})
+        async with Sandbox(*arguments, **{"clock": vinix_clock, **options}) as sandbox:
             yield sandbox
 
     @async_fixture(loop_scope=scope, name=names["client"])

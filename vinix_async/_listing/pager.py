@@ -410,23 +410,18 @@ class PageReader(Generic[T]):
             document: T | None = None
             try:
                 document = await result_of(task)
-            except VinixError as error:
-                if isinstance(error, NotFoundError) and self._was_deleted(error, row.id):
-                    deleted = CallflowDeleted(account_id=self._listing.account_id, callflow_id=row.id or "")
-                    self._listing.options.notify(deleted)
-                else:
+            except NotFoundError as error:
+                account_id = self._listing.account_id
+                error.affects_others = error.cause == account_id != row.id  # the account was deleted
+                if error.affects_others or error.code is None:  # without the API's JSON, the 404 is that of a proxy
                     self._add_bad_item(row.id or None, index, error)
+                else:
+                    self._listing.options.notify(CallflowDeleted(account_id=account_id, callflow_id=row.id or ""))
+            except VinixError as error:
+                self._add_bad_item(row.id or None, index, error)
             del requested[0]
             if document is not None:
                 return self._up_to_max_items([row.id or ""], [document])
-
-    def _was_deleted(self, error: NotFoundError, row_id: str | None) -> bool:
-        """Whether a 404 means that the callflow was deleted after it was listed.
-
-        A 404 can also mean that the account was deleted. A 404 without the API's JSON comes from a proxy.
-        """
-        error.affects_others = error.cause == self._listing.account_id != row_id
-        return error.code is not None and not error.affects_others
 
     def _up_to_max_items(self, ids: list[str], items: list[T]) -> Batch[T]:
         """Return the batch without the items that would exceed ``max_items``."""
