@@ -4,8 +4,8 @@ The functions are pure and send no requests to the server. ``diff``, ``findings`
 ``ReferenceIndex`` take the callflows of one account in any order. The order does not affect their results.
 
 The texts that describe something, such as the message of a ``Finding`` or the label of a ``TraceNode``, contain no
-passwords or tokens. What comes from the documents as it is may contain some: values, names, numbers, targets, and paths
-with the keys of children. ``to_plain`` and the functions ``describe_…`` hide them.
+passwords or tokens. Values, names, numbers, targets, and paths with the keys of children come from the documents
+unchanged, and may contain some. ``to_plain`` and the functions ``describe_…`` hide them.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """

@@ -190,10 +190,7 @@ def _account(
             metadata_complete=has_all,
             returns=callflow.id in returns,
         )
-        yield from (
-            Finding(code, severity, callflow.id, "", message, tuple(map(masked_text, related)))
-            for code, severity, message, related in by_numbers[position]
-        )
+        yield from (_finding(fault, callflow.id, "") for fault in by_numbers[position])
         yield from circle_findings.get(callflow.id, ())
         yield from check.findings()
 
@@ -309,26 +306,17 @@ class _Check:
                 found = [each for each in found if each[0][0] in "RS"]  # references and secrets
             if found:
                 path = survey.pointers[index]
-                for code, severity, message, related in found:
-                    place = _place(path, node, code, related)
-                    yield Finding(code, severity, callflow.id, place, message, tuple(map(masked_text, related)))
+                yield from (_finding(fault, callflow.id, _place(path, node, fault)) for fault in found)
         for top, place in metaflow_tops(callflow):
             table = rows(top)
             pointers = Pointers(table, place)
             for index, (node, _, _) in enumerate(table):
-                for code, severity, message, related in self._metaflow(node):
-                    shown = tuple(map(masked_text, related))
-                    yield Finding(code, severity, callflow.id, pointers[index], message, shown)
+                yield from (_finding(fault, callflow.id, pointers[index]) for fault in self._metaflow(node))
 
     def _metaflow(self, node: FlowNode) -> Iterator[Fault]:
         for kind, field, target in metaflow_references(node):
             if kind == "callflow" and self.complete and target not in self.ids:
-                yield (
-                    "J201",
-                    "error",
-                    f"{node.module} refers to a callflow that is missing: {masked_text(target)}",
-                    (target,),
-                )
+                yield _missing_callflow(node.module or "", target)
             elif kind == "url":
                 yield from _unencrypted(field, target)
         yield from _secrets(node)
@@ -629,11 +617,17 @@ def _hint(known: Module, key: str) -> str:
     return f"; did you mean {upper!r}?" if is_meant and upper != key else ""
 
 
-def _place(path: str, node: FlowNode, code: str, related: tuple[str, ...]) -> str:
+def _finding(fault: Fault, callflow_id: str, path: str) -> Finding:
+    code, severity, message, related = fault
+    return Finding(code, severity, callflow_id, path, message, tuple(map(masked_text, related)))
+
+
+def _place(path: str, node: FlowNode, fault: Fault) -> str:
     """Return the path of a finding about a node.
 
     This is usually the path of the node. If the node has a child for a missing time rule, it is the path of the child.
     """
+    code, _, _, related = fault
     if code == "R101" and node.module == "temporal_route" and related[0] in node.children:
         return f"{path}/children/{escape(related[0])}"
     return path

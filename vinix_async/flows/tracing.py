@@ -342,7 +342,7 @@ def _merged(branches: list[Branch]) -> list[Branch]:
     for words, child, key in branches:
         shape = _shape(child)
         # A branch that no other branch resembles is not converted to JSON, because it may be long.
-        flow = shape, b"" if child is None or is_empty(child) else to_json(child) if shapes[shape] > 1 else b"other"
+        flow = shape, to_json(child) if child and shape and shapes[shape] > 1 else b""
         if flow in merged:
             before, first, first_key = merged[flow]
             merged[flow] = (tuple(dict.fromkeys((*before, *words))), first, first_key)
