@@ -434,7 +434,10 @@ class _AccountWork:
     # --- documents ---
 
     async def _suspects(self, modified: Collection[str], began: int) -> list[str]:
-        """Return the ids of the callflows that may be new, changed or deleted."""
+        """Return the ids of the callflows that may be new, changed or deleted.
+
+        These include the callflows that are not listed: only a 404 for a callflow itself proves that it was deleted.
+        """
         known = self._known.callflows
         self._toggled.update(*(callflow.toggles for callflow in known.values()))
         all_are_suspect = self._clock_was_set_back(began)
@@ -453,7 +456,6 @@ class _AccountWork:
                 all_are_suspect
                 or callflow is None
                 or callflow_id in self._recent
-                or callflow_id not in self.rows  # only a 404 for the callflow itself proves that it was deleted
                 or callflow.row_hash is None
                 or callflow_id in self._toggled  # the server can change the callflow without updating the date
                 or self._is_due(callflow_id, callflow)
