@@ -411,6 +411,21 @@ async def test_probes_are_sent_one_at_a_time_at_doubling_intervals() -> None:
     assert len(set(gaps[-4:])) == 4  # jittered
 
 
+@virtual
+async def test_calls_that_wait_for_a_slot_when_it_begins_are_not_sent() -> None:
+    server = SimulatedServer()
+    async with calm_after(server.client(limits=Limits(max_concurrency=4), timeout=1.0)) as client:
+        await client.callflows.list("good").to_list()
+        server.fate = between(0, 20, "hang")
+        tasks = [asyncio.ensure_future(each) for each in listings(client, 100)]
+        await asyncio.sleep(15)
+        sent = [account_of(target) for target in server.asked]
+        assert len(sent) < 30
+        assert len(set(sent)) < 20
+        assert {len(each) for each in await gathered(tasks)} == {3}
+        assert client.stats.outages == 1
+
+
 @pytest.mark.parametrize(("asked", "seconds"), [("5", 5), ("3600", 10)])
 @virtual
 async def test_a_gateway_s_retry_after_is_obeyed_up_to_the_longest_interval(asked: str, seconds: float) -> None:
@@ -437,19 +452,20 @@ async def test_a_lone_broken_account_does_not_hold_up_others() -> None:
         assert isinstance((await gathered([broken]))[0], ServerError)
 
 
+@pytest.mark.parametrize("count", [1, 10])
 @virtual
-async def test_nor_requests_that_are_not_for_callflows() -> None:
+async def test_nor_do_broken_callflows_hold_up_other_requests(count: int) -> None:
     server = SimulatedServer()
     server.fate = lambda target, _: 503 if account_of(target) else "ok"
     async with calm_after(server.client()) as client:
-        broken = asyncio.ensure_future(client.callflows.list("account0000").to_list())
+        broken = [asyncio.ensure_future(each) for each in listings(client, count)]
         await asyncio.sleep(45)
         begun = now()
         for _ in range(5):
             await asyncio.gather(*(client.accounts.get(each) for each in names(0, 5)))
         assert now() - begun < 0.2
         assert client.stats.outages == 1
-        assert isinstance((await gathered([broken]))[0], ServerError)
+        assert {type(each) for each in await gathered(broken)} == {ServerError}
 
 
 @virtual
@@ -984,6 +1000,25 @@ async def test_calls_with_little_time_neither_prolong_it_nor_load_the_server(
     assert all(late)
     assert len(late) > rate
     assert sum(4 < at < 10 for at, _ in server.requests) < 10
+
+
+@pytest.mark.parametrize("limit", ["deadline", "cancellation"])
+@virtual
+async def test_nor_do_calls_whose_probes_hang_after_the_end_of_outage_wait(limit: str) -> None:
+    """Each probe is cancelled. The next one is sent only when it is due, although other calls wait for the result."""
+    server = SimulatedServer()
+    server.fate = lambda _, at: "refused" if at < 2 else "hang"
+
+    async def call(client: VinixClient, number: int) -> None:
+        await asyncio.sleep(number / 10)
+        with suppress(VinixError, TimeoutError):
+            async with asyncio.timeout(0.5 if limit == "cancellation" else None):
+                await client.callflows.list(f"account{number % 50}").to_list()
+
+    policy = RetryPolicy(outage_wait=5)
+    async with calm_after(server.client(deadline=0.5 if limit == "deadline" else None, retry=policy)) as client:
+        await asyncio.gather(*(call(client, number) for number in range(600)))
+    assert 3 <= sum(20 < at < 60 for at, _ in server.requests) <= 40 / 5
 
 
 @virtual

@@ -2,20 +2,22 @@
 
 Detection. An account that fails is evidence of an outage until the server answers a request that was sent after the
 failure. An answer that concerns one account, such as a 404, is not a failure here. An outage is suspected when at least
-four accounts, or all accounts with a call in flight, are evidence, and when a call of an account that is evidence has
-used its last attempt. The call that notices this then repeats a request that succeeded before. If the server answers,
-there is no outage: each of the accounts has a problem of its own, and each call follows its own retry policy. If the
-server does not answer, or if no request has ever succeeded, the outage begins and calls wait. Failures that are part of
-an outage do not count towards the attempts of any call.
+four accounts are evidence, when all accounts with a call in flight are evidence, or when a call of an account that is
+evidence has used its last attempt. The call that notices this repeats a request that succeeded before. If the server
+answers, there is no outage: each of the accounts has a problem of its own, and each call follows its own retry policy.
+If the server does not answer, or if no request has ever succeeded, the outage begins and calls wait. Failures that are
+part of an outage do not count towards the attempts of any call.
 
 Recovery. The waiting calls take turns to send probes, one probe at a time and at increasing intervals. A probe is an
-ordinary attempt of a call. As long as fewer than four accounts are evidence, the first call for any other account is
-sent at once, as a probe. If only requests for callflows fail, other requests do not wait. After a successful probe, the
-number of attempts that may be in flight grows from answer to answer. The latest calls are sent first, because older
-ones may have little time left before they are cancelled. A call that has waited for its ``outage_wait`` fails with its
-last error.
+ordinary attempt of a call. After each third failed probe, a request that succeeded before is repeated. As long as fewer
+than four accounts have failed, the first call for any other account is sent at once, as a probe. Requests for callflows
+and other requests are counted separately: if only requests for callflows fail, other requests do not wait. After a
+successful probe, the number of attempts that may be in flight grows from answer to answer. The latest calls are sent
+first, because older ones may have little time left before they are cancelled. A call that has waited for its
+``outage_wait`` fails with its last error, after a last probe.
 
 This module starts no background task and does no I/O. A call enters it before each attempt and reports the outcome.
+A call that waits for a slot when an outage begins enters it again.
 """
 
 import asyncio
@@ -43,7 +45,7 @@ Each failed probe doubles the interval. A longer Retry-After of a gateway is obe
 """
 
 _PROBES_PER_CHECK: Final = 3
-"""After this number of failed probes, a request that succeeded before is repeated.
+"""After this number of failed probes, a request that succeeded before is repeated, or else one of the failed probes.
 
 A probe may fail even when the server is back, for example because its document is broken.
 """
@@ -106,10 +108,11 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # For each account that is evidence of the outage, the time from which the outage_wait of its calls is counted. As
-    # long as there are fewer than _MIN_ACCOUNTS, another account is added when its first call is sent as a probe.
+    # For each account that is evidence of the outage, the time from which the outage_wait of its calls is counted. If
+    # there are fewer than _MIN_ACCOUNTS, another account is added when its first call is sent as a probe.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
+    probed_at: float = -math.inf  # when the latest probe was sent
     interval: float = _FIRST_INTERVAL
     failed_probes: int = 0
     answers_others: bool = False  # whether the server answered the last request that was not for callflows
@@ -124,7 +127,7 @@ class OutageDetector:
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._closed = False
         # State before an outage.
-        self._in_flight: dict[Key, int] = {}
+        self._in_flight: Counter[Key] = Counter()  # for each account, how many calls are in progress
         # The accounts that have requests in flight and have failed since their last success.
         self._failing: set[Key] = set()
         # The accounts whose failures suggest an outage, each with the time of its first failure. When the server
@@ -139,10 +142,11 @@ class OutageDetector:
         self._outages = 0  # how many outages have begun: the serial number of the latest one
         self._ended_at = -math.inf  # when the latest outage ended
         self._prober: Ticket | None = None  # the call that waits until the next probe is due, or sends it
-        # The other waiting calls. Those that have sent probes come first, and then the others in order of arrival.
+        # The other waiting calls. Those that have sent probes come first, and then the others. In both groups, the next
+        # call to send comes last.
         self._waiting: OrderedDict[Ticket, asyncio.Future[None]] = OrderedDict()
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
-        self._wakes_at = math.inf
+        self._wakes_at = math.inf  # when the prober wakes by itself
         # State after an outage.
         self._recovery_limit: int | None = None  # how many attempts may be in flight; None for no limit
         self._recovering = 0  # how many attempts in flight count towards the limit
@@ -152,7 +156,7 @@ class OutageDetector:
     def begin(self, ticket: Ticket) -> None:
         """Register a call that begins."""
         if ticket.outage_wait:
-            self._in_flight[ticket.key] = self._in_flight.get(ticket.key, 0) + 1
+            self._in_flight[ticket.key] += 1
 
     def end(self, ticket: Ticket) -> None:
         """Remove a call that has ended for any reason. If this call sent the probes, another call takes over."""
@@ -177,8 +181,12 @@ class OutageDetector:
     # --- before an attempt ----------------------------------------------------------------------------------
 
     def must_wait(self, ticket: Ticket) -> bool:
-        """Return whether ``enter`` must be awaited before an attempt. Skipping it saves time in the usual case."""
-        return bool(ticket.outage_wait) and (self._outage is not None or self._recovery_limit is not None)
+        """Return whether ``enter`` must be awaited before the call sends an attempt."""
+        if not ticket.outage_wait:
+            return False
+        if self._outage is None:
+            return self._recovery_limit is not None and ticket.recovery != self._outages
+        return not ticket.probing and not self._is_unaffected(ticket, self._outage)
 
     async def enter(self, ticket: Ticket) -> None:
         """Wait until the call may send its next attempt. If this sets ``ticket.probing``, the attempt is a probe.
@@ -210,17 +218,22 @@ class OutageDetector:
 
     def _need_not_wait(self, ticket: Ticket, outage: _Outage) -> bool:
         """Return True if the call may send at once, because the outage possibly does not affect it."""
-        if outage.answers_others and not ticket.callflows:
+        if self._is_unaffected(ticket, outage):
             if self._prober is ticket:
                 self._hand_over()
             self._done_waiting(ticket)
             return True
-        if ticket.key in outage.accounts or len(outage.accounts) >= _MIN_ACCOUNTS:
+        failed = [key for key in outage.accounts if key[0] == ticket.callflows]
+        if ticket.key in failed or len(failed) >= _MIN_ACCOUNTS:
             return False
         # Only a few accounts have failed, and the cause may lie with these accounts. Try this other account.
         outage.accounts[ticket.key] = self._clock.monotonic()
         ticket.probing = True
         return True
+
+    def _is_unaffected(self, ticket: Ticket, outage: _Outage) -> bool:
+        """Return whether the request is not for callflows, and the server answered the last such request."""
+        return outage.answers_others and not ticket.callflows
 
     def _may_send(self, ticket: Ticket) -> bool:
         """Return whether the call may send now. If it may, and a recovery limits the attempts, count the attempt."""
@@ -254,8 +267,10 @@ class OutageDetector:
                 raise self._given_up(ticket, outage)
             self._release([each for each in self._waiting if now >= each.ends_at])
             tickets = [ticket, *self._waiting]
-            # If the outage_wait of a call ends earlier, probe then: a call gives up only after a last probe.
-            due = min(outage.next_probe_at, *map(self._patience_ends, tickets))
+            # If the outage_wait of a call ends earlier, probe then: a call gives up only after a last probe. If that
+            # probe is cancelled, the call waits until the next one is due.
+            ends = [end for end in map(self._patience_ends, tickets) if end > outage.probed_at]
+            due = min([outage.next_probe_at, *ends])
             if now >= due:
                 self._choose_prober(ticket, outage)
                 return
@@ -272,15 +287,14 @@ class OutageDetector:
         Prefer a call whose answer can end the outage, that has not sent a probe yet, and that arrived last. An older
         call is likely to be cancelled soon, for example because of a timeout, and a cancelled probe shows nothing.
         """
-        able = (each for each in reversed(self._waiting) if each.callflows or not outage.callflows)
-        prober = next(able, ticket)
-        if prober.has_probed and not ticket.has_probed:
-            prober = ticket
-        if self.served is None and outage.failed_probes and outage.failed_probes % _PROBES_PER_CHECK == 0:
+        able = [each for each in (ticket, *self._waiting) if each.callflows or not outage.callflows] or [ticket]
+        able.sort(key=lambda each: not each.has_probed)
+        prober = able[-1]
+        if self.served is None and outage.failed_probes % _PROBES_PER_CHECK == 0 and able[0].has_probed:
             # No request has succeeded before that could be repeated. Repeat a probe: each account may fail a few times.
-            probed = (each for each in (ticket, *self._waiting) if each.has_probed)
-            prober = next((each for each in probed if each.callflows or not outage.callflows), prober)
+            prober = able[0]
         prober.probing = True
+        outage.probed_at = self._clock.monotonic()
         outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
         self._schedule_probe(outage)  # another probe is sent then if this one is cancelled
         if prober is not ticket:
@@ -338,8 +352,11 @@ class OutageDetector:
             return False
         self._leave_recovery(ticket)
         ticket.last_error = error
-        if self._outage is not None and ticket.probing and self._prober is ticket:
-            await self._probe_failed(ticket, error, self._outage, server_answers)
+        outage = self._outage
+        if outage is not None and not ticket.callflows:
+            outage.answers_others = False
+        if outage is not None and ticket.probing and self._prober is ticket:
+            await self._probe_failed(ticket, error, outage, server_answers)
             return True
         ticket.probing = False
         if ticket.sent_at < self._ended_at:
@@ -357,8 +374,6 @@ class OutageDetector:
                 await self._check(ticket, error, server_answers)
             else:
                 await asyncio.wait({self._check_done})
-        if not ticket.callflows:
-            self._outage.answers_others = False
         return True  # there is an outage, so this does not count as one of the call's attempts
 
     def _suspects_outage(self, ticket: Ticket, error: VinixError) -> bool:
@@ -422,8 +437,6 @@ class OutageDetector:
             self._end_outage(outage, ticket)
             self._done_waiting(ticket)
             return
-        if not ticket.callflows:
-            outage.answers_others = False
         outage.error = error
         self._schedule_probe(outage, error)
         now = self._clock.monotonic()

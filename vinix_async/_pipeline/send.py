@@ -263,6 +263,8 @@ class _Call:
                     continue
                 ticket.spent += 1
                 raise
+            if envelope is None:
+                continue
             outages.succeeded(ticket)
             envelope.attempts, envelope.attempts_allowed = self._attempts, self._options.retry.attempts
             return envelope
@@ -293,42 +295,46 @@ class _Call:
             self._probes += call._probes
         return True
 
-    async def _attempt(self) -> Envelope:
-        """Send the request once. After a 401, get a new token and repeat the request, but only once per call."""
+    async def _attempt(self) -> Envelope | None:
+        """Send the request once. Return None if the caller must repeat this.
+
+        That is the case after a 401 if another token may help, but only once per call. It is also the case if the token
+        was replaced or an outage began while the call waited for a slot. The request was not sent then.
+        """
         sender, request = self._sender, self._request
-        while True:
-            cache = self._cache
-            if cache is None:
-                cache = self._cache = sender.shared_cache or await sender.token_cache(request.account_id)
+        cache = self._cache
+        if cache is None:
+            cache = self._cache = sender.shared_cache or await sender.token_cache(request.account_id)
+        try:
+            token = await cache.get(partial(self._log_in, cache))
+        except RateLimitError:
+            self.hold = cache.blocked_for
+            raise
+        if self._claims_suffice and token.claims:
+            return Envelope(data=token.claims)
+        waiting = partial(self._waiting, "rate_limit")
+        account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
+        try:
+            if not cache.is_current(token) or sender.outages.must_wait(self._ticket):
+                return None
+            sent_at = sender.clock.monotonic()
             try:
-                token = await cache.get(partial(self._log_in, cache))
-            except RateLimitError:
-                self.hold = cache.blocked_for
+                envelope = await self._exchange(request, token, token.secrets)
+            except AuthenticationError as error:
+                refusal = error
+            except RateLimitError as error:
+                self.hold = account.rate_limited(sent_at, self._obeyed(error))
                 raise
-            if self._claims_suffice and token.claims:
-                return Envelope(data=token.claims)
-            waiting = partial(self._waiting, "rate_limit")
-            account = await sender.rate_limiter.acquire(request.account_id, self._ends_at, waiting)
-            try:
-                if not cache.is_current(token):
-                    continue  # the token was refused or refreshed while this call waited for a slot
-                sent_at = sender.clock.monotonic()
-                try:
-                    envelope = await self._exchange(request, token, token.secrets)
-                except AuthenticationError as error:
-                    refusal = error
-                except RateLimitError as error:
-                    self.hold = account.rate_limited(sent_at, self._obeyed(error))
-                    raise
-                else:
-                    cache.accepted()
-                    account.succeeded()
-                    return envelope
-            finally:
-                sender.rate_limiter.release(account)
-            if self._replayed or not (cache.refused(token) or await self._has_other_credentials(cache)):
-                raise refusal
-            self._replayed = True
+            else:
+                cache.accepted()
+                account.succeeded()
+                return envelope
+        finally:
+            sender.rate_limiter.release(account)
+        if self._replayed or not (cache.refused(token) or await self._has_other_credentials(cache)):
+            raise refusal
+        self._replayed = True
+        return None
 
     async def _has_other_credentials(self, cache: TokenCache) -> bool:
         """Return whether ``auth`` is a function that returns different credentials now."""
