@@ -209,6 +209,17 @@ def test_login_makes_the_file_and_takes_keys_and_tokens(vinix: Command, sandbox:
     assert vinix("auth", "login", stdin="x\n").returncode == 2
 
 
+def test_a_new_secret_goes_to_the_server_of_the_profile(vinix: Command, sandbox: Sandbox) -> None:
+    path = write(vinix, f'[lab]\nbase = "{sandbox.url}"\nusername = "old"\npassword = "planted-6"\n')
+    key = ("auth", "login", "--kind", "api-key", "--profile", "lab")
+    done = vinix(*key, stdin=f"{sandbox.api_key_auth().api_key}\n")
+    assert done.returncode == 0, done.stderr
+    lab = {"base": sandbox.url, "account_id": sandbox.root_id, "api_key": sandbox.api_key_auth().api_key}
+    assert tomllib.loads(path.read_text()) == {"lab": lab}
+    done = vinix(*key, "--base", "http://elsewhere.example", stdin=f"{sandbox.api_key_auth().api_key}\n")
+    assert (done.returncode, "--allow-http" in done.stderr) == (2, True)
+
+
 def test_login_asks_on_a_terminal_and_shows_no_secret(vinix: Command, sandbox: Sandbox) -> None:
     auth = sandbox.user_auth()
     answers = {"User name:": auth.username, "Account name:": auth.account_name, "Password:": auth.password}

@@ -6,6 +6,7 @@ the secret, or reads the secret from stdin.
 
 import json
 import sys
+from dataclasses import replace
 from getpass import getpass
 from typing import Annotated, Final, Literal
 
@@ -17,7 +18,7 @@ from .connection import Server, connect
 from .console import note, print_data, reading_input, to_terminal, write_data
 from .exit_codes import UsageError
 from .options import CONNECTION, Connection, Flag, Text
-from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret
+from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret, stored_base
 from .table import facts_table
 
 auth: App = App(name="auth", version=vinix_async.__version__, help="Store and check credentials.")
@@ -49,7 +50,7 @@ async def login(
     keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Check credentials and store them in a profile.
+    """Check credentials and store them in a profile. The profile keeps its ``base``; its other settings are replaced.
 
     If stdin is a terminal, the command prompts for the secret. Otherwise the first line of stdin must be the secret.
     Other users cannot read the file that contains the profiles.
@@ -61,6 +62,9 @@ async def login(
         return
     given = read_settings(connection.profile, use_profile=False)
     check_profile_name(given.profile)
+    # A new secret of a profile goes to the server of this profile.
+    base = connection.base or given.get("base") or stored_base(given.profile)
+    connection = replace(connection, base=base)
     account = {"account_name": account_name, "account_realm": account_realm, "phone_number": phone_number}
     if kind == "password":
         username = username or _ask("User name: ", "--username")
@@ -72,7 +76,7 @@ async def login(
     async with connect(connection, auth=make_auth(setting, secret, user), root=account_id) as server:
         found = await _check(server)
     stored = {
-        "base": connection.base or given.get("base"),
+        "base": base,
         **user,
         "account_id": account_id or found["account_id"],
         **({"keyring": setting} if keyring else {setting: secret}),

@@ -151,6 +151,12 @@ def read_profile(name: str | None) -> dict[str, str]:
     return {key: value for key, value in profile.items() if value}
 
 
+def stored_base(name: str) -> str | None:
+    """Return the ``base`` of a profile, or None if the profile has none or does not exist."""
+    path = config_path()
+    return read_profile(name).get("base") if name in _parse(_read(path), path) else None
+
+
 def check_profile_name(name: str) -> None:
     """Raise ``UsageError`` if ``save_profile`` cannot write a profile with this name."""
     if not _PROFILE_NAME.fullmatch(name):
