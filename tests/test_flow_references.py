@@ -197,6 +197,12 @@ def test_ways_by_jumps() -> None:
     assert ways("missing") == []
 
 
+def test_a_jump_to_an_id_is_no_transfer_to_the_number_of_the_same_name() -> None:
+    menu = node("menu", {}, **{"1": node("callflow", {"id": "2000"}), "2": node("transfer", {"target": A})})
+    ways = ReferenceIndex([callflow(node("hangup"), numbers=["2000"]), callflow(menu, each=B)])
+    assert ways.ways_to(A) == []
+
+
 def test_a_chain_is_followed_as_far_as_the_server_does() -> None:
     chain = [callflow(node("callflow", {"id": f"{each + 1:032x}"}), each=f"{each:032x}") for each in range(99)]
     ways = ReferenceIndex(chain).ways_to(f"{99:032x}")

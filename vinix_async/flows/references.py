@@ -413,9 +413,11 @@ class ReferenceIndex:
     def _jumps_to(self, callflow_id: str) -> Iterator[Reference]:
         callflow = self.callflows.get(callflow_id)
         numbers = [each for each in callflow.numbers if self._by_number[each][0] == callflow_id] if callflow else []
-        for position in dict.fromkeys(at for each in (callflow_id, *numbers) for at in self._by_target.get(each, ())):
+        targets = [("callflow", callflow_id), *(("transfer", number) for number in numbers)]
+        found = dict.fromkeys((module, at) for module, target in targets for at in self._by_target.get(target, ()))
+        for module, position in found:
             jump = self._references[position]
-            is_jump = jump.module in {"callflow", "transfer"} and jump.path.startswith("/flow")
+            is_jump = jump.module == module and jump.path.startswith("/flow")
             if is_jump and not inactive(jump, self.callflows[jump.callflow_id]):
                 yield jump
 
