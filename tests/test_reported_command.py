@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import pytest
 from cli_support import Command, accounts_of, environment, served, variables, wait_for
+from free_port import closed_port
 
 from vinix_async import Account, BadItem, Callflow, DecodeError, Page, Pager
 from vinix_async._columns import cells
@@ -799,7 +800,8 @@ def test_c16_settings_are_named_as_the_command_knows_them(
 def test_c16_other_errors_name_options_too(vinix: Command, sandbox: Sandbox) -> None:
     done = vinix("callflows", "list", "x", VINIX_BASE=sandbox.url.removesuffix("/v2"))
     assert "--base must end with /v2" in done.stderr
-    done = vinix("callflows", "list", "--outage-wait", "0.01", VINIX_BASE="http://127.0.0.1:1/v2")
+    with closed_port() as port:
+        done = vinix("callflows", "list", "--outage-wait", "0.01", VINIX_BASE=f"http://127.0.0.1:{port}/v2")
     assert re.search(r"unavailable for \d\.\d s \(--outage-wait 0\.01\)", done.stderr)
     done = vinix("callflows", "list", VINIX_BASE="http://ann:planted-8@127.0.0.1:1/v2")
     assert done.returncode == 2

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fake_clock import FakeClock
 from fault_server import Connection, Script, fault_server
+from free_port import closed_port
 from scripted import Scripted, failure, success
 
 from vinix_async import (
@@ -252,8 +253,9 @@ async def test_L9_an_error_says_why_it_was_the_last(
 
 
 async def test_L10_a_refused_connection() -> None:
-    error = await error_of("http://127.0.0.1:9/v2", APIConnectionError)
-    assert str(error).startswith("cannot connect to 127.0.0.1:9: [Errno 111] Connection refused [GET /accounts/")
+    with closed_port() as port:
+        error = await error_of(f"http://127.0.0.1:{port}/v2", APIConnectionError)
+    assert str(error).startswith(f"cannot connect to 127.0.0.1:{port}: [Errno 111] Connection refused [GET /accounts/")
     assert isinstance(error.__cause__, ConnectionRefusedError)
     assert error.server_away
 
