@@ -1,4 +1,4 @@
-"""Ports for programs that cannot choose one by themselves."""
+"""Ports for programs that cannot choose one by themselves, and ports that refuse connections."""
 
 import secrets
 import socket
