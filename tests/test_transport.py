@@ -822,6 +822,8 @@ async def test_a_timeout_while_the_body_is_read(session: aiohttp.ClientSession |
         ("https://", "https://"),
         ("https://api.example.com:99999/v2", "https://"),
         ("https://[::1/v2", "https://"),
+        ("https://[::1]8080/v2", "https://"),
+        ("https://[::1]ä/v2", "https://"),
         ("https://api..example.com/v2", "https://"),
         (f"https://{'a' * 64}.example.com/v2", "https://"),
         ("https://ann:planted@api.example.com/v2", "auth="),

@@ -209,7 +209,8 @@ def check_url(name: str, value: object) -> SplitResult:
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     try:
         parts = urlsplit(value)
-        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+        after_ipv6 = parts.netloc.rpartition("@")[2].partition("]")[2]  # urlsplit accepts any text there
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and after_ipv6[:1] in {"", ":"}:
             parts.hostname.encode("idna")  # raises ValueError if a label is empty or too long
             return parts
     except ValueError:
