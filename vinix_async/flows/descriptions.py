@@ -250,7 +250,7 @@ def _score_word(node: FlowNode, key: str) -> str:
         can_be_lower = "_" in node.children and keys[:1] != ["0"]
         return ("no or lower score" if can_be_lower else "callers without a score") if keys else ""
     if key not in keys[:1] or "_" in node.children:
-        return f"score {masked(key)} or more"
+        return f"score {masked_text(key)} or more"
     scores = f"score below {keys[1]}" if len(keys) > 1 else "any score"
     return f"no score, {scores}" if key == "0" else scores
 
