@@ -108,8 +108,8 @@ class _Outage:
     began: float
     error: VinixError
     callflows: bool  # whether only an answer to a request for callflows ends the outage
-    # For each account that is evidence of the outage, the time from which the outage_wait of its calls is counted. If
-    # there are fewer than _MIN_ACCOUNTS, another account is added when its first call is sent as a probe.
+    # For each account that is evidence of the outage, the time from which the outage_wait of its calls is counted. As
+    # long as there are fewer than _MIN_ACCOUNTS, another account is added when its first call is sent as a probe.
     accounts: dict[Key, float]
     next_probe_at: float = 0.0
     probed_at: float = -math.inf  # when the latest probe was sent
@@ -128,7 +128,7 @@ class OutageDetector:
         self._closed = False
         # State before an outage.
         self._in_flight: Counter[Key] = Counter()  # for each account, how many calls are in progress
-        # The accounts that have requests in flight and have failed since their last success.
+        # The accounts with calls in progress that have failed since their last success, or since the last outage began.
         self._failing: set[Key] = set()
         # The accounts whose failures suggest an outage, each with the time of its first failure. When the server
         # answers a request, _discard_evidence removes accounts that had failed before the request was sent.
@@ -223,8 +223,8 @@ class OutageDetector:
                 self._hand_over()
             self._done_waiting(ticket)
             return True
-        failed = [key for key in outage.accounts if key[0] == ticket.callflows]
-        if ticket.key in failed or len(failed) >= _MIN_ACCOUNTS:
+        tried = [key for key in outage.accounts if key[0] == ticket.callflows]
+        if ticket.key in tried or len(tried) >= _MIN_ACCOUNTS:
             return False
         # Only a few accounts have failed, and the cause may lie with these accounts. Try this other account.
         outage.accounts[ticket.key] = self._clock.monotonic()
