@@ -23,7 +23,7 @@ A call that waits for a slot when an outage begins enters it again.
 import asyncio
 import copy
 import math
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -127,7 +127,7 @@ class OutageDetector:
         self.served: str | None = None  # the last account for which a request for callflows succeeded
         self._closed = False
         # State before an outage.
-        self._in_flight: Counter[Key] = Counter()  # for each account, how many calls are in progress
+        self._in_flight: defaultdict[Key, int] = defaultdict(int)  # for each account, how many calls are in progress
         # The accounts with calls in progress that have failed since their last success, or since the last outage began.
         self._failing: set[Key] = set()
         # The accounts whose failures suggest an outage, each with the time of its first failure. When the server
