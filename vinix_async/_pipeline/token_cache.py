@@ -108,7 +108,8 @@ class TokenCache:
         task = self._login
         self._waiters += 1
         try:
-            return await asyncio.shield(task)
+            await asyncio.wait({task})  # unlike awaiting the task, this does not cancel it if this call is cancelled
+            return task.result()
         except VinixError as error:
             shared = error
         finally:
