@@ -59,6 +59,7 @@ def test_an_api_key_is_sent_as_it_is() -> None:
         (lambda: UserAuth("u", "p", account_name="a", phone_number="1"), "exactly one"),
         (lambda: UserAuth("u", "p", account_name=""), "account_name"),
         (lambda: UserAuth("u", "p", account_name="a", method="sha1"), "method"),
+        (lambda: UserAuth("u", "p", account_name="a", method=["sha"]), "method"),  # type: ignore[arg-type]
         (lambda: ApiKeyAuth(""), "api_key"),
         (lambda: ApiKeyAuth("planted\n"), "api_key must not contain spaces, tabs or line ends"),
         (lambda: TokenAuth(""), "token"),
