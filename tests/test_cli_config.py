@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -294,7 +295,7 @@ def test_a_home_that_cannot_be_entered_has_no_profile(
     monkeypatch.setattr(Path, "open", closed)
     done = known("auth", "check")  # the file is there, but cannot be read
     assert (done.returncode, done.stderr.partition("config.toml")[2]) == (2, ": Permission denied\n")
-    monkeypatch.setattr(Path, "exists", closed)
+    monkeypatch.setattr(os.path, "exists", lambda _: False)  # as in a folder that cannot be entered
     assert known("auth", "check").returncode == 0
     done = known("auth", "check", VINIX_CONFIG="file")
     assert (done.returncode, done.stderr) == (2, "vinix: cannot read file: Permission denied\n")

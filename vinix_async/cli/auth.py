@@ -17,7 +17,7 @@ import vinix_async
 from .connection import Server, connect
 from .console import note, print_data, reading_input, to_terminal, write_data
 from .exit_codes import UsageError
-from .options import CONNECTION, Connection, Flag, Text
+from .options import CONNECTION, Connection, Flag, NotEmpty
 from .settings import check_profile_name, make_auth, read_settings, save_profile, save_secret, stored_base
 from .table import facts_table
 
@@ -45,7 +45,7 @@ async def login(
         str | None, Parameter(help="A phone number of the user's account, instead of its name.")
     ] = None,
     account_id: Annotated[
-        Text, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
+        NotEmpty, Parameter(help="The account that ROOT stands for (default: the account of the credentials).")
     ] = None,
     keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,

@@ -78,7 +78,7 @@ def writing_stdout() -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except OSError as error:
-        raise OSError(error.errno, error.strerror, "stdout") from None
+        raise OSError(error.errno, error.strerror or str(error), "stdout") from None
 
 
 def rendered(*renderables: Any, width: int | None = None, soft_wrap: bool = False) -> bytes:

@@ -37,7 +37,7 @@ def _not_empty(_type: Any, value: Any) -> None:
         raise ValueError("must not be empty")
 
 
-Text: TypeAlias = Annotated[str | None, Parameter(validator=_not_empty)]
+NotEmpty: TypeAlias = Annotated[str | None, Parameter(validator=_not_empty)]
 Flag: TypeAlias = Annotated[bool, Parameter(negative=(), show_default=False)]
 Shown: TypeAlias = Literal["table", "json", "ndjson", "tree", "mermaid", "svg", "png", "html"]
 Dialect: TypeAlias = Annotated[
@@ -101,8 +101,8 @@ class Connection:
         sandbox_faults: The share of the sandbox's replies that are failures, from 0 to 1.
     """
 
-    profile: Text = None
-    base: Text = None
+    profile: NotEmpty = None
+    base: NotEmpty = None
     allow_http: Flag = False
     outage_wait: Annotated[float | None, Parameter(validator=between(0))] = None
     sandbox: Flag = False
@@ -130,7 +130,7 @@ class Selection:
     """
 
     descendants_of: str | None = None
-    accounts_from: Annotated[Text, Parameter(allow_leading_hyphen=True)] = None
+    accounts_from: Annotated[NotEmpty, Parameter(allow_leading_hyphen=True)] = None
     all: Flag = False
     concurrency: Annotated[int, Parameter(validator=between(1))] = 32
 
