@@ -697,6 +697,9 @@ async def test_files_that_are_no_mirror(tmp_path: Path) -> None:
                 await mirror.status()
         assert str(path) in str(caught.value)
         assert caught.value.__cause__ is caught.value.__context__ is None
+    async with Mirror(tmp_path / ("x" * 300)) as mirror:
+        with pytest.raises(MirrorError):
+            await mirror.status()
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as opened:
         assert opened.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 

@@ -55,9 +55,13 @@ class SqliteDatabase:
 
     def connect(self, *, create: bool) -> None:
         """Open the file, and upgrade tables of an older version. If ``create`` is true, a missing file is created."""
-        if not self._path.parent.is_dir():
+        try:
+            has_folder, exists = self._path.parent.is_dir(), self._path.exists()
+        except OSError as error:  # before Python 3.14: the path is too long, or a folder in it cannot be entered
+            raise MirrorError(f"the mirror {self._name} cannot be opened: {error.strerror}") from None
+        if not has_folder:
             raise MirrorError(f"the mirror {self._name} cannot be opened: its folder does not exist")
-        if not create and not self._path.exists():
+        if not create and not exists:
             raise MirrorError(f"the mirror {self._name} does not exist: `vinix mirror refresh` creates it")
         self._connection = sqlite3.connect(
             self._path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
