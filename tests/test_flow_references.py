@@ -163,10 +163,11 @@ def test_where_used() -> None:
 
 
 def test_a_media_file_is_found_by_the_end_of_its_path() -> None:
-    targets = [X, f"/{A}/{X}", f"account%2Fdb/{X}", f"{X}/a.wav"]
+    targets = [X, f"/{A}/{X}", f"account%2Fdb/{X}", f"{X}/a.wav", "/system_media/en-us%2Fhello"]
     flows = [callflow(node("play", {"id": target}), each=str(position)) for position, target in enumerate(targets)]
     assert [each.target for each in ReferenceIndex(flows).where_used(X)] == targets[:3]
-    assert [each.target for each in ReferenceIndex(flows).where_used("a.wav")] == targets[3:]
+    assert [each.target for each in ReferenceIndex(flows).where_used("a.wav")] == targets[3:4]
+    assert [each.target for each in ReferenceIndex(flows).where_used("en-us/hello")] == targets[4:]
 
 
 def test_the_beginning_of_an_id_is_enough() -> None:

@@ -15,6 +15,7 @@ from vinix_async.flows import (
     METAFLOW_MODULES,
     MODULES,
     RULES,
+    Change,
     Name,
     ReferenceIndex,
     branch_word,
@@ -268,4 +269,6 @@ def test_paths_in_results_are_exact_and_hidden_in_json() -> None:
     results: list[Any] = [finding, *diff([old], [new]), trace([old], A), *references(old), lookup([old], "1")]
     for result in results:
         assert "planted" not in json.dumps(to_plain(result))
+    move = Change("node_moved", A, "/flow", "", f"{path}/children/_", old.flow)
+    assert to_plain(move)["old"] == "/flow/children/https:~1~1h.example~1x/children/_"
     assert to_plain(finding)["path"] == "/flow/children/https:~1~1h.example~1x"

@@ -412,7 +412,7 @@ class PageReader(Generic[T]):
                 document = await result_of(task)
             except NotFoundError as error:
                 account_id = self._listing.account_id
-                error.affects_others = error.cause == account_id != row.id  # the account was deleted
+                error.affects_others = error.cause == account_id  # the account was deleted
                 if error.affects_others or error.code is None:  # without the API's JSON, the 404 is that of a proxy
                     self._add_bad_item(row.id or None, index, error)
                 else:
