@@ -422,6 +422,7 @@ def test_arguments_are_checked_at_once() -> None:
     for address in (
         "",
         "host=h password = planted-secret",
+        "planted-secret\0",
         "mysql://u:planted-secret@h/d",
         "postgresql://u:planted-secret@h:port/d?odd",
         "postgres://%zz@h/d",

@@ -279,7 +279,7 @@ class Mirror:
 def _database(address: str) -> Database:
     scheme, is_address, _ = address.partition("://")
     # A text such as "host=... password=..." is meant for PostgreSQL. The password must not become the name of a file.
-    if address and not is_address and "password=" not in address.replace(" ", ""):
+    if address and not is_address and "\0" not in address and "password=" not in address.replace(" ", ""):
         return SqliteDatabase(Path(address))
     if scheme not in {"postgres", "postgresql"}:
         raise ConfigurationError("database must be the path of an SQLite file or a postgresql:// address")
