@@ -257,6 +257,14 @@ def test_secrets_are_hidden_in_keys_and_paths() -> None:
     )
 
 
+def test_findings_name_numbers_without_secrets() -> None:
+    flow = node("user", {"id": X}, _=node("hangup"))
+    both = [structure({"id": each, "numbers": ["ann:planted@h.example"], "flow": flow}, Callflow) for each in (A, X)]
+    (finding,) = findings(both, select=["N501"])
+    assert finding.related == ("h.example", X)
+    assert finding.message == f"callflow {X} also has the number h.example, and gets the calls"
+
+
 def test_paths_in_results_are_exact_and_hidden_in_json() -> None:
     url = "https://bob:planted@h.example/x"
     flow = node("branch_variable", {"variable": "v"}, **{url: node("user", {}), "_": node("hangup")})
