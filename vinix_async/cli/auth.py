@@ -50,7 +50,9 @@ async def login(
     keyring: Annotated[Flag, Parameter(help="Store the secret in the system's keyring, not in the profile.")] = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Check credentials and store them in a profile. The profile keeps its ``base``; its other settings are replaced.
+    """Check credentials and store them in a profile.
+
+    The ``base`` of an existing profile is kept unless --base or VINIX_BASE is set. The other settings are replaced.
 
     If stdin is a terminal, the command prompts for the secret. Otherwise the first line of stdin must be the secret.
     Other users cannot read the file that contains the profiles.
@@ -62,7 +64,7 @@ async def login(
         return
     given = read_settings(connection.profile, use_profile=False)
     check_profile_name(given.profile)
-    # A new secret of a profile goes to the server of this profile.
+    # Unless --base or VINIX_BASE names a server, a new secret must go only to the server of the profile.
     base = connection.base or given.get("base") or stored_base(given.profile)
     connection = replace(connection, base=base)
     account = {"account_name": account_name, "account_realm": account_realm, "phone_number": phone_number}

@@ -40,7 +40,7 @@ _before_printing: list[Callable[[], object]] = []
 def note(text: str) -> None:
     """Print a message of one or more lines on stderr. All control characters but line feeds are escaped.
 
-    A message that cannot be written does not end the command, for example if the disk with the log is full.
+    If the message cannot be written, for example because the disk with the log is full, the command continues.
     """
     hide_progress()
     with contextlib.suppress(OSError):
@@ -73,7 +73,7 @@ def write_data(data: bytes, escape: Callable[[str], str] | None = printable_json
 
 @contextlib.contextmanager
 def writing_stdout() -> Iterator[BinaryIO]:
-    """Yield stdout, for bytes, and flush it at the end. The error of a failed write names stdout."""
+    """Yield the binary stream of stdout, and flush it at the end. The error of a failed write names stdout."""
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -124,7 +124,10 @@ def open_missing_streams() -> None:
 
 @contextlib.contextmanager
 def reading_input() -> Iterator[None]:
-    """Let Ctrl-C end the block, which reads stdin. asyncio would only cancel the task, and the block would go on."""
+    """Let Ctrl-C interrupt the ``with`` block, which reads stdin.
+
+    The signal handler of asyncio would only cancel the task, and the block would continue to wait for input.
+    """
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -19,7 +19,7 @@ _OPTIONS: Final = {
     "use the argument page_size=": "use --page-size",
     "use the argument start_key= of callflows.list": "the command reads listings from their beginning",
 }
-"""What messages of the library name, and what the command's messages name in its place."""
+"""Texts in messages of the library, and the texts that replace them in messages of the command."""
 
 
 class ExitCode(IntEnum):
@@ -57,8 +57,9 @@ def report_error(error: Exception) -> ExitCode:
 def describe(error: BaseException) -> str:
     """Return the text of an error.
 
-    An error of the library begins with the name of its class, unless it is a ConfigurationError. It names the options
-    of the command. An error of the operating system begins with the name of its file, if it has one.
+    An error of the library begins with the name of its class, unless it is a ConfigurationError. In its text,
+    the arguments of the library are replaced by the options of the command (``_OPTIONS``). An error of the operating
+    system begins with the name of its file, if it has one.
     """
     if isinstance(error, VinixError):
         text = str(error)

@@ -115,7 +115,7 @@ class File:
         self.size += len(data)
 
     def save(self) -> int:
-        """Make the file durable and return its size. Devices and pipes, such as that of ``>(xz)``, cannot be synced."""
+        """Make the file durable, unless it is a device or a pipe, such as that of ``>(xz)``. Return the size."""
         if self._is_regular:
             os.fsync(self._file.fileno())
         return self.size
@@ -157,8 +157,8 @@ class Ending:
     """How a job ended.
 
     ``stopped``: whether an interrupt or an error ended the job early. ``resume``: the command that reads the missing
-    data, or None if there is nothing to resume. ``arguments``: the options of the job that every further command needs.
-    ``problems``: the pages and results that have an error or bad items.
+    data, or None if there is nothing to resume. ``arguments``: options such as ``--base``, with which a command reads
+    an account again in the same way as this job. ``problems``: the pages and results that have an error or bad items.
     """
 
     stopped: bool = False

@@ -21,7 +21,7 @@ def is_file(word: str) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a file or folder at ``path``. In a folder that cannot be entered, there is none."""
+    """Return whether there is a file or folder at ``path``. False if a folder in the path cannot be entered."""
     return os.path.exists(path)  # noqa: PTH110  # before Python 3.14, Path.exists() raises PermissionError
 
 
@@ -57,9 +57,9 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove the new files of ``replacing`` that were left because a process was killed.
+    """Remove the new files that ``replacing`` could not rename or delete, because its process was killed.
 
-    The caller must have locked the output, so that no other process is writing such a file.
+    The caller must have locked the output. Otherwise another process could still be writing one of these files.
     """
     path = path.resolve()
     for new in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):

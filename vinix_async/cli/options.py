@@ -32,7 +32,7 @@ def between(least: float, most: float = float("inf")) -> Callable[[Any, Any], No
 
 
 def _not_empty(_type: Any, value: Any) -> None:
-    """Refuse the empty text of a shell variable that is not set. It must not mean the default."""
+    """Refuse an empty text. A shell passes one for a variable that is not set, and it must not mean the default."""
     if value == "":
         raise ValueError("must not be empty")
 
@@ -139,7 +139,7 @@ class Selection:
         return {name: getattr(self, name) for name in ("descendants_of", "accounts_from", "all")}
 
     def arguments(self) -> list[str]:
-        """Return the options that were given and say how a job runs, not what it reads, as arguments of the command."""
+        """Return the given options that say how a job runs, as arguments. Those that say what it reads are left out."""
         return _arguments(self, ["concurrency"])
 
 

@@ -73,7 +73,7 @@ def check_output(job: Job) -> None:
 
 
 def refuse_existing(job: Job) -> None:
-    """Raise ``UsageError`` if the output file exists and is not empty, as a run leaves it that could not log in."""
+    """Raise ``UsageError`` if the output file has contents. A run that cannot log in leaves an empty file."""
     if job.to and Path(job.to).exists() and Path(job.to).stat().st_size:
         raise UsageError(f"{job.to} exists already; --force replaces it")
 
@@ -246,7 +246,7 @@ class _Run:
         resumable = bool(problems.reads) and (self._begun or not job.one_account)
         try:
             self._end(resume=self._resume if resumable else None)
-        except KeyboardInterrupt:  # Ctrl-C for the second time. The first one waits for the end of the job.
+        except KeyboardInterrupt:  # a second Ctrl-C; the first one has no effect until the next await
             if saved:
                 note(f"interrupted while the output was written; to continue, {self._resume_hint()}")
             raise
@@ -281,7 +281,8 @@ async def interruptible(work: Coroutine[Any, Any, int], stop: Callable[[str], No
     """Run ``work`` and return its exit code. SIGTERM cancels ``work``, as Ctrl-C does.
 
     ``stop`` is called with ``interrupted`` if ``work`` is cancelled, and with ``stopped`` if a ``VinixError`` or an
-    ``OSError`` ends it. A signal that comes when ``work`` no longer waits for anything changes nothing.
+    ``OSError`` ends it. Once ``work`` no longer waits for anything, only a second Ctrl-C has an
+    effect.
     """
     terminated = False
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -50,7 +50,7 @@ class Job:
         return self.descendants_of is None and not self.all and len(set(self.accounts)) == 1
 
     def command_line(self, *arguments: str) -> str:
-        """Return a line for a shell that runs the job's command with these arguments."""
+        """Return a shell command that runs the job's command of ``vinix`` with these arguments."""
         return f"vinix {self.command} {shlex.join(arguments)}"
 
 

@@ -192,7 +192,8 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        home_is_closed = isinstance(error, PermissionError) and not exists(path)  # as by ProtectHome=yes of systemd
+        # systemd's ``ProtectHome=yes``, for example, denies access to the home directory.
+        home_is_closed = isinstance(error, PermissionError) and not exists(path)
         if home_is_closed and not os.environ.get("VINIX_CONFIG"):
             return ""
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None

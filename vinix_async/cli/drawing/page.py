@@ -83,7 +83,7 @@ def write_report(
     """Write the HTML page from a file of ``page_row`` lines. Only one account at a time is in memory.
 
     ``filtered``: whether filters selected the callflows. If so, findings that depend on other callflows are left out.
-    ``retry``: a function that returns the command which reads an account again.
+    ``retry``: a function that takes an account id, and returns the command that reads the account again.
     """
     problems: dict[str, list[vinix_async.AccountPage | vinix_async.AccountResult]] = {}
     for problem in ending.problems:
