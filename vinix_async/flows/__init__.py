@@ -5,7 +5,7 @@ The functions are pure and send no requests to the server. ``diff``, ``findings`
 
 The texts that describe something, such as the message of a ``Finding`` or the label of a ``TraceNode``, contain no
 passwords or tokens. Values, names, numbers, targets, and paths with the keys of children come from the documents
-unchanged, and may contain some. ``to_plain`` and the functions ``describe_…`` hide them.
+unchanged, and may contain secrets. ``to_plain`` and the functions ``describe_…`` hide them.
 
 ``lookup`` and ``findings`` match patterns with the package pcre2, which the extra ``flows`` installs.
 """

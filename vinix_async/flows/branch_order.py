@@ -13,8 +13,9 @@ def ordered_children(node: FlowNode) -> list[tuple[str, FlowNode]]:
     """Return the children of a node with their keys, in the order in which pictures and traces show them.
 
     The time rules in ``data.rules`` come first, in the order in which the server tries them. Then come keys made of
-    digits, ``*`` and ``#``: short keys before long ones, and otherwise in numeric order, or for a menu in the order of
-    a telephone keypad. Other keys follow. ``rule_set`` is the last of these, and ``_`` is the last of all.
+    digits, ``*`` and ``#``: short keys before long ones. Keys of the same length are in numeric order, or, in a menu,
+    in the order of a telephone keypad. Other keys follow. ``rule_set`` is the last of these, and ``_`` is the last of
+    all.
     """
     order = _KEYPAD if node.module == "menu" else _NUMERIC
     rules = time_rules(node)

@@ -256,7 +256,7 @@ def _score_word(node: FlowNode, key: str) -> str:
 
 
 def other_words(node: FlowNode) -> dict[str, set[str]]:
-    """Return further words that select the same branch of ``node``, by the result of ``branch_word`` for the branch.
+    """Return a dict from results of ``branch_word`` to further words that select the same branch of ``node``.
 
     If a module rings somebody, a word such as ``busy`` that has no branch of its own selects the default branch.
     """

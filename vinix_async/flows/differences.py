@@ -362,10 +362,10 @@ def _keeps_order(node: FlowNode) -> bool:
 
 
 def _rank(node: FlowNode) -> Callable[[tuple[str, int]], tuple[int, str]]:
-    """Return a sort key for the children of a time module, each with its key first.
+    """Return a function that ranks the children of a time module, for sorting. A child is a pair (key, number).
 
-    The sort key keeps the order of the children that are not in ``data.rules``. These have the rank 1. Those in
-    ``data.rules`` come first, and ``_`` and ``rule_set`` last, because the server always tries them last.
+    Children in ``data.rules`` have rank 0, because the server tries them first, in the order of ``data.rules``. Rank 2
+    is for ``_`` and ``rule_set``, because the server tries them last. All others have rank 1, and keep their order.
     """
     rules = frozenset(time_rules(node))
 
@@ -399,7 +399,7 @@ class _Tree:
 
 @frozen(kw_only=True)
 class _Pairing:
-    """The rules by which the nodes of two trees are paired. Each field allows for a kind of edit:
+    """The rules by which the nodes of two trees are paired. Each field allows for two kinds of edits:
 
     - ``finds_moves``: nodes were inserted or taken out above a node, or two children exchanged their keys.
     - ``finds_copies``: a tree was replaced by a copy of another tree, or a node was replaced but its children stayed.

@@ -54,7 +54,10 @@ _KINDS: Final = frozenset(
         *("temporal_rule_set", "user", "vmbox"),
     }
 )
-"""The kinds of references that must refer to a document of the same kind."""
+"""The kinds of references that must refer to a document of the same kind.
+
+``temporal_rule`` also allows a ``temporal_rule_set``.
+"""
 
 _JUMPS: Final = frozenset({"callflow", "ring_group_toggle"})
 """Modules whose ``data`` holds the id of another callflow."""
@@ -80,7 +83,7 @@ class Finding:
 
     ``path`` is the JSON pointer of the node in the callflow ``callflow_id``. It is ``""`` if the finding is about the
     whole callflow. ``related`` holds the ids, keys, fields, numbers or patterns that the finding is about. Their order
-    is the same in all findings with the same ``code``. A finding contains no secrets, unless a key in ``path`` does.
+    is the same in all findings with the same ``code``. A finding contains no secrets, but the keys in its ``path`` may.
     """
 
     code: str
@@ -588,7 +591,7 @@ _OWN_RULES: Final = {
 
 
 def _is_other_kind(actual: Any, kind: str) -> TypeGuard[str]:
-    """Whether a document of the kind ``actual`` is not what a reference of the kind ``kind`` needs."""
+    """Whether a reference of the kind ``kind`` must not refer to a document of the kind ``actual``."""
     if not isinstance(actual, str) or not actual or kind not in _KINDS or actual == kind:
         return False
     return (kind, actual) != ("temporal_rule", "temporal_rule_set")

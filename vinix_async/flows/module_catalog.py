@@ -230,7 +230,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]+")
 
 
 def label(module: str | None, data: Mapping[str, Any] | None = None) -> str:
-    """Return the label of a module, or the module's name, without secrets, if the module is unknown.
+    """Return the label of a module. For an unknown module, return its name, in which secrets are hidden.
 
     If ``data`` is given, the label of ``voicemail`` depends on it: ``Voicemail``, ``Check Voicemail`` or ``Direct to
     Voicemail``.
@@ -274,8 +274,8 @@ def is_integer(key: str) -> bool:
 def may_take(node: FlowNode, key: str) -> bool:  # noqa: PLR0911  # one return for each kind
     """Whether the server may take the child ``key`` of ``node``.
 
-    True if that is not known: if the module is unknown, if it runs on another server (``remote_execution``), or if the
-    server compares the key with a value of the call.
+    If this cannot be known, the result is true. It cannot be known if the module is unknown or runs on another server
+    (``remote_execution``), or if the server compares the key with a value of the call.
     """
     known = MODULES.get(node.module or "")
     if known is None:
@@ -323,20 +323,20 @@ def _may_take_score(node: FlowNode, key: str) -> bool:
     if key in _SCORES:
         return True
     has_lower = "_" in node.children or (bool(score_keys(node)) and not key.startswith("-"))
-    return is_integer(key) and not has_lower  # the lowest key takes all lower scores
+    return is_integer(key) and not has_lower  # without the key _, the lowest key takes all lower scores
 
 
 def score_keys(node: FlowNode) -> list[str]:
     """Return the keys of a ``nomorobo`` that are scores, from 0 to 10.
 
-    The server takes the highest key that is not above the score. For a lower score, it takes the default branch, or the
-    lowest key if there is no default branch (``cf_nomorobo.erl``).
+    The server takes the highest key that is not above the score. If all keys are above the score, it takes the default
+    branch, or the lowest key if there is no default branch (``cf_nomorobo.erl``).
     """
     return [key for key in _SCORES if key in node.children]
 
 
 def fails(node: FlowNode) -> bool:
-    """Whether the module fails in each call, and the server takes the default branch, because of a child's key."""
+    """Whether a child's key makes the module fail in each call, so that the server takes the default branch."""
     return node.module == "acdc_wait_time" and any(key != "_" and not is_integer(key) for key in node.children)
 
 
@@ -375,7 +375,7 @@ def has_child(node: FlowNode, key: str) -> bool:
     """Whether the server finds a child ``key`` of ``node``.
 
     Modules that try a key before they take the default branch do not find an empty child (``attempt`` in
-    ``cf_exe.erl``). Other modules do, and the callflow ends there.
+    ``cf_exe.erl``). Other modules find it, and the callflow ends there.
     """
     if key not in node.children:
         return False

@@ -38,7 +38,7 @@ _PROBES: Final = ("+12125550123", "+442071234567", "5551234", "411")
 
 
 class NumberCheck:
-    """The findings on numbers and patterns.
+    """The rules for the numbers and patterns of callflows.
 
     ``callflows`` must be sorted by id. ``used`` holds the ids of the callflows to which other callflows lead. ``used``
     is None if not all of these ids are known. Patterns are matched only if one of the codes in ``wanted`` needs that.

@@ -21,7 +21,7 @@ def to_plain(
 ) -> dict[str, Any]:
     """Return a result as a dict of JSON values. Passwords and tokens are hidden.
 
-    A key that contains a secret is shown without it in a ``path``, which then leads to no node. The dict of a finding
+    If a key in a ``path`` contains a secret, the secret is hidden, and the path leads to no node. The dict of a finding
     also has the ``title``, ``explanation`` and ``source`` of its rule.
 
     Raises ConfigurationError if ``result`` has none of the types in the signature.
@@ -44,7 +44,7 @@ def to_plain(
 
 
 _TEXTS: Final = frozenset({"by", "capture", "field", "kind", "module", "name", "pattern", "target"})
-"""Fields of results with texts as they are in the documents. In the other texts, secrets are hidden already."""
+"""The fields of results whose texts come from the documents. In the other texts, secrets are hidden already."""
 
 
 def _shown(result: Any) -> dict[str, Any]:

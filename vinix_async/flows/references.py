@@ -235,7 +235,10 @@ _RING_SECONDS: Final = 20
 
 
 _LOGGED_OUT: Final = 66_269_664_000
-"""The ``disable_until`` of a member that has logged out: the year 2100 (``cf_ring_group_toggle.erl``)."""
+"""The ``disable_until`` of a member that has logged out (``cf_ring_group_toggle.erl``).
+
+It is the beginning of 2100, in Gregorian seconds.
+"""
 
 
 def _is_logged_out(settings: Mapping[str, Any]) -> bool:
@@ -245,7 +248,8 @@ def _is_logged_out(settings: Mapping[str, Any]) -> bool:
 def silent_members(node: FlowNode) -> dict[str, str]:
     """Find the group members that never ring. Return a dict from their fields to the reasons.
 
-    A reason is a clause for messages. Members that have logged out are left out.
+    A reason is a clause for messages. Members that have logged out are left out, unless the server cannot use any
+    member.
     """
     data, silent = node.data, dict[str, str]()
     endpoints, why = data.get("endpoints"), ""
@@ -275,7 +279,7 @@ def silent_members(node: FlowNode) -> dict[str, str]:
 
 
 def inactive_members(node: FlowNode) -> dict[str, str]:
-    """Return ``never rings`` or ``logged out`` for each group member that does not ring, by the member's field."""
+    """Return a dict from the fields of the group members that do not ring to ``never rings`` or ``logged out``."""
     found = dict.fromkeys(silent_members(node), "never rings")
     if node.module in {"group", "ring_group"}:
         found |= {field: "logged out" for _, field, _, settings in members(node.data) if _is_logged_out(settings)}
@@ -289,7 +293,7 @@ def inactive(reference: Reference, callflow: Callflow | None) -> str:
 
     - ``never taken``: the node is in a branch that the server never takes.
     - ``switched off``: the node has ``skip_module``.
-    - ``never rings``: the group stops ringing before the member would ring, or the server cannot read its members.
+    - ``never rings``: the group stops ringing before the member would ring, or the server cannot use the members.
     - ``logged out``: the member has logged out of the group, by a ``ring_group_toggle``.
     """
     first, *keys = keys_of(reference.path) or [""]
@@ -372,9 +376,9 @@ class ReferenceIndex:
         """Return the references to an id, a name or a number, sorted by callflow and position.
 
         A name must be complete, but its case is ignored. For a number, the result has the references to the number and
-        to each callflow that has the number. For a media file, it has the references to paths that end with the id
-        (``/ACCOUNT/MEDIA``), too. If there are no references, and ``what`` consists of 8 to 31 hexadecimal digits,
-        ``what`` is taken as the beginning of an id.
+        to each callflow that has the number. For the id of a media file, the result also has the references to paths
+        that end with the id (``/ACCOUNT/MEDIA``). If there are no references, and ``what`` consists of 8 to 31
+        hexadecimal digits, ``what`` is taken as the beginning of an id.
         """
         number = normalize(what)
         targets = [what, number, *self._by_name.get(what.casefold(), ())]
@@ -423,7 +427,7 @@ class ReferenceIndex:
 
 
 def _meant(reference: Reference) -> str:
-    """Return the id of a media file whose path is the target, or a number as the server converts it."""
+    """Return the target of a reference, with the path of a media file reduced to its id, and a number normalized."""
     if reference.kind == "media":
         return unquote(reference.target.rpartition("/")[2])
     return normalize(reference.target) if reference.kind == "number" else reference.target

@@ -330,7 +330,7 @@ _RULES: Final[tuple[tuple[str, Severity, str, str, str], ...]] = (
         "A member of a group never rings",
         (
             "The delay of the member is at least as long as the group rings, or the members before it ring for all of "
-            "that time. The server rings no member at all if the members are not an array of objects."
+            "that time. If the members are not an array of objects, the server rings none of them."
         ),
         f"{_MODULES}/cf_ring_group.erl",
     ),

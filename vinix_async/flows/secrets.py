@@ -78,7 +78,7 @@ def masked(value: Any, key: str = "") -> Any:
     The values of keys such as ``password`` and ``pin`` are hidden. In texts, including the keys of objects, URLs are
     reduced to scheme, host and path: their user, password, parameters, query and fragment are left out. The user of a
     ``sip:``, ``sips:`` or ``tel:`` address is kept if the address has no password. If the rest of a text may contain a
-    part of a password, ``…`` replaces the rest. A number is added to a key that would be equal to another key.
+    part of a password, ``…`` replaces the rest. If two keys would become equal, a number is added to one of them.
 
     ``key`` is the key or the field of ``value``. If ``key`` names a secret, the whole value is hidden.
     """
@@ -106,7 +106,7 @@ def masked(value: Any, key: str = "") -> Any:
 
 
 def _masked_keys(item: Mapping[str, Any]) -> list[str]:
-    """Return the keys of an object without secrets. They stay different from each other."""
+    """Return the keys of an object, with secrets hidden. No two of the returned keys are equal."""
     shown: dict[str, None] = {}
     times: Counter[str] = Counter()
     for key in item:
@@ -119,7 +119,7 @@ def _masked_keys(item: Mapping[str, Any]) -> list[str]:
 
 
 def masked_path(path: str) -> str:
-    """Return a JSON pointer whose keys are without secrets. A pointer without secrets is returned unchanged."""
+    """Return a JSON pointer, with secrets in its keys hidden. A pointer without secrets is returned unchanged."""
     return "/".join(escape(masked_text(key)) for key in ("", *keys_of(path))) if path else path
 
 
@@ -155,7 +155,7 @@ _VARIABLES_OF_ALL: Final = re.compile(r"^<[^<>\s=]+=[^<>]*>(?=[\w{\[])")  # <nam
 
 
 def masked_text(text: str) -> str:
-    """Return ``masked`` of a text."""
+    """Return a text with secrets hidden, as ``masked`` does."""
     if not _SUSPECT.search(text):
         return text
     text = _VARIABLES.sub("", _VARIABLES_OF_ALL.sub("", text))

@@ -315,7 +315,7 @@ class _Tracer:
 def _taken(node: FlowNode, names: Mapping[str, Name]) -> list[Branch]:
     """Return the branches that the module of ``node`` may take, with the default branch last.
 
-    A menu has a default branch, perhaps without a child, unless it has a child ``max_retries``.
+    A menu with a child ``max_retries`` takes no default branch. Any other menu has this branch even without a child.
     """
     children = {} if fails(node) else {key: child for key, child in ordered_children(node) if has_child(node, key)}
     branches: list[Branch] = [
