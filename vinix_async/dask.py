@@ -59,7 +59,7 @@ Filters = Mapping[str, str | int | datetime | Sequence[str]]
 T = TypeVar("T")
 
 _LOCK: Final = "_vinix.lock"
-"""The name of the file that is locked while a call writes to its folder. It stays in the folder, and is empty."""
+"""The name of an empty file that is locked while a call writes to its folder. The file is not removed afterwards."""
 
 _MANIFEST: Final = "_vinix.json"
 _NEW_MANIFEST: Final = "_vinix.new"
@@ -177,12 +177,12 @@ def _frame(rows: Sequence[Sequence[Cell]], *, details: bool) -> "pd.DataFrame":
 
 
 def _pickled(connect: Connect) -> bytes:
-    """Return ``connect`` in the form in which workers get it. Raise ``ConfigurationError`` if it cannot be sent."""
+    """Return ``connect`` in pickled form, for the workers. Raise ``ConfigurationError`` if it cannot be sent."""
     if not callable(connect):
         raise ConfigurationError(f"connect must be a function that returns a VinixClient, not {type(connect).__name__}")
     try:
         return bytes(cloudpickle.dumps(connect))
-    except Exception as error:  # noqa: BLE001  # whatever the objects raise to which the function refers
+    except Exception as error:  # noqa: BLE001  # pickling an object may raise any exception
         reason = f"{type(error).__name__}: {error}"
     raise ConfigurationError(f"connect cannot be sent to workers ({reason}): make the client inside the function")
 
@@ -269,8 +269,8 @@ async def write_callflows(
     Args:
         client: an asynchronous client of the cluster: ``distributed.Client(address, asynchronous=True)``.
         account_ids: an iterable or async iterable of account ids or ``Account`` objects. Duplicates are skipped.
-        folder: the absolute path of a folder that this process and all workers share. It is created if necessary. It is
-            locked until the call ends. A file system without locks cannot do this: let one call at a time write to it.
+        folder: the absolute path of a folder that this process and all workers share. It is created if necessary, and
+            locked until the call ends. If its file system has no locks, let only one call at a time write there.
         connect: as for ``read_callflows``.
         details: as for ``read_callflows``.
         filters: as for ``callflows.list``.
@@ -283,7 +283,7 @@ async def write_callflows(
 
     Raises:
         ConfigurationError: an argument is invalid, or ``folder`` contains other files or a different export, or another
-            call writes to it.
+            call is writing to the folder.
         AuthenticationError: the server refused the workers' credentials for all accounts of a part, or of several parts
             in a row. These are at least five accounts. This is not raised if ``auth`` of the client is a function,
             because the accounts then have credentials of their own.
@@ -386,7 +386,7 @@ def _plain(filters: Filters | None) -> dict[str, str]:
 
 
 def _check_folder(folder: Path) -> None:
-    """Create the folder. Raise ``ConfigurationError`` if it contains files, but no export."""
+    """Create the folder. Raise ``ConfigurationError`` if it contains other files and no export."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in folder.iterdir()}
     if _MANIFEST not in names and names - {_LOCK, _NEW_MANIFEST}:
@@ -437,7 +437,7 @@ def _prepare(folder: Path, job: Mapping[str, Any], *, overwrite: bool) -> None:
     try:
         new.write_text(json.dumps(wanted))
         new.replace(manifest)
-    except OSError as error:  # that of a full disk names no file
+    except OSError as error:  # the error of a full disk names no file
         raise OSError(error.errno, error.strerror, str(manifest)) from None
 
 
@@ -495,7 +495,7 @@ def _write_part(
             )
             os.fsync(file.fileno())
         new.replace(path)
-    except OSError as error:  # that of a full disk names no file
+    except OSError as error:  # the error of a full disk names no file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         new.unlink(missing_ok=True)

@@ -349,7 +349,8 @@ def _read_callflows(rows: list[tuple[Any, ...]]) -> Iterator[Callflow]:
 async def _of_one_version(uses: AsyncIterator[tuple[int, Use]]) -> AsyncIterator[Use]:
     """Yield the uses of one version of each callflow. ``uses`` has the id of the version with each use.
 
-    If a refresh changes a callflow between two pages, the new version is on a later page, too.
+    If a refresh changes a callflow after a page was read, a later page also has uses of the new version. These are left
+    out.
     """
     version_ids: dict[tuple[str, str], int] = {}
     async for version_id, use in uses:
@@ -369,7 +370,7 @@ async def _joined(uses: AsyncIterator[NumberUse], since: datetime | None, until:
 
     async for use in uses:
         ids = (use.account_id, use.callflow_id)
-        # ``valid_to`` is also None if a refresh ended the version after its page was read.
+        # If a refresh ended the version of ``last`` after its page was read, ``last.valid_to`` is still None.
         if last and (last.account_id, last.callflow_id) == ids and last.valid_to in {None, use.valid_from}:
             last = NumberUse(*ids, last.valid_from, use.valid_to, use.name)
             continue

@@ -21,8 +21,8 @@ _DEFAULTS: Final[dict[str, str | int]] = {
 }
 """The settings that are used if the address does not contain them.
 
-``tcp_user_timeout`` is in milliseconds, and the others are in seconds. Together they end the wait for a server that no
-longer exists after about a minute. Without ``keepalives_idle``, Linux would wait for two hours.
+``tcp_user_timeout`` is in milliseconds. The other times are in seconds. If the server no longer exists, these settings
+end the wait for it after about a minute. Without ``keepalives_idle``, Linux would wait for two hours.
 """
 
 # As with SQLite's ``synchronous = NORMAL``, a commit does not wait until its data is on disk. If the database server
@@ -175,7 +175,7 @@ class PostgresDatabase:
 
     def explain(self, error: Exception) -> MirrorError:
         """Return the ``MirrorError`` that describes an error of the driver. It does not contain the password."""
-        # Only the primary message of the server, because the others may contain parts of a document.
+        # Only the server's primary message is used, because its other messages may contain parts of a document.
         primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
         text = " ".join((primary or str(error)).split())
         if self._password:

@@ -192,7 +192,7 @@ class MirrorRefresh(Sweep):
         try:
             await self._run.store.end_run(self._run.id, self._run.now(), **self._counts)
         except MirrorError:
-            if complete:  # otherwise, the error that ended the loop says more
+            if complete:  # otherwise, the cause of the early end says more
                 raise
 
     def _hand_out(self, outcome: Outcome) -> None:
@@ -328,7 +328,7 @@ class _AccountWork:
 
     def _is_fresh(self) -> bool:
         max_age, refreshed_at = self._run.options.max_age, self._known.refreshed_at
-        if max_age is None or refreshed_at is None or self._known.error is not None:  # of an account or of a callflow
+        if max_age is None or refreshed_at is None or self._known.error is not None:  # of the account or of callflows
             return False
         return timedelta(0) <= self._began_at - refreshed_at < max_age
 

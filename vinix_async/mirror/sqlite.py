@@ -44,11 +44,12 @@ _MEANINGS: Final = {
 class SqliteDatabase:
     """A connection to an SQLite file. All methods must be called from the same thread."""
 
-    failures = (sqlite3.Error, UnicodeDecodeError)  # sqlite3 cannot decode the texts of some errors of damaged files
+    failures = (sqlite3.Error, UnicodeDecodeError)  # sqlite3 cannot decode some error messages about damaged files
 
     def __init__(self, path: Path) -> None:
         self._name = path
-        # Without links, so that there is one lock file, and absolute, because the working directory may change.
+        # Symbolic links are resolved, so that all paths of the file lead to the same lock file. The path is absolute,
+        # because the working directory may change.
         self._path = Path(os.path.realpath(path))
         self._lock_file: int | None = None
         self._connection: sqlite3.Connection

@@ -176,7 +176,7 @@ class Store:
         """Run ``work`` in the store's thread and return its result. The first call connects to the database.
 
         If ``create`` is true and the file or the tables are missing, the first call creates them. If the connection was
-        lost in an earlier call, connect again.
+        lost in an earlier call, this call connects again.
         """
         if self._is_closed:
             raise MirrorError("the Mirror object was closed: create a new one")
@@ -357,7 +357,8 @@ class Store:
                     database.execute_many(statement, [(account_id, each) for each in unread])
                 database.execute(
                     "UPDATE accounts SET state_since = CASE WHEN state = 'ok' THEN state_since ELSE ? END,"
-                    # If the clock was set back, the callflows that were stored before are known from their times on.
+                    # If the clock was set back, stored versions may begin after ``now``. The account is then known only
+                    # from the latest of these times.
                     " state = 'ok', error = ?, known_since = coalesce(known_since,"
                     " (SELECT max(valid_from) FROM versions WHERE account_id = ? AND valid_from > ?), ?),"
                     " refreshed_at = ?, watermark = ? WHERE account_id = ?",
