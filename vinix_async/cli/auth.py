@@ -52,7 +52,7 @@ async def login(
 ) -> None:
     """Check credentials and store them in a profile.
 
-    The ``base`` of an existing profile is kept unless --base or VINIX_BASE is set. The other settings are replaced.
+    The `base` of an existing profile is kept unless --base or VINIX_BASE is set. The other settings are replaced.
 
     If stdin is a terminal, the command prompts for the secret. Otherwise the first line of stdin must be the secret.
     Other users cannot read the file that contains the profiles.
