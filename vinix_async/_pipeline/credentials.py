@@ -110,7 +110,7 @@ class UserAuth(Auth):
     def __attrs_post_init__(self) -> None:
         _check_text("username", self.username)
         _check_text("password", self.password)
-        if self.method not in tuple(_HASHES):  # a tuple, because a wrong argument may not be hashable
+        if self.method not in tuple(_HASHES):  # a tuple, because an invalid argument can be unhashable
             raise ConfigurationError(f"method must be 'md5' or 'sha', not {self.method!r}")
         if len(self._account()) != 1:
             raise ConfigurationError("pass exactly one of account_name, account_realm and phone_number")

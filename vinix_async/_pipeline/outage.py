@@ -2,22 +2,25 @@
 
 Detection. An account that fails is evidence of an outage until the server answers a request that was sent after the
 failure. An answer that concerns one account, such as a 404, is not a failure here. An outage is suspected when at least
-four accounts are evidence, when all accounts with a call in flight are evidence, or when a call of an account that is
-evidence has used its last attempt. The call that notices this repeats a request that succeeded before. If the server
-answers, there is no outage: each of the accounts has a problem of its own, and each call follows its own retry policy.
-If the server does not answer, or if no request has ever succeeded, the outage begins and calls wait. Failures that are
-part of an outage do not count towards the attempts of any call.
+four accounts are evidence, or when all accounts with a call in flight are evidence. If a request for callflows has
+succeeded before, an outage is also suspected when the last attempt of a call has failed and its account is evidence.
+The call that notices this requests callflows of an account for which this succeeded before. If the server answers,
+there is no outage: each of the accounts has a problem of its own, and each call follows its own retry policy. If the
+server does not answer, or if there is no such account yet, the outage begins and calls wait. Failures that are part of
+an outage do not count towards the attempts of any call.
 
 Recovery. The waiting calls take turns to send probes, one probe at a time and at increasing intervals. A probe is an
-ordinary attempt of a call. After each third failed probe, a request that succeeded before is repeated. As long as fewer
-than four accounts have failed, the first call for any other account is sent at once, as a probe. Requests for callflows
-and other requests are counted separately: if only requests for callflows fail, other requests do not wait. After a
-successful probe, the number of attempts that may be in flight grows from answer to answer. The latest calls are sent
-first, because older ones may have little time left before they are cancelled. A call that has waited for its
-``outage_wait`` fails with its last error, after a last probe.
+ordinary attempt of a call. After every third failed probe, a request that succeeded before is repeated, as in the
+detection. As long as fewer than four accounts have failed, the first call for any other account is sent at once, as a
+probe. The accounts are counted separately for requests for callflows and for other requests. If only requests for
+callflows fail, other requests do not wait. After a successful probe, the number of attempts that may be in flight grows
+from answer to answer. The latest calls are sent first, because older ones may have little time left before they are
+cancelled. When the ``outage_wait`` of a call is over, one more probe is sent. If this probe fails, too, the call fails
+with its last error.
 
-This module starts no background task and does no I/O. A call enters it before each attempt and reports the outcome.
-A call that waits for a slot when an outage begins enters it again.
+This module starts no background task and does no I/O. A call awaits ``enter`` before an attempt if ``must_wait`` is
+true, and reports the outcome. If an outage begins while the call waits for a slot of the rate limiter, the call awaits
+``enter`` again.
 """
 
 import asyncio
@@ -41,13 +44,14 @@ _FIRST_INTERVAL: Final = 0.1
 _MAX_INTERVAL: Final = 10.0
 """The first and the maximum interval between two probes in seconds, before jitter.
 
-Each failed probe doubles the interval. A longer Retry-After of a gateway is obeyed, also up to the maximum.
+Each probe doubles the interval. A longer Retry-After of a gateway is obeyed, also up to the maximum.
 """
 
 _PROBES_PER_CHECK: Final = 3
-"""After this number of failed probes, a request that succeeded before is repeated, or else one of the failed probes.
+"""After this number of failed probes, a request that succeeded before is repeated.
 
-A probe may fail even when the server is back, for example because its document is broken.
+If no such request is known, one of the failed probes is repeated. A probe may fail even when the server is back, for
+example because the requested document is broken.
 """
 
 _FIRST_LIMIT: Final = 2
@@ -128,7 +132,8 @@ class OutageDetector:
         self._closed = False
         # State before an outage.
         self._in_flight: defaultdict[Key, int] = defaultdict(int)  # for each account, how many calls are in progress
-        # The accounts with calls in progress that have failed since their last success, or since the last outage began.
+        # The accounts that have failed since their last success and still have calls in progress. When an outage
+        # begins, the accounts in _evidence are removed.
         self._failing: set[Key] = set()
         # The accounts whose failures suggest an outage, each with the time of its first failure. When the server
         # answers a request, _discard_evidence removes accounts that had failed before the request was sent.
@@ -142,8 +147,7 @@ class OutageDetector:
         self._outages = 0  # how many outages have begun: the serial number of the latest one
         self._ended_at = -math.inf  # when the latest outage ended
         self._prober: Ticket | None = None  # the call that waits until the next probe is due, or sends it
-        # The other waiting calls. Those that have sent probes come first, and then the others. In both groups, the next
-        # call to send comes last.
+        # The other waiting calls. The next call to send is at the end. Calls whose probe has failed are at the front.
         self._waiting: OrderedDict[Ticket, asyncio.Future[None]] = OrderedDict()
         self._wake: asyncio.Future[None] | None = None  # wakes the prober
         self._wakes_at = math.inf  # when the prober wakes by itself
@@ -232,7 +236,7 @@ class OutageDetector:
         return True
 
     def _is_unaffected(self, ticket: Ticket, outage: _Outage) -> bool:
-        """Return whether the request is not for callflows, and the server answered the last such request."""
+        """Return whether the request is not for callflows and the server answered the last request of this kind."""
         return outage.answers_others and not ticket.callflows
 
     def _may_send(self, ticket: Ticket) -> bool:
@@ -274,8 +278,8 @@ class OutageDetector:
             if now >= due:
                 self._choose_prober(ticket, outage)
                 return
-            # An asyncio.timeout ends the other calls, too, but not if time passes only on the user's clock.
-            # Do not wake up for each of them, because there may be thousands.
+            # An asyncio.timeout enforces the deadlines of the other calls, too. It has no effect if time passes only on
+            # the user's clock. Do not wake up for each of these deadlines, because there may be thousands.
             others_end = max(now + _FIRST_INTERVAL, min((each.ends_at for each in self._waiting), default=math.inf))
             self._wakes_at = min(due, ticket.ends_at, others_end)
             wake = self._wake = asyncio.get_running_loop().create_future()
@@ -291,12 +295,12 @@ class OutageDetector:
         able.sort(key=lambda each: not each.has_probed)
         prober = able[-1]
         if self.served is None and outage.failed_probes % _PROBES_PER_CHECK == 0 and able[0].has_probed:
-            # No request has succeeded before that could be repeated. Repeat a probe: each account may fail a few times.
+            # There is no successful request to repeat. Repeat a failed probe, because its account may succeed now.
             prober = able[0]
         prober.probing = True
         outage.probed_at = self._clock.monotonic()
         outage.interval = min(2 * outage.interval, _MAX_INTERVAL)
-        self._schedule_probe(outage)  # another probe is sent then if this one is cancelled
+        self._schedule_probe(outage)  # if this probe is cancelled, the next one is sent at that time
         if prober is not ticket:
             self._prober = prober
             self._release([prober])
@@ -381,7 +385,8 @@ class OutageDetector:
             return False  # a request that was sent later succeeded, which shows that only this account has a problem
         if len(self._evidence) >= _MIN_ACCOUNTS:
             return True
-        # Ask the server before a call fails with its last attempt. Other calls may hang or wait for a rate limit.
+        # Before a call fails with its last attempt, ask the server. During an outage, the other accounts possibly have
+        # not failed yet, because their calls hang or wait for a rate limit.
         is_last = ticket.spent + 1 >= ticket.options.retry.attempts
         if is_last and self.served is not None and not (_is_own_500(error) and self.served == ticket.account_id):
             return True
@@ -452,7 +457,7 @@ class OutageDetector:
 
     def _end_outage(self, outage: _Outage, ticket: Ticket) -> None:
         if self._prober is not None:
-            self._prober.probing = False  # if it has not sent the probe yet, its next attempt is no probe
+            self._prober.probing = False  # if it has not sent the probe yet, its next attempt is not a probe
         self._outage = self._prober = None
         self._ended_at = self._clock.monotonic()
         self._wake_prober()
@@ -488,7 +493,7 @@ class OutageDetector:
         self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        # Begin with the latest call. If the first ones were sent first, they could all be cancelled before an answer.
+        # Begin with the latest call. If the oldest were sent first, all of them could be cancelled before an answer.
         while self._outage is None and self._waiting and self._may_send(latest := next(reversed(self._waiting))):
             self._release([latest])
 

@@ -49,7 +49,8 @@ class Sender:
         self.clock: StoppableClock = StoppableClock(clock)
         self.limits = limits
         self.log: Log = Log(clock)
-        # A request that waited for a connection would do so within its timeout, which could look like an outage.
+        # Requests must not wait for a connection. This wait would count towards their timeout, and a timeout could look
+        # like an outage.
         slots = min(limits.max_concurrency, transport.max_connections or limits.max_concurrency)
         self.rate_limiter: RateLimiter = RateLimiter(evolve(limits, max_concurrency=slots), self.clock)
         self.outages: OutageDetector = OutageDetector(self.clock)
@@ -296,10 +297,10 @@ class _Call:
         return True
 
     async def _attempt(self) -> Envelope | None:
-        """Send the request once. Return None if the caller must repeat this.
+        """Send the request once. Return None if the caller must call this method again.
 
-        That is the case after a 401 if another token may help, but only once per call. It is also the case if the token
-        was replaced or an outage began while the call waited for a slot. The request was not sent then.
+        There are two such cases. After a 401, another token may help, but this is tried only once per call. Or the
+        token was replaced, or an outage began, while the call waited for a slot. Then the request was not sent.
         """
         sender, request = self._sender, self._request
         cache = self._cache

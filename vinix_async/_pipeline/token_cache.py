@@ -108,7 +108,7 @@ class TokenCache:
         task = self._login
         self._waiters += 1
         try:
-            await asyncio.wait({task})  # unlike awaiting the task, this does not cancel it if this call is cancelled
+            await asyncio.wait({task})  # cancelling this call does not cancel the login, which others await
             return task.result()
         except VinixError as error:
             shared = error
