@@ -2,7 +2,7 @@
 
 Run it as often as changes should be noticed. An account in which nothing has changed costs two requests. Each change is
 one line of JSON on stdout, for example for a program that tells somebody. The first run prints nothing. A run that was
-killed may not have printed what it has stored: `vinix mirror changes --since` shows it.
+killed may have stored changes without printing them. `vinix mirror changes --since` shows these changes.
 
 VINIX_MIRROR names the database: the path of an SQLite file, or a postgresql:// address. VINIX_BASE, and for example
 VINIX_API_KEY, say where the server is and who logs in. VINIX_ACCOUNT_ID is the account whose customers are read.
@@ -81,7 +81,7 @@ async def run() -> int:
             reseller_id = os.environ.get("VINIX_ACCOUNT_ID") or (await client.whoami()).account_id or ""
             try:
                 complete = await refresh(client, mirror, reseller_id)
-            finally:  # a refresh that ends early has stored what it found, and the next one finds no difference
+            finally:  # the next refresh does not find again what a failed refresh has stored
                 await print_changes(mirror, began)
     except VinixError as error:
         logger.error("%s", error)  # noqa: TRY400  # the error says it in one line

@@ -30,7 +30,7 @@ _async_fixture: "Callable[..., Callable[[Any], Any]] | None" = None
 with suppress(ImportError):
     import pytest_asyncio
 
-    # Without it, for example with an old version, only the tests that use the fixtures get an error.
+    # Without pytest-asyncio, or with a version that has no loop_scope, only the tests that use the fixtures fail.
     if "loop_scope" in inspect.signature(pytest_asyncio.fixture).parameters:
         _async_fixture = pytest_asyncio.fixture
 
@@ -54,7 +54,7 @@ class VirtualClock:
     When a sleep has been the first to end for 50 iterations of the event loop, virtual time jumps to the end of this
     sleep. During these iterations, other tasks can send requests and receive responses. Work in other threads and
     processes, ``asyncio.sleep`` and ``asyncio.timeout`` take real time, and virtual time does not wait for them.
-    uvloop opens connections in threads, so a first request can take virtual time there.
+    uvloop uses a thread to open a connection, so with uvloop, a request that opens one can take virtual time.
 
     ``random()`` always returns 0.5.
     """
@@ -74,7 +74,7 @@ class VirtualClock:
         return self._epoch + self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Return when ``seconds`` of virtual time have passed. A sleep of infinite length does not end by itself."""
+        """Return when ``seconds`` of virtual time have passed. An infinite sleep ends only when it is cancelled."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return

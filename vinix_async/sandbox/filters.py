@@ -61,7 +61,7 @@ def _matches(document: Mapping[str, Any], name: str, value: str) -> bool:
             return not _equals(_value_at(document, name.removeprefix("filter_not_")), value)
         return _equals(_value_at(document, name.removeprefix("filter_")), value)
     except _UnreadablePathError:
-        return False  # whatever the filter is
+        return False  # also for key_missing, value_missing and filter_not_
 
 
 def _value_at(document: Mapping[str, Any], path: str) -> Any:
@@ -87,7 +87,8 @@ def _is_empty(value: Any) -> bool:
 def _equals(value: Any, expected: str) -> bool:
     """Return whether ``value``, converted to text, equals ``expected``.
 
-    ``expected`` may also be JSON: a string that ``value`` must equal, or an array of which it must equal an item.
+    If ``expected`` is a JSON string, the text may also equal the decoded string. If ``expected`` is a JSON array, the
+    text may also equal one of its items.
     """
     text = _as_text(value)
     if text == expected:
@@ -102,7 +103,8 @@ def _equals(value: Any, expected: str) -> bool:
 def _as_text(value: Any) -> str:
     """Convert a value to text as Kazoo does. A missing value becomes an empty string.
 
-    The strings in an array are concatenated. An array with other values becomes an empty string.
+    The strings in an array are concatenated, and its nulls are ignored. An array with other values becomes an empty
+    string.
     """
     if value is _MISSING:
         return ""

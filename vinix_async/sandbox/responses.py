@@ -50,12 +50,12 @@ def bad_identifier(cause: str) -> ApiResponse:
 
 
 def validation_error(field: str, rule: str, message: str, **detail: Any) -> ApiResponse:
-    """Return the 400 for one invalid field. ``detail`` can repeat values of the request, as on the real server."""
+    """Return the 400 for one invalid field. ``detail`` contains other fields of the error, such as ``value``."""
     return ApiResponse(400, {field: {rule: {"message": message, **detail}}}, "validation error")
 
 
 def missing_field(field: str, value: Any) -> ApiResponse:
-    """Return the 400 for a required field that is missing. ``value`` is the ``value`` of the error."""
+    """Return the 400 for a required field that is missing. The error contains ``value`` as its ``value``."""
     return validation_error(field, "required", "Field is required but missing", value=value)
 
 
@@ -65,7 +65,7 @@ def faulty_request(message: str) -> ApiResponse:
 
 
 def status_error(status: int, requested_id: str) -> ApiResponse:
-    """Return the error that Kazoo usually sends with a status. ``requested_id`` is the account's or callflow's id."""
+    """Return the error that Kazoo usually sends with a status. A 404 contains ``requested_id``."""
     if status == 404:
         return bad_identifier(requested_id)
     message, text = _ERRORS.get(status, ("failed", "failed"))

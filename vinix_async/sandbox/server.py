@@ -73,8 +73,8 @@ class Sandbox:
             take no tokens. A tuple (capacity, tokens per second) sets other numbers. With a tuple, authenticated
             requests take tokens in every dialect.
         login_cost: the number of tokens that a login costs, in addition to the one token that each request costs. It is
-            35 on real servers whose operator has configured costs. If a bucket has a smaller capacity than both
-            together, every login is refused.
+            35 on real servers whose operator has configured costs. If the capacity of a bucket is smaller than the sum
+            of both costs, every login is refused.
         token_ttl: the lifetime of an auth token in seconds.
         faults: a ``Faults`` object, which replaces a share of the responses with faults. None for no faults.
         clock: the source of time for the sandbox and for the clients that ``client()`` returns. None for real time.
@@ -131,7 +131,7 @@ class Sandbox:
             charges_valid_tokens=chosen.charges_valid_tokens or not isinstance(rate_limit, bool),
             login_cost=login_cost,
         )
-        own_faults = None if faults is None else evolve(faults)  # with its own random generator
+        own_faults = None if faults is None else evolve(faults)  # a copy, which has its own random generator
         self._handler = HttpHandler(self._state, self.requests, own_faults, self._outages)
         self._host = host
         self._port = port

@@ -76,8 +76,8 @@ class CallflowStore:
     def _find(self, account: int, callflow_id: str) -> tuple[Json, dict[str, Json]]:
         """Return a stored document, and a dict from the ids of entities to their metadata.
 
-        The dict has all entities that the document refers to. For a document that was added or replaced, it is the
-        ``metadata`` that came with the document.
+        The dict has all entities that the document refers to. For a document that was added or replaced, the dict
+        is the ``metadata`` that came with the document.
         """
         if callflow_id in self._removed.get(account, ()):
             raise KeyError(callflow_id)

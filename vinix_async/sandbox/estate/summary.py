@@ -7,7 +7,7 @@ from .quirks import Json
 
 
 def summary(stored: Json) -> Json:
-    """Return the row of a document in a listing, as the view ``crossbar_listing`` of Kazoo does.
+    """Return the row of a document in a listing, as Kazoo's view ``crossbar_listing`` builds it.
 
     A row has ``modules`` instead of ``flow``. ``featurecode`` is False if the document has no feature code.
     """
