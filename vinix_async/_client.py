@@ -59,9 +59,9 @@ class VinixClient:
 
     Args:
         auth: a token, ``TokenAuth``, ``UserAuth``, ``ApiKeyAuth``, or a function that accepts an account id and returns
-            one of these. The function may be async. It is called for each request, and again when the server refuses a
-            token. If it raises a ``VinixError``, the call raises this error. If it raises any other exception, the call
-            raises a ``ConfigurationError`` with this exception as its cause.
+            one of these. The function may be async. The client calls it for each request, and again when the server
+            refuses a token. If the function raises a ``VinixError``, the API call raises this error. If the function
+            raises any other exception, the API call raises a ``ConfigurationError`` with this exception as its cause.
         base_url: the base URL of the API, including ``/v2``. Plain HTTP is accepted only for loopback addresses, unless
             ``allow_http`` is set.
         session: an existing aiohttp session to use. The client does not close it. The cookies and a default
@@ -70,11 +70,11 @@ class VinixClient:
         limits: the limits on connections, concurrency and response size, and the assumed rate limit of the server.
         timeout: the time limit of one attempt, including reading the body: a number of seconds or an
             ``aiohttp.ClientTimeout``.
-        deadline: the time limit of a call in seconds. It includes queueing, all attempts, all waits, and all pages of a
-            listing, also the time that your loop takes between them. In a sweep, the deadline applies to each account
-            separately. None means no limit.
-        ssl: a custom TLS context. It must verify certificates and host names. The TLS settings of a session that was
-            passed as ``session`` are not used.
+        deadline: the time limit of a call in seconds. It includes queueing, all attempts and all waits. For a listing,
+            it also includes all pages, and the time that your loop takes between them. In a sweep, the deadline applies
+            to each account separately. None means no limit.
+        ssl: a custom TLS context. It must verify certificates and host names. If a session is passed as ``session``,
+            its own TLS settings are not used.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to read the proxy from ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``. ``.netrc`` is never
             read.
@@ -205,7 +205,9 @@ class VinixClient:
     async def close(self) -> None:
         """End all calls and close the connection pool.
 
-        A session that was passed as ``session=`` stays open, and requests that are in flight on it are still completed.
+        A session that was passed as ``session=`` stays open. Requests that are in flight on it are still completed,
+        except those that were sent ahead: the next page of a listing, and the documents of a listing with ``details``.
+
         On a view (see ``with_options``) or a closed client, this has no effect.
         """
         if self._owner:
@@ -224,9 +226,9 @@ class VinixClient:
 
 
 def connection_of(client: VinixClient) -> tuple[Sender, CallOptions]:
-    """Return the sender and the options of a client or a view. Extras such as the mirror use them for their own calls.
+    """Return the sender and the options of a client or a view. Extras such as the mirror use both for their own calls.
 
-    They are not public attributes of the client, because only this package may use them.
+    The sender and the options are not public attributes of the client, because only this package may use them.
     """
     return client._sender, client._options  # noqa: SLF001  # this function is defined beside the class
 

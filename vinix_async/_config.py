@@ -86,10 +86,10 @@ class Limits:
     """Limits on the client's use of connections, memory and the server's rate limit.
 
     Attributes:
-        max_connections: the maximum number of connections in the pool. A session that is passed as ``session`` has its
-            own maximum: the ``limit`` and the ``limit_per_host`` of its connector.
-        max_concurrency: the maximum number of requests in flight for all accounts together. It is lowered to the
-            maximum number of connections.
+        max_connections: the maximum number of connections in the pool. If a session is passed as ``session``, the
+            limits of its connector (``limit`` and ``limit_per_host``) apply instead.
+        max_concurrency: the maximum number of requests in flight for all accounts together. If the maximum number of
+            connections is smaller, that number applies.
         per_account: the maximum number of requests in flight for one account.
         burst: the assumed size of the server's token bucket for each account. The default is Kazoo's. ``burst`` and
             ``rate`` have no effect until the server answers 429.
@@ -209,7 +209,7 @@ def check_url(name: str, value: object) -> SplitResult:
         raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}")
     try:
         parts = urlsplit(value)
-        after_ipv6 = parts.netloc.rpartition("@")[2].partition("]")[2]  # urlsplit accepts any text there
+        after_ipv6 = parts.netloc.rpartition("@")[2].partition("]")[2]  # urlsplit accepts any text after the bracket
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and after_ipv6[:1] in {"", ":"}:
             parts.hostname.encode("idna")  # raises ValueError if a label is empty or too long
             return parts

@@ -17,7 +17,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def unlock(descriptor: int) -> None:
-        """Unlock a file. If it were only closed, the lock would last in processes that were forked meanwhile."""
+        """Unlock an open file. Closing it is not enough: a process that was forked in the meantime keeps the lock."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 

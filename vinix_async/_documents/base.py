@@ -68,7 +68,7 @@ class Document:
     def __hash__(self) -> int:
         if id_ := getattr(self, "id", None):
             return hash((type(self), id_))
-        # The structure and the texts, because without the contents, all nodes of a flow would have the same hash.
+        # Nodes of a flow have no id. Hash the structure and the texts, or else all nodes would have the same hash.
         flat = flatten(self, sort_keys=True)
         return hash(tuple([item for item in flat if type(item) is tuple or isinstance(item, str)]))
 

@@ -127,7 +127,7 @@ class Problems(list[str]):
 
 
 _CREDENTIALS: Final = re.compile("[@?=]")
-"""A key with one of these characters may be a URL with a password or a token. ``_spell`` cuts it."""
+"""A key with one of these characters may be a URL with a password or a token. ``_spell`` shortens such a key."""
 
 _URL_PART: Final = re.compile("[:/@?=]")
 
@@ -239,7 +239,7 @@ def structure(mapping: Mapping[str, Any], kind: type[D]) -> D:
         DecodeError: a value has the wrong type or is not a JSON value. ``problems`` describes the invalid values.
         ConfigurationError: ``kind`` is not a document class.
     """
-    if kind not in tuple(RULES):  # a tuple, because a wrong argument may not be hashable
+    if kind not in tuple(RULES):  # a tuple, because an invalid argument can be unhashable
         raise ConfigurationError(f"structure() needs a document class such as Callflow, not {kind!r}")
     document: D = _converter().structure(_copy_checked(mapping), kind)
     return document

@@ -135,7 +135,7 @@ def _make_struct(
         fields.append((rule.name, value, rule.default))
     fields[0] = fields[0][:2]  # without a default the field is required, so an empty object is not accepted
     fields += [(key, Any, UNSET) for key in _EDITOR_KEYS.get(kind, ())]
-    bases: Any = (Unbuilt, Struct)  # Any, because msgspec before 0.22 says that all bases must be Structs
+    bases: Any = (Unbuilt, Struct)  # Any, because the type hints of msgspec before 0.22 accept only Structs
     struct = defstruct(
         name,
         fields,

@@ -56,7 +56,7 @@ class Transport:
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise ConfigurationError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
         self.base_url: str = check_base_url(base_url, allow_http=allow_http)
-        # The base URL as it is sent: letters that are not ASCII are encoded in the host (IDNA) and in the path.
+        # The base URL as it is sent: letters that are not ASCII are encoded, in the host as IDNA.
         self._sent_url = self.base_url if self.base_url.isascii() else str(URL(self.base_url))
         check_ssl(ssl)
         self._borrowed = session
@@ -69,7 +69,7 @@ class Transport:
             self.max_connections = min(filter(None, own), default=0)
         self._ssl: ssl_module.SSLContext | bool = ssl or True
         if ssl is None and session is not None and self.base_url.lower().startswith("https:"):
-            self._ssl = _verifying_context()  # the session's connector may not verify certificates
+            self._ssl = _verifying_context()  # the session's connector possibly does not verify certificates
         if proxy is None and trust_env:
             proxy = proxy_from_environment(self.base_url)
         if proxy is not None:
@@ -171,7 +171,10 @@ class Transport:
 
 @cache
 def _verifying_context() -> ssl_module.SSLContext:
-    """Return the default TLS context. It is slow to create, and clients share a session's connections only with it."""
+    """Return the default TLS context. All clients get the same object.
+
+    Creating it is slow, and clients can share the connections of a session only if they use the same TLS context.
+    """
     return ssl_module.create_default_context()
 
 

@@ -66,7 +66,7 @@ class Checkpoint:
         fields["bad"] = _strings("bad", fields.get("bad", ()))
         if fields["yielded"] < 0:
             raise _damaged("yielded")
-        if fields["start_key"] == "":  # Kazoo 5 answers with an empty page
+        if fields["start_key"] == "":  # Kazoo 5 answers an empty start_key with an empty page
             raise _damaged("start_key")
         return cls(**fields)
 

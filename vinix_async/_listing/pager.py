@@ -136,7 +136,7 @@ class Listing(Generic[T]):
             raise ConfigurationError("prefetch must be 0 or 1, because the cursor of a page is in the previous page")
         if start_key is not None and (type(start_key) is not str or not start_key):
             raise ConfigurationError("start_key must be a non-empty str or None")
-        if self.on_bad_item not in ("raise", "skip"):  # a tuple, because a wrong argument may not be hashable
+        if self.on_bad_item not in ("raise", "skip"):  # a tuple, because an invalid argument can be unhashable
             raise ConfigurationError(f"on_bad_item must be 'raise' or 'skip', not {self.on_bad_item!r}")
         if resume is None:
             return
@@ -412,8 +412,8 @@ class PageReader(Generic[T]):
                 document = await result_of(task)
             except NotFoundError as error:
                 account_id = self._listing.account_id
-                error.affects_others = error.cause == account_id  # the account was deleted
-                if error.affects_others or error.code is None:  # without the API's JSON, the 404 is that of a proxy
+                error.affects_others = error.cause == account_id  # then the account was deleted
+                if error.affects_others or error.code is None:  # a 404 without the API's JSON is from a proxy
                     self._add_bad_item(row.id or None, index, error)
                 else:
                     self._listing.options.notify(CallflowDeleted(account_id=account_id, callflow_id=row.id or ""))

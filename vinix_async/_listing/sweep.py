@@ -174,7 +174,7 @@ class Sweep:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        await self._stop(ClientClosedError("the sweep was closed while a task was waiting for its next result"))
+        await self._stop(ClientClosedError("the sweep was closed while a task was waiting for the next result"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self._max_concurrency} at once, {self.stats!r}>"
@@ -237,7 +237,7 @@ class Sweep:
         """Prepare for the first account."""
 
     async def _after(self, *, complete: bool) -> None:
-        """Clean up after all tasks have ended. ``complete``: whether every account was read."""
+        """Clean up after all tasks have ended. ``complete`` tells whether every account was read."""
 
     def _hand_out(self, outcome: Outcome) -> None:
         """Count an account as done or failed, just before its last outcome is yielded."""
@@ -441,7 +441,7 @@ class _Workers:
 
     def _wake(self) -> None:
         """Wake ``next_outcome`` if it is waiting."""
-        with suppress(asyncio.QueueFull):  # it is not waiting
+        with suppress(asyncio.QueueFull):  # a full queue means that it is not waiting
             self._outcomes.put_nowait(None)
 
     async def feed(self, account_ids: AccountIds, skip: set[str]) -> None:
@@ -508,7 +508,7 @@ async def _unique(account_ids: AccountIds, skip: set[str]) -> AsyncGenerator[Acc
                 raise ConfigurationError(f"each of account_ids must be a str or an Account, not {type(each).__name__}")
             account = Account(id=each) if isinstance(each, str) else each
             if account.id in skip:
-                await asyncio.sleep(0)  # otherwise a source that repeats its ids for ever would block the event loop
+                await asyncio.sleep(0)  # a source that repeats its ids forever must not block the event loop
                 continue
             skip.add(account.id)
             yield account
