@@ -50,9 +50,9 @@ class NumberCheck:
         self.callflows = callflows
         self.used = used
         self.complete = complete
-        self.tries_patterns = any(code[0] == "P" or code == "N503" for code in wanted)
-        self.router = Router(callflows if self.tries_patterns else ())
-        self.by_id = {callflow.id: callflow for callflow in callflows}
+        self.tries_patterns: bool = any(code[0] == "P" or code == "N503" for code in wanted)
+        self.router: Router = Router(callflows if self.tries_patterns else ())
+        self.by_id: dict[str, Callflow] = {callflow.id: callflow for callflow in callflows}
         self.first: dict[str, Callflow] = {}
         for callflow in callflows:
             for number in callflow.numbers:

@@ -44,7 +44,8 @@ _MEANINGS: Final = {
 class SqliteDatabase:
     """A connection to an SQLite file. All methods must be called from the same thread."""
 
-    failures = (sqlite3.Error, UnicodeDecodeError)  # sqlite3 cannot decode some error messages about damaged files
+    # sqlite3 cannot decode some error messages about damaged files.
+    failures: tuple[type[Exception], ...] = (sqlite3.Error, UnicodeDecodeError)
 
     def __init__(self, path: Path) -> None:
         self._name = path
