@@ -270,10 +270,10 @@ class _Run:
         self._writer.end(Ending(stopped=stopped, resume=resume, arguments=self._arguments, problems=problems))
 
     def _resume_hint(self) -> str:
-        is_array = self._job.output == "json"
-        how = " (its output is another array)" if is_array else " (and append its output to the same file)"
-        if self._job.to or self._job.output == "parquet" or to_terminal():
-            how = ""
+        job, how = self._job, ""
+        if not (job.to or job.output == "parquet" or to_terminal()):
+            is_array = job.output == "json"
+            how = " (its output is another array)" if is_array else " (and append its output to the same file)"
         return f"run{how}:\n  {self._resume}"
 
 
